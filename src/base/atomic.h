@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loads and stores of memory that somebody else writes at the same time: ring fields shared with a guest, fields shared between threads.
+ *
+ * le16_read() and its kin are the "fetch once" of the ring code: one real load, into a local.  Acquire pairs with the
+ * other side's release; the full barrier orders "publish, then look whether the other side sleeps" (virtio 1.4, 2.7.13.3.1 and 2.8.21.1).
+ */
+#ifndef BASE_ATOMIC_H
+#define BASE_ATOMIC_H
+
+#include "base/endian.h"
+
+#define read_once(p)        __atomic_load_n((p), __ATOMIC_RELAXED)
+#define write_once(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+static inline void barrier_full(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+static inline void barrier_acquire(void)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+static inline void barrier_release(void)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline uint16_t le16_read(const le16 *p)
+{
+	return le16toh(read_once(&p->raw));
+}
+static inline uint32_t le32_read(const le32 *p)
+{
+	return le32toh(read_once(&p->raw));
+}
+static inline uint64_t le64_read(const le64 *p)
+{
+	return le64toh(read_once(&p->raw));
+}
+static inline void le16_write(le16 *p, uint16_t v)
+{
+	write_once(&p->raw, htole16(v));
+}
+static inline void le32_write(le32 *p, uint32_t v)
+{
+	write_once(&p->raw, htole32(v));
+}
+static inline void le64_write(le64 *p, uint64_t v)
+{
+	write_once(&p->raw, htole64(v));
+}
+static inline uint16_t le16_load_acquire(const le16 *p)
+{
+	return le16toh(load_acquire(&p->raw));
+}
+static inline void le16_store_release(le16 *p, uint16_t v)
+{
+	store_release(&p->raw, htole16(v));
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void to_stderr(void *opaque, enum log_level level, const char *line);
+
+static struct {
+	enum log_level level;
+	log_sink_fn *sink;
+	void *opaque;
+} log_state = {LOG_LEVEL_INFO, to_stderr, NULL};
+
+/* One write per line, so that lines of several threads do not mix. */
+static void to_stderr(void *opaque, enum log_level level, const char *line)
+{
+	char out[1100];
+	int n;
+
+	(void)opaque;
+	n = snprintf(out, sizeof(out), "ringside: %s%s\n", level == LOG_LEVEL_WARN ? "warning: " : "",
+		     line);
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof(out))
+		n = sizeof(out) - 1;
+	if (write(STDERR_FILENO, out, (size_t)n) < 0)
+		return; /* nowhere left to complain to */
+}
+
+void log_setup(enum log_level level, log_sink_fn *sink, void *opaque)
+{
+	log_state.level = level;
+	log_state.sink = sink ? sink : to_stderr;
+	log_state.opaque = opaque;
+}
+
+bool log_wants(enum log_level level)
+{
+	return level <= log_state.level;
+}
+
+__attribute__((format(printf, 3, 0))) static void emit(enum log_level level, const char *path,
+						       const char *fmt, va_list ap)
+{
+	char line[1024];
+	size_t n = 0;
+
+	if (path) {
+		int len = snprintf(line, sizeof(line), "%s: ", path);
+
+		if (len > 0)
+			n = (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
+	}
+	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	log_state.sink(log_state.opaque, level, line);
+}
+
+void log_line(enum log_level level, const char *path, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_wants(level))
+		return;
+	va_start(ap, fmt);
+	emit(level, path, fmt, ap);
+	va_end(ap);
+}
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *path, const char *fmt,
+		 ...)
+{
+	uint64_t now = clock_ns();
+	va_list ap;
+
+	if (now - limit->window_ns > LOG_LIMIT_SECONDS * NSEC_PER_SEC) {
+		if (limit->held)
+			log_line(level, path, "%u similar lines were held back", limit->held);
+		limit->window_ns = now;
+		limit->passed = 0;
+		limit->held = 0;
+	}
+	if (limit->passed >= LOG_LIMIT_BURST) {
+		limit->held++;
+		return;
+	}
+	limit->passed++;
+	if (!log_wants(level))
+		return;
+	va_start(ap, fmt);
+	emit(level, path, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory: the only code that turns a guest address into a pointer.
+ *
+ * A map (struct gmem) is an immutable set of regions, each a piece of guest-physical address space mapped into this process.  It is built once,
+ * shared by reference between the control thread and the workers, and replaced as a whole: the regions' mappings live until the last map that
+ * holds them is let go.
+ *
+ * Invariants: regions are sorted by guest address and do not overlap; no region wraps; a slice is all of (address, length) or nothing.
+ * Threads: a map may be read by any thread; get/put are atomic.
+ */
+#ifndef MEM_GMEM_H
+#define MEM_GMEM_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* A guest-physical address: a type that cannot be dereferenced. */
+typedef struct {
+	uint64_t v;
+} gpa_t;
+
+static inline gpa_t gpa(uint64_t v)
+{
+	return (gpa_t){v};
+}
+
+/* The most regions a map can hold (vhost-user: GET_MAX_MEM_SLOTS). */
+#define GMEM_REGIONS_MAX 509
+
+struct gmem_mapping; /* one mmap, counted */
+
+struct gmem_region {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t user; /* where the front end itself has it mapped (vhost-user user address) */
+	uint8_t *host;
+	struct gmem_mapping *mapping;
+};
+
+struct gmem {
+	uint32_t refs;
+	uint32_t n;
+	struct gmem_log *log;	      /* dirty log, NULL when nobody asked for one */
+	struct gmem_region regions[]; /* sorted by gpa */
+};
+
+/* Where a lookup last hit; owned by one queue, so that most lookups cost one comparison.  Zeroed is ready. */
+struct gmem_hint {
+	uint32_t region;
+};
+
+/* ---- building maps (control thread) ---- */
+
+/* An empty map, one reference. NULL when out of memory. */
+struct gmem *gmem_new(void);
+
+/**
+ * gmem_with_fd() - a new map: @mem and one more region, mapped from a file
+ * @mem:    may be NULL (empty); not changed
+ * @gpa:    first guest address; @size bytes must not wrap, be zero or overlap a region (-EEXIST)
+ * @user:   the front end's own address of it (0 if unused)
+ * @fd:     of memory (memfd, shm, hugetlbfs file); stays the caller's; refused when shorter than @offset + @size
+ * @offset: into the file; need not be page-aligned
+ *
+ * Return: 0 and the new map in *@out with one reference, or -errno.
+ */
+int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, int fd,
+		 uint64_t offset, struct gmem **out, struct error *err);
+
+/* The same for memory that the caller owns and keeps until the map is gone (our own PC, tests). */
+int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, void *host,
+		   struct gmem **out, struct error *err);
+
+/* A new map without the region that has exactly this gpa, user address and size; -ENOENT. */
+int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user,
+		 struct gmem **out);
+
+struct gmem *gmem_get(struct gmem *mem);
+/* Lets go of one reference; NULL is allowed. */
+void gmem_put(struct gmem *mem);
+
+/* ---- looking up (any thread) ---- */
+
+/* Guest range as host memory when it lies in one region; NULL otherwise, and for @len 0. */
+void *gmem_at(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len);
+
+/**
+ * gmem_slices() - guest range as host memory, also across regions that touch
+ * @write: the caller will write there (marks the range dirty)
+ * @iov:   room for @max slices
+ *
+ * Return: the number of slices; -EFAULT when any byte lies outside memory (nothing is marked then), -E2BIG when @max is
+ * too small.  A length of 0 gives 0 slices, wherever it points.
+ */
+int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
+		struct iovec *iov, int max);
+
+/* The guest address of a front end's own address (vhost-user ring addresses), when all @len bytes lie in one region; -EFAULT. */
+int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *out);
+
+/* Tells the dirty log, if there is one, that guest bytes were written through a host pointer got from gmem_at(). */
+void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len);
+
+/* ---- memory that goes away under us (a file made shorter: SIGBUS) ---- */
+
+/*
+ * The thread is about to touch @mem (NULL: no longer).  While set, a SIGBUS in one of its mappings puts zero pages there, marks the
+ * map lost and goes on; any other SIGBUS ends the process as ever.
+ */
+void gmem_guard(struct gmem *mem);
+/* Whether a page of this map had to be replaced: what is in it cannot be believed any more. */
+bool gmem_lost(const struct gmem *mem);
+/* Installs the SIGBUS handler; once per process, by main. */
+int gmem_guard_install(struct error *err);
+
+#endif
