@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loads and stores of memory that somebody else writes at the same time: ring fields shared with a guest, fields shared between threads.
+ * Loads and stores of memory that somebody else writes at the same time: ring fields shared with a
+ * guest, fields shared between threads.
  *
- * le16_read() and its kin are the "fetch once" of the ring code: one real load, into a local.  Acquire pairs with the
- * other side's release; the full barrier orders "publish, then look whether the other side sleeps" (virtio 1.4, 2.7.13.3.1 and 2.8.21.1).
+ * le16_read() and its kin are the "fetch once" of the ring code: one real load, into a local.
+ * Acquire pairs with the other side's release; the full barrier orders "publish, then look whether
+ * the other side sleeps" (virtio 1.4, 2.7.13.3.1 and 2.8.21.1).
  */
 #ifndef BASE_ATOMIC_H
 #define BASE_ATOMIC_H
 
 #include "base/endian.h"
 
-#define read_once(p)        __atomic_load_n((p), __ATOMIC_RELAXED)
+#define read_once(p)	    __atomic_load_n((p), __ATOMIC_RELAXED)
 #define write_once(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define load_acquire(p)	    __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
 static inline void barrier_full(void)

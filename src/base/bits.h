@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small arithmetic that every room needs: rounding, powers of two, the way back from a member to its struct.
+ * Small arithmetic that every room needs: rounding, powers of two, the way back from a member to
+ * its struct.
  */
 #ifndef BASE_BITS_H
 #define BASE_BITS_H
@@ -11,10 +12,10 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define container_of(ptr, type, member)                                                            \
+#define container_of(ptr, type, member) \
 	((type *)(void *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 
-#define BIT64(n) (UINT64_C(1) << (n))
+#define BIT64(n)    (UINT64_C(1) << (n))
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

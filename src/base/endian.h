@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Little-endian integers as types of their own, so that a field of a wire struct cannot be used without a conversion,
- * and big-endian ones for the formats that have them.
+ * Little-endian integers as types of their own, so that a field of a wire struct cannot be used
+ * without a conversion, and big-endian ones for the formats that have them.
  */
 #ifndef BASE_ENDIAN_H
 #define BASE_ENDIAN_H

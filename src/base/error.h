@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Errors of set-up calls: the function returns 0 or -errno and, where the caller gave a struct error, leaves one sentence for a person in it:
- * what could not be done, to what, why, and where it helps, the remedy.  The hot path returns -errno only.
+ * Errors of set-up calls: the function returns 0 or -errno and, where the caller gave a struct
+ * error, leaves one sentence for a person in it: what could not be done, to what, why, and where it
+ * helps, the remedy.  The hot path returns -errno only.
  */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
@@ -16,8 +17,8 @@ struct error {
  * @rc:  the negative errno that the caller is about to return
  * @fmt: the sentence, without full stop and without the errno's own words
  *
- * The errno's words are added behind a colon, unless @fmt ends in a full stop (then the sentence already says it all and
- * the full stop is taken away).
+ * The errno's words are added behind a colon, unless @fmt ends in a full stop (then the sentence
+ * already says it all and the full stop is taken away).
  *
  * Return: @rc, so that it can stand in a return statement.
  */

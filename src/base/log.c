@@ -23,8 +23,8 @@ static void to_stderr(void *opaque, enum log_level level, const char *line)
 	int n;
 
 	(void)opaque;
-	n = snprintf(out, sizeof(out), "ringside: %s%s\n", level == LOG_LEVEL_WARN ? "warning: " : "",
-		     line);
+	n = snprintf(out, sizeof(out), "ringside: %s%s\n",
+		     level == LOG_LEVEL_WARN ? "warning: " : "", line);
 	if (n < 0)
 		return;
 	if ((size_t)n >= sizeof(out))

@@ -2,14 +2,17 @@
 /*
  * The reactor: everything that one thread waits for, in one place.
  *
- * Two kinds, one interface.  A worker's reactor is an io_uring: kick fds, messages from other threads and the storage's I/O all complete in it, and one
- * system call per turn submits a batch and waits.  Where io_uring is forbidden, and for control threads, whose loop may belong
- * to somebody else, it is an epoll set.
+ * Two kinds, one interface.  A worker's reactor is an io_uring: kick fds, messages from other
+ * threads and the storage's I/O all complete in it, and one system call per turn submits a batch
+ * and waits.  Where io_uring is forbidden, and for control threads, whose loop may belong to
+ * somebody else, it is an epoll set.
  *
- * A turn: deliver what has completed, run the active pollers, submit.  When nothing is left to do, pollers are first polled
- * on for a bounded time, then told to arm their notifications, then the thread sleeps.
+ * A turn: deliver what has completed, run the active pollers, submit.  When nothing is left to do,
+ * pollers are first polled on for a bounded time, then told to arm their notifications, then the
+ * thread sleeps.
  *
- * Threads: everything here belongs to the reactor's own thread, except reactor_post() and reactor_stop(), which any thread may call.
+ * Threads: everything here belongs to the reactor's own thread, except reactor_post() and
+ * reactor_stop(), which any thread may call.
  */
 #ifndef BASE_REACTOR_H
 #define BASE_REACTOR_H
@@ -28,12 +31,13 @@ struct reactor;
 struct reactor_config {
 	bool uring;	  /* false: epoll                                              */
 	unsigned entries; /* submission queue size; 0: a default                       */
-	uint32_t poll_us; /* longest time to poll before sleeping; 0: never; or REACTOR_POLL_FOREVER */
+	uint32_t poll_us; /* longest time to poll before sleeping; 0: never; or REACTOR_POLL_FOREVER
+			   */
 };
 
 /*
- * Create on any thread, then use on one thread only.  -ENOSYS or -EPERM from a uring reactor means that the kernel forbids io_uring:
- * ask again for epoll.
+ * Created, used and destroyed on one thread.  -ENOSYS or -EPERM for an io_uring means that the
+ * kernel forbids it: ask again for epoll.
  */
 int reactor_create(struct reactor **out, const struct reactor_config *config, struct error *err);
 
@@ -44,7 +48,8 @@ void reactor_destroy(struct reactor **r);
 void reactor_run(struct reactor *r);
 void reactor_stop(struct reactor *r);
 
-/* For a loop that belongs to the caller: wait until the fd is readable, then process (which never sleeps). epoll kind only. */
+/* For a loop that belongs to the caller: wait until the fd is readable, then process (which never
+ * sleeps). epoll kind only. */
 int reactor_fd(const struct reactor *r);
 void reactor_process(struct reactor *r);
 /* Milliseconds until the next timer, -1 if there is none: the caller's poll() timeout. */
@@ -55,7 +60,8 @@ void reactor_turn(struct reactor *r);
 
 /* ---- messages from any thread ---- */
 
-/* Embedded in the caller's struct; must stay valid until @run has been called.  Order is kept per sender. */
+/* Embedded in the caller's struct; must stay valid until @run has been called.  Order is kept per
+ * sender. */
 struct reactor_msg {
 	void (*run)(struct reactor_msg *msg);
 	struct reactor_msg *next;
@@ -65,8 +71,9 @@ void reactor_post(struct reactor *r, struct reactor_msg *msg);
 /* ---- fds ---- */
 
 /*
- * Edge-triggered: @ready comes after each change to readiness, and once at the start if the fd is ready then; it may come without cause.  Reading an
- * eventfd is not needed to be told of the next signal.  After EPOLLHUP or EPOLLERR it does not come again.
+ * Edge-triggered: @ready comes after each change to readiness, and once at the start if the fd is
+ * ready then; it may come without cause.  Reading an eventfd is not needed to be told of the next
+ * signal.  After EPOLLHUP or EPOLLERR it does not come again.
  */
 struct reactor_watch {
 	void (*ready)(struct reactor_watch *w, uint32_t events); /* EPOLLIN, ... */
@@ -93,10 +100,11 @@ void reactor_timer_stop(struct reactor *r, struct reactor_timer *t);
 struct reactor_poller {
 	/* Look and work, a bounded amount.  Returns how many things were done; 0 counts as idle. */
 	unsigned (*poll)(struct reactor_poller *p);
-	/* Ask the other side for notifications and look once more; false: something slipped in, stay active. */
+	/* Ask the other side for notifications and look once more; false: something slipped in,
+	 * stay active. */
 	bool (*arm)(struct reactor_poller *p);
 	struct list link;
-	uint64_t idle_since_ns;
+	uint32_t idle_turns;
 };
 void reactor_poller_init(struct reactor_poller *p, unsigned (*poll)(struct reactor_poller *p),
 			 bool (*arm)(struct reactor_poller *p));
@@ -106,15 +114,18 @@ void reactor_poller_stop(struct reactor *r, struct reactor_poller *p);
 
 /* ---- io_uring, for whoever has I/O to do ---- */
 
-/* user_data of each submission is the address of one of these; @done comes on the reactor's thread, never inside submission. */
+/* user_data of each submission is the address of one of these; @done comes on the reactor's thread,
+ * never inside submission. */
 struct reactor_op {
 	void (*done)(struct reactor_op *op, int res);
 };
 bool reactor_is_uring(const struct reactor *r);
-struct io_uring *reactor_uring(struct reactor *r); /* NULL if epoll; for registering files and buffers */
+struct io_uring *
+reactor_uring(struct reactor *r); /* NULL if epoll; for registering files and buffers */
 /*
- * An empty submission entry whose completion goes to @op (NULL: nobody cares); the caller prepares it, then calls
- * reactor_sqe_set().  NULL when the kernel takes no more at present: try again next turn.  Submitted at the end of the turn.
+ * An empty submission entry whose completion goes to @op (NULL: nobody cares); the caller prepares
+ * it, then calls reactor_sqe_set().  NULL when the kernel takes no more at present: try again next
+ * turn.  Submitted at the end of the turn.
  */
 struct io_uring_sqe *reactor_sqe(struct reactor *r);
 static inline void reactor_sqe_set(struct io_uring_sqe *sqe, struct reactor_op *op)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker: a thread with a reactor.  Queues belong to exactly one worker; the main thread tells it things by reactor_post().
+ * A worker: a thread with a reactor.  Queues belong to exactly one worker; the main thread tells it
+ * things by reactor_post().
  */
 #ifndef BASE_WORKER_H
 #define BASE_WORKER_H
@@ -11,9 +12,9 @@
 struct worker;
 
 struct worker_config {
-	const char *name;		/* of the thread, at most 15 bytes                   */
-	struct reactor_config reactor;	/* uring is a wish: epoll is taken where it is forbidden */
-	int cpu;			/* to be pinned to, -1: none                         */
+	const char *name;	       /* of the thread, at most 15 bytes                   */
+	struct reactor_config reactor; /* uring is a wish: epoll is taken where it is forbidden */
+	int cpu;		       /* to be pinned to, -1: none                         */
 };
 
 int worker_create(struct worker **out, const struct worker_config *config, struct error *err);

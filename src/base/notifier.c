@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/notifier.h"
+
+#include "base/reactor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* How many signals may pass before the fd's mode is looked at again: the peer can change it at any
+ * time. */
+#define LOOK_AGAIN 1024
+
+static const uint64_t one = 1;
+
+void notifier_init(struct notifier *n)
+{
+	*n = (struct notifier){.fd = -1};
+}
+
+static void look_at_mode(struct notifier *n)
+{
+	int flags = fcntl(n->fd, F_GETFL);
+
+	n->blocking = flags < 0 || !(flags & O_NONBLOCK);
+	n->signals = 0;
+}
+
+void notifier_set(struct notifier *n, struct reactor *r, int fd)
+{
+	if (n->fd >= 0) {
+		/* A queued entry may still name the old fd. */
+		if (r)
+			reactor_submit(r);
+		close(n->fd);
+	}
+	n->fd = fd;
+	if (fd >= 0)
+		look_at_mode(n);
+}
+
+/* A fd in blocking mode: io_uring would hand the write to a kernel thread, so ask first and write
+ * then. */
+static void signal_blocking(const struct notifier *n)
+{
+	struct pollfd p = {.fd = n->fd, .events = POLLOUT};
+
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
+		return; /* full: whoever reads it will find it readable anyway */
+	if (write(n->fd, &one, sizeof(one)) < 0)
+		return; /* a peer that is gone does not want to know */
+}
+
+void notifier_signal(struct notifier *n, struct reactor *r)
+{
+	struct io_uring_sqe *sqe = NULL;
+
+	if (n->fd < 0)
+		return;
+	n->total++;
+	if (++n->signals >= LOOK_AGAIN)
+		look_at_mode(n);
+	if (!n->blocking && reactor_is_uring(r))
+		sqe = reactor_sqe(r);
+	if (!sqe) {
+		signal_blocking(n);
+		return;
+	}
+	io_uring_prep_write(sqe, n->fd, &one, sizeof(one), 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	reactor_sqe_set(sqe, NULL);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* The reactor in both kinds: messages, watches, timers, pollers, and the notifier on hostile fds.
+ */
+
+#include "test.h"
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/notifier.h"
+#include "base/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct reactor *new_reactor(bool uring)
+{
+	struct reactor_config c = {.uring = uring};
+	struct reactor *r = NULL;
+	struct error err = {""};
+
+	if (reactor_create(&r, &c, &err))
+		skip(); /* io_uring forbidden here */
+	return r;
+}
+
+struct counter {
+	struct reactor_msg msg;
+	struct reactor_watch watch;
+	struct reactor_timer timer;
+	struct reactor_poller poller;
+	struct reactor *r;
+	unsigned n, armed;
+	uint32_t events;
+	bool stop_in_callback;
+	unsigned busy; /* polls that find work */
+};
+
+static void count_watch(struct reactor_watch *w, uint32_t events)
+{
+	struct counter *c = container_of(w, struct counter, watch);
+
+	c->n++;
+	c->events = events;
+	if (c->stop_in_callback)
+		reactor_watch_stop(c->r, w);
+}
+
+static void count_timer(struct reactor_timer *t)
+{
+	container_of(t, struct counter, timer)->n++;
+}
+
+static unsigned count_poll(struct reactor_poller *p)
+{
+	struct counter *c = container_of(p, struct counter, poller);
+
+	c->n++;
+	if (!c->busy)
+		return 0;
+	c->busy--;
+	return 1;
+}
+
+static bool count_arm(struct reactor_poller *p)
+{
+	container_of(p, struct counter, poller)->armed++;
+	return true;
+}
+
+/* A few turns, ended by a timer so that a broken test does not hang. */
+static void turn(struct reactor *r, int n)
+{
+	struct counter guard = {.n = 0};
+
+	for (int i = 0; i < n; i++) {
+		reactor_timer_init(&guard.timer, count_timer);
+		reactor_timer_start(r, &guard.timer, 2 * NSEC_PER_MSEC);
+		reactor_turn(r);
+		reactor_timer_stop(r, &guard.timer);
+	}
+}
+
+static void *post_many(void *arg)
+{
+	struct counter *c = arg;
+
+	for (int i = 0; i < 1000; i++) {
+		unsigned want = read_once(&c->n) + 1;
+
+		reactor_post(c->r, &c->msg);
+		while (read_once(&c->n) < want)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void count_msg_atomic(struct reactor_msg *msg)
+{
+	__atomic_add_fetch(&container_of(msg, struct counter, msg)->n, 1, __ATOMIC_RELEASE);
+}
+
+static void messages_from_threads(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c[2] = {{.r = r}, {.r = r}};
+	pthread_t t[2];
+
+	for (int i = 0; i < 2; i++) {
+		c[i].msg.run = count_msg_atomic;
+		assert_int_equal(pthread_create(&t[i], NULL, post_many, &c[i]), 0);
+	}
+	while (c[0].n < 1000 || c[1].n < 1000)
+		reactor_turn(r);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	reactor_destroy(&r);
+	assert_null(r);
+}
+
+static void watch_tells_each_signal(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c = {.r = r, .watch.ready = count_watch};
+	int fd = eventfd(0, EFD_CLOEXEC);
+	uint64_t one = 1;
+
+	assert_int_equal(reactor_watch_start(r, &c.watch, fd, EPOLLIN), 0);
+	turn(r, 3);
+	assert_int_equal(c.n, 0);
+	for (unsigned i = 1; i <= 3; i++) { /* nobody reads the counter: every signal still comes */
+		assert_int_equal(write(fd, &one, 8), 8);
+		turn(r, 3);
+		assert_true(c.n >= i);
+	}
+	reactor_watch_stop(r, &c.watch);
+	c.n = 0;
+	assert_int_equal(write(fd, &one, 8), 8);
+	turn(r, 3);
+	assert_int_equal(c.n, 0);
+	reactor_watch_stop(r, &c.watch); /* harmless */
+	close(fd);
+	reactor_destroy(&r);
+}
+
+static void watch_stopped_inside_its_callback(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c = {.r = r, .watch.ready = count_watch, .stop_in_callback = true};
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(reactor_watch_start(r, &c.watch, fds[0], EPOLLIN), 0);
+	turn(r, 3);
+	assert_int_equal(c.n, 1);
+	close(fds[0]);
+	close(fds[1]);
+	turn(r, 3);
+	assert_int_equal(c.n, 1);
+	reactor_destroy(&r);
+}
+
+static void hang_up_is_told_once(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c = {.r = r, .watch.ready = count_watch};
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(reactor_watch_start(r, &c.watch, fds[0], EPOLLIN), 0);
+	close(fds[1]);
+	turn(r, 5);
+	assert_int_equal(c.n, 1);
+	assert_true(c.events & EPOLLHUP);
+	reactor_watch_stop(r, &c.watch);
+	close(fds[0]);
+	reactor_destroy(&r);
+}
+
+static void timers_expire_in_order(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter a = {.n = 0}, b = {.n = 0};
+	uint64_t start = clock_ns();
+
+	reactor_timer_init(&a.timer, count_timer);
+	reactor_timer_init(&b.timer, count_timer);
+	reactor_timer_start(r, &a.timer, 40 * NSEC_PER_MSEC);
+	reactor_timer_start(r, &b.timer, NSEC_PER_MSEC);
+	while (!b.n)
+		reactor_turn(r);
+	assert_int_equal(a.n, 0);
+	while (!a.n)
+		reactor_turn(r);
+	assert_true(clock_ns() - start >= 40 * NSEC_PER_MSEC);
+	reactor_timer_start(r, &a.timer, NSEC_PER_MSEC);
+	reactor_timer_stop(r, &a.timer);
+	assert_int_equal(reactor_timeout_ms(r), -1);
+	reactor_destroy(&r);
+}
+
+static void poller_is_polled_until_armed(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c = {.busy = 3};
+
+	reactor_poller_init(&c.poller, count_poll, count_arm);
+	reactor_poller_activate(r, &c.poller);
+	turn(r, 8);
+	assert_int_equal(c.busy, 0);
+	assert_int_equal(c.armed, 1);
+	c.n = 0;
+	turn(r, 2);
+	assert_int_equal(c.n, 0); /* asleep until activated again */
+	reactor_poller_activate(r, &c.poller);
+	turn(r, 2);
+	assert_int_equal(c.armed, 2);
+	reactor_poller_stop(r, &c.poller);
+	reactor_destroy(&r);
+}
+
+static void notifier_survives_hostile_fds(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct notifier n;
+	uint64_t full = UINT64_MAX - 1, got = 0;
+	int fds[2], fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	notifier_init(&n);
+	notifier_signal(&n, r); /* nobody there */
+
+	for (int flags = 0; flags <= EFD_NONBLOCK; flags += EFD_NONBLOCK) {
+		fd = eventfd(0, EFD_CLOEXEC | flags);
+		notifier_set(&n, r, dup(fd));
+		notifier_signal(&n, r);
+		reactor_submit(r);
+		turn(r, 1);
+		assert_int_equal(read(fd, &got, 8), 8);
+		assert_int_equal(got, 1);
+		assert_int_equal(write(fd, &full, 8), 8); /* V-13: no room for one more */
+		notifier_signal(&n, r);
+		reactor_submit(r);
+		turn(r, 1);
+		assert_int_equal(read(fd, &got, 8), 8);
+		close(fd);
+	}
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0); /* a pipe nobody reads */
+	notifier_set(&n, r, fds[1]);
+	close(fds[0]);
+	notifier_signal(&n, r);
+	reactor_submit(r);
+	turn(r, 1);
+	notifier_set(&n, r, -1);
+	reactor_destroy(&r);
+}
+
+static void set_flag(void *arg)
+{
+	*(pthread_t *)arg = pthread_self();
+}
+
+static void worker_runs_calls_on_its_thread(bool uring)
+{
+	struct worker_config c = {.name = "w0", .reactor.uring = uring, .cpu = -1};
+	struct worker *w = NULL;
+	pthread_t t = pthread_self();
+
+	assert_int_equal(worker_create(&w, &c, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		worker_call(w, set_flag, &t);
+	assert_false(pthread_equal(t, pthread_self()));
+	worker_destroy(&w);
+	assert_null(w);
+}
+
+#define BOTH_KINDS(fn)                       \
+	static void fn##_uring(void **state) \
+	{                                    \
+		(void)state;                 \
+		fn(true);                    \
+	}                                    \
+	static void fn##_epoll(void **state) \
+	{                                    \
+		(void)state;                 \
+		fn(false);                   \
+	}
+BOTH_KINDS(messages_from_threads)
+BOTH_KINDS(watch_tells_each_signal)
+BOTH_KINDS(watch_stopped_inside_its_callback)
+BOTH_KINDS(hang_up_is_told_once)
+BOTH_KINDS(timers_expire_in_order)
+BOTH_KINDS(poller_is_polled_until_armed)
+BOTH_KINDS(notifier_survives_hostile_fds)
+BOTH_KINDS(worker_runs_calls_on_its_thread)
+
+#define BOTH(fn) cmocka_unit_test(fn##_uring), cmocka_unit_test(fn##_epoll)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH(messages_from_threads),
+		BOTH(watch_tells_each_signal),
+		BOTH(watch_stopped_inside_its_callback),
+		BOTH(hang_up_is_told_once),
+		BOTH(timers_expire_in_order),
+		BOTH(poller_is_polled_until_armed),
+		BOTH(notifier_survives_hostile_fds),
+		BOTH(worker_runs_calls_on_its_thread),
+	};
+
+	return cmocka_run_group_tests_name("reactor", tests, NULL, NULL);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reactor as an io_uring.
+ *
+ * user_data of a completion: 0 - nobody cares; bit 0 set - a struct reactor_watch_op; otherwise a
+ * struct reactor_op.
+ */
+#include "base/reactor_priv.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#define TAG_WATCH UINT64_C(1)
+
+static int uring_kind_open(struct reactor *r, unsigned entries, struct error *err)
+{
+	/* From the flags that fit best (6.1) to what every io_uring kernel takes. */
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		0,
+	};
+	int rc = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags) && rc == -EINVAL; i++) {
+		struct io_uring_params params = {
+			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			.cq_entries = entries * 8,
+		};
+
+		rc = io_uring_queue_init_params(entries, &r->ring, &params);
+	}
+	if (rc)
+		return error_set(err, rc, "cannot create an io_uring");
+	return 0;
+}
+
+static void uring_kind_close(struct reactor *r)
+{
+	io_uring_queue_exit(&r->ring);
+}
+
+static struct io_uring_sqe *get_sqe(struct reactor *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
+
+	if (sqe)
+		return sqe;
+	r->kind->submit(r);
+	return io_uring_get_sqe(&r->ring);
+}
+
+struct io_uring_sqe *reactor_sqe(struct reactor *r)
+{
+	return get_sqe(r);
+}
+
+static int uring_kind_watch(struct reactor *r, struct reactor_watch_op *op)
+{
+	struct io_uring_sqe *sqe = get_sqe(r);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_poll_multishot(sqe, op->fd, op->events);
+	sqe->user_data = (uintptr_t)op | TAG_WATCH;
+	op->armed = true;
+	return 0;
+}
+
+static void forget(struct reactor_watch_op *op)
+{
+	list_del(&op->link);
+	free(op);
+}
+
+static void uring_kind_unwatch(struct reactor *r, struct reactor_watch_op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!op->armed) {
+		if (!op->busy)
+			forget(op);
+		return;
+	}
+	sqe = get_sqe(r);
+	if (sqe) {
+		io_uring_prep_poll_remove(sqe, (uintptr_t)op | TAG_WATCH);
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		sqe->user_data = 0;
+	}
+	/* The caller may close the fd next, and a queued entry may still name it. */
+	reactor_submit(r);
+}
+
+static void watch_completed(struct reactor *r, struct reactor_watch_op *op, int res, uint32_t flags)
+{
+	op->armed = flags & IORING_CQE_F_MORE;
+	reactor_watch_deliver(op, res < 0 ? EPOLLERR : (uint32_t)res);
+	if (op->armed)
+		return;
+	if (!op->watch)
+		forget(op);
+	else if (!op->over && uring_kind_watch(r, op))
+		reactor_watch_deliver(op, EPOLLERR);
+}
+
+static unsigned uring_kind_reap(struct reactor *r)
+{
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	/* With deferred task work, completions come into being only when the kernel is asked for
+	 * them. */
+	if (!io_uring_cq_ready(&r->ring)) {
+		if (!(IO_URING_READ_ONCE(*r->ring.sq.kflags) &
+		      (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+			return 0;
+		r->stats.syscalls++;
+		io_uring_get_events(&r->ring);
+	}
+	while (io_uring_peek_cqe(&r->ring, &cqe) == 0) {
+		uint64_t data = cqe->user_data;
+		uint32_t flags = cqe->flags;
+		int res = cqe->res;
+
+		/* Seen before it is delivered: what it leads to may submit and wants the room. */
+		io_uring_cqe_seen(&r->ring, cqe);
+		n++;
+		if (!data)
+			continue;
+		if (data & TAG_WATCH) {
+			watch_completed(r,
+					(struct reactor_watch_op *)(uintptr_t)(data & ~TAG_WATCH),
+					res, flags);
+		} else {
+			struct reactor_op *op = (struct reactor_op *)(uintptr_t)data;
+
+			op->done(op, res);
+		}
+	}
+	return n;
+}
+
+static void uring_kind_submit(struct reactor *r)
+{
+	if (!io_uring_sq_ready(&r->ring))
+		return;
+	r->stats.syscalls++;
+	io_uring_submit(&r->ring);
+}
+
+static void uring_kind_wait(struct reactor *r, uint64_t timeout_ns)
+{
+	struct io_uring_cqe *cqe;
+
+	r->stats.syscalls++;
+	if (timeout_ns == UINT64_MAX) {
+		io_uring_submit_and_wait(&r->ring, 1);
+	} else {
+		struct __kernel_timespec ts = {
+			.tv_sec = (int64_t)(timeout_ns / NSEC_PER_SEC),
+			.tv_nsec = (int64_t)(timeout_ns % NSEC_PER_SEC),
+		};
+
+		io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &ts, NULL);
+	}
+}
+
+const struct reactor_kind reactor_kind_uring = {
+	.open = uring_kind_open,
+	.close = uring_kind_close,
+	.watch = uring_kind_watch,
+	.unwatch = uring_kind_unwatch,
+	.reap = uring_kind_reap,
+	.submit = uring_kind_submit,
+	.wait = uring_kind_wait,
+};
