@@ -2,12 +2,14 @@
 /*
  * Guest memory: the only code that turns a guest address into a pointer.
  *
- * A map (struct gmem) is an immutable set of regions, each a piece of guest-physical address space mapped into this process.  It is built once,
- * shared by reference between the control thread and the workers, and replaced as a whole: the regions' mappings live until the last map that
- * holds them is let go.
+ * A map (struct gmem) is an immutable set of regions, each a piece of guest-physical address space
+ * mapped into this process.  It is built once, shared by reference between the control thread and
+ * the workers, and replaced as a whole: the regions' mappings live until the last map that holds
+ * them is let go.
  *
- * Invariants: regions are sorted by guest address and do not overlap; no region wraps; a slice is all of (address, length) or nothing.
- * Threads: a map may be read by any thread; get/put are atomic.
+ * Invariants: regions are sorted by guest address and do not overlap; no region wraps; a slice is
+ * all of (address, length) or nothing. Threads: a map may be read by any thread; get/put are
+ * atomic.
  */
 #ifndef MEM_GMEM_H
 #define MEM_GMEM_H
@@ -49,7 +51,8 @@ struct gmem {
 	struct gmem_region regions[]; /* sorted by gpa */
 };
 
-/* Where a lookup last hit; owned by one queue, so that most lookups cost one comparison.  Zeroed is ready. */
+/* Where a lookup last hit; owned by one queue, so that most lookups cost one comparison.  Zeroed is
+ * ready. */
 struct gmem_hint {
 	uint32_t region;
 };
@@ -64,7 +67,8 @@ struct gmem *gmem_new(void);
  * @mem:    may be NULL (empty); not changed
  * @gpa:    first guest address; @size bytes must not wrap, be zero or overlap a region (-EEXIST)
  * @user:   the front end's own address of it (0 if unused)
- * @fd:     of memory (memfd, shm, hugetlbfs file); stays the caller's; refused when shorter than @offset + @size
+ * @fd:     of memory (memfd, shm, hugetlbfs file); stays the caller's; refused when shorter than
+ * @offset + @size
  * @offset: into the file; need not be page-aligned
  *
  * Return: 0 and the new map in *@out with one reference, or -errno.
@@ -94,23 +98,25 @@ void *gmem_at(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t
  * @write: the caller will write there (marks the range dirty)
  * @iov:   room for @max slices
  *
- * Return: the number of slices; -EFAULT when any byte lies outside memory (nothing is marked then), -E2BIG when @max is
- * too small.  A length of 0 gives 0 slices, wherever it points.
+ * Return: the number of slices; -EFAULT when any byte lies outside memory (nothing is marked then),
+ * -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
  */
 int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
 		struct iovec *iov, int max);
 
-/* The guest address of a front end's own address (vhost-user ring addresses), when all @len bytes lie in one region; -EFAULT. */
+/* The guest address of a front end's own address (vhost-user ring addresses), when all @len bytes
+ * lie in one region; -EFAULT. */
 int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *out);
 
-/* Tells the dirty log, if there is one, that guest bytes were written through a host pointer got from gmem_at(). */
+/* Tells the dirty log, if there is one, that guest bytes were written through a host pointer got
+ * from gmem_at(). */
 void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len);
 
 /* ---- memory that goes away under us (a file made shorter: SIGBUS) ---- */
 
 /*
- * The thread is about to touch @mem (NULL: no longer).  While set, a SIGBUS in one of its mappings puts zero pages there, marks the
- * map lost and goes on; any other SIGBUS ends the process as ever.
+ * The thread is about to touch @mem (NULL: no longer).  While set, a SIGBUS in one of its mappings
+ * puts zero pages there, marks the map lost and goes on; any other SIGBUS ends the process as ever.
  */
 void gmem_guard(struct gmem *mem);
 /* Whether a page of this map had to be replaced: what is in it cannot be believed any more. */

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/gmem.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "mem/gmem_priv.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static void mapping_put(struct gmem_mapping *m)
+{
+	if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (m->ours)
+		munmap(m->base, m->len);
+	free(m);
+}
+
+static struct gmem *alloc_map(uint32_t n)
+{
+	struct gmem *mem = calloc(1, sizeof(*mem) + n * sizeof(mem->regions[0]));
+
+	if (mem)
+		mem->refs = 1;
+	return mem;
+}
+
+struct gmem *gmem_new(void)
+{
+	return alloc_map(0);
+}
+
+struct gmem *gmem_get(struct gmem *mem)
+{
+	__atomic_add_fetch(&mem->refs, 1, __ATOMIC_RELAXED);
+	return mem;
+}
+
+void gmem_put(struct gmem *mem)
+{
+	if (!mem || __atomic_sub_fetch(&mem->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (uint32_t i = 0; i < mem->n; i++)
+		mapping_put(mem->regions[i].mapping);
+	free(mem);
+}
+
+static int check_region(const struct gmem *mem, const struct gmem_region *add, struct error *err)
+{
+	uint64_t at = add->gpa, size = add->size;
+
+	if (!size || at + size - 1 < at || add->user + size - 1 < add->user)
+		return error_set(err, -EINVAL,
+				 "memory region 0x%llx+0x%llx is empty or wraps around",
+				 (unsigned long long)at, (unsigned long long)size);
+	if (!mem)
+		return 0;
+	if (mem->n >= GMEM_REGIONS_MAX)
+		return error_set(err, -ENOSPC, "more than %d memory regions.", GMEM_REGIONS_MAX);
+	for (uint32_t i = 0; i < mem->n; i++) {
+		const struct gmem_region *r = &mem->regions[i];
+
+		/* By last bytes: a region may end at 2^64. */
+		if (at <= r->gpa + (r->size - 1) && r->gpa <= at + (size - 1))
+			return error_set(err, -EEXIST,
+					 "memory region 0x%llx+0x%llx overlaps 0x%llx+0x%llx",
+					 (unsigned long long)at, (unsigned long long)size,
+					 (unsigned long long)r->gpa, (unsigned long long)r->size);
+	}
+	return 0;
+}
+
+/* A copy of @mem with @add in its place; takes over @add's reference to its mapping on success. */
+static int with_region(const struct gmem *mem, const struct gmem_region *add, struct gmem **out)
+{
+	uint32_t n = mem ? mem->n : 0, at = 0;
+	struct gmem *next = alloc_map(n + 1);
+
+	if (!next)
+		return -ENOMEM;
+	while (at < n && mem->regions[at].gpa < add->gpa)
+		at++;
+	for (uint32_t i = 0; i < n; i++) {
+		next->regions[i < at ? i : i + 1] = mem->regions[i];
+		__atomic_add_fetch(&mem->regions[i].mapping->refs, 1, __ATOMIC_RELAXED);
+	}
+	next->regions[at] = *add;
+	next->n = n + 1;
+	next->log = mem ? mem->log : NULL;
+	*out = next;
+	return 0;
+}
+
+static int add_mapping(const struct gmem *mem, struct gmem_region *add, void *base, size_t len,
+		       bool ours, struct gmem **out, struct error *err)
+{
+	struct gmem_mapping *m = calloc(1, sizeof(*m));
+	int rc = -ENOMEM;
+
+	if (m) {
+		*m = (struct gmem_mapping){.refs = 1, .base = base, .len = len, .ours = ours};
+		add->mapping = m;
+		rc = with_region(mem, add, out);
+	}
+	if (rc) {
+		free(m);
+		error_set(err, rc, "cannot note a memory region");
+	}
+	return rc;
+}
+
+int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, int fd,
+		 uint64_t offset, struct gmem **out, struct error *err)
+{
+	struct gmem_region add = {.gpa = gpa, .size = size, .user = user};
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), slack;
+	struct stat st;
+	struct statfs fs;
+	uint8_t *base;
+	int rc;
+
+	rc = check_region(mem, &add, err);
+	if (rc)
+		return rc;
+	if (fstat(fd, &st))
+		return error_set(err, -errno, "cannot look at a memory region's file");
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, -EINVAL, "a memory region's file is not memory.");
+	if (offset > (uint64_t)st.st_size || size > (uint64_t)st.st_size - offset)
+		return error_set(err, -EINVAL,
+				 "memory region 0x%llx+0x%llx ends behind the end of its file.",
+				 (unsigned long long)gpa, (unsigned long long)size);
+	if (!fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC)
+		page = (uint64_t)fs.f_bsize;
+	slack = offset & (page - 1);
+	base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		    (off_t)(offset - slack));
+	if (base == MAP_FAILED)
+		return error_set(err, -errno, "cannot map memory region 0x%llx+0x%llx",
+				 (unsigned long long)gpa, (unsigned long long)size);
+	madvise(base, size + slack, MADV_DONTDUMP);
+	add.host = base + slack;
+	rc = add_mapping(mem, &add, base, align_up(size + slack, page), true, out, err);
+	if (rc)
+		munmap(base, size + slack);
+	return rc;
+}
+
+int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, void *host,
+		   struct gmem **out, struct error *err)
+{
+	struct gmem_region add = {.gpa = gpa, .size = size, .user = user, .host = host};
+	int rc = check_region(mem, &add, err);
+
+	return rc ? rc : add_mapping(mem, &add, host, size, false, out, err);
+}
+
+int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user,
+		 struct gmem **out)
+{
+	struct gmem *next;
+	uint32_t at;
+
+	for (at = 0; at < mem->n; at++)
+		if (mem->regions[at].gpa == gpa && mem->regions[at].size == size &&
+		    mem->regions[at].user == user)
+			break;
+	if (at == mem->n)
+		return -ENOENT;
+	next = alloc_map(mem->n - 1);
+	if (!next)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < mem->n; i++) {
+		if (i == at)
+			continue;
+		next->regions[next->n++] = mem->regions[i];
+		__atomic_add_fetch(&mem->regions[i].mapping->refs, 1, __ATOMIC_RELAXED);
+	}
+	next->log = mem->log;
+	*out = next;
+	return 0;
+}
+
+/* ---- looking up ---- */
+
+static bool region_has(const struct gmem_region *r, uint64_t at)
+{
+	return at >= r->gpa && at - r->gpa < r->size;
+}
+
+static const struct gmem_region *find(const struct gmem *mem, struct gmem_hint *hint, uint64_t at)
+{
+	uint32_t lo = 0, hi = mem->n;
+
+	if (likely(hint->region < mem->n && region_has(&mem->regions[hint->region], at)))
+		return &mem->regions[hint->region];
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (mem->regions[mid].gpa <= at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || !region_has(&mem->regions[lo - 1], at))
+		return NULL;
+	hint->region = lo - 1;
+	return &mem->regions[lo - 1];
+}
+
+void *gmem_at(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len)
+{
+	const struct gmem_region *r = find(mem, hint, at.v);
+
+	if (!r || !len || len > r->size - (at.v - r->gpa))
+		return NULL;
+	return r->host + (at.v - r->gpa);
+}
+
+int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
+		struct iovec *iov, int max)
+{
+	uint64_t pos = at.v, left = len;
+	int n = 0;
+
+	while (left) {
+		const struct gmem_region *r = find(mem, hint, pos);
+		uint64_t here;
+
+		if (!r)
+			return -EFAULT;
+		if (n == max)
+			return -E2BIG;
+		here = min_u64(left, r->size - (pos - r->gpa));
+		iov[n].iov_base = r->host + (pos - r->gpa);
+		iov[n].iov_len = here;
+		n++;
+		left -= here;
+		pos += here;
+		if (left && !pos)
+			return -EFAULT; /* past 2^64 */
+	}
+	if (unlikely(write && mem->log))
+		gmem_mark_dirty(mem, at, len);
+	return n;
+}
+
+int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *out)
+{
+	for (uint32_t i = 0; i < mem->n; i++) {
+		const struct gmem_region *r = &mem->regions[i];
+
+		if (user < r->user || user - r->user >= r->size)
+			continue;
+		if (len > r->size - (user - r->user))
+			return -EFAULT;
+		*out = gpa(r->gpa + (user - r->user));
+		return 0;
+	}
+	return -EFAULT;
+}
+
+void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len)
+{
+	struct gmem_log *log = mem->log;
+	uint64_t page, last;
+
+	if (likely(!log) || !len)
+		return;
+	last = (at.v + len - 1) / GMEM_LOG_PAGE;
+	for (page = at.v / GMEM_LOG_PAGE; page <= last && page / 8 < log->size; page++)
+		__atomic_fetch_or(&log->bits[page / 8], (uint8_t)(1u << (page % 8)),
+				  __ATOMIC_SEQ_CST);
+}
+
+bool gmem_lost(const struct gmem *mem)
+{
+	for (uint32_t i = 0; i < mem->n; i++)
+		if (unlikely(read_once(&mem->regions[i].mapping->lost)))
+			return true;
+	return false;
+}

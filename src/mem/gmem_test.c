@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest memory: building maps, looking up, ranges that wrap or leave, memory that is taken away. */
+#include "test.h"
+
+#include "base/bits.h"
+#include "mem/gmem.h"
+#include "mem/gmem_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MIB 0x100000u
+
+static int memfd(size_t size)
+{
+	int fd = memfd_create("gmem-test", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+/* Two regions that touch at 1 MiB, a hole, and one at 4 GiB; contents from one file, in reverse
+ * order. */
+static struct gmem *three_regions(void)
+{
+	int fd = memfd(3 * MIB);
+	struct gmem *a, *b, *c;
+
+	assert_int_equal(gmem_with_fd(NULL, MIB, MIB, 0x7000000, fd, 0, &a, NULL), 0);
+	assert_int_equal(gmem_with_fd(a, 0, MIB, 0x9000000, fd, MIB, &b, NULL), 0);
+	assert_int_equal(gmem_with_fd(b, UINT64_C(4) << 30, MIB, 0xb000000, fd, 2 * MIB, &c, NULL),
+			 0);
+	gmem_put(a);
+	gmem_put(b);
+	close(fd);
+	return c;
+}
+
+static void lookup_is_all_or_nothing(void **state)
+{
+	struct gmem *m = three_regions();
+	struct gmem_hint hint = {0};
+	uint8_t *p;
+
+	(void)state;
+	p = gmem_at(m, &hint, gpa(0), MIB);
+	assert_non_null(p);
+	assert_ptr_equal(gmem_at(m, &hint, gpa(17), 1), p + 17);
+	assert_null(gmem_at(m, &hint, gpa(1), MIB));	 /* one byte too far for one region */
+	assert_null(gmem_at(m, &hint, gpa(2 * MIB), 1)); /* the hole */
+	assert_non_null(gmem_at(m, &hint, gpa(2 * MIB - 1), 1)); /* last byte before it */
+	assert_null(gmem_at(m, &hint, gpa(0), 0));
+	assert_null(gmem_at(m, &hint, gpa(UINT64_MAX), 2));
+	assert_null(gmem_at(m, &hint, gpa(5), UINT64_MAX));
+	gmem_put(m);
+}
+
+static void r_10_slices_cross_touching_regions(void **state)
+{
+	struct gmem *m = three_regions();
+	struct gmem_hint hint = {0};
+	struct iovec iov[4];
+
+	(void)state;
+	assert_int_equal(gmem_slices(m, &hint, gpa(MIB - 3), 10, true, iov, 4), 2);
+	assert_int_equal(iov[0].iov_len, 3);
+	assert_int_equal(iov[1].iov_len, 7);
+	assert_ptr_equal(iov[1].iov_base, gmem_at(m, &hint, gpa(MIB), 7));
+	assert_int_equal(gmem_slices(m, &hint, gpa(MIB - 3), 10, false, iov, 1), -E2BIG);
+	gmem_put(m);
+}
+
+static void r_10_slices_never_leave_memory(void **state)
+{
+	struct gmem *m = three_regions();
+	struct gmem_hint hint = {0};
+	struct iovec iov[4];
+
+	(void)state;
+	assert_int_equal(gmem_slices(m, &hint, gpa(2 * MIB - 1), 2, false, iov, 4), -EFAULT);
+	assert_int_equal(gmem_slices(m, &hint, gpa(3 * MIB), 1, false, iov, 4), -EFAULT);
+	assert_int_equal(gmem_slices(m, &hint, gpa(UINT64_MAX - 3), 8, false, iov, 4), -EFAULT);
+	assert_int_equal(gmem_slices(m, &hint, gpa(16), UINT64_MAX, false, iov, 4), -EFAULT);
+	/* KB-18: an invalid address with length 0 is nothing, not an error and not a crash. */
+	assert_int_equal(gmem_slices(m, &hint, gpa(3 * MIB), 0, false, iov, 4), 0);
+	gmem_put(m);
+}
+
+static void kb_31_range_that_wraps_2_64(void **state)
+{
+	uint8_t page[64];
+	struct gmem *m;
+	struct gmem_hint hint = {0};
+	struct iovec iov[4];
+
+	(void)state;
+	assert_int_equal(gmem_with_host(NULL, UINT64_MAX - 63, 64, 0, page, &m, NULL), 0);
+	assert_int_equal(gmem_slices(m, &hint, gpa(UINT64_MAX - 7), 8, false, iov, 4), 1);
+	assert_int_equal(gmem_slices(m, &hint, gpa(UINT64_MAX - 7), 9, false, iov, 4), -EFAULT);
+	assert_null(gmem_at(m, &hint, gpa(UINT64_MAX - 7), 9));
+	gmem_put(m);
+}
+
+static void regions_of_one_file_show_its_bytes(void **state)
+{
+	int fd = memfd(2 * MIB);
+	struct gmem *m;
+	struct gmem_hint hint = {0};
+	char *p;
+
+	(void)state;
+	/* an offset that is no multiple of a page */
+	assert_int_equal(pwrite(fd, "here", 4, 5000), 4);
+	assert_int_equal(gmem_with_fd(NULL, 0x1000, MIB, 0, fd, 5000, &m, NULL), 0);
+	p = gmem_at(m, &hint, gpa(0x1000), MIB);
+	assert_memory_equal(p, "here", 4);
+	gmem_put(m);
+	close(fd);
+}
+
+static void v_05_bad_regions_are_refused(void **state)
+{
+	struct gmem *m = three_regions(), *out = NULL;
+	int fd = memfd(MIB), dir = open("/", O_RDONLY | O_DIRECTORY),
+	    null = open("/dev/null", O_RDWR);
+	struct error err;
+
+	(void)state;
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, 0, 0, fd, 0, &out, &err), -EINVAL);
+	assert_int_equal(gmem_with_fd(m, UINT64_MAX - 5, MIB, 0, fd, 0, &out, &err), -EINVAL);
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, MIB, UINT64_MAX - 5, fd, 0, &out, &err), -EINVAL);
+	assert_int_equal(gmem_with_fd(m, MIB - 1, 2, 0, fd, 0, &out, &err), -EEXIST);
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, MIB, 0, fd, 1, &out, &err), -EINVAL);
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, MIB, 0, fd, UINT64_MAX - 10, &out, &err),
+			 -EINVAL);
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, 4096, 0, dir, 0, &out, &err), -EINVAL);
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, 4096, 0, null, 0, &out, &err), -EINVAL);
+	assert_int_equal(gmem_with_fd(m, 8 * MIB, 4096, 0, -1, 0, &out, &err), -EBADF);
+	assert_null(out);
+	close(fd);
+	close(dir);
+	close(null);
+	gmem_put(m);
+}
+
+static void v_06_regions_come_and_go(void **state)
+{
+	struct gmem *m = three_regions(), *out = NULL;
+	struct gmem_hint hint = {2};
+
+	(void)state;
+	assert_int_equal(gmem_without(m, MIB, MIB, 0x1, &out), -ENOENT);
+	assert_int_equal(gmem_without(m, MIB, MIB - 1, 0x7000000, &out), -ENOENT);
+	assert_int_equal(gmem_without(m, MIB, MIB, 0x7000000, &out), 0);
+	assert_non_null(gmem_at(m, &hint, gpa(MIB), 1)); /* the old map still stands */
+	gmem_put(m);
+	assert_null(gmem_at(out, &hint, gpa(MIB), 1));
+	assert_non_null(gmem_at(out, &hint, gpa(0), MIB));
+	gmem_put(out);
+}
+
+static void v_05_more_than_the_slots(void **state)
+{
+	uint8_t byte[GMEM_REGIONS_MAX + 1];
+	struct gmem *m = gmem_new(), *next;
+
+	(void)state;
+	for (uint64_t i = 0; i < GMEM_REGIONS_MAX; i++) {
+		assert_int_equal(gmem_with_host(m, i * 2, 1, 0, &byte[i], &next, NULL), 0);
+		gmem_put(m);
+		m = next;
+	}
+	assert_int_equal(gmem_with_host(m, 1, 1, 0, byte, &next, NULL), -ENOSPC);
+	for (uint64_t i = 0; i < GMEM_REGIONS_MAX; i++) {
+		struct gmem_hint hint = {7};
+
+		assert_ptr_equal(gmem_at(m, &hint, gpa(i * 2), 1), &byte[i]);
+		assert_null(gmem_at(m, &hint, gpa(i * 2 + 1), 1));
+	}
+	gmem_put(m);
+}
+
+static void user_addresses_are_translated(void **state)
+{
+	struct gmem *m = three_regions();
+	gpa_t at;
+
+	(void)state;
+	assert_int_equal(gmem_from_user(m, 0x7000010, 16, &at), 0);
+	assert_int_equal(at.v, MIB + 0x10);
+	assert_int_equal(gmem_from_user(m, 0x7000000 + MIB - 8, 16, &at), -EFAULT);
+	assert_int_equal(gmem_from_user(m, 0x6ffffff, 1, &at), -EFAULT);
+	assert_int_equal(gmem_from_user(m, 0x7000000, UINT64_MAX, &at), -EFAULT);
+	gmem_put(m);
+}
+
+static void dirty_log_marks_pages_and_stays_inside(void **state)
+{
+	struct gmem *m = three_regions();
+	uint8_t bits[4] = {0};
+	struct gmem_log log = {bits, 3};
+	struct gmem_hint hint = {0};
+	struct iovec iov[2];
+
+	(void)state;
+	m->log = &log;
+	assert_int_equal(gmem_slices(m, &hint, gpa(4095), 2, true, iov, 2), 1);
+	assert_int_equal(bits[0], 3);
+	assert_int_equal(gmem_slices(m, &hint, gpa(8192), 2, false, iov, 2), 1);
+	assert_int_equal(bits[0], 3);
+	gmem_mark_dirty(m, gpa(23 * 4096), 10 * 4096); /* KB-34: the log is too short for it */
+	assert_int_equal(bits[2], 0x80);
+	assert_int_equal(bits[3], 0);
+	gmem_mark_dirty(m, gpa(0), 0);
+	gmem_put(m);
+}
+
+static void r_21_truncated_memory_does_not_kill(void **state)
+{
+	int fd = memfd(2 * MIB);
+	struct gmem *m;
+	struct gmem_hint hint = {0};
+	volatile uint8_t *p;
+
+	(void)state;
+	assert_int_equal(gmem_guard_install(NULL), 0);
+	assert_int_equal(gmem_with_fd(NULL, 0, 2 * MIB, 0, fd, 0, &m, NULL), 0);
+	p = gmem_at(m, &hint, gpa(0), 2 * MIB);
+	gmem_guard(m);
+	p[0] = 1;
+	p[MIB + 5] = 7;
+	assert_false(gmem_lost(m));
+	assert_int_equal(ftruncate(fd, MIB), 0);
+	assert_int_equal(p[MIB + 5], 0);
+	assert_true(gmem_lost(m));
+	p[2 * MIB - 1] = 9;
+	assert_int_equal(p[0], 1); /* what is still there is untouched */
+	gmem_guard(NULL);
+	gmem_put(m);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lookup_is_all_or_nothing),
+		cmocka_unit_test(r_10_slices_cross_touching_regions),
+		cmocka_unit_test(r_10_slices_never_leave_memory),
+		cmocka_unit_test(kb_31_range_that_wraps_2_64),
+		cmocka_unit_test(regions_of_one_file_show_its_bytes),
+		cmocka_unit_test(v_05_bad_regions_are_refused),
+		cmocka_unit_test(v_06_regions_come_and_go),
+		cmocka_unit_test(v_05_more_than_the_slots),
+		cmocka_unit_test(user_addresses_are_translated),
+		cmocka_unit_test(dirty_log_marks_pages_and_stays_inside),
+		cmocka_unit_test(r_21_truncated_memory_does_not_kill),
+	};
+
+	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);
+}
