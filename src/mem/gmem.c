@@ -77,6 +77,14 @@ static int check_region(const struct gmem *mem, const struct gmem_region *add, s
 	return 0;
 }
 
+static bool any_lost(const struct gmem *mem)
+{
+	for (uint32_t i = 0; i < mem->n; i++)
+		if (read_once(&mem->regions[i].mapping->lost))
+			return true;
+	return false;
+}
+
 /* A copy of @mem with @add in its place; takes over @add's reference to its mapping on success. */
 static int with_region(const struct gmem *mem, const struct gmem_region *add, struct gmem **out)
 {
@@ -93,6 +101,7 @@ static int with_region(const struct gmem *mem, const struct gmem_region *add, st
 	}
 	next->regions[at] = *add;
 	next->n = n + 1;
+	next->lost = any_lost(next);
 	next->log = mem ? mem->log : NULL;
 	*out = next;
 	return 0;
@@ -183,6 +192,7 @@ int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 		next->regions[next->n++] = mem->regions[i];
 		__atomic_add_fetch(&mem->regions[i].mapping->refs, 1, __ATOMIC_RELAXED);
 	}
+	next->lost = any_lost(next);
 	next->log = mem->log;
 	*out = next;
 	return 0;
@@ -282,8 +292,5 @@ void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len)
 
 bool gmem_lost(const struct gmem *mem)
 {
-	for (uint32_t i = 0; i < mem->n; i++)
-		if (unlikely(read_once(&mem->regions[i].mapping->lost)))
-			return true;
-	return false;
+	return unlikely(read_once(&mem->lost));
 }

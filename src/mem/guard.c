@@ -53,6 +53,7 @@ static bool replace_page(uintptr_t fault)
 				return false;
 		}
 		write_once(&m->lost, true);
+		write_once(&mem->lost, true);
 		return true;
 	}
 	return false;

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/virtio/bus.h"
+
+#include "backend/virtio/device.h"
+
+#include <errno.h>
+
+int virtio_bus_attach(struct virtio_bus *bus, struct virtio_device *vdev, struct error *err)
+{
+	int rc;
+
+	if (bus->child)
+		return error_set(err, -EBUSY, "%s already holds a %s", bus->name,
+				 bus->child->cls->name);
+	if (vdev->bus)
+		return error_set(err, -EBUSY, "%s already sits on %s", vdev->path, vdev->bus->name);
+	if (bus->ops->plugged) {
+		rc = bus->ops->plugged(bus, vdev, err);
+		if (rc)
+			return rc;
+	}
+	vdev->bus = bus;
+	bus->child = vdev;
+	return 0;
+}
+
+void virtio_bus_detach(struct virtio_bus *bus)
+{
+	if (!bus->child)
+		return;
+	bus->child->bus = NULL;
+	bus->child = NULL;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/virtio/device.h"
+
+#include "wire/virtio.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int virtio_device_init(struct virtio_device *vdev, const struct virtio_device_class *cls,
+		       const char *path, uint64_t offered, unsigned n_queues, struct reactor *home,
+		       struct worker *const *workers, unsigned n_workers, unsigned first_worker,
+		       struct error *err)
+{
+	vdev->cls = cls;
+	vdev->bus = NULL;
+	vdev->home = home;
+	snprintf(vdev->path, sizeof(vdev->path), "%s", path);
+	vdev->offered = virtio_features_grounded(offered);
+	vdev->features = 0;
+	vdev->status = 0;
+	vdev->generation = 0;
+	vdev->queues = calloc(n_queues, sizeof(vdev->queues[0]));
+	if (!vdev->queues)
+		return error_set(err, -ENOMEM, "cannot set up %u queues", n_queues);
+	vdev->n_queues = n_queues;
+	for (unsigned i = 0; i < n_queues; i++)
+		virtio_queue_init(&vdev->queues[i], vdev, i,
+				  workers[(first_worker + i) % n_workers]);
+	return 0;
+}
+
+void virtio_device_fini(struct virtio_device *vdev)
+{
+	for (unsigned i = 0; i < vdev->n_queues; i++)
+		virtio_queue_fini(&vdev->queues[i]);
+	free(vdev->queues);
+	vdev->queues = NULL;
+	vdev->n_queues = 0;
+}
+
+/* ---- features ---- */
+
+uint64_t virtio_features_grounded(uint64_t features)
+{
+	/* The generic bits of virtio 1.4, 6: what came with version 1 makes no sense without it. */
+	static const uint64_t modern = BIT64(VIRTIO_F_ACCESS_PLATFORM) |
+				       BIT64(VIRTIO_F_RING_PACKED) | BIT64(VIRTIO_F_IN_ORDER) |
+				       BIT64(VIRTIO_F_ORDER_PLATFORM) | BIT64(VIRTIO_F_SR_IOV) |
+				       BIT64(VIRTIO_F_NOTIFICATION_DATA) |
+				       BIT64(VIRTIO_F_NOTIF_CONFIG_DATA) |
+				       BIT64(VIRTIO_F_RING_RESET) | BIT64(VIRTIO_F_ADMIN_VQ) |
+				       BIT64(VIRTIO_F_SUSPEND);
+
+	return features & BIT64(VIRTIO_F_VERSION_1) ? features : features & ~modern;
+}
+
+int virtio_device_set_features(struct virtio_device *vdev, uint64_t features)
+{
+	if (features & ~vdev->offered || virtio_features_grounded(features) != features)
+		return -EINVAL;
+	vdev->features = features;
+	if (vdev->cls->features_set)
+		vdev->cls->features_set(vdev);
+	return 0;
+}
+
+/* ---- status ---- */
+
+void virtio_device_set_status(struct virtio_device *vdev, uint8_t status)
+{
+	uint8_t mine = vdev->status & VIRTIO_STATUS_NEEDS_RESET;
+	uint8_t added = status & (uint8_t)~vdev->status;
+
+	/* A driver only adds bits (2.1.1); taking one back is not understood as anything but
+	 * leaving it. */
+	status = vdev->status |
+		 (status & (uint8_t) ~(VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_SUSPEND));
+	if (added & VIRTIO_STATUS_FEATURES_OK && !virtio_device_has(vdev, VIRTIO_F_VERSION_1) &&
+	    !(vdev->bus && vdev->bus->takes_legacy))
+		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
+	vdev->status = status | mine;
+}
+
+static void wait_over(struct virtio_device *vdev)
+{
+	vdev->features = 0;
+	vdev->status = 0;
+	if (vdev->cls->reset)
+		vdev->cls->reset(vdev);
+}
+
+/* The queues' stop orders, then the caller's waiter. */
+struct reset {
+	struct virtio_waiter waiter;
+	struct virtio_device *vdev;
+	struct virtio_waiter *caller;
+};
+
+static void reset_done(struct virtio_waiter *w)
+{
+	struct reset *r = container_of(w, struct reset, waiter);
+
+	wait_over(r->vdev);
+	if (r->caller && !--r->caller->pending)
+		r->caller->done(r->caller);
+	free(r);
+}
+
+int virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter)
+{
+	struct reset *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->vdev = vdev;
+	r->caller = waiter;
+	r->waiter.done = reset_done;
+	if (waiter)
+		waiter->pending++;
+	for (unsigned i = 0; i < vdev->n_queues; i++) {
+		virtio_queue_set_enabled(&vdev->queues[i], false, &r->waiter);
+		virtio_queue_stop(&vdev->queues[i], &r->waiter);
+	}
+	return 0;
+}
+
+void virtio_device_needs_reset(struct virtio_device *vdev)
+{
+	vdev->status |= VIRTIO_STATUS_NEEDS_RESET;
+	/* 2.1.2: a driver that is up is told by a configuration change notification. */
+	if (vdev->bus && vdev->bus->ops->config_changed)
+		vdev->bus->ops->config_changed(vdev->bus);
+}
+
+/* ---- config space ---- */
+
+int virtio_device_config_read(struct virtio_device *vdev, uint64_t offset, void *buf, size_t len)
+{
+	if (offset > vdev->cls->config_size || len > vdev->cls->config_size - offset)
+		return -EINVAL;
+	if (len)
+		vdev->cls->config_read(vdev, (size_t)offset, buf, len);
+	return 0;
+}
+
+int virtio_device_config_write(struct virtio_device *vdev, uint64_t offset, const void *buf,
+			       size_t len)
+{
+	if (offset > vdev->cls->config_size || len > vdev->cls->config_size - offset)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	return vdev->cls->config_write ? vdev->cls->config_write(vdev, (size_t)offset, buf, len)
+				       : -EPERM;
+}
+
+void virtio_device_config_changed(struct virtio_device *vdev)
+{
+	vdev->generation++;
+	if (vdev->bus && vdev->bus->ops->config_changed)
+		vdev->bus->ops->config_changed(vdev->bus);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/virtio/queue.h"
+
+#include "backend/virtio/device.h"
+#include "wire/virtio.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* Chains popped before completions and the other queues get their turn. */
+#define TURN_BUDGET 64
+
+/* An order on its way to the worker, and its outcome on the way back. */
+struct order {
+	struct reactor_msg msg;
+	struct list link; /* on q->orders while it waits for nothing in flight */
+	struct virtio_queue *q;
+	struct virtio_waiter *waiter;
+	int (*run)(struct order *o); /* worker thread */
+	bool quiesce;
+	int rc;
+	struct error err;
+
+	struct vring_config config;
+	struct gmem *mem;
+	int fd;
+	bool flag;
+};
+
+/* ---- a turn ---- */
+
+static void queue_fail(struct virtio_queue *q)
+{
+	if (q->failed)
+		return;
+	q->failed = true;
+	log_limited(
+		&q->complaints, LOG_LEVEL_WARN, q->path,
+		"the driver broke the ring's rules (%s); the queue has stopped until it is reset",
+		vqdev_why(&q->ring));
+	reactor_post(q->vdev->home, &q->broken);
+}
+
+static void tell_control_thread(struct reactor_msg *msg)
+{
+	struct virtio_queue *q = container_of(msg, struct virtio_queue, broken);
+	struct virtio_device *vdev = q->vdev;
+
+	if (!q->started)
+		return;
+	if (vdev->bus && vdev->bus->ops->queue_broken)
+		vdev->bus->ops->queue_broken(vdev->bus, q);
+	virtio_device_needs_reset(vdev);
+}
+
+static void interrupt(struct virtio_queue *q)
+{
+	struct virtio_bus *bus = q->vdev->bus;
+
+	q->calls++;
+	if (q->call.fd >= 0)
+		notifier_signal(&q->call, q->reactor);
+	else if (bus && bus->ops->interrupt)
+		bus->ops->interrupt(bus, q);
+}
+
+static void order_done(struct reactor_msg *msg);
+
+static void order_run(struct order *o)
+{
+	o->rc = o->run(o);
+	o->msg.run = order_done;
+	reactor_post(o->q->vdev->home, &o->msg);
+}
+
+static void run_quiet_orders(struct virtio_queue *q)
+{
+	while (!list_empty(&q->orders) && (!q->running || !vqdev_in_flight(&q->ring))) {
+		struct order *o = list_entry(q->orders.next, struct order, link);
+
+		list_del(&o->link);
+		q->quiescing--;
+		order_run(o);
+	}
+}
+
+static bool may_pop(const struct virtio_queue *q)
+{
+	return q->enabled && !q->quiescing && !q->failed;
+}
+
+static unsigned queue_poll(struct reactor_poller *p)
+{
+	struct virtio_queue *q = container_of(p, struct virtio_queue, poller);
+	unsigned did = 0;
+
+	if (!q->running)
+		return 0;
+	gmem_guard(q->mem);
+	if (may_pop(q)) {
+		int n;
+
+		if (!q->silenced) {
+			vqdev_kicks_off(&q->ring);
+			q->silenced = true;
+		}
+		n = q->vdev->cls->process(q->vdev, q, TURN_BUDGET);
+		if (n > 0) {
+			did += (unsigned)n;
+			q->requests += (unsigned)n;
+		}
+	}
+	if (q->pushed) {
+		did += q->pushed;
+		q->pushed = 0;
+		vqdev_publish(&q->ring);
+		if (vqdev_needs_interrupt(&q->ring))
+			interrupt(q);
+	}
+	if (unlikely(gmem_lost(q->mem)))
+		vqdev_break(&q->ring, "guest memory was taken away");
+	if (unlikely(vqdev_broken(&q->ring)))
+		queue_fail(q);
+	gmem_guard(NULL);
+	if (unlikely(!list_empty(&q->orders)))
+		run_quiet_orders(q);
+	return did;
+}
+
+static bool queue_arm(struct reactor_poller *p)
+{
+	struct virtio_queue *q = container_of(p, struct virtio_queue, poller);
+	bool waiting;
+
+	if (!q->running || !may_pop(q))
+		return true;
+	gmem_guard(q->mem);
+	waiting = vqdev_kicks_on(&q->ring);
+	gmem_guard(NULL);
+	q->silenced = waiting;
+	return !waiting;
+}
+
+static void kick_ready(struct reactor_watch *w, uint32_t events)
+{
+	struct virtio_queue *q = container_of(w, struct virtio_queue, kick);
+
+	q->kicks++;
+	if (events & (EPOLLHUP | EPOLLERR))
+		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "the kick fd was closed");
+	if (q->running)
+		reactor_poller_activate(q->reactor, &q->poller);
+}
+
+void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len)
+{
+	vqdev_push(&q->ring, ticket, len);
+	q->pushed++;
+	reactor_poller_activate(q->reactor, &q->poller);
+}
+
+/* ---- orders ---- */
+
+static void order_arrive(struct reactor_msg *msg)
+{
+	struct order *o = container_of(msg, struct order, msg);
+	struct virtio_queue *q = o->q;
+
+	if (!o->quiesce) {
+		order_run(o);
+		return;
+	}
+	q->quiescing++;
+	list_add_tail(&q->orders, &o->link);
+	run_quiet_orders(q);
+}
+
+static void order_done(struct reactor_msg *msg)
+{
+	struct order *o = container_of(msg, struct order, msg);
+	struct virtio_waiter *w = o->waiter;
+
+	if (w) {
+		if (o->rc && !w->rc) {
+			w->rc = o->rc;
+			w->err = o->err;
+		}
+		if (!--w->pending)
+			w->done(w);
+	} else if (o->rc) {
+		log_warn(o->q->path, "%s", o->err.text);
+	}
+	free(o);
+}
+
+static struct order *order_new(struct virtio_queue *q, int (*run)(struct order *o), bool quiesce)
+{
+	struct order *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	list_init(&o->link);
+	o->q = q;
+	o->run = run;
+	o->quiesce = quiesce;
+	o->fd = -1;
+	o->msg.run = order_arrive;
+	return o;
+}
+
+static int order_send(struct order *o, struct virtio_waiter *waiter)
+{
+	o->waiter = waiter;
+	if (waiter)
+		waiter->pending++;
+	reactor_post(o->q->reactor, &o->msg);
+	return 0;
+}
+
+static int run_start(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+	struct virtio_device *vdev = q->vdev;
+	int rc;
+
+	gmem_guard(o->mem);
+	rc = vqdev_init(&q->ring, &o->config, o->mem, vdev->cls->chain_max, &o->err);
+	gmem_guard(NULL);
+	if (rc)
+		goto put_mem;
+	rc = vdev->cls->queue_start(vdev, q, &o->err);
+	if (rc)
+		goto fini_ring;
+	q->mem = o->mem;
+	q->running = true;
+	q->failed = false;
+	q->silenced = false;
+	q->pushed = 0;
+	reactor_poller_activate(q->reactor, &q->poller);
+	return 0;
+fini_ring:
+	vqdev_fini(&q->ring);
+put_mem:
+	gmem_put(o->mem);
+	return rc;
+}
+
+int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config, struct gmem *mem,
+		       struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run_start, true);
+
+	if (!o)
+		return -ENOMEM;
+	o->config = *config;
+	o->mem = gmem_get(mem);
+	q->started = true;
+	return order_send(o, waiter);
+}
+
+static int run_stop(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+
+	if (!q->running)
+		return 0;
+	/* The ring is left as a stopped device leaves it: kicks are asked for. */
+	if (!vqdev_broken(&q->ring) && q->silenced) {
+		gmem_guard(q->mem);
+		vqdev_kicks_on(&q->ring);
+		gmem_guard(NULL);
+	}
+	reactor_poller_stop(q->reactor, &q->poller);
+	q->base = vqdev_base(&q->ring);
+	q->vdev->cls->queue_stop(q->vdev, q);
+	q->running = false;
+	vqdev_fini(&q->ring);
+	gmem_put(q->mem);
+	q->mem = NULL;
+	return 0;
+}
+
+int virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run_stop, true);
+
+	if (!o)
+		return -ENOMEM;
+	q->started = false;
+	return order_send(o, waiter);
+}
+
+static int run_set_enabled(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+
+	q->enabled = o->flag;
+	if (q->enabled && q->running)
+		reactor_poller_activate(q->reactor, &q->poller);
+	return 0;
+}
+
+int virtio_queue_set_enabled(struct virtio_queue *q, bool enabled, struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run_set_enabled, false);
+
+	if (!o)
+		return -ENOMEM;
+	o->flag = enabled;
+	return order_send(o, waiter);
+}
+
+static int run_set_kick(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+	int rc;
+
+	reactor_watch_stop(q->reactor, &q->kick);
+	if (q->kick_fd >= 0)
+		close(q->kick_fd);
+	q->kick_fd = -1;
+	if (o->fd < 0)
+		return 0;
+	rc = reactor_watch_start(q->reactor, &q->kick, o->fd, EPOLLIN);
+	if (rc) {
+		close(o->fd);
+		return error_set(&o->err, rc, "the kick fd cannot be waited for");
+	}
+	q->kick_fd = o->fd;
+	/* A kick may have come before we looked (and may have been read by whoever had the fd
+	 * before). */
+	if (q->running)
+		reactor_poller_activate(q->reactor, &q->poller);
+	return 0;
+}
+
+int virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run_set_kick, false);
+
+	if (!o) {
+		if (fd >= 0)
+			close(fd);
+		return -ENOMEM;
+	}
+	o->fd = fd;
+	return order_send(o, waiter);
+}
+
+static int run_set_call(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+
+	notifier_set(&q->call, q->reactor, o->fd);
+	if (q->running)
+		notifier_signal(&q->call, q->reactor);
+	return 0;
+}
+
+int virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run_set_call, false);
+
+	if (!o) {
+		if (fd >= 0)
+			close(fd);
+		return -ENOMEM;
+	}
+	o->fd = fd;
+	return order_send(o, waiter);
+}
+
+static int run_set_mem(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+	int rc = 0;
+
+	if (!q->running) {
+		gmem_put(o->mem);
+		return 0;
+	}
+	gmem_guard(o->mem);
+	rc = vqdev_remap(&q->ring, o->mem);
+	gmem_guard(NULL);
+	gmem_put(q->mem);
+	q->mem = o->mem;
+	/* Rings that are not in the new map: the queue is broken, which is the driver's business,
+	 * not the caller's. */
+	reactor_poller_activate(q->reactor, &q->poller);
+	(void)rc;
+	return 0;
+}
+
+int virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run_set_mem, true);
+
+	if (!o)
+		return -ENOMEM;
+	o->mem = gmem_get(mem);
+	return order_send(o, waiter);
+}
+
+static int run_kick(struct order *o)
+{
+	struct virtio_queue *q = o->q;
+
+	q->kicks++;
+	if (q->running)
+		reactor_poller_activate(q->reactor, &q->poller);
+	return 0;
+}
+
+int virtio_queue_kick(struct virtio_queue *q)
+{
+	struct order *o = order_new(q, run_kick, false);
+
+	return o ? order_send(o, NULL) : -ENOMEM;
+}
+
+/* ---- life ---- */
+
+void virtio_queue_init(struct virtio_queue *q, struct virtio_device *vdev, unsigned index,
+		       struct worker *worker)
+{
+	memset(q, 0, sizeof(*q));
+	q->vdev = vdev;
+	q->index = index;
+	q->worker = worker;
+	q->reactor = worker_reactor(worker);
+	snprintf(q->path, sizeof(q->path), "%s/queue%u", vdev->path, index);
+	q->kick_fd = -1;
+	q->kick.ready = kick_ready;
+	q->broken.run = tell_control_thread;
+	list_init(&q->orders);
+	notifier_init(&q->call);
+	reactor_poller_init(&q->poller, queue_poll, queue_arm);
+}
+
+static void fini_on_worker(void *arg)
+{
+	struct virtio_queue *q = arg;
+
+	reactor_watch_stop(q->reactor, &q->kick);
+	reactor_poller_stop(q->reactor, &q->poller);
+	notifier_set(&q->call, q->reactor, -1);
+}
+
+void virtio_queue_fini(struct virtio_queue *q)
+{
+	worker_call(q->worker, fini_on_worker, q);
+	if (q->kick_fd >= 0)
+		close(q->kick_fd);
+	q->kick_fd = -1;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue of a virtio device: the ring's device half, the worker it belongs to, its kick and its
+ * call.
+ *
+ *        control thread                    worker thread
+ *      ---------------------------------------------------------------------------------
+ *      virtio_queue_start()   ------->     ring set up; polled once without being kicked
+ *      ... set_kick, set_call ------->     swapped between two turns
+ *                                          turn: kicks off, pop, start, push, publish, one call
+ *                                          idle: kicks on, look again, sleep
+ *      ... set_mem, stop      ------->     no more popping; when nothing is in flight: done
+ *      waiter's done()        <-------
+ *
+ * A queue belongs to exactly one worker from init to fini: no lock on the way of a request.  The
+ * control thread tells the worker what to do by messages and learns the outcome by a message back;
+ * it never waits.
+ */
+#ifndef BACKEND_VIRTIO_QUEUE_H
+#define BACKEND_VIRTIO_QUEUE_H
+
+#include "base/log.h"
+#include "base/notifier.h"
+#include "base/worker.h"
+#include "vring/device.h"
+
+struct virtio_device;
+
+/*
+ * Waits for any number of orders given to queues.  Zero @pending and set @done, hand it to as many
+ * calls as wanted; when the last of them has been carried out @done comes on the control thread,
+ * never from inside a call.  @rc is the first failure.
+ */
+struct virtio_waiter {
+	unsigned pending;
+	int rc;
+	struct error err;
+	void (*done)(struct virtio_waiter *waiter);
+};
+
+struct virtio_queue {
+	struct virtio_device *vdev;
+	unsigned index;
+	struct worker *worker;
+	struct reactor *reactor; /* the worker's */
+	char path[80];
+
+	/* Control thread: */
+	bool started;  /* a start was ordered and no stop since */
+	uint32_t base; /* where it stopped, valid once stop is done */
+
+	/* Worker thread: */
+	bool running;
+	bool enabled;
+	bool silenced;	    /* kicks are off                           */
+	bool failed;	    /* broken, and the control thread was told */
+	unsigned quiescing; /* orders that wait for nothing in flight  */
+	struct list orders; /* those orders                            */
+	unsigned pushed;    /* not yet published                       */
+	struct vqdev ring;
+	struct gmem *mem;
+	struct reactor_poller poller;
+	struct reactor_watch kick;
+	int kick_fd;
+	struct notifier call;
+	void *device; /* the device type's own, per queue */
+	struct log_limit complaints;
+	struct reactor_msg broken; /* to the control thread */
+
+	/* Counters; written by the worker, read by anybody. */
+	uint64_t kicks;
+	uint64_t requests;
+	uint64_t calls;
+};
+
+void virtio_queue_init(struct virtio_queue *q, struct virtio_device *vdev, unsigned index,
+		       struct worker *worker);
+/* Stopped and nothing ordered. Closes the fds it still has. */
+void virtio_queue_fini(struct virtio_queue *q);
+
+/*
+ * Orders.  Each returns 0 when it is on its way or -ENOMEM when nothing has happened.  @waiter may
+ * be NULL for "do not tell me".  fds are taken over in either case.
+ */
+
+/* Sets the ring up in @mem (a reference is taken) and polls it once; failures (bad size, address
+ * outside memory) come in the waiter. */
+int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config, struct gmem *mem,
+		       struct virtio_waiter *waiter);
+/* Pops no more, waits for what is in flight; afterwards no byte of guest memory is touched and
+ * q->base tells where it stands. */
+int virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter);
+/* A disabled queue leaves its ring untouched; what is in flight is completed. */
+int virtio_queue_set_enabled(struct virtio_queue *q, bool enabled, struct virtio_waiter *waiter);
+/* -1: none (the ring is then polled only when virtio_queue_kick() says so). */
+int virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter *waiter);
+/* The new fd is signalled once, since a call may have gone to the old one just before the swap. */
+int virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter);
+/* Waits until nothing is in flight, goes on in the new map. */
+int virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio_waiter *waiter);
+/* A kick that came by another way than the kick fd. */
+int virtio_queue_kick(struct virtio_queue *q);
+
+/* ---- for the device type, on the worker ---- */
+
+/* Gives a chain back; the driver sees it at the end of the turn. */
+void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len);
+
+#endif
