@@ -33,4 +33,11 @@ struct storage_channel {
 	struct reactor *reactor;
 };
 
+extern const struct storage_engine_ops null_engine_ops;
+extern const struct storage_engine_ops memory_engine_ops;
+extern const struct storage_engine_ops file_engine_ops;
+
+/* table.c; ends with NULL. */
+extern const struct storage_engine_ops *const storage_engines[];
+
 #endif

@@ -46,6 +46,8 @@ struct storage_io {
 	struct storage_io *next;
 	uint64_t progress;
 	void *bounce;
+	uint32_t state;
+	int result;
 };
 
 /* What a disk is and can do; read by any thread. */
@@ -71,6 +73,7 @@ struct storage_options {
 
 struct storage; /* opaque outside src/storage */
 
+/* A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are never guessed from contents. */
 int storage_open(const struct storage_options *o, struct storage **out, struct error *err);
 /* After the last channel is closed.  NULLs *s. */
 void storage_close(struct storage **s);
@@ -90,6 +93,10 @@ int storage_channel_open(struct storage *s, struct reactor *r, struct storage_ch
 /* Nothing may be in flight.  NULLs *ch. */
 void storage_channel_close(struct storage_channel **ch);
 
+/*
+ * Answered by -EINVAL: a range outside the disk, off the 512-byte raster, or longer than the limit of its kind; by -EROFS: a change of a
+ * read-only disk; by -EOPNOTSUPP: what the limits do not offer.  A length of zero is done at once.
+ */
 void storage_submit(struct storage_channel *ch, struct storage_io *io);
 
 #endif

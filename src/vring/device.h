@@ -1,70 +1,102 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The device half of a virtqueue: takes chains that the driver made available, gives them back as used (virtio 1.4, 2.7 and 2.8).
+ * The device half of a virtqueue: takes chains that the driver made available, gives them back as
+ * used (virtio 1.4, 2.7 and 2.8).
  *
- * Invariants: every guest-written field is fetched once, into a local, and checked before it is used; a chain walk is bounded; a head that is in
- * flight is not handed out again; push prepares, publish makes visible; once broken, a queue stays broken until it is initialised anew.
+ * Invariants: every guest-written field is fetched once, into a local, and checked before it is
+ * used; a chain walk is bounded; a head that is in flight is not handed out again; push prepares,
+ * publish makes visible; once broken, a queue stays broken until it is initialised anew.
  *
- * Threads: one thread at a time owns a struct vqdev; the other side of the ring is the guest, at any time.
+ * Barriers, each with its partner in the driver (here: driver_split.c, driver_packed.c; elsewhere:
+ * any guest): pop      acquires avail.idx / the head's flags      <- the driver's release of them
+ * in vqdrv_publish() publish  releases used.idx / the first used flags   -> the driver's acquire of
+ * them in vqdrv_reap() needs_interrupt: full barrier between publishing and reading what the driver
+ * asked for
+ *                                                      <> the driver's, between asking and looking
+ * again (vqdrv_calls_on) kicks_on: full barrier between asking for kicks and looking again
+ *                                                      <> the driver's, between publishing and
+ * reading (vqdrv_needs_kick) Of two sides that each write one thing and then read the other's, with
+ * full barriers between, at least one sees the other's write: so either the sleeper sees the work
+ * or the worker sees that it must wake the sleeper.
+ *
+ * Threads: one thread at a time owns a struct vqdev; the other side of the ring is the guest, at
+ * any time.
  */
 #ifndef VRING_DEVICE_H
 #define VRING_DEVICE_H
 
 #include "vring/vring.h"
 
-struct vqdev; /* the fields stand in device.h for the inlined hot path; they are nobody else's business */
+struct vqdev; /* the fields stand in device.h for the inlined hot path; they are nobody else's
+		 business */
 
 /* What must come back in vqdev_push(): kept by the request while the chain is in flight. */
 struct vq_ticket {
-	uint16_t id;	/* head index (split) or buffer id (packed) */
-	uint16_t slots; /* ring entries the chain takes             */
-	uint16_t seq;	/* order of popping, for IN_ORDER           */
+	uint16_t id;	/* head index (split, below num); buffer id (packed: any 16 bits, so index
+			   nothing by it) */
+	uint16_t slots; /* ring entries that a used entry for it advances: split 1, packed the
+			   chain's length     */
+	uint16_t seq;	/* place in the order of popping, for IN_ORDER   */
 };
 
 struct vq_chain {
 	struct vq_ticket ticket;
-	/* Caller's array, set before vqdev_pop(): the slices, first those the device reads, then those it writes. */
+	/* Caller's array, set before vqdev_pop(): the slices, first those the device reads, then
+	 * those it writes. */
 	struct iovec *iov;
 	int iov_max;
-	int readable; /* slices the device reads: iov[0 .. readable)                    */
-	int writable; /* slices the device writes: iov[readable .. readable + writable) */
+	int readable;	       /* slices the device reads: iov[0 .. readable)                    */
+	int writable;	       /* slices the device writes: iov[readable .. readable + writable) */
 	uint64_t readable_len; /* bytes */
 	uint64_t writable_len;
 };
 
 /**
- * vqdev_init() - start a queue
+ * vqdev_init() - start a queue, with kicks on
+ * @config: its base says where; split: also where the used index goes on, so nothing may be in
+ * flight there, which holds for a fresh ring and after a drained GET_VRING_BASE
  * @mem: stays valid until vqdev_fini() or the next vqdev_remap()
- * @chain_max: longest chain (descriptors in all) that is believed; at least @config->num is allowed in any case
+ * @chain_max: longest chain (descriptors in all) that is believed; at least @config->num is allowed
+ * in any case. Longer indirect tables break the queue
  *
- * Return: 0; -EINVAL for a bad size or alignment; -EFAULT when a ring area is not inside one region of @mem; -ENOMEM.
+ * Return: 0; -EINVAL for a bad size, alignment or base; -EFAULT when a ring area is not inside one
+ * region of @mem; -ENOMEM.
  */
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 	       unsigned chain_max, struct error *err);
 void vqdev_fini(struct vqdev *vq);
 
-/* New memory map, same guest addresses, nothing in flight: 0, or -EFAULT and the queue is broken. */
+/* New memory map, same guest addresses, nothing in flight: 0, or -EFAULT and the queue is broken.
+ */
 int vqdev_remap(struct vqdev *vq, const struct gmem *mem);
 
 /**
  * vqdev_pop() - take the next chain the driver has made available
  *
- * Return: 1 - a chain was taken and must be pushed exactly once; 0 - nothing is waiting; -EPROTO - the driver broke the
- * ring rules, vqdev_why() says which: the queue is broken; -E2BIG - @chain->iov_max is too small: the chain stays where it was.
- * Context: does not sleep or allocate.
+ * Return: 1 - a chain was taken and must be pushed exactly once; 0 - nothing is waiting; -EPROTO -
+ * the driver broke the ring rules, vqdev_why() says which: the queue is broken; -E2BIG -
+ * @chain->iov_max is too small: the chain stays where it was. Context: does not sleep or allocate.
  */
 int vqdev_pop(struct vqdev *vq, struct vq_chain *chain);
 
-/* Gives a chain back with @len bytes written; seen by the driver after vqdev_publish(). */
+/*
+ * Gives a chain back with @len bytes written; seen by the driver after vqdev_publish().  With
+ * IN_ORDER it is held until those popped before it are given back.  On a broken queue it is only
+ * counted: the ring is not touched any more.
+ */
 void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len);
 /* Makes everything pushed so far visible, with one store the driver can see. */
 void vqdev_publish(struct vqdev *vq);
-/* After publish: does the driver want to be told? Answers for everything published since it was last asked. */
+/*
+ * After publish: does the driver want to be told? Answers for everything published since it was
+ * last asked; false when that is nothing.  Broken: true if something was, without reading the ring.
+ */
 bool vqdev_needs_interrupt(struct vqdev *vq);
 
 /* Asks for silence; a kick may still come. */
 void vqdev_kicks_off(struct vqdev *vq);
-/* Asks for kicks from now on, looks again behind a full barrier; true: something is waiting already (kicks are off again). */
+/* Asks for kicks from now on, looks again behind a full barrier; true: something is waiting already
+ * (kicks are off again). */
 bool vqdev_kicks_on(struct vqdev *vq);
 /* Whether a chain seems to wait; no side effect on the queue's state. */
 bool vqdev_waiting(const struct vqdev *vq);
@@ -79,6 +111,59 @@ unsigned vqdev_in_flight(const struct vqdev *vq);
 /* Where the ring stands, as GET_VRING_BASE reports it. Nothing may be in flight. */
 uint32_t vqdev_base(const struct vqdev *vq);
 
-/* struct vqdev and the inlined fast paths follow. */
+/* ---- the inside: nobody else's business ---- */
+
+/* IN_ORDER: one per chain popped, a circle in the order of popping. */
+struct vqdev_held {
+	uint32_t len;
+	uint16_t id;
+	uint16_t slots;
+	bool done; /* pushed, and waiting for one popped before it */
+};
+
+struct vqdev {
+	/* Fixed while the queue runs. */
+	const struct gmem *mem;
+	union {
+		struct {
+			const struct virtq_desc *desc;
+			const struct virtq_avail *avail;
+			const le16 *used_event;
+			struct virtq_used *used;
+			le16 *avail_event;
+		} split;
+		struct {
+			struct pvirtq_desc *ring;
+			const struct pvirtq_event *driver;
+			struct pvirtq_event *device;
+		} packed;
+	};
+	struct vring_config config;
+	uint32_t chain_max;
+	uint16_t num;
+	bool is_packed, event_idx, indirect, in_order;
+
+	/* Where we are.  Split: avail and used are indexes that run freely; packed: slots, each
+	 * with its lap's wrap counter. */
+	bool avail_wrap, used_wrap;
+	bool kicks;	      /* the driver has been asked to kick                             */
+	bool batch;	      /* packed: a first entry's flags are held back                   */
+	uint16_t avail;	      /* next to pop                                                   */
+	uint16_t avail_seen;  /* split: avail.idx as last read                                 */
+	uint16_t used;	      /* next to fill                                                  */
+	uint16_t used_shown;  /* split: used.idx as last published                             */
+	uint16_t batch_at;    /* packed: that first entry ...                                  */
+	uint16_t batch_flags; /* ... and its flags                                             */
+	uint32_t batch_slots; /* packed: slots passed by entries not yet published             */
+	uint32_t passed;      /* published since needs_interrupt was last asked                */
+	uint32_t slots_out;   /* packed: slots of chains popped whose used entry is not filled */
+	uint32_t in_flight;   /* chains popped and not pushed                                  */
+	struct gmem_hint hint, table_hint;
+	const char *why; /* broken, and why */
+
+	uint64_t *ids; /* one bit per id in flight */
+	struct vqdev_held *held;
+	uint16_t seq_pop, seq_push; /* IN_ORDER: next place to hand out, to complete */
+};
 
 #endif

@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What both halves of a virtqueue agree on: its layout, size and negotiated features (virtio 1.4, 2.7 split, 2.8 packed).
+ * What both halves of a virtqueue agree on: its layout, size and negotiated features
+ * (virtio 1.4, 2.7 split, 2.8 packed).
  */
 #ifndef VRING_VRING_H
 #define VRING_VRING_H
 
 #include "mem/gmem.h"
+#include "vring/size.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VRING_SIZE_MAX 32768
-
 struct vring_config {
-	uint16_t num;	 /* entries; split: a power of two; packed: any size >= 1           */
-	bool packed;	 /* VIRTIO_F_RING_PACKED                                            */
-	bool event_idx;	 /* VIRTIO_F_EVENT_IDX                                              */
-	bool indirect;	 /* VIRTIO_F_INDIRECT_DESC                                          */
-	bool in_order;	 /* VIRTIO_F_IN_ORDER                                               */
-	gpa_t desc;	 /* split: descriptor table;   packed: descriptor ring               */
-	gpa_t driver;	 /* split: available ring;     packed: driver event suppression      */
-	gpa_t device;	 /* split: used ring;          packed: device event suppression      */
+	uint16_t num;	/* entries; split: a power of two; packed: any size >= 1           */
+	bool packed;	/* VIRTIO_F_RING_PACKED                                            */
+	bool event_idx; /* VIRTIO_F_EVENT_IDX                                              */
+	bool indirect;	/* VIRTIO_F_INDIRECT_DESC                                          */
+	bool in_order;	/* VIRTIO_F_IN_ORDER                                               */
+	gpa_t desc;	/* split: descriptor table;   packed: descriptor ring               */
+	gpa_t driver;	/* split: available ring;     packed: driver event suppression      */
+	gpa_t device;	/* split: used ring;          packed: device event suppression      */
 	/*
-	 * Where to start, as vhost-user's SET_VRING_BASE says it.  Split: the next avail index.  Packed: bits 0-14 and 15 the next
-	 * available slot and its wrap counter, bits 16-30 and 31 the same of the next used slot.
+	 * Where to start, as vhost-user's SET_VRING_BASE says it.  Split: the next avail index.
+	 * Packed: bits 0-14 and 15 the next available slot and its wrap counter, bits 16-30 and 31
+	 * the same of the next used slot.
 	 */
 	uint32_t base;
 };

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Aligned buffers for O_DIRECT requests whose own memory is not aligned.  Rare by design: a Linux guest aligns its buffers, boot
+ * loaders and old drivers do not.  So the buffers come into being on demand, are few, and are kept; who finds none waits.
+ *
+ * Threads: one pool per channel, used by its thread.
+ */
+#ifndef STORAGE_BOUNCE_H
+#define STORAGE_BOUNCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define BOUNCE_BYTES ((size_t)128 << 10) /* of one buffer; longer requests take several rounds */
+#define BOUNCE_MAX   16			  /* buffers of a pool                                  */
+
+struct bounce_pool {
+	void *idle[BOUNCE_MAX];
+	unsigned nidle;
+	unsigned nmade;
+	size_t align;
+};
+
+/* @align is a power of two. */
+void bounce_init(struct bounce_pool *p, size_t align);
+/* All buffers are back. */
+void bounce_fini(struct bounce_pool *p);
+/* NULL: all are taken (bounce_put() will come), or, if none was ever made, there is no memory. */
+void *bounce_get(struct bounce_pool *p);
+void bounce_put(struct bounce_pool *p, void *buf);
+
+/* Whether each element's address and length are multiples; both are powers of two. */
+bool iov_is_aligned(const struct iovec *iov, int n, size_t addr_align, size_t len_align);
+/* Between @buf and the bytes [skip, skip + len) of what the vector covers. */
+void iov_gather(const struct iovec *iov, int n, uint64_t skip, void *buf, size_t len);
+void iov_scatter(const struct iovec *iov, int n, uint64_t skip, const void *buf, size_t len);
+/* Takes @len bytes off the front: elements used up stay, with length 0. */
+void iov_consume(struct iovec *iov, int n, uint64_t len);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of the file engine: a disk whose bytes are a regular file or a block device.
+ *
+ *   file.c          the disk: open, size, close          file_probe.c    what the file below can do
+ *   file_lock.c     nobody else writes it                bounce.c        aligned buffers for O_DIRECT
+ *   file_io.c       one request as a row of steps: what to do next, and what an outcome means
+ *   file_channel.c  one worker's requests in flight
+ *   file_uring.c    carries out a step on the reactor's io_uring
+ *   file_threads.c  carries out a step on a pool of threads
+ *
+ * Threads: struct file is constant after open but for the fields marked atomic or locked; struct file_channel belongs to its reactor's
+ * thread but for the part marked locked.  The state of a request belongs to the channel's thread, and to a pool thread
+ * while that carries out a step.
+ */
+#ifndef STORAGE_FILE_H
+#define STORAGE_FILE_H
+
+#include "base/bits.h"
+#include "storage/bounce.h"
+#include "storage/engine.h"
+
+#include <pthread.h>
+
+#define FILE_MAX_RUN (UINT64_C(1) << 30) /* longest discard or zeroing in one request */
+
+struct file_pool;
+
+struct file {
+	struct storage base;
+	char *path;
+	int fd;		 /* holds the lock                                          */
+	int buffered_fd; /* with O_DIRECT on blocks above 512 bytes, else -1        */
+	bool direct;
+	bool block_device;
+	bool threads;	     /* asked for by the user                               */
+	bool can_unmap;	     /* fallocate punches holes                             */
+	uint32_t align;	     /* of offset and length on fd; 1 without O_DIRECT      */
+	uint32_t mem_align;  /* of memory on fd; 1 without O_DIRECT                 */
+	uint32_t zero_align; /* of offset and length of fallocate                   */
+	bool no_zero_range;  /* atomic: the file system said so                     */
+
+	pthread_mutex_t lock;	     /* protects what follows */
+	struct file_pool *pool;	     /* NULL until somebody needs it                */
+	struct file_channel *channels; /* open ones                                 */
+};
+
+/* Requests in a row, linked by storage_io.next. */
+struct io_fifo {
+	struct storage_io *head, *tail;
+};
+
+static inline void io_fifo_push(struct io_fifo *q, struct storage_io *io)
+{
+	io->next = NULL;
+	if (q->head)
+		q->tail->next = io;
+	else
+		q->head = io;
+	q->tail = io;
+}
+
+static inline struct storage_io *io_fifo_pop(struct io_fifo *q)
+{
+	struct storage_io *io = q->head;
+
+	if (io)
+		q->head = io->next;
+	return io;
+}
+
+struct file_channel {
+	struct storage_channel base;
+	struct file *file;
+	struct file_channel *next; /* file->lock                                           */
+	bool uring;
+	bool fixed;		     /* the fds stand in the ring's table, at their own number */
+	struct bounce_pool bounce;
+	struct io_fifo need_bounce; /* wait for a buffer                                   */
+	struct io_fifo retry;	     /* the kernel took no more, or asked to come again     */
+	struct reactor_poller retry_poller;
+
+	pthread_mutex_t lock;	 /* protects what follows; taken after no other lock       */
+	struct io_fifo finished; /* steps that the pool has carried out                    */
+	bool posted;
+	struct reactor_msg msg;
+};
+
+/* ---- file_probe.c ---- */
+
+/* Fills alignments, limits and capabilities of an open file. */
+int file_probe(struct file *f, const struct storage_options *o, struct error *err);
+/* The file's size as it is now, in bytes; -errno. */
+int file_probe_size(const struct file *f, uint64_t *size);
+
+/* ---- file_lock.c ---- */
+
+/* Takes the image in use, as QEMU does: one writer, or any number of readers. */
+int file_lock(int fd, const char *path, bool readonly, struct error *err);
+void file_unlock(int fd);
+
+/* ---- file_io.c ---- */
+
+enum file_step_kind {
+	FILE_READ,
+	FILE_WRITE,
+	FILE_FALLOCATE,
+	FILE_BLKDISCARD, /* the ioctl */
+	FILE_SYNC,
+};
+
+/* One thing to ask of the kernel. */
+struct file_step {
+	enum file_step_kind kind;
+	int fd;
+	int rw_flags;	   /* READ, WRITE: RWF_*                                          */
+	int mode;	   /* FALLOCATE                                                   */
+	uint64_t offset, len;
+	const struct iovec *iov; /* READ, WRITE: iovcnt of them; or iovcnt is 0: buf and len */
+	int iovcnt;
+	void *buf;
+};
+
+enum file_verdict {
+	FILE_DONE,  /* io->result is the outcome                     */
+	FILE_MORE,  /* there is a next step                          */
+	FILE_AGAIN, /* the same step again, but not right away       */
+};
+
+/* Decides how the request will be done.  true: it needs a bounce buffer first. */
+bool file_io_begin(struct file *f, struct storage_io *io);
+/* The next step.  Pure: may be called again for the same step. */
+void file_io_step(const struct file *f, const struct storage_io *io, struct file_step *step);
+/* Takes in a step's outcome: a count or -errno. */
+enum file_verdict file_io_advance(struct file *f, struct storage_io *io, int res);
+/* Carries out a step by plain system calls. */
+int file_io_run(const struct file_step *step);
+
+/* ---- file_channel.c ---- */
+
+int file_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
+		      struct error *err);
+void file_channel_close(struct storage_channel *ch);
+void file_channel_submit(struct storage_channel *ch, struct storage_io *io);
+/* A step's outcome arrived, on the channel's thread.  @ch may be gone afterwards. */
+void file_channel_outcome(struct file_channel *ch, struct storage_io *io, int res);
+
+/* ---- file_uring.c ---- */
+
+void file_uring_attach(struct file_channel *ch);
+void file_uring_detach(struct file_channel *ch);
+/* false: the ring is full at present. */
+bool file_uring_start(struct file_channel *ch, struct storage_io *io, const struct file_step *step);
+
+/* ---- file_threads.c ---- */
+
+int file_pool_create(struct file_pool **out, struct error *err);
+/* Nothing may be queued or running.  NULLs *p. */
+void file_pool_destroy(struct file_pool **p);
+void file_pool_start(struct file_pool *p, struct storage_io *io);
+
+#endif

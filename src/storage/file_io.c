@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request as a row of steps.
+ *
+ *	begin -> step -> (the kernel) -> advance -+-> done
+ *	           ^                              |
+ *	           +------- more, again ----------+
+ *
+ * Most requests are one step.  More are needed after a short transfer, for what is bounced or zeroed in pieces, and for
+ * a sync behind a discard or zeroing that has to be stable.
+ */
+#include "base/atomic.h"
+#include "storage/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define IOBIT(n) (UINT32_C(1) << (n))
+
+/* storage_io.state */
+#define IO_BUFFERED   IOBIT(0) /* by the buffered fd                                    */
+#define IO_BOUNCE     IOBIT(1) /* by io->bounce                                         */
+#define IO_PUNCH      IOBIT(2) /* zeroing: by a hole                                    */
+#define IO_ZERO_RANGE IOBIT(3) /* zeroing: by FALLOC_FL_ZERO_RANGE                      */
+#define IO_ZERO_WRITE IOBIT(4) /* zeroing: by writing zeroes                            */
+#define IO_SYNC	      IOBIT(5) /* all is done but the sync                              */
+
+/* The kernel moves no more than about 2 GiB at once, and the ring's length field has 32 bits. */
+#define STEP_MAX (UINT64_C(1) << 30)
+
+#define ZERO_BYTES (64u << 10)
+#define ZERO_REPS  16
+
+static const uint8_t zeroes[ZERO_BYTES] __attribute__((aligned(4096)));
+
+#define ZERO_IOV  {(void *)(uintptr_t)zeroes, ZERO_BYTES}
+#define ZERO_IOV4 ZERO_IOV, ZERO_IOV, ZERO_IOV, ZERO_IOV
+static const struct iovec zero_iov[ZERO_REPS] = {ZERO_IOV4, ZERO_IOV4, ZERO_IOV4, ZERO_IOV4};
+
+static bool off_raster(const struct storage_io *io, uint64_t align)
+{
+	return (io->offset | io->len) & (align - 1);
+}
+
+/*
+ * A request finer than what O_DIRECT takes (512-byte sectors on a disk of 4096) goes by a second, buffered fd.  That one is coherent:
+ * Linux writes the page cache back before a direct read and drops it after a direct write, and a sync of
+ * either fd is a sync of the file.
+ */
+static uint32_t buffered_if_fine(const struct file *f, const struct storage_io *io)
+{
+	return f->direct && off_raster(io, f->align) ? IO_BUFFERED : 0;
+}
+
+static uint32_t zeroing_way(const struct file *f, const struct storage_io *io)
+{
+	if (!off_raster(io, f->zero_align)) {
+		if ((io->flags & STORAGE_UNMAP) && f->base.limits.write_zeroes_unmaps)
+			return IO_PUNCH;
+		if (!read_once(&f->no_zero_range))
+			return IO_ZERO_RANGE;
+	}
+	return IO_ZERO_WRITE | buffered_if_fine(f, io);
+}
+
+bool file_io_begin(struct file *f, struct storage_io *io)
+{
+	io->progress = 0;
+	io->bounce = NULL;
+	io->state = 0;
+	switch (io->op) {
+	case STORAGE_READ:
+	case STORAGE_WRITE:
+		if (likely(!f->direct))
+			break;
+		io->state = buffered_if_fine(f, io);
+		if (!io->state && !iov_is_aligned(io->iov, io->iovcnt, f->mem_align, f->align))
+			io->state = IO_BOUNCE;
+		break;
+	case STORAGE_WRITE_ZEROES:
+		io->state = zeroing_way(f, io);
+		break;
+	case STORAGE_FLUSH:
+	case STORAGE_DISCARD:
+		break;
+	}
+	return io->state & IO_BOUNCE;
+}
+
+static void step_rw(const struct file *f, const struct storage_io *io, struct file_step *step)
+{
+	uint64_t left = io->len - io->progress;
+	const struct iovec *iov = io->iov;
+	int n = io->iovcnt;
+
+	step->kind = io->op == STORAGE_READ ? FILE_READ : FILE_WRITE;
+	step->fd = io->state & IO_BUFFERED ? f->buffered_fd : f->fd;
+	step->rw_flags = io->op == STORAGE_WRITE && (io->flags & STORAGE_FUA) ? RWF_DSYNC : 0;
+	step->offset = io->offset + io->progress;
+	step->iovcnt = 0;
+	if (io->state & IO_BOUNCE) {
+		step->buf = io->bounce;
+		step->len = min_u64(left, BOUNCE_BYTES);
+		return;
+	}
+	while (n > 1 && !iov->iov_len) {
+		iov++;
+		n--;
+	}
+	if (n == 1) {
+		step->buf = iov->iov_base;
+		step->len = min_u64(left, STEP_MAX);
+		return;
+	}
+	step->iov = iov;
+	step->iovcnt = n < IOV_MAX ? n : IOV_MAX;
+	step->len = left;
+}
+
+static void step_zero_write(const struct file *f, const struct storage_io *io, struct file_step *step)
+{
+	uint64_t left = io->len - io->progress;
+	uint64_t whole = left / ZERO_BYTES;
+
+	step->kind = FILE_WRITE;
+	step->fd = io->state & IO_BUFFERED ? f->buffered_fd : f->fd;
+	step->rw_flags = 0;
+	step->offset = io->offset + io->progress;
+	if (whole > 1) {
+		step->iov = zero_iov;
+		step->iovcnt = (int)min_u64(whole, ZERO_REPS);
+		step->len = (uint64_t)step->iovcnt * ZERO_BYTES;
+		return;
+	}
+	step->iovcnt = 0;
+	step->buf = (void *)(uintptr_t)zeroes;
+	step->len = whole ? ZERO_BYTES : left;
+}
+
+static void step_sync(const struct file *f, struct file_step *step)
+{
+	step->kind = FILE_SYNC;
+	step->fd = f->fd;
+}
+
+void file_io_step(const struct file *f, const struct storage_io *io, struct file_step *step)
+{
+	if (io->state & IO_SYNC) {
+		step_sync(f, step);
+		return;
+	}
+	switch (io->op) {
+	case STORAGE_READ:
+	case STORAGE_WRITE:
+		step_rw(f, io, step);
+		return;
+	case STORAGE_FLUSH:
+		step_sync(f, step);
+		return;
+	case STORAGE_DISCARD:
+	case STORAGE_WRITE_ZEROES:
+		break;
+	}
+	if (io->state & IO_ZERO_WRITE) {
+		step_zero_write(f, io, step);
+		return;
+	}
+	step->fd = f->fd;
+	step->offset = io->offset;
+	step->len = io->len;
+	if (io->op == STORAGE_DISCARD && f->block_device) {
+		step->kind = FILE_BLKDISCARD;
+		return;
+	}
+	step->kind = FILE_FALLOCATE;
+	step->mode = FALLOC_FL_KEEP_SIZE |
+		     (io->state & IO_ZERO_RANGE ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
+}
+
+static enum file_verdict done(struct storage_io *io, int result)
+{
+	io->result = result;
+	return FILE_DONE;
+}
+
+/* A discard or zeroing has reached the file; it may have to be stable. */
+static enum file_verdict changed(struct storage_io *io)
+{
+	if (!(io->flags & STORAGE_FUA))
+		return done(io, 0);
+	io->state |= IO_SYNC;
+	return FILE_MORE;
+}
+
+static enum file_verdict advance_rw(const struct file *f, struct storage_io *io, int res)
+{
+	uint64_t moved = (uint64_t)res;
+
+	if (likely(moved == io->len && !(io->state & (IO_BOUNCE | IO_ZERO_WRITE))))
+		return done(io, 0);
+	/* O_DIRECT cannot go on in the middle of a block: that part is done once more. */
+	if (f->direct && !(io->state & IO_BUFFERED))
+		moved = align_down(moved, f->align);
+	moved = min_u64(moved, io->len - io->progress);
+	/* The file ends here: it was cut off while in use. */
+	if (!moved)
+		return done(io, -EIO);
+	if (io->state & IO_BOUNCE) {
+		if (io->op == STORAGE_READ)
+			iov_scatter(io->iov, io->iovcnt, io->progress, io->bounce, moved);
+	} else if (!(io->state & IO_ZERO_WRITE)) {
+		iov_consume(io->iov, io->iovcnt, moved);
+	}
+	io->progress += moved;
+	if (io->progress < io->len)
+		return FILE_MORE;
+	return io->op == STORAGE_WRITE_ZEROES ? changed(io) : done(io, 0);
+}
+
+static enum file_verdict advance_fallocate(struct file *f, struct storage_io *io, int res)
+{
+	if (!res)
+		return changed(io);
+	if (res != -EOPNOTSUPP || io->op == STORAGE_DISCARD)
+		return done(io, res);
+	if (io->state & IO_PUNCH) {
+		io->state = IO_ZERO_RANGE;
+		return FILE_MORE;
+	}
+	/* Asking once is enough. */
+	write_once(&f->no_zero_range, true);
+	io->state = IO_ZERO_WRITE | buffered_if_fine(f, io);
+	return FILE_MORE;
+}
+
+enum file_verdict file_io_advance(struct file *f, struct storage_io *io, int res)
+{
+	if (unlikely(res == -EINTR))
+		return FILE_MORE;
+	if (unlikely(res == -EAGAIN))
+		return FILE_AGAIN;
+	if (io->op == STORAGE_FLUSH || (io->state & IO_SYNC))
+		return done(io, res);
+	if (io->op == STORAGE_DISCARD || (io->state & (IO_PUNCH | IO_ZERO_RANGE)))
+		return advance_fallocate(f, io, res);
+	if (unlikely(res < 0))
+		return done(io, res);
+	return advance_rw(f, io, res);
+}
+
+static ssize_t run_rw(const struct file_step *step)
+{
+	const struct iovec one = {step->buf, step->len};
+	const struct iovec *iov = step->iovcnt ? step->iov : &one;
+	int n = step->iovcnt ? step->iovcnt : 1;
+
+	if (step->kind == FILE_READ)
+		return preadv2(step->fd, iov, n, (off_t)step->offset, step->rw_flags);
+	return pwritev2(step->fd, iov, n, (off_t)step->offset, step->rw_flags);
+}
+
+int file_io_run(const struct file_step *step)
+{
+	uint64_t range[2] = {step->offset, step->len};
+	ssize_t rc = -1;
+
+	switch (step->kind) {
+	case FILE_READ:
+	case FILE_WRITE:
+		rc = run_rw(step);
+		break;
+	case FILE_FALLOCATE:
+		rc = fallocate(step->fd, step->mode, (off_t)step->offset, (off_t)step->len);
+		break;
+	case FILE_BLKDISCARD:
+		rc = ioctl(step->fd, BLKDISCARD, range);
+		break;
+	case FILE_SYNC:
+		rc = fdatasync(step->fd);
+		break;
+	}
+	return rc < 0 ? -errno : (int)rc;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * null:SIZE - a disk without bytes, for measuring everything but the storage.
+ *
+ * Its contents are undefined: writes are dropped, reads leave the caller's buffer as it is.  Every request completes, well, before
+ * submit returns.
+ */
+#include "base/bits.h"
+#include "base/size.h"
+#include "storage/engine.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NULL_PREFIX  "null:"
+#define NULL_BLOCK   512
+#define NULL_MAX_RUN (UINT64_C(1) << 30)
+
+static int null_open(const struct storage_options *o, struct storage **out, struct error *err)
+{
+	struct storage *s;
+	uint64_t size;
+	int rc;
+
+	rc = size_parse(o->target + strlen(NULL_PREFIX), &size);
+	if (rc || !size || size % NULL_BLOCK || size > INT64_MAX)
+		return error_set(err, rc ? rc : -EINVAL,
+				 "%s is not a disk: the size must be a positive multiple of 512, as in "
+				 "null:1G.",
+				 o->target);
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
+	s->size = size;
+	s->readonly = o->readonly;
+	s->limits = (struct storage_limits){
+		.block_size = NULL_BLOCK,
+		.physical_block_size = NULL_BLOCK,
+		.max_discard = o->readonly || o->no_discard ? 0 : NULL_MAX_RUN,
+		.discard_alignment = NULL_BLOCK,
+	};
+	*out = s;
+	return 0;
+}
+
+static void null_close(struct storage *s)
+{
+	free(s);
+}
+
+static int null_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
+			     struct error *err)
+{
+	(void)s;
+	(void)r;
+	*out = calloc(1, sizeof(**out));
+	return *out ? 0 : error_set(err, -ENOMEM, "cannot set up a channel");
+}
+
+static void null_channel_close(struct storage_channel *ch)
+{
+	free(ch);
+}
+
+static void null_submit(struct storage_channel *ch, struct storage_io *io)
+{
+	(void)ch;
+	io->done(io, 0);
+}
+
+const struct storage_engine_ops null_engine_ops = {
+	.name = "null",
+	.prefix = NULL_PREFIX,
+	.open = null_open,
+	.close = null_close,
+	.channel_open = null_channel_open,
+	.channel_close = null_channel_close,
+	.submit = null_submit,
+};

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* What all engines have in common: the choice of the engine, and the checks that each request passes before an engine sees it. */
+#include "storage/storage.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "storage/engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SECTOR_MASK UINT64_C(511)
+
+static const struct storage_engine_ops *engine_for(const char *target)
+{
+	for (const struct storage_engine_ops *const *e = storage_engines; *e; e++)
+		if (!(*e)->prefix || !strncmp(target, (*e)->prefix, strlen((*e)->prefix)))
+			return *e;
+	return NULL;
+}
+
+int storage_open(const struct storage_options *o, struct storage **out, struct error *err)
+{
+	const struct storage_engine_ops *ops;
+	int rc;
+
+	*out = NULL;
+	if (!o->target || !*o->target)
+		return error_set(err, -EINVAL,
+				 "no disk is named: give a path, null:SIZE or memory:SIZE.");
+	ops = engine_for(o->target);
+	if (!ops)
+		return error_set(err, -EINVAL, "no storage takes %s", o->target);
+	rc = ops->open(o, out, err);
+	if (rc)
+		return rc;
+	(*out)->ops = ops;
+	return 0;
+}
+
+void storage_close(struct storage **s)
+{
+	if (!*s)
+		return;
+	(*s)->ops->close(*s);
+	*s = NULL;
+}
+
+uint64_t storage_size(const struct storage *s)
+{
+	return read_once(&s->size);
+}
+
+bool storage_readonly(const struct storage *s)
+{
+	return s->readonly;
+}
+
+const struct storage_limits *storage_limits(const struct storage *s)
+{
+	return &s->limits;
+}
+
+int storage_refresh(struct storage *s)
+{
+	return s->ops->refresh ? s->ops->refresh(s) : 0;
+}
+
+int storage_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
+			 struct error *err)
+{
+	int rc;
+
+	*out = NULL;
+	rc = s->ops->channel_open(s, r, out, err);
+	if (rc)
+		return rc;
+	(*out)->storage = s;
+	(*out)->reactor = r;
+	return 0;
+}
+
+void storage_channel_close(struct storage_channel **ch)
+{
+	if (!*ch)
+		return;
+	(*ch)->storage->ops->channel_close(*ch);
+	*ch = NULL;
+}
+
+/* 0: the engine shall do it; 1: nothing is left to do; -errno. */
+static int check(const struct storage *s, const struct storage_io *io)
+{
+	uint64_t size = read_once(&s->size);
+	uint64_t max = UINT64_MAX;
+
+	if (io->op == STORAGE_FLUSH)
+		return s->readonly ? 1 : 0;
+	if (unlikely((io->offset | io->len) & SECTOR_MASK))
+		return -EINVAL;
+	if (unlikely(io->offset > size || io->len > size - io->offset))
+		return -EINVAL;
+	if (io->op != STORAGE_READ && s->readonly)
+		return -EROFS;
+	if (io->op == STORAGE_DISCARD)
+		max = s->limits.max_discard;
+	else if (io->op == STORAGE_WRITE_ZEROES)
+		max = s->limits.max_write_zeroes;
+	if (unlikely(!max))
+		return -EOPNOTSUPP;
+	if (unlikely(io->len > max))
+		return -EINVAL;
+	return io->len ? 0 : 1;
+}
+
+void storage_submit(struct storage_channel *ch, struct storage_io *io)
+{
+	int rc = check(ch->storage, io);
+
+	if (unlikely(rc)) {
+		io->done(io, rc < 0 ? rc : 0);
+		return;
+	}
+	io->channel = ch;
+	ch->storage->ops->submit(ch, io);
+}

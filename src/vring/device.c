@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+#include "vring/device.h"
+
+#include "vring/device_walk.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A chain that is longer cannot be answered for in used.len, and no driver may make one
+ * (virtio 1.4, 2.7.5). */
+#define CHAIN_BYTES_MAX (UINT64_C(1) << 32)
+
+static void ask(struct vqdev *vq, bool kicks)
+{
+	if (vq->is_packed)
+		vqdev_packed_ask(vq, kicks);
+	else
+		vqdev_split_ask(vq, kicks);
+	vq->kicks = kicks;
+}
+
+/* ---- set-up ---- */
+
+/* The areas as host pointers: 0 or -EFAULT. */
+static int map_areas(struct vqdev *vq)
+{
+	const struct vring_config *c = &vq->config;
+	struct gmem_hint hint = {0};
+	void *desc = gmem_at(vq->mem, &hint, c->desc, vring_desc_bytes(c));
+	void *driver = gmem_at(vq->mem, &hint, c->driver, vring_driver_bytes(c));
+	void *device = gmem_at(vq->mem, &hint, c->device, vring_device_bytes(c));
+
+	if (!desc || !driver || !device)
+		return -EFAULT;
+	/* A region may be mapped anywhere: aligned guest addresses do not yet make aligned
+	 * pointers. */
+	if ((uintptr_t)desc % 16 || (uintptr_t)driver % (c->packed ? 4 : 2) ||
+	    (uintptr_t)device % 4)
+		return -EFAULT;
+	if (c->packed) {
+		vq->packed.ring = desc;
+		vq->packed.driver = driver;
+		vq->packed.device = device;
+	} else {
+		vq->split.desc = desc;
+		vq->split.avail = driver;
+		vq->split.used_event = &vq->split.avail->ring[c->num];
+		vq->split.used = device;
+		vq->split.avail_event = (le16 *)(void *)&vq->split.used->ring[c->num];
+	}
+	return 0;
+}
+
+/* Places of a base: 0 or -EINVAL. */
+static int set_base(struct vqdev *vq)
+{
+	uint32_t base = vq->config.base;
+	uint16_t avail = (uint16_t)base, used = (uint16_t)(base >> 16);
+	uint32_t ahead;
+
+	if (!vq->is_packed) {
+		vq->avail = vq->avail_seen = vq->used = vq->used_shown = avail;
+		return used ? -EINVAL : 0;
+	}
+	vq->avail = avail & 0x7fff;
+	vq->avail_wrap = avail >> 15;
+	vq->used = used & 0x7fff;
+	vq->used_wrap = used >> 15;
+	if (vq->avail >= vq->num || vq->used >= vq->num)
+		return -EINVAL;
+	ahead = (uint32_t)vq->avail + (vq->avail_wrap != vq->used_wrap ? vq->num : 0);
+	if (ahead < vq->used || ahead - vq->used > vq->num)
+		return -EINVAL;
+	vq->slots_out = ahead - vq->used;
+	return 0;
+}
+
+int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
+	       unsigned chain_max, struct error *err)
+{
+	size_t ids = config->packed ? 65536 : config->num;
+	int rc;
+
+	memset(vq, 0, sizeof(*vq));
+	rc = vring_config_check(config);
+	if (rc)
+		return error_set(err, rc, "a %s ring of %u entries or its alignment is not valid",
+				 config->packed ? "packed" : "split", config->num);
+	vq->config = *config;
+	vq->mem = mem;
+	vq->num = config->num;
+	vq->chain_max = chain_max > config->num ? chain_max : config->num;
+	vq->is_packed = config->packed;
+	vq->event_idx = config->event_idx;
+	vq->indirect = config->indirect;
+	vq->in_order = config->in_order;
+	rc = set_base(vq);
+	if (rc)
+		return error_set(err, rc, "a ring cannot start at 0x%x", config->base);
+	rc = map_areas(vq);
+	if (rc)
+		return error_set(err, rc, "the ring does not lie in guest memory");
+	vq->ids = calloc((ids + 63) / 64, sizeof(*vq->ids));
+	if (!vq->ids)
+		return error_set(err, -ENOMEM, "no memory for a ring");
+	if (vq->in_order) {
+		vq->held = calloc(vq->num, sizeof(*vq->held));
+		if (!vq->held) {
+			vqdev_fini(vq);
+			return error_set(err, -ENOMEM, "no memory for a ring");
+		}
+	}
+	ask(vq, true);
+	return 0;
+}
+
+void vqdev_fini(struct vqdev *vq)
+{
+	free(vq->held);
+	free(vq->ids);
+	vq->held = NULL;
+	vq->ids = NULL;
+}
+
+int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
+{
+	vq->mem = mem;
+	vq->hint = vq->table_hint = (struct gmem_hint){0};
+	if (map_areas(vq)) {
+		vqdev_break(vq, "ring outside memory");
+		return -EFAULT;
+	}
+	return 0;
+}
+
+/* ---- chains ---- */
+
+int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d)
+{
+	bool write = d->flags & VIRTQ_DESC_F_WRITE;
+	int used = w->readable + w->writable;
+	int n;
+
+	if (write)
+		w->writing = true;
+	else if (unlikely(w->writing))
+		return vq_fail(vq, "readable descriptor after a writable one");
+	if (unlikely(!d->len))
+		return 0;
+	n = gmem_slices(vq->mem, &vq->hint, gpa(d->addr), d->len, write, w->iov + used,
+			w->iov_max - used);
+	if (unlikely(n < 0))
+		return n == -E2BIG ? n : vq_fail(vq, "buffer outside memory");
+	if (write) {
+		w->writable += n;
+		w->writable_len += d->len;
+	} else {
+		w->readable += n;
+		w->readable_len += d->len;
+	}
+	/* Two sums of at most chain_max lengths of 32 bits each: neither wraps. */
+	if (unlikely(w->readable_len + w->writable_len > CHAIN_BYTES_MAX))
+		return vq_fail(vq, "chain of more than 4 GiB");
+	return 0;
+}
+
+int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d, uint32_t budget)
+{
+	if (!vq->indirect)
+		return vq_fail(vq, "indirect descriptor without the feature");
+	if (d->flags & VIRTQ_DESC_F_NEXT)
+		return vq_fail(vq, "indirect descriptor with a next one");
+	if (!d->len || d->len % sizeof(struct virtq_desc))
+		return vq_fail(vq, "indirect table of a bad length");
+	t->count = d->len / (uint32_t)sizeof(struct virtq_desc);
+	if (t->count > budget)
+		return vq_fail(vq, "indirect table too long");
+	if (d->addr + d->len < d->addr)
+		return vq_fail(vq, "indirect table outside memory");
+	t->gpa = d->addr;
+	t->at = gmem_at(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
+	return 0;
+}
+
+/* Guest memory that need not be aligned; volatile, so that a field is read when and as often as it
+ * is written here. */
+struct raw_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t first;
+	uint16_t second;
+} __attribute__((packed));
+
+static int table_read_across(struct vqdev *vq, const struct vq_table *t, uint32_t i,
+			     struct raw_desc *raw)
+{
+	struct iovec iov[sizeof(*raw)];
+	uint8_t *to = (uint8_t *)raw;
+	int n = gmem_slices(vq->mem, &vq->table_hint, gpa(t->gpa + (uint64_t)i * sizeof(*raw)),
+			    sizeof(*raw), false, iov, (int)ARRAY_SIZE(iov));
+
+	if (n < 0)
+		return vq_fail(vq, "indirect table outside memory");
+	for (int k = 0; k < n; k++) {
+		const volatile uint8_t *from = iov[k].iov_base;
+
+		for (size_t b = 0; b < iov[k].iov_len; b++)
+			*to++ = from[b];
+	}
+	return 0;
+}
+
+int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint32_t i, struct vq_desc *d,
+		  uint16_t *first, uint16_t *second)
+{
+	const uint8_t *at = t->at ? t->at + (size_t)i * sizeof(struct virtq_desc) : NULL;
+	struct raw_desc raw;
+
+	if (likely(at && !((uintptr_t)at % 8))) {
+		const struct virtq_desc *p = (const struct virtq_desc *)(const void *)at;
+
+		d->addr = le64_read(&p->addr);
+		d->len = le32_read(&p->len);
+		*first = le16_read(&p->flags);
+		*second = le16_read(&p->next);
+		return 0;
+	}
+	if (at) {
+		const volatile struct raw_desc *p = (const volatile struct raw_desc *)at;
+
+		raw.addr = p->addr;
+		raw.len = p->len;
+		raw.first = p->first;
+		raw.second = p->second;
+	} else {
+		int rc = table_read_across(vq, t, i, &raw);
+
+		if (rc)
+			return rc;
+	}
+	d->addr = le64toh(raw.addr);
+	d->len = le32toh(raw.len);
+	*first = le16toh(raw.first);
+	*second = le16toh(raw.second);
+	return 0;
+}
+
+/* ---- one interface for both layouts ---- */
+
+int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
+{
+	if (unlikely(vq->why))
+		return -EPROTO;
+	return vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
+}
+
+static inline void fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
+{
+	if (vq->is_packed)
+		vqdev_packed_fill(vq, id, slots, len);
+	else
+		vqdev_split_fill(vq, id, len);
+}
+
+static void push_in_order(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
+{
+	struct vqdev_held *h = &vq->held[ticket->seq];
+
+	*h = (struct vqdev_held){
+		.len = len, .id = ticket->id, .slots = ticket->slots, .done = true};
+	for (h = &vq->held[vq->seq_push]; h->done; h = &vq->held[vq->seq_push]) {
+		h->done = false;
+		vq->ids[h->id / 64] &= ~BIT64(h->id % 64);
+		fill(vq, h->id, h->slots, h->len);
+		if (++vq->seq_push == vq->num)
+			vq->seq_push = 0;
+	}
+}
+
+void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
+{
+	assert(vq_id_in_flight(vq, ticket->id));
+	vq->in_flight--;
+	if (unlikely(vq->why)) {
+		vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
+		return;
+	}
+	if (vq->in_order) {
+		push_in_order(vq, ticket, len);
+		return;
+	}
+	vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
+	fill(vq, ticket->id, ticket->slots, len);
+}
+
+void vqdev_publish(struct vqdev *vq)
+{
+	if (unlikely(vq->why))
+		return;
+	if (vq->is_packed)
+		vqdev_packed_publish(vq);
+	else
+		vqdev_split_publish(vq);
+}
+
+bool vqdev_needs_interrupt(struct vqdev *vq)
+{
+	bool wanted;
+
+	if (!vq->passed)
+		return false;
+	wanted = vq->why ? true : vq->is_packed ? vqdev_packed_wanted(vq) : vqdev_split_wanted(vq);
+	vq->passed = 0;
+	return wanted;
+}
+
+bool vqdev_waiting(const struct vqdev *vq)
+{
+	if (vq->why)
+		return false;
+	return vq->is_packed ? vqdev_packed_waiting(vq) : vqdev_split_waiting(vq);
+}
+
+void vqdev_kicks_off(struct vqdev *vq)
+{
+	if (vq->kicks && !vq->why)
+		ask(vq, false);
+}
+
+bool vqdev_kicks_on(struct vqdev *vq)
+{
+	if (vq->why)
+		return false;
+	ask(vq, true);
+	/* Pairs with the full barrier of the driver between publishing and reading what was asked
+	 * for here. */
+	barrier_full();
+	if (!vqdev_waiting(vq))
+		return false;
+	vqdev_kicks_off(vq);
+	return true;
+}
+
+/* ---- what is to know ---- */
+
+bool vqdev_broken(const struct vqdev *vq)
+{
+	return vq->why;
+}
+
+const char *vqdev_why(const struct vqdev *vq)
+{
+	return vq->why;
+}
+
+void vqdev_break(struct vqdev *vq, const char *why)
+{
+	if (!vq->why)
+		vq->why = why;
+}
+
+unsigned vqdev_in_flight(const struct vqdev *vq)
+{
+	return vq->in_flight;
+}
+
+uint32_t vqdev_base(const struct vqdev *vq)
+{
+	uint32_t avail = vq->avail, used = vq->used;
+
+	if (!vq->is_packed)
+		return avail;
+	return avail | (uint32_t)vq->avail_wrap << 15 | used << 16 | (uint32_t)vq->used_wrap << 31;
+}
