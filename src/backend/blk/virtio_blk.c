@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/blk/virtio_blk.h"
+
+#include "backend/blk/perform.h"
+#include "backend/blk/request.h"
+#include "base/atomic.h"
+#include "wire/virtio.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct virtio_blk *to_blk(struct virtio_device *vdev)
+{
+	return container_of(vdev, struct virtio_blk, vdev);
+}
+
+/* ---- features and config space ---- */
+
+static uint64_t offer(const struct storage *s, const struct virtio_blk_options *o)
+{
+	const struct storage_limits *l = storage_limits(s);
+	uint64_t f = BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_INDIRECT_DESC) |
+		     BIT64(VIRTIO_F_EVENT_IDX) | BIT64(VIRTIO_F_IN_ORDER) |
+		     BIT64(VIRTIO_BLK_F_SEG_MAX) | BIT64(VIRTIO_BLK_F_BLK_SIZE) |
+		     BIT64(VIRTIO_BLK_F_TOPOLOGY) | BIT64(VIRTIO_BLK_F_FLUSH) |
+		     BIT64(VIRTIO_BLK_F_CONFIG_WCE) | BIT64(VIRTIO_BLK_F_MQ);
+
+	if (!o->no_packed)
+		f |= BIT64(VIRTIO_F_RING_PACKED);
+	if (storage_readonly(s))
+		return f | BIT64(VIRTIO_BLK_F_RO);
+	if (l->max_discard)
+		f |= BIT64(VIRTIO_BLK_F_DISCARD);
+	if (l->max_write_zeroes)
+		f |= BIT64(VIRTIO_BLK_F_WRITE_ZEROES);
+	return f;
+}
+
+static uint32_t whole_sectors(uint64_t bytes, uint32_t block)
+{
+	return (uint32_t)(min_u64(align_down(bytes, block), UINT64_C(1) << 40) / VIRTIO_BLK_SECTOR);
+}
+
+static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options *o)
+{
+	const struct storage_limits *l = storage_limits(blk->storage);
+	struct virtio_blk_config *c = &blk->config;
+	uint32_t block = l->block_size;
+	unsigned exp = 0;
+
+	while (exp < 15 && (block << (exp + 1)) <= l->physical_block_size)
+		exp++;
+	c->capacity = le64_make(storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
+	c->seg_max = le32_make(o->seg_max ? o->seg_max : BLK_SEG_MAX);
+	c->blk_size = le32_make(block);
+	c->physical_block_exp = (uint8_t)exp;
+	c->min_io_size = le16_make((uint16_t)(1u << exp));
+	c->opt_io_size = le32_make(l->opt_io_size / block);
+	c->num_queues = le16_make((uint16_t)blk->vdev.n_queues);
+	if (l->max_discard) {
+		c->max_discard_sectors = le32_make(whole_sectors(l->max_discard, block));
+		c->max_discard_seg = le32_make(BLK_RANGES_MAX);
+		c->discard_sector_alignment = le32_make(
+			(uint32_t)max_u64(l->discard_alignment / VIRTIO_BLK_SECTOR, 1));
+	}
+	if (l->max_write_zeroes) {
+		c->max_write_zeroes_sectors = le32_make(whole_sectors(l->max_write_zeroes, block));
+		c->max_write_zeroes_seg = le32_make(BLK_RANGES_MAX);
+		c->write_zeroes_may_unmap = l->write_zeroes_unmaps;
+	}
+}
+
+static void blk_config_read(struct virtio_device *vdev, size_t offset, void *buf, size_t len)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+	struct virtio_blk_config c = blk->config;
+
+	c.capacity = le64_make(storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
+	c.writeback = blk->writeback;
+	memcpy(buf, (const uint8_t *)&c + offset, len);
+}
+
+static int blk_config_write(struct virtio_device *vdev, size_t offset, const void *buf, size_t len)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+	uint8_t value;
+
+	if (offset != offsetof(struct virtio_blk_config, writeback) || len != 1 ||
+	    !virtio_device_has(vdev, VIRTIO_BLK_F_CONFIG_WCE))
+		return -EPERM;
+	memcpy(&value, buf, 1);
+	if (value > 1)
+		return -EINVAL;
+	write_once(&blk->writeback, value != 0);
+	return 0;
+}
+
+/*
+ * 5.2.5, 5.2.6.2: without CONFIG_WCE the driver that took FLUSH gets write-back, the one that did
+ * not can never flush and gets write-through; with CONFIG_WCE but without FLUSH the mode starts as
+ * write-through.
+ */
+static void blk_features_set(struct virtio_device *vdev)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+	bool flush = virtio_device_has(vdev, VIRTIO_BLK_F_FLUSH);
+	bool wce = virtio_device_has(vdev, VIRTIO_BLK_F_CONFIG_WCE);
+
+	write_once(&blk->writeback, flush && !(wce && blk->write_through_at_start));
+	blk->discard = virtio_device_has(vdev, VIRTIO_BLK_F_DISCARD);
+	blk->write_zeroes = virtio_device_has(vdev, VIRTIO_BLK_F_WRITE_ZEROES);
+}
+
+static void blk_reset(struct virtio_device *vdev)
+{
+	write_once(&to_blk(vdev)->writeback, !to_blk(vdev)->write_through_at_start);
+}
+
+static const struct virtio_device_class virtio_blk_class = {
+	.name = "virtio-blk",
+	.id = VIRTIO_ID_BLOCK,
+	.config_size = sizeof(struct virtio_blk_config),
+	.config_read = blk_config_read,
+	.config_write = blk_config_write,
+	.features_set = blk_features_set,
+	.reset = blk_reset,
+	.queue_start = blk_queue_start,
+	.queue_stop = blk_queue_stop,
+	.process = blk_queue_process,
+	.chain_max = BLK_SEG_MAX + 2,
+};
+
+/* ---- life ---- */
+
+int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *o,
+		      struct storage *storage, struct reactor *home, struct worker *const *workers,
+		      unsigned n_workers, unsigned first_worker, struct error *err)
+{
+	struct virtio_blk *blk;
+	int rc;
+
+	if (!o->queues || o->queues > BLK_QUEUES_MAX)
+		return error_set(err, -EINVAL, "%s: a disk has 1 to %d queues, not %u.", o->path,
+				 BLK_QUEUES_MAX, o->queues);
+	if (o->serial && strlen(o->serial) > VIRTIO_BLK_ID_BYTES)
+		return error_set(err, -EINVAL, "%s: the serial \"%s\" is longer than %d bytes.",
+				 o->path, o->serial, VIRTIO_BLK_ID_BYTES);
+	blk = calloc(1, sizeof(*blk));
+	if (!blk)
+		return error_set(err, -ENOMEM, "%s: cannot set up the disk", o->path);
+	rc = virtio_device_init(&blk->vdev, &virtio_blk_class, o->path, offer(storage, o),
+				o->queues, home, workers, n_workers, first_worker, err);
+	if (rc) {
+		free(blk);
+		return rc;
+	}
+	blk->storage = storage;
+	if (o->serial)
+		memcpy(blk->serial, o->serial, strlen(o->serial));
+	blk->write_through_at_start = o->write_through;
+	blk->writeback = !o->write_through;
+	fill_config(blk, o);
+	*out = blk;
+	return 0;
+}
+
+void virtio_blk_destroy(struct virtio_blk **blkp)
+{
+	struct virtio_blk *blk = *blkp;
+
+	if (!blk)
+		return;
+	virtio_device_fini(&blk->vdev);
+	storage_close(&blk->storage);
+	free(blk);
+	*blkp = NULL;
+}
+
+void virtio_blk_refresh(struct virtio_blk *blk)
+{
+	int rc = storage_refresh(blk->storage);
+
+	if (rc < 0) {
+		log_limited(&blk->vdev.complaints, LOG_LEVEL_WARN, blk->vdev.path,
+			    "cannot look at the image's size: %s", strerror(-rc));
+		return;
+	}
+	if (!rc)
+		return;
+	log_info(blk->vdev.path, "the image has %llu bytes now",
+		 (unsigned long long)storage_size(blk->storage));
+	virtio_device_config_changed(&blk->vdev);
+}
