@@ -69,7 +69,7 @@ static int set_base(struct vqdev *vq)
 	vq->used_wrap = used >> 15;
 	if (vq->avail >= vq->num || vq->used >= vq->num)
 		return -EINVAL;
-	ahead = (uint32_t)vq->avail + (vq->avail_wrap != vq->used_wrap ? vq->num : 0);
+	ahead = (uint32_t)vq->avail + (vq->avail_wrap != vq->used_wrap ? (uint32_t)vq->num : 0);
 	if (ahead < vq->used || ahead - vq->used > vq->num)
 		return -EINVAL;
 	vq->slots_out = ahead - vq->used;

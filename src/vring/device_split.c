@@ -139,7 +139,7 @@ void vqdev_split_ask(struct vqdev *vq, bool kicks)
 	struct virtq_used *used = vq->split.used;
 
 	if (!vq->event_idx) {
-		le16_write(&used->flags, kicks ? 0 : VIRTQ_USED_F_NO_NOTIFY);
+		le16_write(&used->flags, (uint16_t)(kicks ? 0 : VIRTQ_USED_F_NO_NOTIFY));
 		vq_dirty(vq, vq->config.device, offsetof(struct virtq_used, flags), sizeof(le16));
 	} else if (kicks) {
 		/* Silence needs no store: an avail_event that lies behind is not crossed again. */

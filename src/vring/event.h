@@ -44,7 +44,7 @@ static inline bool vring_packed_crossed(uint16_t num, uint16_t next, bool wrap, 
 
 	if (off >= num)
 		return true;
-	behind = next + (event_wrap != wrap ? num : 0) + lap2 - off - 1;
+	behind = next + (event_wrap != wrap ? (uint32_t)num : 0) + lap2 - off - 1;
 	return behind % lap2 < passed;
 }
 
