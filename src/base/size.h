@@ -7,7 +7,8 @@
 
 /**
  * size_parse() - read a size in bytes
- * @text: decimal digits, then at most one of K, M, G, T (powers of 1024, either case); nothing else, no sign, no blank
+ * @text: decimal digits, then at most one of K, M, G, T (powers of 1024, either case); nothing
+ * else, no sign, no blank
  * @out:  written on success only
  *
  * Return: 0, -EINVAL (not a size), -ERANGE (does not fit 64 bits).

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/size.h"
+#include "test.h"
 
 #include "base/bits.h"
+#include "base/size.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 static void sizes_with_and_without_suffix(void **state)
 {
@@ -40,8 +35,23 @@ static void sizes_with_and_without_suffix(void **state)
 
 static void junk_is_refused_and_nothing_is_written(void **state)
 {
-	static const char *const bad[] = {"",	" 1",  "1 ",  "-1",  "+1",  "0x10", "1.5G", "K",   "1KB",
-					  "1KK", "1G2", "ten", "1P", "1\n", "--",   "1e3",  "99999999999999999999x"};
+	static const char *const bad[] = {"",
+					  " 1",
+					  "1 ",
+					  "-1",
+					  "+1",
+					  "0x10",
+					  "1.5G",
+					  "K",
+					  "1KB",
+					  "1KK",
+					  "1G2",
+					  "ten",
+					  "1P",
+					  "1\n",
+					  "--",
+					  "1e3",
+					  "99999999999999999999x"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -48,7 +48,8 @@ bool iov_is_aligned(const struct iovec *iov, int n, size_t addr_align, size_t le
 	return !(addrs & (addr_align - 1)) && !(lens & (len_align - 1));
 }
 
-/* The first piece of the vector behind @skip bytes, at most @len long; moves on past it.  0: the vector has ended. */
+/* The first piece of the vector behind @skip bytes, at most @len long; moves on past it.  0: the
+ * vector has ended. */
 static size_t next_piece(const struct iovec **iov, int *n, uint64_t *skip, size_t len, uint8_t **at)
 {
 	for (; *n; (*iov)++, (*n)--) {

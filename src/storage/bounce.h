@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Aligned buffers for O_DIRECT requests whose own memory is not aligned.  Rare by design: a Linux guest aligns its buffers, boot
- * loaders and old drivers do not.  So the buffers come into being on demand, are few, and are kept; who finds none waits.
+ * Aligned buffers for O_DIRECT requests whose own memory is not aligned.  Rare by design: a Linux
+ * guest aligns its buffers, boot loaders and old drivers do not.  So the buffers come into being on
+ * demand, are few, and are kept; who finds none waits.
  *
  * Threads: one pool per channel, used by its thread.
  */
@@ -14,7 +15,7 @@
 #include <sys/uio.h>
 
 #define BOUNCE_BYTES ((size_t)128 << 10) /* of one buffer; longer requests take several rounds */
-#define BOUNCE_MAX   16			  /* buffers of a pool                                  */
+#define BOUNCE_MAX   16			 /* buffers of a pool                                  */
 
 struct bounce_pool {
 	void *idle[BOUNCE_MAX];

@@ -3,15 +3,14 @@
  * The inside of the file engine: a disk whose bytes are a regular file or a block device.
  *
  *   file.c          the disk: open, size, close          file_probe.c    what the file below can do
- *   file_lock.c     nobody else writes it                bounce.c        aligned buffers for O_DIRECT
- *   file_io.c       one request as a row of steps: what to do next, and what an outcome means
- *   file_channel.c  one worker's requests in flight
- *   file_uring.c    carries out a step on the reactor's io_uring
- *   file_threads.c  carries out a step on a pool of threads
+ *   file_lock.c     nobody else writes it                bounce.c        aligned buffers for
+ * O_DIRECT file_io.c       one request as a row of steps: what to do next, and what an outcome
+ * means file_channel.c  one worker's requests in flight file_uring.c    carries out a step on the
+ * reactor's io_uring file_threads.c  carries out a step on a pool of threads
  *
- * Threads: struct file is constant after open but for the fields marked atomic or locked; struct file_channel belongs to its reactor's
- * thread but for the part marked locked.  The state of a request belongs to the channel's thread, and to a pool thread
- * while that carries out a step.
+ * Threads: struct file is constant after open but for the fields marked atomic or locked; struct
+ * file_channel belongs to its reactor's thread but for the part marked locked.  The state of a
+ * request belongs to the channel's thread, and to a pool thread while that carries out a step.
  */
 #ifndef STORAGE_FILE_H
 #define STORAGE_FILE_H
@@ -40,8 +39,8 @@ struct file {
 	uint32_t zero_align; /* of offset and length of fallocate                   */
 	bool no_zero_range;  /* atomic: the file system said so                     */
 
-	pthread_mutex_t lock;	     /* protects what follows */
-	struct file_pool *pool;	     /* NULL until somebody needs it                */
+	pthread_mutex_t lock;	       /* protects what follows */
+	struct file_pool *pool;	       /* NULL until somebody needs it                */
 	struct file_channel *channels; /* open ones                                 */
 };
 
@@ -74,10 +73,10 @@ struct file_channel {
 	struct file *file;
 	struct file_channel *next; /* file->lock                                           */
 	bool uring;
-	bool fixed;		     /* the fds stand in the ring's table, at their own number */
+	bool fixed; /* the fds stand in the ring's table, at their own number */
 	struct bounce_pool bounce;
 	struct io_fifo need_bounce; /* wait for a buffer                                   */
-	struct io_fifo retry;	     /* the kernel took no more, or asked to come again     */
+	struct io_fifo retry;	    /* the kernel took no more, or asked to come again     */
 	struct reactor_poller retry_poller;
 
 	pthread_mutex_t lock;	 /* protects what follows; taken after no other lock       */
@@ -113,8 +112,8 @@ enum file_step_kind {
 struct file_step {
 	enum file_step_kind kind;
 	int fd;
-	int rw_flags;	   /* READ, WRITE: RWF_*                                          */
-	int mode;	   /* FALLOCATE                                                   */
+	int rw_flags; /* READ, WRITE: RWF_*                                          */
+	int mode;     /* FALLOCATE                                                   */
 	uint64_t offset, len;
 	const struct iovec *iov; /* READ, WRITE: iovcnt of them; or iovcnt is 0: buf and len */
 	int iovcnt;

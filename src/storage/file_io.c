@@ -6,8 +6,8 @@
  *	           ^                              |
  *	           +------- more, again ----------+
  *
- * Most requests are one step.  More are needed after a short transfer, for what is bounced or zeroed in pieces, and for
- * a sync behind a discard or zeroing that has to be stable.
+ * Most requests are one step.  More are needed after a short transfer, for what is bounced or
+ *zeroed in pieces, and for a sync behind a discard or zeroing that has to be stable.
  */
 #include "base/atomic.h"
 #include "storage/file.h"
@@ -31,14 +31,18 @@
 #define IO_SYNC	      IOBIT(5) /* all is done but the sync                              */
 
 /* The kernel moves no more than about 2 GiB at once, and the ring's length field has 32 bits. */
-#define STEP_MAX (UINT64_C(1) << 30)
+#define STEP_MAX   (UINT64_C(1) << 30)
 
 #define ZERO_BYTES (64u << 10)
 #define ZERO_REPS  16
+#define ZERO_ALIGN 4096u
 
-static const uint8_t zeroes[ZERO_BYTES] __attribute__((aligned(4096)));
+static const uint8_t zeroes[ZERO_BYTES] __attribute__((aligned(ZERO_ALIGN)));
 
-#define ZERO_IOV  {(void *)(uintptr_t)zeroes, ZERO_BYTES}
+#define ZERO_IOV                                      \
+	{                                             \
+		(void *)(uintptr_t)zeroes, ZERO_BYTES \
+	}
 #define ZERO_IOV4 ZERO_IOV, ZERO_IOV, ZERO_IOV, ZERO_IOV
 static const struct iovec zero_iov[ZERO_REPS] = {ZERO_IOV4, ZERO_IOV4, ZERO_IOV4, ZERO_IOV4};
 
@@ -48,13 +52,18 @@ static bool off_raster(const struct storage_io *io, uint64_t align)
 }
 
 /*
- * A request finer than what O_DIRECT takes (512-byte sectors on a disk of 4096) goes by a second, buffered fd.  That one is coherent:
- * Linux writes the page cache back before a direct read and drops it after a direct write, and a sync of
- * either fd is a sync of the file.
+ * A request finer than what O_DIRECT takes (512-byte sectors on a disk of 4096) goes by a second,
+ * buffered fd.  That one is coherent: Linux writes the page cache back before a direct read and
+ * drops it after a direct write, and a sync of either fd is a sync of the file.
  */
 static uint32_t buffered_if_fine(const struct file *f, const struct storage_io *io)
 {
 	return f->direct && off_raster(io, f->align) ? IO_BUFFERED : 0;
+}
+
+static uint32_t zero_write(const struct file *f, const struct storage_io *io)
+{
+	return IO_ZERO_WRITE | (f->mem_align > ZERO_ALIGN ? IO_BUFFERED : buffered_if_fine(f, io));
 }
 
 static uint32_t zeroing_way(const struct file *f, const struct storage_io *io)
@@ -65,7 +74,7 @@ static uint32_t zeroing_way(const struct file *f, const struct storage_io *io)
 		if (!read_once(&f->no_zero_range))
 			return IO_ZERO_RANGE;
 	}
-	return IO_ZERO_WRITE | buffered_if_fine(f, io);
+	return zero_write(f, io);
 }
 
 bool file_io_begin(struct file *f, struct storage_io *io)
@@ -122,7 +131,8 @@ static void step_rw(const struct file *f, const struct storage_io *io, struct fi
 	step->len = left;
 }
 
-static void step_zero_write(const struct file *f, const struct storage_io *io, struct file_step *step)
+static void step_zero_write(const struct file *f, const struct storage_io *io,
+			    struct file_step *step)
 {
 	uint64_t left = io->len - io->progress;
 	uint64_t whole = left / ZERO_BYTES;
@@ -140,6 +150,17 @@ static void step_zero_write(const struct file *f, const struct storage_io *io, s
 	step->iovcnt = 0;
 	step->buf = (void *)(uintptr_t)zeroes;
 	step->len = whole ? ZERO_BYTES : left;
+}
+
+/* The blocks that lie wholly in the range; of the rest nothing is promised, so it may stay. */
+static void step_blkdiscard(const struct file *f, const struct storage_io *io,
+			    struct file_step *step)
+{
+	uint64_t end = align_down(io->offset + io->len, f->zero_align);
+
+	step->kind = FILE_BLKDISCARD;
+	step->offset = align_up(io->offset, f->zero_align);
+	step->len = end > step->offset ? end - step->offset : 0;
 }
 
 static void step_sync(const struct file *f, struct file_step *step)
@@ -174,7 +195,7 @@ void file_io_step(const struct file *f, const struct storage_io *io, struct file
 	step->offset = io->offset;
 	step->len = io->len;
 	if (io->op == STORAGE_DISCARD && f->block_device) {
-		step->kind = FILE_BLKDISCARD;
+		step_blkdiscard(f, io, step);
 		return;
 	}
 	step->kind = FILE_FALLOCATE;
@@ -234,7 +255,7 @@ static enum file_verdict advance_fallocate(struct file *f, struct storage_io *io
 	}
 	/* Asking once is enough. */
 	write_once(&f->no_zero_range, true);
-	io->state = IO_ZERO_WRITE | buffered_if_fine(f, io);
+	io->state = zero_write(f, io);
 	return FILE_MORE;
 }
 
@@ -278,7 +299,7 @@ int file_io_run(const struct file_step *step)
 		rc = fallocate(step->fd, step->mode, (off_t)step->offset, (off_t)step->len);
 		break;
 	case FILE_BLKDISCARD:
-		rc = ioctl(step->fd, BLKDISCARD, range);
+		rc = step->len ? ioctl(step->fd, BLKDISCARD, range) : 0;
 		break;
 	case FILE_SYNC:
 		rc = fdatasync(step->fd);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory:SIZE - a disk of anonymous memory, zero at the start, gone at the end; for tests and scratch disks.
+ * memory:SIZE - a disk of anonymous memory, zero at the start, gone at the end; for tests and
+ * scratch disks.
  *
- * Pages come into being when they are first written (a disk may be larger than the machine's memory).  Every request completes before submit
- * returns.  Channels share the memory without locks: requests that overlap in time on the same bytes have no order, as on any disk.
+ * Pages come into being when they are first written (a disk may be larger than the machine's
+ * memory).  Every request completes before submit returns.  Channels share the memory without
+ * locks: requests that overlap in time on the same bytes have no order, as on any disk.
  */
 #include "base/bits.h"
 #include "base/size.h"
@@ -39,16 +41,17 @@ static int memory_open(const struct storage_options *o, struct storage **out, st
 	int rc;
 
 	rc = size_parse(text, &size);
-	if (rc || !size || size % MEMORY_BLOCK || size > SSIZE_MAX)
-		return error_set(err, rc ? rc : -EINVAL,
-				 "%s is not a disk: the size must be a positive multiple of 512, as in "
-				 "memory:64M.",
-				 o->target);
+	if (rc || !size || size % MEMORY_BLOCK || size > INT64_MAX)
+		return error_set(
+			err, rc ? rc : -EINVAL,
+			"%s is not a disk: the size must be a positive multiple of 512, as in "
+			"memory:64M.",
+			o->target);
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
-	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		     -1, 0);
+	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (bytes == MAP_FAILED) {
 		rc = error_set(err, -errno, "cannot get the address space for %s", o->target);
 		goto free_disk;
@@ -94,7 +97,8 @@ static void memory_channel_close(struct storage_channel *ch)
 	free(ch);
 }
 
-/* Whole pages go back to the system, from where they return as zeroes; their edges are cleared by hand. */
+/* Whole pages go back to the system, from where they return as zeroes; their edges are cleared by
+ * hand. */
 static int give_back(struct memory *m, uint64_t offset, uint64_t len)
 {
 	uint64_t first = align_up(offset, m->page);

@@ -2,8 +2,8 @@
 /*
  * null:SIZE - a disk without bytes, for measuring everything but the storage.
  *
- * Its contents are undefined: writes are dropped, reads leave the caller's buffer as it is.  Every request completes, well, before
- * submit returns.
+ * Its contents are undefined: writes are dropped, reads leave the caller's buffer as it is.  Every
+ * request completes, well, before submit returns.
  */
 #include "base/bits.h"
 #include "base/size.h"
@@ -26,10 +26,11 @@ static int null_open(const struct storage_options *o, struct storage **out, stru
 
 	rc = size_parse(o->target + strlen(NULL_PREFIX), &size);
 	if (rc || !size || size % NULL_BLOCK || size > INT64_MAX)
-		return error_set(err, rc ? rc : -EINVAL,
-				 "%s is not a disk: the size must be a positive multiple of 512, as in "
-				 "null:1G.",
-				 o->target);
+		return error_set(
+			err, rc ? rc : -EINVAL,
+			"%s is not a disk: the size must be a positive multiple of 512, as in "
+			"null:1G.",
+			o->target);
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What all engines have in common: the choice of the engine, and the checks that each request passes before an engine sees it. */
+/* What all engines have in common: the choice of the engine, and the checks that each request
+ * passes before an engine sees it. */
 #include "storage/storage.h"
 
 #include "base/atomic.h"

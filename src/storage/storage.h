@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where bytes live.  One struct storage per disk, shared: size, limits, capabilities.  One struct storage_channel per disk and worker, used by that
- * worker's thread alone, without locks.
+ * Where bytes live.  One struct storage per disk, shared: size, limits, capabilities.  One struct
+ * storage_channel per disk and worker, used by that worker's thread alone, without locks.
  *
- * submit cannot fail: every outcome, good or bad, arrives exactly once in io->done, on the channel's thread, perhaps before submit returns.
- * Knows bytes; knows no virtio word.
+ * submit cannot fail: every outcome, good or bad, arrives exactly once in io->done, on the
+ * channel's thread, perhaps before submit returns. Knows bytes; knows no virtio word.
  */
 #ifndef STORAGE_STORAGE_H
 #define STORAGE_STORAGE_H
@@ -24,8 +24,9 @@ enum storage_op {
 	STORAGE_WRITE_ZEROES, /* the range reads as zeroes                                   */
 };
 
-#define STORAGE_FUA   1u /* WRITE, DISCARD, WRITE_ZEROES: stable at completion                      */
-#define STORAGE_UNMAP 2u /* WRITE_ZEROES: space may be given back; without it, it must stay allocated */
+#define STORAGE_FUA 1u /* WRITE, DISCARD, WRITE_ZEROES: stable at completion */
+#define STORAGE_UNMAP \
+	2u /* WRITE_ZEROES: space may be given back; without it, it must stay allocated */
 
 struct storage_io;
 
@@ -33,11 +34,14 @@ struct storage_io {
 	/* Filled by the caller, untouched until done: */
 	enum storage_op op;
 	unsigned flags;
-	uint64_t offset; /* bytes; a multiple of 512, as is the length; inside the size (the engine checks again) */
+	uint64_t offset; /* bytes; a multiple of 512, as is the length; inside the size (the engine
+			    checks again) */
 	uint64_t len;	 /* bytes */
-	struct iovec *iov; /* READ, WRITE: covers exactly len; the engine may change the array's entries */
+	struct iovec *iov; /* READ, WRITE: covers exactly len; the engine may change the array's
+			      entries */
 	int iovcnt;
-	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never a success. */
+	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never
+	 * a success. */
 	void (*done)(struct storage_io *io, int err);
 
 	/* The engine's while in flight: */
@@ -52,28 +56,30 @@ struct storage_io {
 
 /* What a disk is and can do; read by any thread. */
 struct storage_limits {
-	uint32_t block_size;	     /* logical block in bytes, >= 512, power of two: the unit that needs no read-modify-write */
+	uint32_t block_size; /* logical block in bytes, >= 512, power of two: the unit that needs no
+				read-modify-write */
 	uint32_t physical_block_size; /* >= block_size                                       */
-	uint32_t opt_io_size;	     /* bytes, 0: unknown                                    */
-	uint64_t max_discard;	     /* bytes in one request, 0: cannot discard              */
-	uint32_t discard_alignment;  /* bytes                                                */
-	uint64_t max_write_zeroes;   /* bytes in one request, 0: cannot                      */
-	bool write_zeroes_unmaps;    /* STORAGE_UNMAP may really give space back             */
-	bool volatile_cache;	     /* FLUSH means something                                */
+	uint32_t opt_io_size;	      /* bytes, 0: unknown                                    */
+	uint64_t max_discard;	      /* bytes in one request, 0: cannot discard              */
+	uint32_t discard_alignment;   /* bytes                                                */
+	uint64_t max_write_zeroes;    /* bytes in one request, 0: cannot                      */
+	bool write_zeroes_unmaps;     /* STORAGE_UNMAP may really give space back             */
+	bool volatile_cache;	      /* FLUSH means something                                */
 };
 
 struct storage_options {
 	const char *target; /* PATH, null:SIZE, memory:SIZE                             */
 	bool readonly;
-	bool direct;   /* cache=none: past the page cache                          */
-	bool threads;  /* aio=threads: no io_uring for I/O                         */
-	bool no_lock;  /* locking=off                                              */
+	bool direct;	 /* cache=none: past the page cache                          */
+	bool threads;	 /* aio=threads: no io_uring for I/O                         */
+	bool no_lock;	 /* locking=off                                              */
 	bool no_discard; /* discard=ignore: offer no discard, no unmapping         */
 };
 
 struct storage; /* opaque outside src/storage */
 
-/* A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are never guessed from contents. */
+/* A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are
+ * never guessed from contents. */
 int storage_open(const struct storage_options *o, struct storage **out, struct error *err);
 /* After the last channel is closed.  NULLs *s. */
 void storage_close(struct storage **s);
@@ -82,8 +88,8 @@ uint64_t storage_size(const struct storage *s); /* bytes, a multiple of 512; any
 bool storage_readonly(const struct storage *s);
 const struct storage_limits *storage_limits(const struct storage *s);
 /*
- * Looks whether the size changed behind our back (file truncated or grown, block device resized) and takes over the new one.
- * 1: it changed; 0: it did not; -errno.  Control thread.
+ * Looks whether the size changed behind our back (file truncated or grown, block device resized)
+ * and takes over the new one. 1: it changed; 0: it did not; -errno.  Control thread.
  */
 int storage_refresh(struct storage *s);
 
@@ -94,8 +100,9 @@ int storage_channel_open(struct storage *s, struct reactor *r, struct storage_ch
 void storage_channel_close(struct storage_channel **ch);
 
 /*
- * Answered by -EINVAL: a range outside the disk, off the 512-byte raster, or longer than the limit of its kind; by -EROFS: a change of a
- * read-only disk; by -EOPNOTSUPP: what the limits do not offer.  A length of zero is done at once.
+ * Answered by -EINVAL: a range outside the disk, off the 512-byte raster, or longer than the limit
+ * of its kind; by -EROFS: a change of a read-only disk; by -EOPNOTSUPP: what the limits do not
+ * offer.  A length of zero is done at once.
  */
 void storage_submit(struct storage_channel *ch, struct storage_io *io);
 

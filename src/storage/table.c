@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The engines, in the order in which they are asked.  The one without a prefix takes what is left and stands last. */
+/* The engines, in the order in which they are asked.  The one without a prefix takes what is left
+ * and stands last. */
 #include "storage/engine.h"
 
 const struct storage_engine_ops *const storage_engines[] = {

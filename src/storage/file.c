@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A disk in a file: opened, measured, closed.  The bytes of the file are the bytes of the disk,
+ * whatever they look like: guessing a format from contents that the guest writes would let it
+ * choose what the host opens next.
+ */
+#include "storage/file.h"
+
+#include "base/atomic.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECTOR 512u
+
+static struct file *to_file(struct storage *s)
+{
+	return container_of(s, struct file, base);
+}
+
+static int explain_open(const struct storage_options *o, int rc, struct error *err)
+{
+	const char *path = o->target;
+
+	switch (rc) {
+	case -ENOENT:
+		return error_set(err, rc, "%s does not exist; make it with: truncate -s 10G %s.",
+				 path, path);
+	case -EISDIR:
+		return error_set(err, rc,
+				 "%s is a directory; a disk is a regular file or a block device.",
+				 path);
+	case -EACCES:
+	case -EPERM:
+		return error_set(err, rc, "no permission to %s %s; change its owner or mode%s.",
+				 o->readonly ? "read" : "write", path,
+				 o->readonly ? "" : ", or use readonly=on");
+	case -EROFS:
+		return error_set(err, rc, "%s is on a read-only file system; use readonly=on.",
+				 path);
+	case -EMFILE:
+		return error_set(err, rc,
+				 "cannot open %s; raise the limit of open files (ulimit -n)", path);
+	default:
+		return error_set(err, rc, "cannot open %s", path);
+	}
+}
+
+/* Opening a pipe or a device can block or do things: look first. */
+static int check_kind(const struct storage_options *o, struct error *err)
+{
+	struct stat st;
+
+	if (stat(o->target, &st) < 0)
+		return explain_open(o, -errno, err);
+	if (S_ISDIR(st.st_mode))
+		return explain_open(o, -EISDIR, err);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(err, -EINVAL,
+				 "%s is a %s; a disk is a regular file or a block device.",
+				 o->target,
+				 S_ISCHR(st.st_mode)	? "character device"
+				 : S_ISFIFO(st.st_mode) ? "pipe"
+							: "socket");
+	return 0;
+}
+
+static int open_fd(const struct storage_options *o, int extra, struct error *err)
+{
+	int fd = open(o->target, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | extra);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == EINVAL && (extra & O_DIRECT))
+		return error_set(err, -EINVAL,
+				 "the file system of %s cannot go past the page cache; use "
+				 "cache=writeback.",
+				 o->target);
+	return explain_open(o, -errno, err);
+}
+
+static int check_size(struct file *f, struct error *err)
+{
+	uint32_t unit = f->base.limits.block_size;
+	uint64_t size;
+	int rc;
+
+	rc = file_probe_size(f, &size);
+	if (rc)
+		return error_set(err, rc, "cannot find the size of %s", f->path);
+	if (!size)
+		return error_set(err, -EINVAL,
+				 "%s is empty; give it a size with: truncate -s 10G %s.", f->path,
+				 f->path);
+	if (size % SECTOR)
+		return error_set(err, -EINVAL,
+				 "the size of %s, %llu bytes, is no multiple of 512; extend it "
+				 "with: truncate "
+				 "-s %%512 %s.",
+				 f->path, (unsigned long long)size, f->path);
+	if (size % unit)
+		return error_set(
+			err, -EINVAL,
+			"the size of %s, %llu bytes, is no multiple of its block size %u; use "
+			"cache=writeback, or extend it with: truncate -s %%%u %s.",
+			f->path, (unsigned long long)size, unit, unit, f->path);
+	f->base.size = size;
+	return 0;
+}
+
+static int file_open(const struct storage_options *o, struct storage **out, struct error *err)
+{
+	struct file *f;
+	int rc;
+
+	rc = check_kind(o, err);
+	if (rc)
+		return rc;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
+	f->buffered_fd = -1;
+	f->direct = o->direct;
+	f->threads = o->threads;
+	f->base.readonly = o->readonly;
+	pthread_mutex_init(&f->lock, NULL);
+	f->path = strdup(o->target);
+	if (!f->path) {
+		rc = error_set(err, -ENOMEM, "cannot set up %s", o->target);
+		goto free_file;
+	}
+	rc = f->fd = open_fd(o, o->direct ? O_DIRECT : 0, err);
+	if (rc < 0)
+		goto free_path;
+	rc = o->no_lock ? 0 : file_lock(f->fd, f->path, o->readonly, err);
+	if (rc)
+		goto close_fd;
+	rc = file_probe(f, o, err);
+	if (rc)
+		goto unlock;
+	rc = check_size(f, err);
+	if (rc)
+		goto unlock;
+	if (f->align > SECTOR) {
+		rc = f->buffered_fd = open_fd(o, 0, err);
+		if (rc < 0)
+			goto unlock;
+	}
+	if (f->block_device && f->base.limits.max_discard) {
+		/* Discarding a block device is an ioctl, which no io_uring of a common kernel can
+		 * do. */
+		rc = file_pool_create(&f->pool, err);
+		if (rc)
+			goto close_buffered;
+	}
+	*out = &f->base;
+	return 0;
+close_buffered:
+	if (f->buffered_fd >= 0)
+		close(f->buffered_fd);
+unlock:
+	file_unlock(f->fd);
+close_fd:
+	close(f->fd);
+free_path:
+	free(f->path);
+free_file:
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+	return rc;
+}
+
+static void file_close(struct storage *s)
+{
+	struct file *f = to_file(s);
+
+	file_pool_destroy(&f->pool);
+	if (f->buffered_fd >= 0)
+		close(f->buffered_fd);
+	/* A ring may hold the file open a little longer; the lock must not outlive this call. */
+	file_unlock(f->fd);
+	close(f->fd);
+	pthread_mutex_destroy(&f->lock);
+	free(f->path);
+	free(f);
+}
+
+static int file_refresh(struct storage *s)
+{
+	struct file *f = to_file(s);
+	uint64_t size;
+	int rc;
+
+	rc = file_probe_size(f, &size);
+	if (rc)
+		return rc;
+	if (align_down(size, SECTOR) == read_once(&s->size))
+		return 0;
+	if (size % SECTOR)
+		log_warn(f->path,
+			 "the size, %llu bytes, is no multiple of 512: the rest is not used",
+			 (unsigned long long)size);
+	write_once(&s->size, align_down(size, SECTOR));
+	return 1;
+}
+
+const struct storage_engine_ops file_engine_ops = {
+	.name = "file",
+	.open = file_open,
+	.close = file_close,
+	.refresh = file_refresh,
+	.channel_open = file_channel_open,
+	.channel_close = file_channel_close,
+	.submit = file_channel_submit,
+};

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* What the file below can do: alignment, block sizes, holes.  Nothing here changes a byte of it. */
+#include "storage/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define BLOCK_MIN   512u
+#define BLOCK_MAX   65536u
+#define PROBE_BYTES 4096u
+
+int file_probe_size(const struct file *f, uint64_t *size)
+{
+	struct stat st;
+
+	if (f->block_device)
+		return ioctl(f->fd, BLKGETSIZE64, size) < 0 ? -errno : 0;
+	if (fstat(f->fd, &st) < 0)
+		return -errno;
+	*size = (uint64_t)st.st_size;
+	return 0;
+}
+
+/* A number that the kernel shows of a block device's queue; 0 where there is none.  A partition's
+ * queue is its disk's. */
+static uint64_t queue_fact(const struct stat *st, const char *name)
+{
+	static const char *const places[] = {"", "../"};
+	unsigned long long v = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char path[128];
+		FILE *in;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", major(st->st_rdev),
+			 minor(st->st_rdev), places[i], name);
+		in = fopen(path, "re");
+		if (!in)
+			continue;
+		if (fscanf(in, "%llu", &v) != 1)
+			v = 0;
+		fclose(in);
+		break;
+	}
+	return v;
+}
+
+static uint32_t sane_block(uint64_t v, uint32_t otherwise)
+{
+	return is_pow2(v) && v >= BLOCK_MIN && v <= UINT32_MAX ? (uint32_t)v : otherwise;
+}
+
+/* Older kernels do not tell the alignment: see what they take. */
+static int try_alignment(struct file *f)
+{
+	void *buf = aligned_alloc(PROBE_BYTES, PROBE_BYTES);
+	ssize_t n = -1;
+
+	if (!buf)
+		return -ENOMEM;
+	f->align = BLOCK_MIN;
+	n = pread(f->fd, buf, f->align, 0);
+	if (n < 0 && errno == EINVAL) {
+		f->align = PROBE_BYTES;
+		n = pread(f->fd, buf, f->align, 0);
+	}
+	f->mem_align = f->align;
+	free(buf);
+	return n < 0 ? -errno : 0;
+}
+
+static int find_alignment(struct file *f, uint32_t logical_block)
+{
+#ifdef STATX_DIOALIGN
+	struct statx sx;
+
+	if (!statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) &&
+	    (sx.stx_mask & STATX_DIOALIGN)) {
+		if (!sx.stx_dio_offset_align || !sx.stx_dio_mem_align)
+			return -EINVAL;
+		f->align = (uint32_t)max_u64(sx.stx_dio_offset_align, BLOCK_MIN);
+		f->mem_align = sx.stx_dio_mem_align;
+		return 0;
+	}
+#endif
+	if (f->block_device) {
+		f->align = f->mem_align = logical_block;
+		return 0;
+	}
+	return try_alignment(f);
+}
+
+static int probe_direct(struct file *f, uint32_t logical_block, struct error *err)
+{
+	int rc;
+
+	f->align = f->mem_align = 1;
+	if (!f->direct)
+		return 0;
+	rc = find_alignment(f, logical_block);
+	if (!rc && (!is_pow2(f->align) || !is_pow2(f->mem_align) || f->align > BLOCK_MAX ||
+		    f->mem_align > f->align))
+		rc = -EINVAL;
+	if (rc)
+		return error_set(err, rc,
+				 "%s cannot be used past the page cache; use cache=writeback",
+				 f->path);
+	return 0;
+}
+
+/* A hole behind the end leaves everything as it is, and says whether there can be holes. */
+static bool can_punch(int fd, uint64_t size)
+{
+	return size < (uint64_t)LLONG_MAX - 2 * PROBE_BYTES &&
+	       !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)align_up(size, PROBE_BYTES), PROBE_BYTES);
+}
+
+static int probe_block_device(struct file *f, const struct stat *st, bool may_unmap,
+			      struct error *err)
+{
+	struct storage_limits *l = &f->base.limits;
+	unsigned physical = 0, opt = 0;
+	uint64_t discard;
+	int logical = 0;
+	int rc;
+
+	if (ioctl(f->fd, BLKSSZGET, &logical) < 0)
+		return error_set(err, -errno, "cannot read the block size of %s", f->path);
+	if (ioctl(f->fd, BLKPBSZGET, &physical) < 0 || ioctl(f->fd, BLKIOOPT, &opt) < 0)
+		physical = opt = 0; /* not every device knows */
+	f->zero_align = sane_block((uint64_t)logical, BLOCK_MIN);
+	rc = probe_direct(f, f->zero_align, err);
+	if (rc)
+		return rc;
+	l->block_size = (uint32_t)max_u64(f->zero_align, f->align);
+	l->physical_block_size = (uint32_t)max_u64(sane_block(physical, BLOCK_MIN), l->block_size);
+	l->opt_io_size = opt;
+	discard = queue_fact(st, "discard_max_bytes");
+	if (may_unmap && discard >= l->block_size) {
+		l->max_discard = FILE_MAX_RUN;
+		l->discard_alignment = (uint32_t)max_u64(
+			sane_block(queue_fact(st, "discard_granularity"), BLOCK_MIN),
+			l->block_size);
+		l->write_zeroes_unmaps = queue_fact(st, "write_zeroes_max_bytes") > 0;
+	}
+	return 0;
+}
+
+static int probe_regular(struct file *f, const struct stat *st, bool may_unmap, struct error *err)
+{
+	struct storage_limits *l = &f->base.limits;
+	int rc;
+
+	f->zero_align = 1;
+	rc = probe_direct(f, BLOCK_MIN, err);
+	if (rc)
+		return rc;
+	l->block_size = (uint32_t)max_u64(BLOCK_MIN, f->align);
+	l->physical_block_size = (uint32_t)max_u64(sane_block((uint64_t)st->st_blksize, BLOCK_MIN),
+						   l->block_size);
+	if (may_unmap && can_punch(f->fd, (uint64_t)st->st_size)) {
+		l->max_discard = FILE_MAX_RUN;
+		l->discard_alignment = l->physical_block_size;
+		l->write_zeroes_unmaps = true;
+	}
+	return 0;
+}
+
+int file_probe(struct file *f, const struct storage_options *o, struct error *err)
+{
+	bool may_unmap = !o->readonly && !o->no_discard;
+	struct stat st;
+	int rc;
+
+	if (fstat(f->fd, &st) < 0)
+		return error_set(err, -errno, "cannot look at %s", f->path);
+	f->block_device = S_ISBLK(st.st_mode);
+	rc = f->block_device ? probe_block_device(f, &st, may_unmap, err)
+			     : probe_regular(f, &st, may_unmap, err);
+	if (rc)
+		return rc;
+	f->base.limits.volatile_cache = true;
+	f->base.limits.max_write_zeroes = o->readonly ? 0 : FILE_MAX_RUN;
+	return 0;
+}
