@@ -8,9 +8,11 @@ from guest import MIB, PEER, Scene, host_tool, sha256
 
 FLUSH, CONFIG_WCE, DISCARD, WRITE_ZEROES = 9, 11, 13, 14
 
-SCRIPT = rf"""
+SERIAL = r"""
 check serial_in_sysfs is "$(cat /sys/block/vda/serial)" ring-side.0001
+"""
 
+MAIN = rf"""
 # Flushes: field 16 of a disk's stat counts those that completed.
 flushes() {{ awk '{{ print $16 }}' /sys/block/vda/stat; }}
 flush() {{ before=$(flushes); dd if=/dev/zero of=/dev/vda bs=64k count=4 conv=fsync && [ "$(flushes)" -gt "$before" ]; }}
@@ -20,9 +22,9 @@ cache_type()
 		dd if=/dev/zero of=/dev/vda bs=64k count=4 conv=fsync
 }}
 check flush_offered has_feature vda {FLUSH}
-check flush_completes flush
 check cache_write_through cache_type through
 check cache_write_back cache_type back
+check flush_completes flush
 
 trim()
 {{
@@ -47,7 +49,7 @@ check ro_write_refused refused dd if=/dev/zero of=/dev/vdb bs=512 count=1 conv=f
 
 zeroes()
 {{
-	dd if=/pattern of=/dev/vdc bs=1M seek=8 conv=fsync && blkdiscard -z -o $((8 * 1048576 + 65536)) -l 524288 /dev/vdc &&
+	dd if=/pattern of=/dev/vdc bs=1M seek=8 conv=fsync && /usr/bin/blkdiscard -z -o $((8 * 1048576 + 65536)) -l 524288 /dev/vdc &&
 		drop_caches && dd if=/dev/vdc of=/tmp/got bs=1M skip=8 count=1 &&
 		cp /pattern /tmp/want && dd if=/dev/zero of=/tmp/want bs=65536 seek=1 count=8 conv=notrunc &&
 		cmp /tmp/got /tmp/want
@@ -55,8 +57,11 @@ zeroes()
 check zeroes_offered has_feature vdc {WRITE_ZEROES}
 check zeroes_written_and_only_there zeroes
 
+"""
+
+RESIZE = r"""
 # The size is in sectors of 512 bytes: 64 MiB becomes 96 MiB.
-size_is() {{ [ "$(cat /sys/block/vdc/size)" = $1 ]; }}
+size_is() { [ "$(cat /sys/block/vdc/size)" = $1 ]; }
 check resize_before size_is 131072
 ask grow
 check resize_seen_by_running_guest wait_for 30 size_is 196608
@@ -72,8 +77,7 @@ with Scene("disk") as scene:
     os.link(pattern_path, scene.path("tree/pattern"))
     host_tool("mkfs.ext4", "-q", "-F", "-d", scene.path("tree"), fixed.path)
     fixed_sum = sha256(fixed.path)
-    scene.expect("discard_becomes_holes", "sigterm_exits_0", "host_fsck", "host_readonly_image_unchanged",
-                 "host_new_end")
+    scene.expect("discard_becomes_holes", "sigterm_exits_0", "host_fsck", "host_readonly_image_unchanged")
 
     server = scene.serve(main, fixed, growing)
     taken = {}
@@ -83,16 +87,18 @@ with Scene("disk") as scene:
         freed = taken["full"] - taken["trimmed"]
         scene.case("discard_becomes_holes", freed >= 36 * MIB, f"only {freed} bytes came free on the host")
 
-    script = SCRIPT
-    if PEER:  # its serial number cannot be chosen
-        script = "\n".join(line for line in SCRIPT.splitlines() if "serial" not in line)
+    script = MAIN if PEER else SERIAL + MAIN + RESIZE
+    if PEER:
+        scene.skip("serial_in_sysfs", "the peer's serial number is fixed")
+        scene.skip("resize_seen_by_running_guest", "qemu-storage-daemon 7.2 does not tell the guest")
     scene.boot(script, [main, fixed, growing], programs=["mkfs.ext4", "e2fsck", "blkdiscard"],
                files=[(pattern_path, "/pattern")],
                answers={"full": lambda: taken.update(full=main.blocks()), "trimmed": trimmed,
-                        "grow": lambda: server.grow(growing, 96 * MIB)})
+                        "grow": lambda: os.truncate(growing.path, 96 * MIB)})
     status = server.stop()
     scene.case("sigterm_exits_0", status == 0, f"exit status {status}")
     status, text = host_tool("e2fsck", "-fn", main.path)
     scene.case("host_fsck", status == 0, text)
     scene.case("host_readonly_image_unchanged", sha256(fixed.path) == fixed_sum)
-    scene.case("host_new_end", growing.read(95 * MIB, MIB) == pattern)
+    if not PEER:
+        scene.case("host_new_end", growing.read(95 * MIB, MIB) == pattern)

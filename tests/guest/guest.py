@@ -18,14 +18,12 @@ Environment:
 import contextlib
 import ctypes
 import hashlib
-import json
 import os
 import re
 import select
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -135,20 +133,16 @@ class Server:
     def __init__(self, scene, disks):
         self.scene = scene
         self.disks = disks
-        self.qmp = os.path.join(scene.folder, "qmp.sock")
         self.process = None
 
     def command(self):
+        wrapper = shlex.split(os.environ.get("SERVER_WRAPPER", ""))
         if PEER:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.qmp)
-            command = [os.environ["SERVER"], "--chardev", f"socket,id=qmp,path={self.qmp},server=on,wait=off",
-                       "--monitor", "chardev=qmp"]
-            return command + [word for disk in self.disks for word in disk.peer_args()]
+            return wrapper + [os.environ["SERVER"]] + [word for disk in self.disks for word in disk.peer_args()]
         if not os.environ.get("RINGSIDE"):
             raise Failure("RINGSIDE does not name the program under test")
-        command = shlex.split(os.environ.get("SERVER_WRAPPER", "")) + [os.environ["RINGSIDE"], "serve"]
-        return command + [word for disk in self.disks for word in disk.ringside_args()]
+        return wrapper + [os.environ["RINGSIDE"], "serve"] + [word for disk in self.disks
+                                                              for word in disk.ringside_args()]
 
     def start(self):
         command = self.command()
@@ -181,24 +175,6 @@ class Server:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(disk.socket)
         return self.process.returncode
-
-    def grow(self, disk, size):
-        """Makes the image larger.  Ringside notices by itself; the peer has to be told."""
-        os.truncate(disk.path, size)
-        if not PEER:
-            return
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(START_TIMEOUT)
-            sock.connect(self.qmp)
-            stream = sock.makefile("rw")
-            stream.readline()
-            for request in ({"execute": "qmp_capabilities"},
-                            {"execute": "block_resize", "arguments": {"node-name": disk.name, "size": size}}):
-                stream.write(json.dumps(request) + "\n")
-                stream.flush()
-                while "return" not in (answer := json.loads(stream.readline())):
-                    if "error" in answer:
-                        raise Failure(f"the peer refused to resize: {answer}")
 
 
 class Scene:
