@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MIT
+"""Real guests against a real server: what every test in this folder is made of.
+
+A Scene is one test program.  It makes disks in a folder of its own, serves them with the server under test, boots a stock
+Linux in QEMU with those disks, runs a shell script inside, and prints each case as a line of TAP.  A script's cases are its
+lines "check NAME ..."; one that the guest never came to counts as failed.  Everything has a deadline, the scene ends only
+processes that it started, and the logs are shown, and kept in $GUEST_LOGS, when something failed.
+
+Environment:
+    RINGSIDE        the program under test
+    SERVER          "ringside" (the default) or "qemu-storage-daemon": the same tests against somebody else's server
+    SERVER_WRAPPER  words put before the server's command line, for instance "valgrind -q"
+    GUEST_KERNEL    folder made by tools/guest-kernel (default: run it)
+    GUEST_LOGS      where the logs of a failed test are kept
+    GUEST_TIMEOUT   seconds that one boot may take (default 240; an emulated guest on a busy machine is slow)
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+MIB = 1 << 20
+PEER = os.environ.get("SERVER", "ringside") != "ringside"
+BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "240"))
+START_TIMEOUT = 30
+STOP_TIMEOUT = 60
+SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Assertion .* failed")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """The scene cannot go on; what was not reached counts as failed."""
+
+
+def _child_setup():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing outlives a test program that is killed
+
+
+def spawn(command, **options):
+    return subprocess.Popen(command, preexec_fn=_child_setup, **options)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def host_tool(*command):
+    """Runs a program of this machine; returns (its status, what it said)."""
+    env = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", timeout=120, env=env, check=False)
+    return done.returncode, done.stdout
+
+
+class Disk:
+    """An image, how the server presents it, and how QEMU plugs it in."""
+
+    def __init__(self, folder, name, size=64 * MIB, **how):
+        self.name = name
+        self.path = os.path.join(folder, name + ".img")
+        self.socket = os.path.join(folder, name + ".sock")
+        self.queues = how.pop("queues", 1)
+        self.packed = how.pop("packed", False)
+        self.event_idx = how.pop("event_idx", True)
+        self.readonly = how.pop("readonly", False)
+        self.serial = how.pop("serial", None)
+        self.reconnect = how.pop("reconnect", False)
+        self.options = how  # further words of --disk
+        with open(self.path, "wb") as file:
+            file.truncate(size)
+
+    def blocks(self):
+        """Bytes that the image really takes on the host."""
+        return os.stat(self.path).st_blocks * 512
+
+    def read(self, offset, length):
+        with open(self.path, "rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def ringside_args(self):
+        words = [f"file={self.path}", f"queues={self.queues}"]
+        if self.packed:
+            words.append("packed=on")
+        if self.readonly:
+            words.append("readonly=on")
+        if self.serial:
+            words.append(f"serial={self.serial}")
+        words += [f"{key}={value}" for key, value in self.options.items()]
+        return ["--vhost-user", self.socket, "--disk", ",".join(words)]
+
+    def peer_args(self):
+        writable = "off" if self.readonly else "on"
+        return ["--blockdev", f"driver=file,node-name={self.name},filename={self.path},discard=unmap,"
+                f"read-only={'on' if self.readonly else 'off'}",
+                "--export", f"type=vhost-user-blk,id=export-{self.name},node-name={self.name},addr.type=unix,"
+                f"addr.path={self.socket},writable={writable},num-queues={self.queues}"]
+
+    def qemu_args(self):
+        reconnect = ",reconnect=1" if self.reconnect else ""
+        return ["-chardev", f"socket,id={self.name},path={self.socket}{reconnect}",
+                "-device", f"vhost-user-blk-pci,chardev={self.name},num-queues={self.queues},"
+                f"packed={'on' if self.packed else 'off'},event_idx={'on' if self.event_idx else 'off'}"]
+
+
+def listening(path):
+    """Whether somebody accepts at the socket; without connecting, which would be a visit to the server."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 7 and words[7] == path and int(words[3], 16) & 0x10000:
+                return True
+    return False
+
+
+class Server:
+    """The server under test, one process for all its disks."""
+
+    def __init__(self, scene, disks):
+        self.scene = scene
+        self.disks = disks
+        self.process = None
+
+    def command(self):
+        wrapper = shlex.split(os.environ.get("SERVER_WRAPPER", ""))
+        if PEER:
+            return wrapper + [os.environ["SERVER"]] + [word for disk in self.disks for word in disk.peer_args()]
+        if not os.environ.get("RINGSIDE"):
+            raise Failure("RINGSIDE does not name the program under test")
+        return wrapper + [os.environ["RINGSIDE"], "serve"] + [word for disk in self.disks
+                                                              for word in disk.ringside_args()]
+
+    def start(self):
+        command = self.command()
+        with open(self.scene.server_log, "ab") as log:
+            log.write(("$ " + shlex.join(command) + "\n").encode())
+            log.flush()
+            try:
+                self.process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            except OSError as error:
+                raise Failure(f"cannot start the server: {error}") from error
+        deadline = time.monotonic() + START_TIMEOUT
+        while not all(listening(disk.socket) for disk in self.disks):
+            if self.process.poll() is not None:
+                raise Failure(f"the server ended at once with status {self.process.returncode}")
+            if time.monotonic() > deadline:
+                raise Failure(f"the server did not listen within {START_TIMEOUT} seconds")
+            time.sleep(0.02)
+
+    def stop(self):
+        """Asks it to end by SIGTERM; returns its exit status (negative: the signal that ended it)."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if PEER:  # it leaves its sockets behind
+            for disk in self.disks:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(disk.socket)
+        return self.process.returncode
+
+
+class Scene:
+    """One test program: with Scene("name") as scene: ..."""
+
+    def __init__(self, name):
+        self.name = name
+        self.folder = None
+        self.cases = 0
+        self.failed = 0
+        self.expected = []
+        self.servers = []
+        self.guest = None
+        self.boots = 0
+        self.told = {}
+
+    # -- TAP ----------------------------------------------------------------------------------------------------------
+
+    def case(self, name, good, detail=""):
+        self.cases += 1
+        self.failed += not good
+        if name in self.expected:
+            self.expected.remove(name)
+        self.note(detail if not good else "")
+        print(f"{'ok' if good else 'not ok'} {self.cases} - {name}", flush=True)
+        return good
+
+    def skip(self, name, reason):
+        self.cases += 1
+        if name in self.expected:
+            self.expected.remove(name)
+        print(f"ok {self.cases} - {name} # SKIP {reason}", flush=True)
+
+    def note(self, text):
+        for line in str(text).splitlines():
+            print("# " + line, flush=True)
+
+    def expect(self, *names):
+        """Names cases that will come; those that never come count as failed."""
+        self.expected += names
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def __enter__(self):
+        # Short, since a socket's path may have 107 bytes only.
+        self.folder = tempfile.mkdtemp(prefix="ringside-guest-", dir="/tmp")
+        self.server_log = self.path("server.log")
+        open(self.server_log, "wb").close()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        print("TAP version 13", flush=True)
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is Failure:
+            self.note(value)
+        elif kind not in (None, SystemExit):
+            import traceback
+            self.note("".join(traceback.format_exception(kind, value, trace)))
+        if self.guest:
+            self.guest.kill()
+            self.guest.wait()
+        for server in self.servers:
+            if server.process:
+                server.stop()
+        for name in list(self.expected):
+            self.case(name, False, "the test did not get this far")
+        log = self.text("server.log")
+        self.case("server_log_is_clean", not SANITIZER.search(log), "a sanitizer or an assertion spoke up")
+        if kind is not None and not self.failed:
+            self.case("test_ran_to_its_end", False)
+        if self.failed:
+            self.show_logs()
+        print(f"1..{self.cases}", flush=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if kind is not SystemExit:
+            sys.exit(1 if self.failed else 0)
+
+    def show_logs(self):
+        kept = os.environ.get("GUEST_LOGS")
+        for name in sorted(os.listdir(self.folder)):
+            if not name.endswith(".log"):
+                continue
+            self.note(f"--- the end of {name}:")
+            self.note("\n".join(self.text(name).splitlines()[-40:]))
+            if kept:
+                folder = os.path.join(kept, self.name)
+                os.makedirs(folder, exist_ok=True)
+                shutil.copy(self.path(name), folder)
+        if kept:
+            self.note(f"the logs are in {kept}/{self.name}")
+
+    # -- things -------------------------------------------------------------------------------------------------------
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def text(self, name):
+        with contextlib.suppress(FileNotFoundError):
+            with open(self.path(name), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        return ""
+
+    def disk(self, name, **how):
+        return Disk(self.folder, name, **how)
+
+    def serve(self, *disks):
+        server = Server(self, disks)
+        self.servers.append(server)
+        server.start()
+        return server
+
+    def pattern(self, name, length):
+        """A file of bytes that nobody wrote before; returns (its path, the bytes)."""
+        data = os.urandom(length)
+        with open(self.path(name), "wb") as file:
+            file.write(data)
+        return self.path(name), data
+
+    # -- the guest ----------------------------------------------------------------------------------------------------
+
+    def boot(self, script, disks, programs=(), files=(), answers=None, cpus=1):
+        """Boots a guest, runs the script in it to its end, powers off.
+
+        answers: what the host does when the script says "ask NAME".  What the script says with "tell NAME VALUE" is in
+        self.told afterwards.  Raises Failure when the guest did not come to the end of its script.
+        """
+        self.expect(*re.findall(r"^\s*check (\w+)", script, re.MULTILINE))
+        self.boots += 1
+        console = self.path(f"console-{self.boots}.log")
+        image = self.initramfs(script, programs, files)
+        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                   "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", str(cpus),
+                   "-object", "memory-backend-memfd,id=mem,size=512M,share=on",
+                   "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
+                   "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
+                   "-serial", "file:" + console, "-serial", "stdio"]
+        command += [word for disk in disks for word in disk.qemu_args()]
+        with open(self.path("qemu.log"), "ab") as log:
+            log.write(("$ " + shlex.join(command) + "\n").encode())
+            log.flush()
+            self.guest = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        try:
+            self.follow(answers or {})
+        finally:
+            self.guest.kill()
+            self.guest.wait()
+            self.guest = None
+            os.unlink(image)
+
+    def initramfs(self, script, programs, files):
+        with open(os.path.join(HERE, "prelude.sh"), encoding="utf-8") as file:
+            prelude = file.read()
+        with open(self.path("script.sh"), "w", encoding="utf-8") as file:
+            file.write(prelude + script)
+        image = self.path("initramfs")
+        command = [os.path.join(TOP, "tools", "guest-initramfs"), "--kernel", kernel(), "--out", image,
+                   "--script", self.path("script.sh")]
+        for program in programs:
+            command += ["--program", program]
+        for source, path in files:
+            command += ["--file", f"{source}:{path}"]
+        status, text = host_tool(*command)
+        if status:
+            raise Failure("cannot make the guest's initramfs: " + text)
+        return image
+
+    def follow(self, answers):
+        """Reads what the guest says until it is off."""
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        finished = False
+        buffer = b""
+        out = self.guest.stdout.fileno()
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Failure(f"the guest was not done within {BOOT_TIMEOUT:.0f} seconds")
+            if not select.select([out], [], [], left)[0]:
+                continue
+            data = os.read(out, 65536)
+            if not data:
+                break
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                finished |= self.heard(line.decode(errors="replace").strip("\r"), answers)
+        status = self.guest.wait()
+        if not finished:
+            raise Failure(f"the guest went away before its script ended (QEMU's exit status {status})")
+
+    def heard(self, line, answers):
+        with open(self.path(f"results-{self.boots}.log"), "a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        mark, _, rest = line.partition(" ")
+        verb, _, rest = rest.partition(" ")
+        if mark != "@@":
+            return False
+        if verb == "ok":
+            self.case(rest, True)
+        elif verb == "not-ok":
+            name, _, detail = rest.partition(" ")
+            self.case(name, False, detail)
+        elif verb == "tell":
+            name, _, value = rest.partition(" ")
+            self.told[name] = value
+        elif verb == "ask":
+            if rest not in answers:
+                raise Failure(f"the guest asks for '{rest}', which this test does not know")
+            answers[rest]()
+            self.guest.stdin.write(f"done {rest}\n".encode())
+            self.guest.stdin.flush()
+        elif verb == "exit":
+            return True
+        else:
+            self.note(line)
+        return False
+
+
+_kernel = None
+
+
+def kernel():
+    """The folder of the stock kernel, fetched once."""
+    global _kernel
+    _kernel = _kernel or os.environ.get("GUEST_KERNEL")
+    if not _kernel:
+        done = subprocess.run([os.path.join(TOP, "tools", "guest-kernel")], stdout=subprocess.PIPE, text=True,
+                              check=False)
+        if done.returncode:
+            raise Failure("there is no kernel to boot (tools/guest-kernel failed)")
+        _kernel = done.stdout.strip()
+    return _kernel
