@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A whole virtual disk in one process: guest memory, the driver half of each ring, kick and call eventfds, and behind them the device on its
+ * workers.  The test's thread is guest and control thread at once.
+ */
+#ifndef TESTS_PAIR_RIG_H
+#define TESTS_PAIR_RIG_H
+
+#include "backend/blk/virtio_blk.h"
+#include "storage/engine.h"
+#include "vring/driver.h"
+#include "wire/virtio.h"
+
+#define RIG_BASE   UINT64_C(0x100000) /* where guest memory begins */
+#define RIG_QUEUES 4
+#define RIG_TABLE  160 /* entries of an indirect table */
+
+struct rig_options {
+	uint64_t features; /* what the driver takes, of what is offered; 0: everything that is */
+	uint64_t without;  /* ... but for these */
+	uint16_t num;	   /* ring size; 0: 64 */
+	unsigned queues;   /* 0: 1 */
+	unsigned workers;  /* 0: 1 */
+	uint32_t base;	   /* of rings; 0: the initial one */
+	bool no_uring;
+	bool write_through;
+};
+
+struct rig_queue {
+	struct vqdrv drv;
+	struct vring_config config;
+	void *state;
+	int kick, call;
+};
+
+struct rig {
+	struct reactor *home;
+	struct worker *workers[RIG_QUEUES];
+	unsigned n_workers, n_queues;
+	struct virtio_blk *blk;
+	struct virtio_bus bus;
+	struct gmem *mem;
+	uint8_t *ram;
+	uint64_t ram_size, used;
+	struct rig_queue queues[RIG_QUEUES];
+	struct virtio_waiter waiter;
+	bool waiter_done;
+	unsigned config_changes, broken;
+};
+
+/* Takes over @storage. Starts and enables all queues. */
+void rig_init(struct rig *rig, struct storage *storage, const struct rig_options *o);
+/* Resets the device and takes everything down. */
+void rig_fini(struct rig *rig);
+
+/* memory:SIZE */
+struct storage *rig_memory(uint64_t bytes);
+
+/* Guest memory: @bytes, zeroed, for good. */
+uint64_t rig_alloc(struct rig *rig, uint64_t bytes, uint64_t align);
+void *rig_at(struct rig *rig, uint64_t gpa);
+
+/* A waiter for orders; rig_wait() runs the control thread until it is done and returns its rc. */
+struct virtio_waiter *rig_waiter(struct rig *rig);
+int rig_wait(struct rig *rig);
+/* Lets the control thread do what has come in. */
+void rig_pump(struct rig *rig);
+
+/* Makes a new ring for queue @i and starts it there, at config.base. */
+void rig_start_queue(struct rig *rig, unsigned i, uint16_t num, uint32_t base);
+
+/* ---- requests ---- */
+
+struct rig_io {
+	uint64_t header, data, status; /* guest addresses */
+	uint64_t len;		       /* of data */
+	bool done;
+	uint32_t used_len;
+};
+
+/* Header, @len bytes of data (readable for what is written) and a status byte of 0xff, as separate buffers; published and kicked. */
+void rig_submit(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t type, uint64_t sector,
+		uint64_t len, bool data_readable);
+/* The same chain cut as the test likes. */
+void rig_submit_bufs(struct rig *rig, unsigned queue, struct rig_io *io,
+		     const struct vqdrv_buf *bufs, unsigned readable, unsigned writable);
+/* Waits until @io is done; false: it took absurdly long. */
+bool rig_finish(struct rig *rig, unsigned queue, struct rig_io *io);
+uint8_t rig_status(struct rig *rig, const struct rig_io *io);
+/* submit and finish; returns the status byte, or -1 when nothing came. */
+int rig_do(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t type, uint64_t sector,
+	   uint64_t len, bool data_readable);
+/* A write and a read of one sector on @queue: is it alive? */
+bool rig_healthy(struct rig *rig, unsigned queue);
+
+/* ---- a disk that holds its requests until it is told ---- */
+
+#define HELD_MAX 256
+
+struct held_disk {
+	struct storage storage;
+	struct storage_channel channel;
+	uint8_t *bytes;
+	struct storage_io *held[HELD_MAX];
+	unsigned n;	  /* atomic: held now */
+	bool hold;	  /* atomic */
+	unsigned flushes; /* atomic: FLUSH requests seen */
+	unsigned fua;	  /* atomic: requests with STORAGE_FUA */
+	unsigned rest;	  /* atomic: of the other writing requests */
+};
+/* Lives until the storage is closed. */
+struct held_disk *held_disk_new(uint64_t bytes);
+/* Completes everything that is held with @err, on the worker. */
+void held_disk_release(struct rig *rig, struct held_disk *d, int err);
+/* Waits until @n requests are held. */
+void held_disk_wait(struct held_disk *d, unsigned n);
+
+#endif
