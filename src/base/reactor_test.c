@@ -90,10 +90,10 @@ static void *post_many(void *arg)
 	struct counter *c = arg;
 
 	for (int i = 0; i < 1000; i++) {
-		unsigned want = read_once(&c->n) + 1;
+		unsigned want = load_acquire(&c->n) + 1;
 
 		reactor_post(c->r, &c->msg);
-		while (read_once(&c->n) < want)
+		while (load_acquire(&c->n) < want)
 			sched_yield();
 	}
 	return NULL;
@@ -114,7 +114,7 @@ static void messages_from_threads(bool uring)
 		c[i].msg.run = count_msg_atomic;
 		assert_int_equal(pthread_create(&t[i], NULL, post_many, &c[i]), 0);
 	}
-	while (c[0].n < 1000 || c[1].n < 1000)
+	while (read_once(&c[0].n) < 1000 || read_once(&c[1].n) < 1000)
 		reactor_turn(r);
 	for (int i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
