@@ -28,6 +28,8 @@ static uint64_t offer(const struct storage *s, const struct virtio_blk_options *
 
 	if (!o->no_packed)
 		f |= BIT64(VIRTIO_F_RING_PACKED);
+	if (o->no_event_idx)
+		f &= ~BIT64(VIRTIO_F_EVENT_IDX);
 	if (storage_readonly(s))
 		return f | BIT64(VIRTIO_BLK_F_RO);
 	if (l->max_discard)
@@ -46,13 +48,16 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 {
 	const struct storage_limits *l = storage_limits(blk->storage);
 	struct virtio_blk_config *c = &blk->config;
-	uint32_t block = l->block_size;
+	uint32_t block = o->blk_size ? o->blk_size : l->block_size;
 	unsigned exp = 0;
 
 	while (exp < 15 && (block << (exp + 1)) <= l->physical_block_size)
 		exp++;
 	c->capacity = le64_make(storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
-	c->seg_max = le32_make(o->seg_max ? o->seg_max : BLK_SEG_MAX);
+	/* A ring without indirect descriptors must hold the longest request and its header and status. */
+	c->seg_max = le32_make(o->queue_size > 2 && o->queue_size < BLK_SEG_MAX + 2 ? o->queue_size - 2
+			       : o->queue_size && o->queue_size <= 2		    ? 1
+										    : BLK_SEG_MAX);
 	c->blk_size = le32_make(block);
 	c->physical_block_exp = (uint8_t)exp;
 	c->min_io_size = le16_make((uint16_t)(1u << exp));
@@ -146,6 +151,13 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *
 	if (o->serial && strlen(o->serial) > VIRTIO_BLK_ID_BYTES)
 		return error_set(err, -EINVAL, "%s: the serial \"%s\" is longer than %d bytes.",
 				 o->path, o->serial, VIRTIO_BLK_ID_BYTES);
+	if (o->blk_size && (!is_pow2(o->blk_size) || o->blk_size < storage_limits(storage)->block_size ||
+			    storage_size(storage) % o->blk_size))
+		return error_set(err, -EINVAL,
+				 "%s: blk-size=%u does not fit: it must be a power of two, no smaller than %u, "
+				 "and divide the image's %llu bytes.",
+				 o->path, o->blk_size, storage_limits(storage)->block_size,
+				 (unsigned long long)storage_size(storage));
 	blk = calloc(1, sizeof(*blk));
 	if (!blk)
 		return error_set(err, -ENOMEM, "%s: cannot set up the disk", o->path);
@@ -156,6 +168,7 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *
 		return rc;
 	}
 	blk->storage = storage;
+	blk->vdev.queue_size_max = o->queue_size;
 	if (o->serial)
 		memcpy(blk->serial, o->serial, strlen(o->serial));
 	blk->write_through_at_start = o->write_through;

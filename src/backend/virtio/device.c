@@ -24,6 +24,7 @@ int virtio_device_init(struct virtio_device *vdev, const struct virtio_device_cl
 	if (!vdev->queues)
 		return error_set(err, -ENOMEM, "cannot set up %u queues", n_queues);
 	vdev->n_queues = n_queues;
+	vdev->queue_size_max = 0;
 	for (unsigned i = 0; i < n_queues; i++)
 		virtio_queue_init(&vdev->queues[i], vdev, i,
 				  workers[(first_worker + i) % n_workers]);

@@ -62,6 +62,7 @@ struct virtio_device {
 
 	struct virtio_queue *queues;
 	unsigned n_queues;
+	unsigned queue_size_max; /* largest ring that is taken; 0: any that the standard allows */
 };
 
 /*

@@ -227,6 +227,11 @@ static int run_start(struct order *o)
 	struct virtio_device *vdev = q->vdev;
 	int rc;
 
+	if (vdev->queue_size_max && o->config.num > vdev->queue_size_max) {
+		rc = error_set(&o->err, -EINVAL, "%s: a ring of %u entries, %u are allowed.", q->path,
+			       o->config.num, vdev->queue_size_max);
+		goto put_mem;
+	}
 	gmem_guard(o->mem);
 	rc = vqdev_init(&q->ring, &o->config, o->mem, vdev->cls->chain_max, &o->err);
 	gmem_guard(NULL);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The subcommands of `ringside`, one file each; main.c lists them. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* Exit statuses that scripts rely on. */
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+};
+
+struct command {
+	const char *name;
+	const char *summary; /* one line of `ringside --help` */
+	const char *help;    /* all of `ringside NAME --help` */
+	/* argv[0] is the subcommand's name.  Returns the exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct command command_serve;
+
+/* One sentence on standard error, in front of it "ringside: ", behind it where to read more; returns EXIT_USAGE. */
+int usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* One sentence on standard error; returns EXIT_FAILED. */
+int failure(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
