@@ -1,0 +1,816 @@
+/* SPDX-License-Identifier: MIT */
+/* A disk in a file: what is refused, what space is given back, what happens when the file below
+ * misbehaves. */
+#include "storage/storage_test.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+
+struct place {
+	char *dir, *path;
+};
+
+static struct place place_make(const char *parent, uint64_t size)
+{
+	struct place p = {.dir = scratch_make(parent)};
+
+	if (!p.dir)
+		skip();
+	p.path = image_make(p.dir, "disk.raw", size);
+	return p;
+}
+
+static void place_remove(struct place *p)
+{
+	free(p->path);
+	scratch_remove(p->dir);
+}
+
+static void place_truncate(const struct place *p, uint64_t size)
+{
+	assert_int_equal(truncate(p->path, (off_t)size), 0);
+}
+
+static uint64_t place_allocated(const struct place *p)
+{
+	struct stat st;
+
+	assert_int_equal(stat(p->path, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* Each way of I/O in turn. */
+struct way {
+	bool uring, threads, direct;
+};
+
+static const struct way ways[] = {
+	{.uring = true},
+	{.uring = true, .threads = true},
+	{.uring = false},
+	{.uring = true, .direct = true},
+	{.uring = false, .direct = true},
+};
+
+static bool open_way(struct rig *rig, const struct place *p, const struct way *w)
+{
+	struct storage_options o = {.target = p->path, .threads = w->threads, .direct = w->direct};
+	struct error err = {""};
+	int rc = rig_open(rig, &o, w->uring, &err);
+
+	if (rc == -EINVAL || rc == -EPERM || rc == -ENOSYS)
+		return false; /* no O_DIRECT, or no io_uring, here */
+	if (rc)
+		fail_msg("%s", err.text);
+	return true;
+}
+
+/* ---- what is refused ---- */
+
+static void refused(const struct storage_options *o, int rc, const char *must_say)
+{
+	struct error err = {""};
+	struct storage *s;
+
+	assert_int_equal(storage_open(o, &s, &err), rc);
+	assert_null(s);
+	if (!strstr(err.text, must_say) || !strstr(err.text, o->target))
+		fail_msg("said: %s", err.text);
+	assert_null(strchr(err.text, '\n'));
+}
+
+static void h_01_missing(void **state)
+{
+	(void)state;
+	refused(&(struct storage_options){.target = "./no such disk.raw"}, -ENOENT, "truncate -s");
+	refused(&(struct storage_options){.target = "./no/such/directory", .readonly = true},
+		-ENOENT, "does not exist");
+}
+
+static void h_01_kinds_that_are_no_disk(void **state)
+{
+	struct place p = place_make(".", 512);
+	char *fifo = NULL;
+
+	(void)state;
+	assert_true(asprintf(&fifo, "%s/fifo", p.dir) > 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (unsigned ro = 0; ro < 2; ro++) {
+		refused(&(struct storage_options){.target = p.dir, .readonly = ro}, -EISDIR,
+			"is a directory");
+		refused(&(struct storage_options){.target = fifo, .readonly = ro}, -EINVAL,
+			"is a pipe");
+		refused(&(struct storage_options){.target = "/dev/null", .readonly = ro}, -EINVAL,
+			"is a character device");
+	}
+	free(fifo);
+	place_remove(&p);
+}
+
+static void h_01_sizes_that_are_no_disk(void **state)
+{
+	struct place p = place_make(".", 0);
+	struct storage_options o = {.target = p.path};
+
+	(void)state;
+	refused(&o, -EINVAL, "is empty");
+	place_truncate(&p, 511);
+	refused(&o, -EINVAL, "no multiple of 512");
+	place_truncate(&p, 65537);
+	refused(&o, -EINVAL, "65537 bytes");
+	place_remove(&p);
+}
+
+static void h_01_no_permission(void **state)
+{
+	struct place p = place_make(".", 512);
+	struct storage_options rw = {.target = p.path};
+	struct storage_options ro = {.target = p.path, .readonly = true};
+	struct storage *s;
+	uid_t me = geteuid();
+
+	(void)state;
+	assert_int_equal(chmod(p.dir, 0755), 0);
+	assert_int_equal(chmod(p.path, 0444), 0);
+	/* Root may do everything: be somebody else for a while, who must be able to come here. */
+	if (!me && (seteuid(65534) || access(p.path, R_OK))) {
+		assert_int_equal(seteuid(me), 0);
+		place_remove(&p);
+		skip();
+	}
+	refused(&rw, -EACCES, "readonly=on");
+	assert_int_equal(storage_open(&ro, &s, NULL), 0);
+	storage_close(&s);
+	assert_int_equal(seteuid(me), 0);
+	assert_int_equal(chmod(p.path, 0), 0);
+	if (!me)
+		assert_int_equal(seteuid(65534), 0);
+	refused(&ro, -EACCES, "no permission to read");
+	assert_int_equal(seteuid(me), 0);
+	place_remove(&p);
+}
+
+static void o_direct_refused_names_the_remedy(void **state)
+{
+	struct storage_options o = {.target = "/proc/version", .direct = true, .readonly = true};
+
+	(void)state;
+	refused(&o, -EINVAL, "cache=writeback");
+}
+
+static int open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void h_04_out_of_fds(void **state)
+{
+	struct place p = place_make(".", 512);
+	struct storage_options o = {.target = p.path};
+	int before = open_fds();
+	struct rlimit old, none;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	refused(&o, -EMFILE, "ulimit -n");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(open_fds(), before);
+	place_remove(&p);
+}
+
+static void nothing_stays_open(void **state)
+{
+	struct place p = place_make(".", 65536);
+	int before = open_fds();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct rig rig;
+
+		if (open_way(&rig, &p, &ways[i]))
+			rig_close(&rig);
+		assert_int_equal(open_fds(), before);
+	}
+	place_truncate(&p, 511);
+	refused(&(struct storage_options){.target = p.path}, -EINVAL, "512");
+	assert_int_equal(open_fds(), before);
+	place_remove(&p);
+}
+
+/* ---- raw is raw ---- */
+
+static void kb_46_formats_are_never_guessed(void **state)
+{
+	struct place p = place_make(".", 65536);
+	static const char qcow2[] = "QFI\xfb\0\0\0\3\0\0\0\0\0\0\0\x68/etc/passwd";
+	uint8_t buf[512] = {0};
+	struct rig rig;
+
+	(void)state;
+	assert_true(open_way(&rig, &p, &ways[1]));
+	memcpy(buf, qcow2, sizeof(qcow2));
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, sizeof(buf)), 0);
+	rig_close(&rig);
+	assert_true(open_way(&rig, &p, &ways[1]));
+	assert_true(storage_size(rig.s) == 65536);
+	memset(buf, 0xaa, sizeof(buf));
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, sizeof(buf)), 0);
+	assert_memory_equal(buf, qcow2, sizeof(qcow2));
+	rig_close(&rig);
+	place_remove(&p);
+}
+
+static void b_06_readonly(void **state)
+{
+	struct place p = place_make(".", 65536);
+	struct storage_options o = {.target = p.path, .readonly = true};
+	uint8_t buf[512];
+	struct rig rig;
+
+	(void)state;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_true(storage_readonly(rig.s));
+	assert_true(!storage_limits(rig.s)->max_discard &&
+		    !storage_limits(rig.s)->max_write_zeroes);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, sizeof(buf)), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, sizeof(buf)), -EROFS);
+	assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, 0, 0, 512), -EROFS);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+	rig_close(&rig);
+	place_remove(&p);
+}
+
+/* ---- the file changes under us ---- */
+
+static void count_line(void *opaque, enum log_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+	++*(unsigned *)opaque;
+}
+
+static void h_03_truncated_while_served(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct place p = place_make(".", MIB);
+		uint8_t *buf = aligned_alloc(4096, MIB);
+		struct rig rig;
+
+		assert_non_null(buf);
+		memset(buf, 1, MIB);
+		if (open_way(&rig, &p, &ways[i])) {
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, MIB), 0);
+			place_truncate(&p, 512 * KIB);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 768 * KIB, buf, 4096), -EIO);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 508 * KIB, buf, 8192), -EIO);
+			/* Cut inside a sector, where O_DIRECT could not go on. */
+			place_truncate(&p, 512 * KIB - 100);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 508 * KIB, buf, 4096), -EIO);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 508 * KIB + 1024, buf, 3072),
+					 -EIO);
+			place_truncate(&p, 512 * KIB);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 504 * KIB, buf, 8192), 0);
+			assert_true(all_bytes_are(buf, 1, 4096));
+			assert_int_equal(rig_do(&rig, STORAGE_DISCARD, 0, 768 * KIB, 4096), 0);
+
+			assert_int_equal(storage_refresh(rig.s), 1);
+			assert_true(storage_size(rig.s) == 512 * KIB);
+			assert_int_equal(storage_refresh(rig.s), 0);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 512 * KIB, buf, 512),
+					 -EINVAL);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 4096), 0);
+			rig_close(&rig);
+		}
+		free(buf);
+		place_remove(&p);
+	}
+}
+
+static void a_new_size_is_taken_over(void **state)
+{
+	struct place p = place_make(".", 65536);
+	unsigned lines = 0;
+	uint8_t buf[512];
+	struct rig rig;
+
+	(void)state;
+	assert_true(open_way(&rig, &p, &ways[2]));
+	assert_int_equal(storage_refresh(rig.s), 0);
+	place_truncate(&p, 131072);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 65536, buf, 512), -EINVAL);
+	assert_int_equal(storage_refresh(rig.s), 1);
+	assert_true(storage_size(rig.s) == 131072);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 65536, buf, 512), 0);
+
+	/* A part of a sector at the end is not used, and somebody is told. */
+	log_setup(LOG_LEVEL_INFO, count_line, &lines);
+	place_truncate(&p, 65536 + 1000);
+	assert_int_equal(storage_refresh(rig.s), 1);
+	assert_int_equal(lines, 1);
+	assert_true(storage_size(rig.s) == 65536 + 512);
+	log_setup(LOG_LEVEL_INFO, NULL, NULL);
+	rig_close(&rig);
+	place_remove(&p);
+}
+
+/* ---- space ---- */
+
+static void discard_gives_back(const char *parent)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct place p = place_make(parent, 4 * MIB);
+		uint8_t *buf = aligned_alloc(4096, 4 * MIB);
+		struct rig rig;
+		uint64_t full;
+
+		assert_non_null(buf);
+		memset(buf, 3, 4 * MIB);
+		if (open_way(&rig, &p, &ways[i]) && storage_limits(rig.s)->max_discard) {
+			assert_true(is_pow2(storage_limits(rig.s)->discard_alignment));
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 4 * MIB), 0);
+			assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+			full = place_allocated(&p);
+			assert_true(full >= 4 * MIB);
+			assert_int_equal(rig_do(&rig, STORAGE_DISCARD, STORAGE_FUA, MIB, 2 * MIB),
+					 0);
+			assert_true(place_allocated(&p) <= full - 2 * MIB);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 4 * MIB), 0);
+			assert_true(all_bytes_are(buf, 3, MIB));
+			assert_true(all_bytes_are(buf + MIB, 0, 2 * MIB));
+			assert_true(all_bytes_are(buf + 3 * MIB, 3, MIB));
+		}
+		if (rig.s)
+			rig_close(&rig);
+		free(buf);
+		place_remove(&p);
+	}
+}
+
+static void discard_is_a_hole_on_disk(void **state)
+{
+	struct place p = place_make(".", 4 * MIB);
+	uint8_t *buf = aligned_alloc(4096, MIB);
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	discard_gives_back(".");
+
+	assert_non_null(buf);
+	memset(buf, 9, MIB);
+	assert_true(open_way(&rig, &p, &ways[1]));
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, buf, MIB), 0);
+	assert_int_equal(rig_do(&rig, STORAGE_DISCARD, 0, 64 * KIB, 64 * KIB), 0);
+	fd = open(p.path, O_RDONLY | O_CLOEXEC);
+	assert_true(lseek(fd, 0, SEEK_HOLE) == 64 * KIB);
+	assert_true(lseek(fd, 64 * KIB, SEEK_DATA) == 128 * KIB);
+	close(fd);
+	rig_close(&rig);
+	free(buf);
+	place_remove(&p);
+}
+
+static void discard_is_a_hole_on_tmpfs(void **state)
+{
+	(void)state;
+	discard_gives_back("/dev/shm");
+}
+
+static void zeroes_keep_space_unless_unmapped(const char *parent)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct place p = place_make(parent, 4 * MIB);
+		uint8_t *buf = aligned_alloc(4096, 4 * MIB);
+		struct rig rig;
+		uint64_t full;
+
+		assert_non_null(buf);
+		memset(buf, 3, 4 * MIB);
+		if (open_way(&rig, &p, &ways[i])) {
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 3 * MIB), 0);
+			assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+			full = place_allocated(&p);
+			/* Part of it was a hole, and now has a place. */
+			assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, STORAGE_FUA, MIB + 512,
+						3 * MIB - 1024),
+					 0);
+			assert_true(place_allocated(&p) > full);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 4 * MIB), 0);
+			assert_true(all_bytes_are(buf, 3, MIB + 512));
+			assert_true(all_bytes_are(buf + MIB + 512, 0, 3 * MIB - 512));
+			assert_int_equal(
+				rig_do(&rig, STORAGE_WRITE_ZEROES, STORAGE_UNMAP, 0, 4 * MIB), 0);
+			assert_true(place_allocated(&p) < full);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 4 * MIB), 0);
+			assert_true(all_bytes_are(buf, 0, 4 * MIB));
+			rig_close(&rig);
+		}
+		free(buf);
+		place_remove(&p);
+	}
+}
+
+static void zeroes_on_disk(void **state)
+{
+	(void)state;
+	zeroes_keep_space_unless_unmapped(".");
+}
+
+static void zeroes_on_tmpfs(void **state)
+{
+	(void)state;
+	zeroes_keep_space_unless_unmapped("/dev/shm");
+}
+
+static void discard_ignored_keeps_the_space(void **state)
+{
+	struct place p = place_make(".", MIB);
+	struct storage_options o = {.target = p.path, .no_discard = true};
+	uint8_t *buf = calloc(1, MIB);
+	struct rig rig;
+	uint64_t full;
+
+	(void)state;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_true(storage_limits(rig.s)->max_discard == 0);
+	assert_int_equal(rig_do(&rig, STORAGE_DISCARD, 0, 0, MIB), -EOPNOTSUPP);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, buf, MIB), 0);
+	full = place_allocated(&p);
+	assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, STORAGE_UNMAP | STORAGE_FUA, 0, MIB),
+			 0);
+	assert_true(place_allocated(&p) >= full);
+	rig_close(&rig);
+	free(buf);
+	place_remove(&p);
+}
+
+/* ---- the file system says no ---- */
+
+static void h_03_file_system_full(void **state)
+{
+	struct place p;
+	char *dir = scratch_make("."), *fs = NULL;
+	uint8_t *buf = aligned_alloc(4096, 4 * MIB);
+
+	(void)state;
+	assert_non_null(buf);
+	memset(buf, 5, 4 * MIB);
+	assert_true(asprintf(&fs, "%s/fs", dir) > 0);
+	assert_int_equal(mkdir(fs, 0755), 0);
+	/* In a world of our own, which ends with this process. */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", fs, "tmpfs", 0, "size=1m")) {
+		free(buf);
+		free(fs);
+		scratch_remove(dir);
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct rig rig;
+
+		p = place_make(fs, 4 * MIB);
+		if (open_way(&rig, &p, &ways[i])) {
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 512 * KIB), 0);
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 4 * MIB), -ENOSPC);
+			assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, 0, 0, 4 * MIB),
+					 -ENOSPC);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 4096), 0);
+			/* Space given back is space again. */
+			assert_int_equal(rig_do(&rig, STORAGE_DISCARD, 0, 0, 4 * MIB), 0);
+			memset(buf, 6, 4096);
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, MIB, buf, 4096), 0);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, MIB, buf, 4096), 0);
+			assert_true(all_bytes_are(buf, 6, 4096));
+			rig_close(&rig);
+		}
+		place_remove(&p);
+	}
+	assert_int_equal(umount(fs), 0);
+	free(buf);
+	free(fs);
+	scratch_remove(dir);
+}
+
+static void h_02_file_size_limit(void **state)
+{
+	struct place p = place_make(".", 4 * MIB);
+	uint8_t *buf = calloc(1, MIB);
+	struct rlimit old, small;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 2 * MIB;
+	for (size_t i = 0; i < 3; i++) {
+		struct rig rig;
+
+		if (!open_way(&rig, &p, &ways[i]))
+			continue;
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 3 * MIB, buf, 4096), -EFBIG);
+		/* Half of it fits, half does not: still an error. */
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 2 * MIB - 4096, buf, 8192), -EFBIG);
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, MIB, buf, 4096), 0);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 3 * MIB, buf, 4096), 0);
+		rig_close(&rig);
+	}
+	signal(SIGXFSZ, SIG_DFL);
+	free(buf);
+	place_remove(&p);
+}
+
+static void h_02_bad_memory_is_an_error(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct place p = place_make(".", 65536);
+		struct rig rig;
+
+		if (open_way(&rig, &p, &ways[i])) {
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, (void *)4096, 4096),
+					 -EFAULT);
+			assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, (void *)4096, 4096),
+					 -EFAULT);
+			rig_close(&rig);
+		}
+		place_remove(&p);
+	}
+}
+
+/* ---- many at once, and in many pieces ---- */
+
+enum { CROWD = 300 };
+
+static void crowd(const struct way *w, uint64_t len, unsigned odd, unsigned entries)
+{
+	struct place p = place_make(".", CROWD * len);
+	struct storage_options o = {.target = p.path, .threads = w->threads, .direct = w->direct};
+	struct reactor_config c = {.uring = w->uring, .entries = entries};
+	struct waited *ws = calloc(CROWD, sizeof(*ws));
+	struct iovec *iov = calloc(CROWD, sizeof(*iov));
+	uint8_t *mem = aligned_alloc(4096, CROWD * len + 4096);
+	struct rig rig = {0};
+
+	assert_true(ws && iov && mem);
+	if (storage_open(&o, &rig.s, NULL) || reactor_create(&rig.r, &c, NULL))
+		goto out;
+	assert_int_equal(storage_channel_open(rig.s, rig.r, &rig.ch, NULL), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < CROWD; i++) {
+			iov[i] = (struct iovec){mem + i * len + odd, len};
+			ws[i].io = (struct storage_io){.op = round ? STORAGE_READ : STORAGE_WRITE,
+						       .offset = i * len,
+						       .len = len,
+						       .iov = &iov[i],
+						       .iovcnt = 1};
+			memset(iov[i].iov_base, round ? 0 : (int)(1 + i % 250), len);
+		}
+		for (unsigned i = 0; i < CROWD; i++)
+			rig_start(&rig, &ws[i]);
+		for (unsigned i = 0; i < CROWD; i++)
+			assert_int_equal(rig_wait(&rig, &ws[i]), 0);
+	}
+	for (unsigned i = 0; i < CROWD; i++)
+		assert_true(all_bytes_are(mem + i * len + odd, (uint8_t)(1 + i % 250), len));
+	storage_channel_close(&rig.ch);
+out:
+	if (rig.r)
+		reactor_destroy(&rig.r);
+	storage_close(&rig.s);
+	free(mem);
+	free(iov);
+	free(ws);
+	place_remove(&p);
+}
+
+static void b_12_more_requests_than_the_ring_holds(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		crowd(&ways[i], 4096, 0, 4);
+}
+
+static void b_12_more_bounces_than_buffers(void **state)
+{
+	(void)state;
+	crowd(&ways[3], 4096, 1, 0);
+	crowd(&ways[4], 4096, 1, 0);
+	crowd(&ways[3], 144 * KIB, 3, 0);
+}
+
+static void b_11_thousands_of_pieces(void **state)
+{
+	enum { PIECES = 3000 };
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(ways); k++) {
+		struct place p = place_make(".", PIECES * 512);
+		uint8_t *mem = aligned_alloc(4096, PIECES * 1024);
+		struct iovec *iov = calloc(PIECES, sizeof(*iov));
+		struct rig rig;
+
+		assert_true(mem && iov);
+		if (open_way(&rig, &p, &ways[k])) {
+			for (unsigned round = 0; round < 2; round++) {
+				struct waited w = {
+					.io = {.op = round ? STORAGE_READ : STORAGE_WRITE,
+					       .len = PIECES * 512,
+					       .iov = iov,
+					       .iovcnt = PIECES}};
+
+				for (size_t i = 0; i < PIECES; i++) {
+					iov[i] = (struct iovec){mem + i * 1024, 512};
+					memset(iov[i].iov_base, round ? 0 : (int)(i % 251), 512);
+				}
+				rig_start(&rig, &w);
+				assert_int_equal(rig_wait(&rig, &w), 0);
+			}
+			for (size_t i = 0; i < PIECES; i++)
+				assert_true(all_bytes_are(mem + i * 1024, (uint8_t)(i % 251), 512));
+			rig_close(&rig);
+		}
+		free(iov);
+		free(mem);
+		place_remove(&p);
+	}
+}
+
+/* ---- several channels ---- */
+
+static void channels_of_one_ring_do_not_disturb_each_other(void **state)
+{
+	struct place p = place_make(".", 65536), q = place_make(".", 65536);
+	struct storage_channel *second = NULL;
+	struct storage_options o = {.target = q.path};
+	struct rig rig, other = {0};
+	uint8_t buf[512] = {1};
+
+	(void)state;
+	if (!open_way(&rig, &p, &ways[0])) {
+		place_remove(&p);
+		place_remove(&q);
+		skip();
+	}
+	/* Another disk, and the same disk once more. */
+	other.r = rig.r;
+	assert_int_equal(storage_open(&o, &other.s, NULL), 0);
+	assert_int_equal(storage_channel_open(other.s, rig.r, &other.ch, NULL), 0);
+	assert_int_equal(storage_channel_open(rig.s, rig.r, &second, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 512), 0);
+	buf[0] = 2;
+	assert_int_equal(rig_rw(&other, STORAGE_WRITE, 0, 0, buf, 512), 0);
+	storage_channel_close(&second);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 512), 0);
+	assert_int_equal(buf[0], 1);
+	assert_int_equal(rig_rw(&other, STORAGE_READ, 0, 0, buf, 512), 0);
+	assert_int_equal(buf[0], 2);
+	storage_channel_close(&other.ch);
+	storage_close(&other.s);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 512), 0);
+	assert_int_equal(buf[0], 1);
+	rig_close(&rig);
+	place_remove(&p);
+	place_remove(&q);
+}
+
+static void h_04_no_room_in_the_table_of_files(void **state)
+{
+	struct place p = place_make(".", 65536);
+	struct storage_options o = {.target = p.path};
+	struct reactor_config c = {.uring = true};
+	uint8_t buf[512] = {1};
+	struct rig rig = {0};
+
+	(void)state;
+	if (reactor_create(&rig.r, &c, NULL)) {
+		place_remove(&p);
+		skip();
+	}
+	assert_int_equal(io_uring_register_files_sparse(reactor_uring(rig.r), 1), 0);
+	assert_int_equal(storage_open(&o, &rig.s, NULL), 0);
+	assert_int_equal(storage_channel_open(rig.s, rig.r, &rig.ch, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 512), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 512), 0);
+	assert_int_equal(buf[0], 1);
+	rig_close(&rig);
+	place_remove(&p);
+}
+
+struct hand {
+	pthread_t thread;
+	struct storage *s;
+	bool uring;
+	unsigned index;
+	unsigned failures;
+};
+
+/* A worker with its own reactor and its own part of the disk. */
+static void *hand_works(void *arg)
+{
+	struct hand *h = arg;
+	struct reactor_config c = {.uring = h->uring};
+	struct rig rig = {.s = h->s};
+	uint8_t buf[4096];
+
+	if (reactor_create(&rig.r, &c, NULL)) {
+		c.uring = false;
+		if (reactor_create(&rig.r, &c, NULL))
+			return NULL;
+	}
+	if (!storage_channel_open(h->s, rig.r, &rig.ch, NULL)) {
+		for (unsigned n = 0; n < 200; n++) {
+			uint64_t at = h->index * MIB + n % 64 * 4096;
+			bool ok;
+
+			memset(buf, (int)(n + h->index), sizeof(buf));
+			ok = !rig_rw(&rig, STORAGE_WRITE, 0, at, buf, sizeof(buf)) &&
+			     !rig_rw(&rig, STORAGE_READ, 0, at, buf, sizeof(buf)) &&
+			     all_bytes_are(buf, (uint8_t)(n + h->index), sizeof(buf));
+			if (n % 50 == 0)
+				ok &= !rig_do(&rig, STORAGE_WRITE_ZEROES, STORAGE_UNMAP, at,
+					      4096) &&
+				      !rig_do(&rig, STORAGE_FLUSH, 0, 0, 0);
+			h->failures += !ok;
+		}
+		storage_channel_close(&rig.ch);
+	}
+	reactor_destroy(&rig.r);
+	return NULL;
+}
+
+static void workers_share_a_disk(void **state)
+{
+	struct place p = place_make("/dev/shm", 4 * MIB);
+	struct storage_options o = {.target = p.path};
+	struct hand hands[4];
+	struct storage *s;
+
+	(void)state;
+	assert_int_equal(storage_open(&o, &s, NULL), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(hands); i++) {
+		hands[i] = (struct hand){.s = s, .uring = i % 2, .index = i};
+		assert_int_equal(pthread_create(&hands[i].thread, NULL, hand_works, &hands[i]), 0);
+	}
+	for (unsigned n = 0; n < 20; n++) {
+		assert_true(storage_size(s) == 4 * MIB);
+		assert_int_equal(storage_refresh(s), 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(hands); i++) {
+		pthread_join(hands[i].thread, NULL);
+		assert_int_equal(hands[i].failures, 0);
+	}
+	storage_close(&s);
+	place_remove(&p);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(h_01_missing),
+		cmocka_unit_test(h_01_kinds_that_are_no_disk),
+		cmocka_unit_test(h_01_sizes_that_are_no_disk),
+		cmocka_unit_test(h_01_no_permission),
+		cmocka_unit_test(o_direct_refused_names_the_remedy),
+		cmocka_unit_test(h_04_out_of_fds),
+		cmocka_unit_test(nothing_stays_open),
+		cmocka_unit_test(kb_46_formats_are_never_guessed),
+		cmocka_unit_test(b_06_readonly),
+		cmocka_unit_test(h_03_truncated_while_served),
+		cmocka_unit_test(a_new_size_is_taken_over),
+		cmocka_unit_test(discard_is_a_hole_on_disk),
+		cmocka_unit_test(discard_is_a_hole_on_tmpfs),
+		cmocka_unit_test(zeroes_on_disk),
+		cmocka_unit_test(zeroes_on_tmpfs),
+		cmocka_unit_test(discard_ignored_keeps_the_space),
+		cmocka_unit_test(h_03_file_system_full),
+		cmocka_unit_test(h_02_file_size_limit),
+		cmocka_unit_test(h_02_bad_memory_is_an_error),
+		cmocka_unit_test(b_12_more_requests_than_the_ring_holds),
+		cmocka_unit_test(b_12_more_bounces_than_buffers),
+		cmocka_unit_test(b_11_thousands_of_pieces),
+		cmocka_unit_test(channels_of_one_ring_do_not_disturb_each_other),
+		cmocka_unit_test(h_04_no_room_in_the_table_of_files),
+		cmocka_unit_test(workers_share_a_disk),
+	};
+
+	return cmocka_run_group_tests_name("storage/file", tests, NULL, NULL);
+}
