@@ -47,7 +47,7 @@ struct gmem_region {
 struct gmem {
 	uint32_t refs;
 	uint32_t n;
-	bool lost; /* atomic: see gmem_lost() */
+	bool lost;		      /* atomic: see gmem_lost() */
 	struct gmem_log *log;	      /* dirty log, NULL when nobody asked for one */
 	struct gmem_region regions[]; /* sorted by gpa */
 };

@@ -55,9 +55,10 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 		exp++;
 	c->capacity = le64_make(storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
 	/* A ring without indirect descriptors must hold the longest request and its header and status. */
-	c->seg_max = le32_make(o->queue_size > 2 && o->queue_size < BLK_SEG_MAX + 2 ? o->queue_size - 2
-			       : o->queue_size && o->queue_size <= 2		    ? 1
-										    : BLK_SEG_MAX);
+	c->seg_max = le32_make(o->queue_size > 2 && o->queue_size < BLK_SEG_MAX + 2
+				       ? o->queue_size - 2
+			       : o->queue_size && o->queue_size <= 2 ? 1
+								     : BLK_SEG_MAX);
 	c->blk_size = le32_make(block);
 	c->physical_block_exp = (uint8_t)exp;
 	c->min_io_size = le16_make((uint16_t)(1u << exp));
@@ -151,10 +152,12 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *
 	if (o->serial && strlen(o->serial) > VIRTIO_BLK_ID_BYTES)
 		return error_set(err, -EINVAL, "%s: the serial \"%s\" is longer than %d bytes.",
 				 o->path, o->serial, VIRTIO_BLK_ID_BYTES);
-	if (o->blk_size && (!is_pow2(o->blk_size) || o->blk_size < storage_limits(storage)->block_size ||
-			    storage_size(storage) % o->blk_size))
+	if (o->blk_size &&
+	    (!is_pow2(o->blk_size) || o->blk_size < storage_limits(storage)->block_size ||
+	     storage_size(storage) % o->blk_size))
 		return error_set(err, -EINVAL,
-				 "%s: blk-size=%u does not fit: it must be a power of two, no smaller than %u, "
+				 "%s: blk-size=%u does not fit: it must be a power of two, no "
+				 "smaller than %u, "
 				 "and divide the image's %llu bytes.",
 				 o->path, o->blk_size, storage_limits(storage)->block_size,
 				 (unsigned long long)storage_size(storage));

@@ -22,14 +22,14 @@
 #define BLK_SEG_MAX 126
 
 struct virtio_blk_options {
-	const char *path;   /* name for messages: "disk0"                         */
-	const char *serial; /* what GET_ID answers, at most 20 bytes; NULL: empty */
-	unsigned queues;    /* 1 .. BLK_QUEUES_MAX                                */
+	const char *path;    /* name for messages: "disk0"                         */
+	const char *serial;  /* what GET_ID answers, at most 20 bytes; NULL: empty */
+	unsigned queues;     /* 1 .. BLK_QUEUES_MAX                                */
 	unsigned queue_size; /* largest ring that is taken; 0: any                 */
 	uint32_t blk_size;   /* logical block to report; 0: the storage's own      */
 	bool no_packed;	     /* do not offer packed rings                          */
 	bool no_event_idx;   /* do not offer EVENT_IDX                             */
-	bool write_through; /* the cache mode at start; the driver may change it  */
+	bool write_through;  /* the cache mode at start; the driver may change it  */
 };
 
 struct virtio_blk {

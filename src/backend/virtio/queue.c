@@ -228,8 +228,8 @@ static int run_start(struct order *o)
 	int rc;
 
 	if (vdev->queue_size_max && o->config.num > vdev->queue_size_max) {
-		rc = error_set(&o->err, -EINVAL, "%s: a ring of %u entries, %u are allowed.", q->path,
-			       o->config.num, vdev->queue_size_max);
+		rc = error_set(&o->err, -EINVAL, "%s: a ring of %u entries, %u are allowed.",
+			       q->path, o->config.num, vdev->queue_size_max);
 		goto put_mem;
 	}
 	gmem_guard(o->mem);
