@@ -93,8 +93,9 @@ static void use_packed(struct fixture *f, unsigned slot, uint16_t id, uint32_t l
 
 	le32_write(&d->len, len);
 	le16_write(&d->id, id);
-	le16_store_release(&d->flags, (uint16_t)(VIRTQ_DESC_F_WRITE |
-						 (wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0)));
+	le16_store_release(&d->flags,
+			   (uint16_t)(VIRTQ_DESC_F_WRITE |
+				      (wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0)));
 }
 
 static void expect_reap(struct fixture *f, uintptr_t cookie, uint32_t len)
@@ -195,7 +196,8 @@ static void vq_g_02_writable_after_readable_vq_g_03_no_loop(void **state)
 	at = le16_read(&avail(&f)->ring[0]);
 	for (unsigned i = 0; i < 5; i++) {
 		const struct virtq_desc *d = &desc(&f)[at];
-		unsigned flags = (i >= 2 ? VIRTQ_DESC_F_WRITE : 0) | (i < 4 ? VIRTQ_DESC_F_NEXT : 0);
+		unsigned flags = (i >= 2 ? VIRTQ_DESC_F_WRITE : 0) |
+				 (i < 4 ? VIRTQ_DESC_F_NEXT : 0);
 
 		assert_int_equal(le16_read(&d->flags), flags);
 		assert_int_equal(le64_read(&d->addr), 0x1000 + i * 0x100);
@@ -242,7 +244,8 @@ static void vq_g_04_in_order_takes_entries_in_ring_order(void **state)
 		head = le16_read(&avail(&f)->ring[i & 7]);
 		assert_int_equal(head, want);
 		for (unsigned k = 0; k + 1u < n; k++)
-			assert_int_equal(le16_read(&desc(&f)[(head + k) & 7].next), (head + k + 1) & 7);
+			assert_int_equal(le16_read(&desc(&f)[(head + k) & 7].next),
+					 (head + k + 1) & 7);
 		want = (want + n) & 7;
 		use(&f, head, i);
 		expect_reap(&f, i, i);
@@ -272,8 +275,9 @@ static void vq_g_05_indirect_only_when_negotiated(void **state)
 		assert_int_equal(le64_read(&desc(&f)[0].addr), TABLES_ADDR);
 		t = f.config.tables;
 		for (unsigned i = 0; i < 3; i++) {
-			assert_int_equal(le16_read(&t[i].flags), (i ? VIRTQ_DESC_F_WRITE : 0) |
-									 (i < 2 ? VIRTQ_DESC_F_NEXT : 0));
+			assert_int_equal(le16_read(&t[i].flags),
+					 (i ? VIRTQ_DESC_F_WRITE : 0) |
+						 (i < 2 ? VIRTQ_DESC_F_NEXT : 0));
 			if (i < 2)
 				assert_int_equal(le16_read(&t[i].next), i + 1);
 		}
@@ -549,7 +553,8 @@ static void r_20_kb_93_descriptors_rewritten_by_the_device(void **state)
 				for (uintptr_t c = 1; c <= 2; c++) {
 					uint16_t id = 0;
 
-					while (!f.vq.slots[id].out || f.vq.slots[id].cookie != (void *)c)
+					while (!f.vq.slots[id].out ||
+					       f.vq.slots[id].cookie != (void *)c)
 						id++;
 					if (packed)
 						use_packed(&f, f.vq.used, id, 200, f.vq.used_wrap);
@@ -608,7 +613,10 @@ static void in_order_batches_are_understood(void **state)
 
 			for (uint16_t i = 0; i < 3; i++) {
 				assert_int_equal(add(&f, 1, i, i + 1u), 0);
-				heads[i] = (uint16_t)(packed ? (round * 3 + i) % 8 : (round * 6u + (i ? i * (i + 1u) / 2 : 0)) % 8);
+				heads[i] = (uint16_t)(packed ? (round * 3 + i) % 8
+							     : (round * 6u +
+								(i ? i * (i + 1u) / 2 : 0)) %
+								       8);
 			}
 			vqdrv_publish(&f.vq);
 			/* One entry, that of the last; the others count as used in full. */

@@ -40,9 +40,11 @@ static void r_15_kb_13_sizes_that_do_not_exist(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad_split); i++)
-		assert_int_equal(vring_config_check(&(struct vring_config){.num = bad_split[i]}), -EINVAL);
+		assert_int_equal(vring_config_check(&(struct vring_config){.num = bad_split[i]}),
+				 -EINVAL);
 	for (size_t i = 0; i < ARRAY_SIZE(bad_packed); i++)
-		assert_int_equal(vring_config_check(&(struct vring_config){.num = bad_packed[i], .packed = true}),
+		assert_int_equal(vring_config_check(&(struct vring_config){.num = bad_packed[i],
+									   .packed = true}),
 				 -EINVAL);
 }
 
@@ -57,7 +59,8 @@ static void alignments(void **state)
 			assert_int_equal(vring_config_check(&c), off % 16 ? -EINVAL : 0);
 			c.desc = gpa(0);
 			c.driver = gpa(off);
-			assert_int_equal(vring_config_check(&c), off % (packed ? 4 : 2) ? -EINVAL : 0);
+			assert_int_equal(vring_config_check(&c),
+					 off % (packed ? 4 : 2) ? -EINVAL : 0);
 			c.driver = gpa(0);
 			c.device = gpa(off);
 			assert_int_equal(vring_config_check(&c), off % 4 ? -EINVAL : 0);

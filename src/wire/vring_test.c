@@ -6,11 +6,11 @@
 
 #include <linux/virtio_ring.h>
 
-#define SAME(ours, our_field, theirs, their_field)                                                 \
-	do {                                                                                       \
-		assert_int_equal(offsetof(ours, our_field), offsetof(theirs, their_field));        \
-		assert_int_equal(sizeof(((ours *)0)->our_field),                                   \
-				 sizeof(((theirs *)0)->their_field));                              \
+#define SAME(ours, our_field, theirs, their_field)                                          \
+	do {                                                                                \
+		assert_int_equal(offsetof(ours, our_field), offsetof(theirs, their_field)); \
+		assert_int_equal(sizeof(((ours *)0)->our_field),                            \
+				 sizeof(((theirs *)0)->their_field));                       \
 	} while (0)
 
 static void split_layout_is_that_of_linux(void **state)
