@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
@@ -470,6 +471,67 @@ static bool own_mounts(void)
 	return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
+static void done_never(struct storage_io *io, int err)
+{
+	(void)io;
+	(void)err;
+}
+
+/* A writer that is going to be killed with writes in flight. */
+static void write_until_killed(const char *path, int ready)
+{
+	static struct storage_io ios[64];
+	static struct iovec iov[64];
+	static uint8_t buf[256 * 1024];
+	struct storage_options o = {.target = path};
+	struct rig rig;
+
+	if (!rig_open(&rig, &o, true, NULL)) {
+		for (size_t i = 0; i < ARRAY_SIZE(ios); i++) {
+			iov[i] = (struct iovec){buf, sizeof(buf)};
+			ios[i] = (struct storage_io){.op = STORAGE_WRITE,
+						     .flags = STORAGE_FUA,
+						     .offset = i * sizeof(buf),
+						     .len = sizeof(buf),
+						     .iov = &iov[i],
+						     .iovcnt = 1,
+						     .done = done_never};
+			storage_submit(rig.ch, &ios[i]);
+		}
+		reactor_submit(rig.r);
+	}
+	if (write(ready, "", 1) == 1)
+		pause();
+	_exit(0);
+}
+
+static void a_killed_server_starts_anew(void **state)
+{
+	struct place p = place_make(".", 16 * MIB);
+	struct storage_options o = {.target = p.path};
+	struct error err = {""};
+	struct storage *s;
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid)
+		write_until_killed(p.path, ready[1]);
+	assert_true(pid > 0);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	if (storage_open(&o, &s, &err))
+		fail_msg("%s", err.text);
+	storage_close(&s);
+	close(ready[0]);
+	close(ready[1]);
+	place_remove(&p);
+}
+
 static void h_03_file_system_full(void **state)
 {
 	struct place p;
@@ -589,6 +651,7 @@ static void a_block_device_tells_its_blocks(void **state)
 		assert_true(l->max_discard > 0 && l->write_zeroes_unmaps);
 		assert_true(is_pow2(l->discard_alignment) && l->discard_alignment >= sizes[i]);
 		assert_int_equal(storage_open(&o, &second, &err), -EBUSY);
+		assert_non_null(strstr(err.text, "in use"));
 
 		place_truncate(&p, 8 * MIB);
 		assert_int_equal(ioctl(loop.fd, LOOP_SET_CAPACITY), 0);
@@ -618,6 +681,8 @@ static void h_01_size_off_the_block_of_o_direct(void **state)
 	assert_true(asprintf(&cmd, "mke2fs -q -b 4096 %s >/dev/null 2>&1", loop.path) > 0);
 	if (system(cmd) || !own_mounts() || mount(loop.path, fs, "ext4", 0, NULL))
 		goto no_mount;
+	/* What is mounted is nobody's disk. */
+	refused(&(struct storage_options){.target = loop.path}, -EBUSY, "mounted");
 	image = image_make(fs, "a.raw", 8192 + 512);
 	refused(&(struct storage_options){.target = image, .direct = true}, -EINVAL,
 		"block size 4096; use cache=writeback");
@@ -896,6 +961,7 @@ int main(void)
 		cmocka_unit_test(zeroes_on_disk),
 		cmocka_unit_test(zeroes_on_tmpfs),
 		cmocka_unit_test(discard_ignored_keeps_the_space),
+		cmocka_unit_test(a_killed_server_starts_anew),
 		cmocka_unit_test(h_03_file_system_full),
 		cmocka_unit_test(h_02_file_size_limit),
 		cmocka_unit_test(h_02_bad_memory_is_an_error),
