@@ -13,6 +13,7 @@ struct storage_engine_ops {
 	int (*open)(const struct storage_options *o, struct storage **out, struct error *err);
 	void (*close)(struct storage *s);
 	int (*refresh)(struct storage *s); /* optional: the size never changes */
+	/* Fills the base of the channel, too. */
 	int (*channel_open)(struct storage *s, struct reactor *r, struct storage_channel **out,
 			    struct error *err);
 	void (*channel_close)(struct storage_channel *ch);

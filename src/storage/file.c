@@ -7,6 +7,7 @@
 #include "storage/file.h"
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -16,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTOR 512u
+#define SECTOR		 512u
+#define LOCK_PATIENCE_NS (500 * NSEC_PER_MSEC)
+#define LOCK_RETRY_US	 10000
 
 static struct file *to_file(struct storage *s)
 {
@@ -46,13 +49,18 @@ static int explain_open(const struct storage_options *o, int rc, struct error *e
 	case -EMFILE:
 		return error_set(err, rc,
 				 "cannot open %s; raise the limit of open files (ulimit -n)", path);
+	case -EBUSY:
+		return error_set(err, rc,
+				 "%s is in use by this system (mounted, swap, RAID) or by another "
+				 "program; free it, or use readonly=on.",
+				 path);
 	default:
 		return error_set(err, rc, "cannot open %s", path);
 	}
 }
 
 /* Opening a pipe or a device can block or do things: look first. */
-static int check_kind(const struct storage_options *o, struct error *err)
+static int check_kind(const struct storage_options *o, bool *block_device, struct error *err)
 {
 	struct stat st;
 
@@ -67,6 +75,7 @@ static int check_kind(const struct storage_options *o, struct error *err)
 				 S_ISCHR(st.st_mode)	? "character device"
 				 : S_ISFIFO(st.st_mode) ? "pipe"
 							: "socket");
+	*block_device = S_ISBLK(st.st_mode);
 	return 0;
 }
 
@@ -82,6 +91,40 @@ static int open_fd(const struct storage_options *o, int extra, struct error *err
 				 "cache=writeback.",
 				 o->target);
 	return explain_open(o, -errno, err);
+}
+
+/* Opens the file for us alone, as far as it can be; file_unlock() and close() undo it. */
+static int open_locked(const struct storage_options *o, bool block_device, struct error *err)
+{
+	/* A device that is mounted knows no byte locks, but this. */
+	bool exclusive = block_device && !o->readonly && !o->no_lock;
+	int fd, rc;
+
+	fd = open_fd(o, (o->direct ? O_DIRECT : 0) | (exclusive ? O_EXCL : 0), err);
+	if (fd < 0 || o->no_lock)
+		return fd;
+	rc = file_lock(fd, o->target, o->readonly, err);
+	if (!rc)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+/*
+ * A server that was killed may keep its files for some 50 ms after its end, until the kernel has
+ * taken its ring apart; whoever starts it anew shall not have to know that.
+ */
+static int open_patiently(const struct storage_options *o, bool block_device, struct error *err)
+{
+	uint64_t give_up = clock_ns() + LOCK_PATIENCE_NS;
+	int fd;
+
+	for (;;) {
+		fd = open_locked(o, block_device, err);
+		if (fd != -EBUSY || clock_ns() > give_up)
+			return fd;
+		usleep(LOCK_RETRY_US);
+	}
 }
 
 static int check_size(struct file *f, struct error *err)
@@ -115,10 +158,11 @@ static int check_size(struct file *f, struct error *err)
 
 static int file_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
+	bool block_device = false;
 	struct file *f;
 	int rc;
 
-	rc = check_kind(o, err);
+	rc = check_kind(o, &block_device, err);
 	if (rc)
 		return rc;
 	f = calloc(1, sizeof(*f));
@@ -134,12 +178,9 @@ static int file_open(const struct storage_options *o, struct storage **out, stru
 		rc = error_set(err, -ENOMEM, "cannot set up %s", o->target);
 		goto free_file;
 	}
-	rc = f->fd = open_fd(o, o->direct ? O_DIRECT : 0, err);
+	rc = f->fd = open_patiently(o, block_device, err);
 	if (rc < 0)
 		goto free_path;
-	rc = o->no_lock ? 0 : file_lock(f->fd, f->path, o->readonly, err);
-	if (rc)
-		goto close_fd;
 	rc = file_probe(f, o, err);
 	if (rc)
 		goto unlock;
@@ -165,7 +206,6 @@ close_buffered:
 		close(f->buffered_fd);
 unlock:
 	file_unlock(f->fd);
-close_fd:
 	close(f->fd);
 free_path:
 	free(f->path);

@@ -3,6 +3,7 @@
  * A random mix of everything, several in flight, held against a copy in memory; on each place,
  * cache mode and way of I/O.  The sequence is fixed by its seed, so a failure comes again.
  */
+#include "storage/loop_test.h"
 #include "storage/storage_test.h"
 
 #include <errno.h>
@@ -294,6 +295,57 @@ static void h_04_no_uring_falls_back_to_threads(void **state)
 	mix_on_file(".", false, false, false);
 }
 
+static void mix_on_loop(uint32_t block_size, bool direct, bool threads)
+{
+	char *dir = scratch_make("."), *path = image_make(dir, "loop.img", DISK);
+	struct loop loop;
+
+	if (!loop_make(&loop, path, block_size)) {
+		free(path);
+		scratch_remove(dir);
+		skip();
+	}
+	/* Of what is finer than its blocks, a discard leaves the edges alone. */
+	run_mix(&(struct storage_options){.target = loop.path,
+					  .direct = direct,
+					  .threads = threads},
+		true, false);
+	loop_remove(&loop);
+	free(path);
+	scratch_remove(dir);
+}
+
+static void loop_512_buffered(void **state)
+{
+	(void)state;
+	mix_on_loop(512, false, false);
+}
+
+static void loop_512_direct(void **state)
+{
+	(void)state;
+	mix_on_loop(512, true, false);
+}
+
+static void loop_4096_buffered(void **state)
+{
+	(void)state;
+	mix_on_loop(4096, false, false);
+}
+
+/* Sectors finer than O_DIRECT takes go through the page cache, beside direct ones. */
+static void loop_4096_direct(void **state)
+{
+	(void)state;
+	mix_on_loop(4096, true, false);
+}
+
+static void loop_4096_direct_threads(void **state)
+{
+	(void)state;
+	mix_on_loop(4096, true, true);
+}
+
 static void memory(void **state)
 {
 	(void)state;
@@ -310,6 +362,11 @@ int main(void)
 		cmocka_unit_test(disk_direct_uring),
 		cmocka_unit_test(disk_direct_threads),
 		cmocka_unit_test(h_04_no_uring_falls_back_to_threads),
+		cmocka_unit_test(loop_512_buffered),
+		cmocka_unit_test(loop_512_direct),
+		cmocka_unit_test(loop_4096_buffered),
+		cmocka_unit_test(loop_4096_direct),
+		cmocka_unit_test(loop_4096_direct_threads),
 		cmocka_unit_test(memory),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A disk in a file: what is refused, what space is given back, what happens when the file below
  * misbehaves. */
+#include "storage/loop_test.h"
 #include "storage/storage_test.h"
 
 #include "base/log.h"
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
@@ -463,6 +465,73 @@ static void discard_ignored_keeps_the_space(void **state)
 
 /* ---- the file system says no ---- */
 
+/* Mounts are made in a world of our own, which ends with this process. */
+static bool own_mounts(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+static void done_never(struct storage_io *io, int err)
+{
+	(void)io;
+	(void)err;
+}
+
+/* A writer that is going to be killed with writes in flight. */
+static void write_until_killed(const char *path, int ready)
+{
+	static struct storage_io ios[64];
+	static struct iovec iov[64];
+	static uint8_t buf[256 * 1024];
+	struct storage_options o = {.target = path};
+	struct rig rig;
+
+	if (!rig_open(&rig, &o, true, NULL)) {
+		for (size_t i = 0; i < ARRAY_SIZE(ios); i++) {
+			iov[i] = (struct iovec){buf, sizeof(buf)};
+			ios[i] = (struct storage_io){.op = STORAGE_WRITE,
+						     .flags = STORAGE_FUA,
+						     .offset = i * sizeof(buf),
+						     .len = sizeof(buf),
+						     .iov = &iov[i],
+						     .iovcnt = 1,
+						     .done = done_never};
+			storage_submit(rig.ch, &ios[i]);
+		}
+		reactor_submit(rig.r);
+	}
+	if (write(ready, "", 1) == 1)
+		pause();
+	_exit(0);
+}
+
+static void a_killed_server_starts_anew(void **state)
+{
+	struct place p = place_make(".", 16 * MIB);
+	struct storage_options o = {.target = p.path};
+	struct error err = {""};
+	struct storage *s;
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid)
+		write_until_killed(p.path, ready[1]);
+	assert_true(pid > 0);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	if (storage_open(&o, &s, &err))
+		fail_msg("%s", err.text);
+	storage_close(&s);
+	close(ready[0]);
+	close(ready[1]);
+	place_remove(&p);
+}
+
 static void h_03_file_system_full(void **state)
 {
 	struct place p;
@@ -474,9 +543,7 @@ static void h_03_file_system_full(void **state)
 	memset(buf, 5, 4 * MIB);
 	assert_true(asprintf(&fs, "%s/fs", dir) > 0);
 	assert_int_equal(mkdir(fs, 0755), 0);
-	/* In a world of our own, which ends with this process. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("tmpfs", fs, "tmpfs", 0, "size=1m")) {
+	if (!own_mounts() || mount("tmpfs", fs, "tmpfs", 0, "size=1m")) {
 		free(buf);
 		free(fs);
 		scratch_remove(dir);
@@ -554,6 +621,99 @@ static void h_02_bad_memory_is_an_error(void **state)
 		}
 		place_remove(&p);
 	}
+}
+
+/* ---- block devices ---- */
+
+static void a_block_device_tells_its_blocks(void **state)
+{
+	static const uint32_t sizes[] = {512, 4096};
+	struct place p = place_make(".", 4 * MIB);
+	struct loop loop;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		const struct storage_limits *l;
+		struct storage_options o = {.target = loop.path};
+		struct error err = {""};
+		struct storage *s, *second;
+
+		place_truncate(&p, 4 * MIB);
+		if (!loop_make(&loop, p.path, sizes[i])) {
+			place_remove(&p);
+			skip();
+		}
+		assert_int_equal(storage_open(&o, &s, &err), 0);
+		l = storage_limits(s);
+		assert_true(storage_size(s) == 4 * MIB);
+		assert_int_equal(l->block_size, sizes[i]);
+		assert_true(l->physical_block_size >= sizes[i]);
+		assert_true(l->max_discard > 0 && l->write_zeroes_unmaps);
+		assert_true(is_pow2(l->discard_alignment) && l->discard_alignment >= sizes[i]);
+		assert_int_equal(storage_open(&o, &second, &err), -EBUSY);
+		assert_non_null(strstr(err.text, "in use"));
+
+		place_truncate(&p, 8 * MIB);
+		assert_int_equal(ioctl(loop.fd, LOOP_SET_CAPACITY), 0);
+		assert_int_equal(storage_refresh(s), 1);
+		assert_true(storage_size(s) == 8 * MIB);
+		storage_close(&s);
+		loop_remove(&loop);
+	}
+	place_remove(&p);
+}
+
+/* A file system on blocks of 4096: O_DIRECT takes nothing finer, the guest may send it all the
+ * same. */
+static void h_01_size_off_the_block_of_o_direct(void **state)
+{
+	struct place p = place_make(".", 16 * MIB);
+	char *cmd = NULL, *fs = NULL, *image = NULL;
+	uint8_t buf[8192] __attribute__((aligned(4096)));
+	struct loop loop;
+	struct rig rig;
+
+	(void)state;
+	assert_true(asprintf(&fs, "%s/fs", p.dir) > 0);
+	assert_int_equal(mkdir(fs, 0755), 0);
+	if (!loop_make(&loop, p.path, 4096))
+		goto no_loop;
+	assert_true(asprintf(&cmd, "mke2fs -q -b 4096 %s >/dev/null 2>&1", loop.path) > 0);
+	if (system(cmd) || !own_mounts() || mount(loop.path, fs, "ext4", 0, NULL))
+		goto no_mount;
+	/* What is mounted is nobody's disk. */
+	refused(&(struct storage_options){.target = loop.path}, -EBUSY, "mounted");
+	image = image_make(fs, "a.raw", 8192 + 512);
+	refused(&(struct storage_options){.target = image, .direct = true}, -EINVAL,
+		"block size 4096; use cache=writeback");
+	assert_int_equal(truncate(image, 8192), 0);
+	assert_int_equal(rig_open(&rig, &(struct storage_options){.target = image, .direct = true},
+				  true, NULL),
+			 0);
+	assert_int_equal(storage_limits(rig.s)->block_size, 4096);
+	for (unsigned n = 0; n < 16; n++) {
+		memset(buf, (int)n + 1, 512);
+		assert_int_equal(
+			rig_rw(&rig, STORAGE_WRITE, n % 2 ? STORAGE_FUA : 0, n * 512, buf, 512), 0);
+	}
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, buf, 8192), 0);
+	for (unsigned n = 0; n < 16; n++)
+		assert_true(all_bytes_are(buf + n * 512, (uint8_t)(n + 1), 512));
+	rig_close(&rig);
+	assert_int_equal(umount(fs), 0);
+	loop_remove(&loop);
+	free(image);
+	free(cmd);
+	free(fs);
+	place_remove(&p);
+	return;
+no_mount:
+	loop_remove(&loop);
+no_loop:
+	free(cmd);
+	free(fs);
+	place_remove(&p);
+	skip();
 }
 
 /* ---- many at once, and in many pieces ---- */
@@ -801,9 +961,12 @@ int main(void)
 		cmocka_unit_test(zeroes_on_disk),
 		cmocka_unit_test(zeroes_on_tmpfs),
 		cmocka_unit_test(discard_ignored_keeps_the_space),
+		cmocka_unit_test(a_killed_server_starts_anew),
 		cmocka_unit_test(h_03_file_system_full),
 		cmocka_unit_test(h_02_file_size_limit),
 		cmocka_unit_test(h_02_bad_memory_is_an_error),
+		cmocka_unit_test(a_block_device_tells_its_blocks),
+		cmocka_unit_test(h_01_size_off_the_block_of_o_direct),
 		cmocka_unit_test(b_12_more_requests_than_the_ring_holds),
 		cmocka_unit_test(b_12_more_bounces_than_buffers),
 		cmocka_unit_test(b_11_thousands_of_pieces),

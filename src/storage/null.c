@@ -54,10 +54,13 @@ static void null_close(struct storage *s)
 static int null_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 			     struct error *err)
 {
-	(void)s;
-	(void)r;
-	*out = calloc(1, sizeof(**out));
-	return *out ? 0 : error_set(err, -ENOMEM, "cannot set up a channel");
+	struct storage_channel *ch = malloc(sizeof(*ch));
+
+	if (!ch)
+		return error_set(err, -ENOMEM, "cannot set up a channel");
+	*ch = (struct storage_channel){.storage = s, .reactor = r};
+	*out = ch;
+	return 0;
 }
 
 static void null_channel_close(struct storage_channel *ch)

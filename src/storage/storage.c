@@ -70,15 +70,8 @@ int storage_refresh(struct storage *s)
 int storage_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 			 struct error *err)
 {
-	int rc;
-
 	*out = NULL;
-	rc = s->ops->channel_open(s, r, out, err);
-	if (rc)
-		return rc;
-	(*out)->storage = s;
-	(*out)->reactor = r;
-	return 0;
+	return s->ops->channel_open(s, r, out, err);
 }
 
 void storage_channel_close(struct storage_channel **ch)
