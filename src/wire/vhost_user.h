@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vhost-user messages as they stand on the socket, in host byte order.  fds ride with the first
- * byte of a header.
+ * vhost-user messages as they stand on the socket, in host byte order: a header, then a payload of
+ * header.size bytes.  fds ride with the first byte of a header.
+ *
+ * Front end: the machine (QEMU, cloud-hypervisor, libblkio); it asks.  Back end: the device; it
+ * answers with the request's number, flags exactly 0x5, and the payload of that request.
  */
 #ifndef WIRE_VHOST_USER_H
 #define WIRE_VHOST_USER_H
@@ -46,7 +49,8 @@ enum vhost_user_request {
 /* Requests of the back end, on the socket that SET_BACKEND_REQ_FD gave it */
 #define VHOST_USER_BACKEND_CONFIG_CHANGE_MSG 2
 
-/* Feature bit by which the protocol features are found; a number */
+/* Feature bits that mean something between front end and back end only; numbers */
+#define VHOST_F_LOG_ALL		       26
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 
 /* Protocol features; numbers */
@@ -114,7 +118,11 @@ struct vhost_user_mem_reg {
 };
 _Static_assert(sizeof(struct vhost_user_mem_reg) == 40, "vhost-user: single memory region");
 
-#define VHOST_USER_CONFIG_MAX 256
+#define VHOST_USER_VRING_F_LOG 0x1u /* vhost_user_vring_addr.flags */
+
+#define VHOST_USER_CONFIG_MAX  256
+/* In front of the data; the payload is this and what the request says beside it */
+#define VHOST_USER_CONFIG_HEADER 12
 
 struct vhost_user_config {
 	uint32_t offset;
@@ -123,6 +131,22 @@ struct vhost_user_config {
 	uint8_t data[VHOST_USER_CONFIG_MAX];
 };
 _Static_assert(offsetof(struct vhost_user_config, data) == 12, "vhost-user: device config");
+
+/* SET_LOG_BASE */
+struct vhost_user_log {
+	uint64_t size;
+	uint64_t offset; /* into the file */
+};
+_Static_assert(sizeof(struct vhost_user_log) == 16, "vhost-user: log");
+
+/* GET_INFLIGHT_FD, SET_INFLIGHT_FD: 20 bytes are meant, some peers send the padding too */
+struct vhost_user_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+};
+_Static_assert(offsetof(struct vhost_user_inflight, queue_size) == 18, "vhost-user: in flight");
 
 /* The u64 of SET_VRING_KICK, _CALL and _ERR */
 #define VHOST_USER_VRING_INDEX_MASK 0xffu
@@ -135,6 +159,8 @@ union vhost_user_payload {
 	struct vhost_user_mem_table table;
 	struct vhost_user_mem_reg reg;
 	struct vhost_user_config config;
+	struct vhost_user_log log;
+	struct vhost_user_inflight inflight;
 	uint8_t bytes[4096];
 };
 

@@ -79,7 +79,9 @@ static void order_run(struct order *o)
 
 static void run_quiet_orders(struct virtio_queue *q)
 {
-	while (!list_empty(&q->orders) && (!q->running || !vqdev_in_flight(&q->ring))) {
+	/* What was pushed and not yet published is in flight still: the next poll publishes it. */
+	while (!list_empty(&q->orders) &&
+	       (!q->running || (!vqdev_in_flight(&q->ring) && !q->pushed))) {
 		struct order *o = list_entry(q->orders.next, struct order, link);
 
 		list_del(&o->link);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server: a control loop, worker threads, and the disks on offer.
+ *
+ * It knows devices and sockets, not what the devices are: who adds one says how it is looked after
+ * and destroyed.
+ *
+ * Threads: everything on the thread that called server_create(), which becomes the control thread
+ * in server_run().
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "backend/virtio/device.h"
+#include "base/error.h"
+#include "base/reactor.h"
+#include "base/worker.h"
+#include "server/socket/listener.h"
+
+struct server;
+
+struct server_config {
+	unsigned n_workers;	       /* at least 1 */
+	struct reactor_config reactor; /* of the workers */
+};
+
+struct server_device_ops {
+	/* Every second while the server runs: look whether the disk has another size, ...  Optional.
+	 */
+	void (*tick)(struct virtio_device *vdev);
+	/* Once, when no queue runs and no bus holds it: virtio_device_fini() and all the rest. */
+	void (*destroy)(struct virtio_device *vdev);
+};
+
+int server_create(struct server **out, const struct server_config *config, struct error *err);
+
+/* For virtio_device_init(). */
+struct reactor *server_home(const struct server *s);
+struct worker *const *server_workers(const struct server *s, unsigned *n);
+
+/*
+ * Offers @vdev on a vhost-user socket.  The device becomes the server's, and is destroyed by
+ * server_destroy(), on success only.
+ */
+int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
+			  const struct server_device_ops *ops, const struct socket_place *where,
+			  struct error *err);
+
+/*
+ * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once
+ * without draining.  SIGPIPE is ignored.  To be called before server_create(), by main.
+ */
+int server_take_signals(struct error *err);
+
+/*
+ * Serves until server_stop(), or until no front end can come any more (each was served on a
+ * connected fd).
+ *
+ * Return: 0 - drained; -EINTR - a second signal: things are still in flight, the process should
+ * exit without server_destroy().
+ */
+int server_run(struct server *s);
+/* Drains every disk, then server_run() returns. */
+void server_stop(struct server *s);
+
+/* After server_run() returned 0, or before it.  NULLs *s. */
+void server_destroy(struct server **s);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A disk on offer: one device, one socket, one front end at a time.
+ *
+ * A second front end may connect while one is served; it waits in the socket's backlog, unanswered,
+ * and is served when the first has gone and every queue has been drained.  So a front end may come
+ * back at any time, and never meets what its predecessor left in flight.
+ *
+ * Threads: control thread.
+ */
+#ifndef SERVER_VHOST_USER_EXPORT_H
+#define SERVER_VHOST_USER_EXPORT_H
+
+#include "server/socket/listener.h"
+#include "server/vhost_user/connection.h"
+
+struct vhost_user_export {
+	struct reactor *home;
+	struct socket_listener listener;
+	struct reactor_watch watch;
+	struct reactor_timer retry; /* of accepting, when fds are short */
+	struct reactor_msg over;
+	struct vhost_user_connection connection;
+	bool stopping;
+	bool is_over;
+	/* Nobody will be served any more, and nothing runs: stopped, or the only front end of a
+	 * connected fd has left.  Comes once. */
+	void (*stopped)(struct vhost_user_export *e);
+	char name[64]; /* of the device, for messages */
+};
+
+/*
+ * @vdev has been initialised with @home as its control reactor; it stays the caller's and must
+ * outlive the export.  Front ends are served from the reactor's next turn on.
+ */
+int vhost_user_export_init(struct vhost_user_export *e, struct virtio_device *vdev,
+			   const struct socket_place *where, struct reactor *home,
+			   void (*stopped)(struct vhost_user_export *e), struct error *err);
+
+/* Takes nobody new, unlinks the socket, drains and closes what is served; then stopped() comes,
+ * never from inside.  Once more is harmless. */
+void vhost_user_export_stop(struct vhost_user_export *e);
+
+/* After stopped() only. */
+void vhost_user_export_fini(struct vhost_user_export *e);
+
+/* What --print-capabilities prints (vhost-user back-end program conventions). */
+const char *vhost_user_blk_capabilities(void);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/vhost_user/message.h"
+
+#include "base/bits.h"
+
+#include <unistd.h>
+
+#define U64    sizeof(uint64_t), sizeof(uint64_t)
+#define STATE  sizeof(struct vhost_user_vring_state), sizeof(struct vhost_user_vring_state)
+#define ADDR   sizeof(struct vhost_user_vring_addr), sizeof(struct vhost_user_vring_addr)
+#define TABLE  offsetof(struct vhost_user_mem_table, regions), sizeof(struct vhost_user_mem_table)
+#define REG    sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg)
+#define CONFIG offsetof(struct vhost_user_config, data), sizeof(struct vhost_user_config)
+
+static const struct vhost_user_rule rules[VHOST_USER_REQUEST_MAX] = {
+	/* request                             name                     payload  fds  own reply */
+	[VHOST_USER_GET_FEATURES] = {"GET_FEATURES", 0, 0, 0, true},
+	[VHOST_USER_SET_FEATURES] = {"SET_FEATURES", U64, 0, false},
+	[VHOST_USER_SET_OWNER] = {"SET_OWNER", 0, 0, 0, false},
+	[VHOST_USER_RESET_OWNER] = {"RESET_OWNER", 0, 0, 0, false},
+	[VHOST_USER_SET_MEM_TABLE] = {"SET_MEM_TABLE", TABLE, VHOST_USER_FDS_MAX, false},
+	[VHOST_USER_SET_VRING_NUM] = {"SET_VRING_NUM", STATE, 0, false},
+	[VHOST_USER_SET_VRING_ADDR] = {"SET_VRING_ADDR", ADDR, 0, false},
+	[VHOST_USER_SET_VRING_BASE] = {"SET_VRING_BASE", STATE, 0, false},
+	[VHOST_USER_GET_VRING_BASE] = {"GET_VRING_BASE", STATE, 0, true},
+	[VHOST_USER_SET_VRING_KICK] = {"SET_VRING_KICK", U64, 1, false},
+	[VHOST_USER_SET_VRING_CALL] = {"SET_VRING_CALL", U64, 1, false},
+	[VHOST_USER_SET_VRING_ERR] = {"SET_VRING_ERR", U64, 1, false},
+	[VHOST_USER_GET_PROTOCOL_FEATURES] = {"GET_PROTOCOL_FEATURES", 0, 0, 0, true},
+	[VHOST_USER_SET_PROTOCOL_FEATURES] = {"SET_PROTOCOL_FEATURES", U64, 0, false},
+	[VHOST_USER_GET_QUEUE_NUM] = {"GET_QUEUE_NUM", 0, 0, 0, true},
+	[VHOST_USER_SET_VRING_ENABLE] = {"SET_VRING_ENABLE", STATE, 0, false},
+	[VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, sizeof(uint64_t), 1, false},
+	[VHOST_USER_GET_CONFIG] = {"GET_CONFIG", CONFIG, 0, true},
+	[VHOST_USER_SET_CONFIG] = {"SET_CONFIG", CONFIG, 0, false},
+	[VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, 0, 0, false},
+	[VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, 0, 0, true},
+	[VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", REG, 1, false},
+	/* Says nothing about an fd, and yet some front ends send the region's along. */
+	[VHOST_USER_REM_MEM_REG] = {"REM_MEM_REG", REG, 1, false},
+	[VHOST_USER_SET_STATUS] = {"SET_STATUS", U64, 0, false},
+	[VHOST_USER_GET_STATUS] = {"GET_STATUS", 0, 0, 0, true},
+};
+
+const struct vhost_user_rule *vhost_user_rule(uint32_t request)
+{
+	if (request >= ARRAY_SIZE(rules) || !rules[request].name)
+		return NULL;
+	return &rules[request];
+}
+
+const char *vhost_user_request_name(uint32_t request)
+{
+	const struct vhost_user_rule *rule = vhost_user_rule(request);
+
+	return rule ? rule->name : "an unknown request";
+}
+
+const char *vhost_user_header_wrong(const struct vhost_user_header *h)
+{
+	const struct vhost_user_rule *rule = vhost_user_rule(h->request);
+
+	if ((h->flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION)
+		return "its version is not 1";
+	if (h->flags & VHOST_USER_REPLY)
+		return "it says that it is a reply";
+	if (h->size > sizeof(union vhost_user_payload))
+		return "its payload is longer than any can be";
+	if (rule && (h->size < rule->size_min || h->size > rule->size_max))
+		return "its payload does not have the size of this request";
+	return NULL;
+}
+
+int vhost_user_message_take_fd(struct vhost_user_message *m, unsigned i)
+{
+	int fd;
+
+	if (i >= m->n_fds)
+		return -1;
+	fd = m->fds[i];
+	m->fds[i] = -1;
+	return fd;
+}
+
+void vhost_user_message_drop_fds(struct vhost_user_message *m)
+{
+	for (unsigned i = 0; i < m->n_fds; i++)
+		if (m->fds[i] >= 0)
+			close(m->fds[i]);
+	m->n_fds = 0;
+}
