@@ -13,7 +13,6 @@ enum {
 struct command {
 	const char *name;
 	const char *summary; /* one line of `ringside --help` */
-	const char *help;    /* all of `ringside NAME --help` */
 	/* argv[0] is the subcommand's name.  Returns the exit status. */
 	int (*run)(int argc, char **argv);
 };

@@ -70,10 +70,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(name, commands[i]->name))
 			continue;
-		if (argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
-			fputs(commands[i]->help, stdout);
-			return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
-		}
 		return commands[i]->run(argc - 1, argv + 1);
 	}
 	return usage_error(NULL, "'%s' is no command of ringside.", name);

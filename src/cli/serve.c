@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* `ringside serve`: disks on sockets, until a signal comes. */
+#include "backend/blk/virtio_blk.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "cli/commands.h"
+#include "mem/gmem.h"
+#include "server/server.h"
+#include "server/socket/activation.h"
+#include "server/vhost_user/export.h"
+#include "storage/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PLACES_MAX  256
+#define WORKERS_MAX 64
+#define POLL_US	    50
+#define POLL_US_MAX 1000000
+
+struct serve {
+	struct socket_place places[PLACES_MAX];
+	unsigned n_places;
+	struct disk_spec disks[PLACES_MAX];
+	unsigned n_disks;
+	unsigned workers; /* 0: choose */
+	uint32_t poll_us;
+	int mode;
+	bool readonly;
+	bool done; /* an option has already done all there is to do */
+};
+
+static const char serve_help_head[] =
+	"Usage: ringside serve --vhost-user SOCKET --disk SPEC [--vhost-user SOCKET --disk "
+	"SPEC]...\n"
+	"\n"
+	"Gives virtual machines disks over vhost-user: one socket for each disk, in the order "
+	"given.\n"
+	"Ends on SIGTERM or SIGINT, when what is in flight has been completed.\n"
+	"\n"
+	"  --vhost-user SOCKET  listen there (also: --socket-path)\n"
+	"  --disk SPEC          the disk behind it: words with commas between them, see below\n"
+	"  --fd N               a socket that is open already, listening or connected, instead of "
+	"a path\n"
+	"  --blk-file PATH      the same as --disk file=PATH\n"
+	"  --read-only          every disk is read-only\n"
+	"  --socket-mode MODE   permissions of the sockets, octal; default: what the umask leaves\n"
+	"  --workers N          threads that share all queues; default: one per CPU, at most one "
+	"per queue\n"
+	"  --poll-us N|max      longest time to look for requests before sleeping; default 50, 0: "
+	"never,\n"
+	"                       max: never sleep\n"
+	"  --print-capabilities what this back end can do, as JSON\n"
+	"  --quiet, --verbose   fewer or more messages\n"
+	"\n"
+	"SPEC, for example file=vm.raw,readonly=on,serial=abc:\n";
+
+static const char serve_help_tail[] =
+	"\n"
+	"QEMU takes such a disk with shared guest memory, say of 1 GiB:\n"
+	"  -object memory-backend-memfd,id=mem,size=1G,share=on -machine memory-backend=mem\n"
+	"  -chardev socket,id=disk,path=SOCKET,reconnect=1 -device "
+	"vhost-user-blk-pci,chardev=disk\n"
+	"\n"
+	"More: ringside-serve(1)\n";
+
+enum {
+	OPT_VHOST_USER = 256,
+	OPT_DISK,
+	OPT_FD,
+	OPT_BLK_FILE,
+	OPT_READ_ONLY,
+	OPT_SOCKET_MODE,
+	OPT_WORKERS,
+	OPT_POLL_US,
+	OPT_PRINT_CAPABILITIES,
+	OPT_QUIET,
+	OPT_VERBOSE,
+	OPT_HELP,
+};
+
+static const struct option serve_options[] = {
+	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
+	{"socket-path", required_argument, NULL, OPT_VHOST_USER},
+	{"disk", required_argument, NULL, OPT_DISK},
+	{"fd", required_argument, NULL, OPT_FD},
+	{"blk-file", required_argument, NULL, OPT_BLK_FILE},
+	{"read-only", no_argument, NULL, OPT_READ_ONLY},
+	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
+	{"workers", required_argument, NULL, OPT_WORKERS},
+	{"poll-us", required_argument, NULL, OPT_POLL_US},
+	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
+	{"quiet", no_argument, NULL, OPT_QUIET},
+	{"verbose", no_argument, NULL, OPT_VERBOSE},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static void print_help(void)
+{
+	fputs(serve_help_head, stdout);
+	fputs(disk_spec_help, stdout);
+	fputs(serve_help_tail, stdout);
+}
+
+/* ---- the command line ---- */
+
+static bool parse_number(const char *text, int base, unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*out = strtoul(text, &end, base);
+	return !errno && !*end && *out <= max;
+}
+
+static int add_place(struct serve *s, const char *path, int fd)
+{
+	if (s->n_places == PLACES_MAX)
+		return usage_error("serve", "more than %d sockets.", PLACES_MAX);
+	s->places[s->n_places++] = (struct socket_place){.path = path, .fd = fd, .mode = -1};
+	return EXIT_OK;
+}
+
+static int add_disk(struct serve *s, const char *text)
+{
+	struct error err;
+
+	if (s->n_disks == PLACES_MAX)
+		return usage_error("serve", "more than %d disks.", PLACES_MAX);
+	if (disk_spec_parse(text, &s->disks[s->n_disks], &err))
+		return usage_error("serve", "--disk %s: %s.", text, err.text);
+	s->n_disks++;
+	return EXIT_OK;
+}
+
+/* --blk-file PATH: the path as it is, commas and all. */
+static int add_file(struct serve *s, const char *path)
+{
+	char *spec = malloc(strlen(path) * 2 + sizeof("file=")), *to;
+	int rc;
+
+	if (!spec)
+		return failure("out of memory");
+	to = stpcpy(spec, "file=");
+	for (; *path; path++) {
+		*to++ = *path;
+		if (*path == ',')
+			*to++ = ',';
+	}
+	*to = '\0';
+	rc = add_disk(s, spec);
+	free(spec);
+	return rc;
+}
+
+static int take_option(struct serve *s, int opt, const char *arg)
+{
+	unsigned long n;
+
+	switch (opt) {
+	case OPT_VHOST_USER:
+		return add_place(s, arg, -1);
+	case OPT_DISK:
+		return add_disk(s, arg);
+	case OPT_BLK_FILE:
+		return add_file(s, arg);
+	case OPT_FD:
+		if (!parse_number(arg, 10, INT32_MAX, &n))
+			return usage_error("serve", "--fd %s: this is no file descriptor.", arg);
+		if (fcntl((int)n, F_GETFD) < 0)
+			return failure("--fd %s: nothing is open there.", arg);
+		return add_place(s, NULL, (int)n);
+	case OPT_READ_ONLY:
+		s->readonly = true;
+		return EXIT_OK;
+	case OPT_SOCKET_MODE:
+		if (!parse_number(arg, 8, 0777, &n))
+			return usage_error("serve", "--socket-mode %s: give it in octal, as 0660.",
+					   arg);
+		s->mode = (int)n;
+		return EXIT_OK;
+	case OPT_WORKERS:
+		if (!parse_number(arg, 10, WORKERS_MAX, &n) || !n)
+			return usage_error("serve", "--workers %s: give 1 to %d.", arg,
+					   WORKERS_MAX);
+		s->workers = (unsigned)n;
+		return EXIT_OK;
+	case OPT_POLL_US:
+		if (!strcmp(arg, "max"))
+			s->poll_us = REACTOR_POLL_FOREVER;
+		else if (parse_number(arg, 10, POLL_US_MAX, &n))
+			s->poll_us = (uint32_t)n;
+		else
+			return usage_error("serve", "--poll-us %s: give 0 to %d, or max.", arg,
+					   POLL_US_MAX);
+		return EXIT_OK;
+	case OPT_PRINT_CAPABILITIES:
+		fputs(vhost_user_blk_capabilities(), stdout);
+		s->done = true;
+		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	case OPT_QUIET:
+		log_setup(LOG_LEVEL_ERR, NULL, NULL);
+		return EXIT_OK;
+	case OPT_VERBOSE:
+		log_setup(LOG_LEVEL_DBG, NULL, NULL);
+		return EXIT_OK;
+	case OPT_HELP:
+		print_help();
+		s->done = true;
+		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+static int parse(struct serve *s, int argc, char **argv)
+{
+	int opt, rc;
+
+	optind = 1;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:", serve_options, NULL)) != -1) {
+		if (opt == ':')
+			return usage_error("serve", "%s needs a value.", argv[optind - 1]);
+		if (opt == '?')
+			return usage_error("serve", "%s is no option of serve.", argv[optind - 1]);
+		rc = take_option(s, opt, optarg);
+		if (rc || s->done)
+			return rc;
+	}
+	if (optind < argc)
+		return usage_error("serve", "'%s' stands alone: did you mean --disk %s?",
+				   argv[optind], argv[optind]);
+	return EXIT_OK;
+}
+
+/* Sockets from the service manager come before, or rather instead of, those of the command line. */
+static int take_activation(struct serve *s)
+{
+	struct error err;
+	int n = socket_activation_take(&err), rc;
+
+	if (n < 0)
+		return failure("%s", err.text);
+	for (int i = 0; i < n; i++) {
+		rc = add_place(s, NULL, SOCKET_ACTIVATION_FIRST + i);
+		if (rc)
+			return rc;
+	}
+	return EXIT_OK;
+}
+
+static int check(const struct serve *s)
+{
+	if (!s->n_disks)
+		return usage_error("serve", "which disk? Give --disk file=PATH.");
+	if (!s->n_places)
+		return usage_error("serve", "where? Give --vhost-user SOCKET for the disk.");
+	if (s->n_places != s->n_disks)
+		return usage_error("serve",
+				   "%u socket%s for %u disk%s: each --disk needs one --vhost-user.",
+				   s->n_places, s->n_places == 1 ? "" : "s", s->n_disks,
+				   s->n_disks == 1 ? "" : "s");
+	return EXIT_OK;
+}
+
+/* ---- serving ---- */
+
+static void disk_tick(struct virtio_device *vdev)
+{
+	virtio_blk_refresh(container_of(vdev, struct virtio_blk, vdev));
+}
+
+static void disk_destroy(struct virtio_device *vdev)
+{
+	struct virtio_blk *blk = container_of(vdev, struct virtio_blk, vdev);
+
+	virtio_blk_destroy(&blk);
+}
+
+static const struct server_device_ops disk_ops = {
+	.tick = disk_tick,
+	.destroy = disk_destroy,
+};
+
+static int add_export(struct server *server, struct serve *s, unsigned i, unsigned first_worker,
+		      struct error *err)
+{
+	struct disk_spec *spec = &s->disks[i];
+	struct storage_options so;
+	char path[32];
+	struct virtio_blk_options bo = {
+		.path = path,
+		.serial = spec->serial,
+		.queues = spec->queues,
+		.queue_size = spec->queue_size,
+		.blk_size = spec->blk_size,
+		.no_packed = !spec->packed,
+		.no_event_idx = !spec->event_idx,
+		.write_through = !spec->wce,
+	};
+	struct worker *const *workers;
+	struct virtio_blk *blk;
+	struct storage *storage;
+	unsigned n_workers;
+	int rc;
+
+	snprintf(path, sizeof(path), "disk%u", i);
+	if (s->readonly)
+		spec->readonly = true;
+	so = disk_spec_storage(spec);
+	rc = storage_open(&so, &storage, err);
+	if (rc)
+		return rc;
+	workers = server_workers(server, &n_workers);
+	rc = virtio_blk_create(&blk, &bo, storage, server_home(server), workers, n_workers,
+			       first_worker, err);
+	if (rc) {
+		storage_close(&storage);
+		return rc;
+	}
+	s->places[i].mode = s->mode;
+	rc = server_add_vhost_user(server, &blk->vdev, &disk_ops, &s->places[i], err);
+	if (rc) {
+		virtio_blk_destroy(&blk);
+		return rc;
+	}
+	if (s->places[i].path)
+		log_info(path, "%s on %s", spec->file, s->places[i].path);
+	else
+		log_info(path, "%s on file descriptor %d", spec->file, s->places[i].fd);
+	return 0;
+}
+
+static unsigned choose_workers(const struct serve *s)
+{
+	unsigned queues = 0, cpus = 1;
+	cpu_set_t set;
+
+	for (unsigned i = 0; i < s->n_disks; i++)
+		queues += s->disks[i].queues;
+	if (s->workers)
+		return s->workers;
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		cpus = (unsigned)CPU_COUNT(&set);
+	return (unsigned)min_u64(min_u64(queues, cpus), WORKERS_MAX);
+}
+
+static int serve(struct serve *s)
+{
+	struct server_config config = {
+		.n_workers = choose_workers(s),
+		.reactor = {.uring = true, .poll_us = s->poll_us},
+	};
+	struct server *server = NULL;
+	struct error err = {""};
+	unsigned queue = 0;
+	int rc;
+
+	if (gmem_guard_install(&err) || server_take_signals(&err) ||
+	    server_create(&server, &config, &err))
+		return failure("%s", err.text);
+	for (unsigned i = 0; i < s->n_disks; i++) {
+		rc = add_export(server, s, i, queue, &err);
+		if (rc) {
+			server_destroy(&server);
+			return failure("%s", err.text);
+		}
+		queue += s->disks[i].queues;
+	}
+	rc = server_run(server);
+	if (rc == -EINTR)
+		return failure("ended at once by a second signal; requests were in flight");
+	server_destroy(&server);
+	return rc ? failure("%s", strerror(-rc)) : EXIT_OK;
+}
+
+static int serve_run(int argc, char **argv)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return failure("out of memory");
+	s->poll_us = POLL_US;
+	s->mode = -1;
+	rc = parse(s, argc, argv);
+	if (!rc && !s->done)
+		rc = take_activation(s);
+	if (!rc && !s->done)
+		rc = check(s);
+	if (!rc && !s->done)
+		rc = serve(s);
+	for (unsigned i = 0; i < s->n_disks; i++)
+		disk_spec_fini(&s->disks[i]);
+	free(s);
+	return rc;
+}
+
+const struct command command_serve = {
+	.name = "serve",
+	.summary = "give virtual machines disks over vhost-user",
+	.run = serve_run,
+};
