@@ -92,6 +92,12 @@ class Disk:
             file.seek(offset)
             return file.read(length)
 
+    def write(self, offset, data):
+        """Before anybody serves it, or while the guest has not looked at that place yet."""
+        with open(self.path, "r+b") as file:
+            file.seek(offset)
+            file.write(data)
+
     def ringside_args(self):
         words = [f"file={self.path}", f"queues={self.queues}"]
         if self.packed:
@@ -110,11 +116,11 @@ class Disk:
                 "--export", f"type=vhost-user-blk,id=export-{self.name},node-name={self.name},addr.type=unix,"
                 f"addr.path={self.socket},writable={writable},num-queues={self.queues}"]
 
-    def qemu_args(self):
+    def qemu_args(self, more=""):
         reconnect = ",reconnect=1" if self.reconnect else ""
         return ["-chardev", f"socket,id={self.name},path={self.socket}{reconnect}",
                 "-device", f"vhost-user-blk-pci,chardev={self.name},num-queues={self.queues},"
-                f"packed={'on' if self.packed else 'off'},event_idx={'on' if self.event_idx else 'off'}"]
+                f"packed={'on' if self.packed else 'off'},event_idx={'on' if self.event_idx else 'off'}{',' + more if more else ''}"]
 
 
 def listening(path):
@@ -134,6 +140,7 @@ class Server:
         self.scene = scene
         self.disks = disks
         self.process = None
+        self.stopped = True
 
     def command(self):
         wrapper = shlex.split(os.environ.get("SERVER_WRAPPER", ""))
@@ -153,6 +160,7 @@ class Server:
                 self.process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             except OSError as error:
                 raise Failure(f"cannot start the server: {error}") from error
+        self.stopped = False
         deadline = time.monotonic() + START_TIMEOUT
         while not all(listening(disk.socket) for disk in self.disks):
             if self.process.poll() is not None:
@@ -161,8 +169,13 @@ class Server:
                 raise Failure(f"the server did not listen within {START_TIMEOUT} seconds")
             time.sleep(0.02)
 
+    def must_run(self):
+        if not self.stopped and self.process.poll() is not None:
+            raise Failure(f"the server ended with status {self.process.returncode} while the guest was running")
+
     def stop(self):
         """Asks it to end by SIGTERM; returns its exit status (negative: the signal that ended it)."""
+        self.stopped = True
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -212,6 +225,10 @@ class Scene:
         for line in str(text).splitlines():
             print("# " + line, flush=True)
 
+    def fail(self, text):
+        """Ends the scene: what was not reached counts as failed."""
+        raise Failure(text)
+
     def expect(self, *names):
         """Names cases that will come; those that never come count as failed."""
         self.expected += names
@@ -233,9 +250,7 @@ class Scene:
         elif kind not in (None, SystemExit):
             import traceback
             self.note("".join(traceback.format_exception(kind, value, trace)))
-        if self.guest:
-            self.guest.kill()
-            self.guest.wait()
+        self.end_qemu()
         for server in self.servers:
             if server.process:
                 server.stop()
@@ -305,24 +320,40 @@ class Scene:
         self.boots += 1
         console = self.path(f"console-{self.boots}.log")
         image = self.initramfs(script, programs, files)
+        self.start_qemu(["-smp", str(cpus), "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
+                         "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
+                         "-serial", "file:" + console, "-serial", "stdio"] +
+                        [word for disk in disks for word in disk.qemu_args()])
+        try:
+            self.follow(answers or {})
+        finally:
+            self.end_qemu()
+            os.unlink(image)
+
+    def boot_firmware(self, disk, more=""):
+        """Lets the BIOS boot from the disk; returns QEMU's exit status when the boot sector has ended the machine."""
+        self.start_qemu(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] + disk.qemu_args(",".join(filter(None, ["bootindex=0", more]))))
+        try:
+            return self.guest.wait(BOOT_TIMEOUT)
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"the boot sector was not done within {BOOT_TIMEOUT:.0f} seconds") from error
+        finally:
+            self.end_qemu()
+
+    def start_qemu(self, args):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", str(cpus),
-                   "-object", "memory-backend-memfd,id=mem,size=512M,share=on",
-                   "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
-                   "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
-                   "-serial", "file:" + console, "-serial", "stdio"]
-        command += [word for disk in disks for word in disk.qemu_args()]
+                   "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", "max", "-m", "512",
+                   "-object", "memory-backend-memfd,id=mem,size=512M,share=on"] + args
         with open(self.path("qemu.log"), "ab") as log:
             log.write(("$ " + shlex.join(command) + "\n").encode())
             log.flush()
             self.guest = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        try:
-            self.follow(answers or {})
-        finally:
+
+    def end_qemu(self):
+        if self.guest:
             self.guest.kill()
             self.guest.wait()
             self.guest = None
-            os.unlink(image)
 
     def initramfs(self, script, programs, files):
         with open(os.path.join(HERE, "prelude.sh"), encoding="utf-8") as file:
@@ -351,7 +382,9 @@ class Scene:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Failure(f"the guest was not done within {BOOT_TIMEOUT:.0f} seconds")
-            if not select.select([out], [], [], left)[0]:
+            if not select.select([out], [], [], min(left, 1))[0]:
+                for server in self.servers:
+                    server.must_run()
                 continue
             data = os.read(out, 65536)
             if not data:
