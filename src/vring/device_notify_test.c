@@ -260,8 +260,9 @@ static void pk_d_08_large_rings(void **state)
 			assert_false(vring_packed_crossed(num, 1, !wrap,
 							  other | (uint16_t)(num - 1), 3));
 			assert_false(vring_packed_crossed(num, 1, !wrap, w | 0, 3));
-			if (num < 32768) /* no slot of the ring: notify rather than not */
-				assert_true(vring_packed_crossed(num, 1, !wrap, w | num, 3));
+			if (num < 32763) /* no slot of the ring: notify rather than not */
+				assert_true(vring_packed_crossed(num, 1, !wrap,
+								 w | (uint16_t)(num + 5), 3));
 		}
 	}
 }
