@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device half on packed rings: what a driver may do, and what one must not get away with. */
-#include "vring/raw_ring.h"
+#include "vring/raw_ring_test.h"
 
 static struct vring_config cfg(uint16_t num)
 {
