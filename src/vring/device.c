@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A chain that is longer cannot be answered for in used.len, and no driver may make one
- * (virtio 1.4, 2.7.5). */
-#define CHAIN_BYTES_MAX (UINT64_C(1) << 32)
-
 static void ask(struct vqdev *vq, bool kicks)
 {
 	if (vq->is_packed)
@@ -136,35 +132,6 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 
 /* ---- chains ---- */
 
-int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d)
-{
-	bool write = d->flags & VIRTQ_DESC_F_WRITE;
-	int used = w->readable + w->writable;
-	int n;
-
-	if (write)
-		w->writing = true;
-	else if (unlikely(w->writing))
-		return vq_fail(vq, "readable descriptor after a writable one");
-	if (unlikely(!d->len))
-		return 0;
-	n = gmem_slices(vq->mem, &vq->hint, gpa(d->addr), d->len, write, w->iov + used,
-			w->iov_max - used);
-	if (unlikely(n < 0))
-		return n == -E2BIG ? n : vq_fail(vq, "buffer outside memory");
-	if (write) {
-		w->writable += n;
-		w->writable_len += d->len;
-	} else {
-		w->readable += n;
-		w->readable_len += d->len;
-	}
-	/* Two sums of at most chain_max lengths of 32 bits each: neither wraps. */
-	if (unlikely(w->readable_len + w->writable_len > CHAIN_BYTES_MAX))
-		return vq_fail(vq, "chain of more than 4 GiB");
-	return 0;
-}
-
 int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d, uint32_t budget)
 {
 	if (!vq->indirect)
@@ -180,6 +147,7 @@ int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d,
 		return vq_fail(vq, "indirect table outside memory");
 	t->gpa = d->addr;
 	t->at = gmem_at(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
+	t->aligned = t->at && !((uintptr_t)t->at % 8);
 	return 0;
 }
 
@@ -211,23 +179,14 @@ static int table_read_across(struct vqdev *vq, const struct vq_table *t, uint32_
 	return 0;
 }
 
-int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint32_t i, struct vq_desc *d,
-		  uint16_t *first, uint16_t *second)
+int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, struct vq_desc *d,
+		      uint16_t *first, uint16_t *second)
 {
-	const uint8_t *at = t->at ? t->at + (size_t)i * sizeof(struct virtq_desc) : NULL;
 	struct raw_desc raw;
 
-	if (likely(at && !((uintptr_t)at % 8))) {
-		const struct virtq_desc *p = (const struct virtq_desc *)(const void *)at;
-
-		d->addr = le64_read(&p->addr);
-		d->len = le32_read(&p->len);
-		*first = le16_read(&p->flags);
-		*second = le16_read(&p->next);
-		return 0;
-	}
-	if (at) {
-		const volatile struct raw_desc *p = (const volatile struct raw_desc *)at;
+	if (t->at) {
+		const volatile struct raw_desc *p =
+			(const volatile struct raw_desc *)(t->at + (size_t)i * sizeof(raw));
 
 		raw.addr = p->addr;
 		raw.len = p->len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device half on packed rings: what a driver may do, and what one must not get away with. */
-#include "vring/raw_ring.h"
+#include "vring/raw_ring_test.h"
 
 static struct vring_config cfg(uint16_t num)
 {
@@ -445,6 +445,21 @@ static void r_15_base_and_size(void **state)
 	raw_fini(&r);
 }
 
+/* A base whose used half lags: those slots are somebody's, and a chain must not reach into them. */
+static void base_with_slots_in_flight(void **state)
+{
+	struct vring_config c = cfg(5);
+	struct raw_ring r;
+
+	(void)state;
+	c.base = 0x80008002; /* slots 0 and 1 are out */
+	raw_init(&r, c);
+	for (unsigned i = 0; i < 4; i++)
+		raw_put(&r, RAW_DATA, 8, F_WRITE | (i < 3 ? F_NEXT : 0), 0);
+	raw_expect_broken(&r, "room in the ring");
+	raw_fini(&r);
+}
+
 static void r_14_kb_26_ring_addresses(void **state)
 {
 	struct raw_ring r;
@@ -489,6 +504,7 @@ int main(void)
 		cmocka_unit_test(r_19_any_id_comes_back_as_it_was),
 		cmocka_unit_test(r_19_flipped_wrap_bit_is_not_available),
 		cmocka_unit_test(r_15_base_and_size),
+		cmocka_unit_test(base_with_slots_in_flight),
 		cmocka_unit_test(r_14_kb_26_ring_addresses),
 	};
 

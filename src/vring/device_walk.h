@@ -13,6 +13,10 @@
 
 #include <errno.h>
 
+/* A chain that is longer cannot be answered for in used.len, and no driver may make one
+ * (virtio 1.4, 2.7.5). */
+#define CHAIN_BYTES_MAX (UINT64_C(1) << 32)
+
 /* A descriptor of either layout, as it was at the one time it was read. */
 struct vq_desc {
 	uint64_t addr;
@@ -35,6 +39,7 @@ struct vq_walk {
 /* An indirect table. */
 struct vq_table {
 	const uint8_t *at; /* NULL: it lies across regions, each entry is looked up by itself */
+	bool aligned;	   /* to the 8 bytes that one load of an address wants             */
 	uint64_t gpa;
 	uint32_t count;
 };
@@ -53,15 +58,12 @@ void vqdev_packed_ask(struct vqdev *vq, bool kicks);
 bool vqdev_packed_waiting(const struct vqdev *vq);
 bool vqdev_packed_wanted(struct vqdev *vq);
 
-/* Adds one data descriptor: 0, -E2BIG, or -EPROTO and the queue is broken. */
-int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d);
-
 /* @budget: entries the table may have.  0, or -EPROTO and the queue is broken. */
 int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d, uint32_t budget);
 
-/* Entry @i as addr, len and the two 16-bit fields in the order in which they lie there. */
-int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint32_t i, struct vq_desc *d,
-		  uint16_t *first, uint16_t *second);
+/* vq_table_read() where the table is not aligned, or not in one piece. */
+int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, struct vq_desc *d,
+		      uint16_t *first, uint16_t *second);
 
 /* Breaks the queue; for return statements. */
 static inline int vq_fail(struct vqdev *vq, const char *why)
@@ -93,6 +95,52 @@ static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struc
 	chain->writable = w->writable;
 	chain->readable_len = w->readable_len;
 	chain->writable_len = w->writable_len;
+}
+
+/* Entry @i as addr, len and the two 16-bit fields in the order in which they lie there: 0, or -EPROTO and the queue is broken. */
+static inline int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint32_t i,
+				struct vq_desc *d, uint16_t *first, uint16_t *second)
+{
+	const struct virtq_desc *p;
+
+	if (unlikely(!t->aligned))
+		return vq_table_read_raw(vq, t, i, d, first, second);
+	p = (const struct virtq_desc *)(const void *)t->at + i;
+	d->addr = le64_read(&p->addr);
+	d->len = le32_read(&p->len);
+	*first = le16_read(&p->flags);
+	*second = le16_read(&p->next);
+	return 0;
+}
+
+/* Adds one data descriptor: 0, -E2BIG, or -EPROTO and the queue is broken. */
+static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d)
+{
+	bool write = d->flags & VIRTQ_DESC_F_WRITE;
+	int used = w->readable + w->writable;
+	int n;
+
+	if (write)
+		w->writing = true;
+	else if (unlikely(w->writing))
+		return vq_fail(vq, "readable descriptor after a writable one");
+	if (unlikely(!d->len))
+		return 0;
+	n = gmem_slices(vq->mem, &vq->hint, gpa(d->addr), d->len, write, w->iov + used,
+			w->iov_max - used);
+	if (unlikely(n < 0))
+		return n == -E2BIG ? n : vq_fail(vq, "buffer outside memory");
+	if (write) {
+		w->writable += n;
+		w->writable_len += d->len;
+	} else {
+		w->readable += n;
+		w->readable_len += d->len;
+	}
+	/* Two sums of at most chain_max lengths of 32 bits each: neither wraps. */
+	if (unlikely(w->readable_len + w->writable_len > CHAIN_BYTES_MAX))
+		return vq_fail(vq, "chain of more than 4 GiB");
+	return 0;
 }
 
 /* One predictable branch where no log runs. */

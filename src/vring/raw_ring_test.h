@@ -5,8 +5,8 @@
  * Guest memory: 64 KiB from RAW_BASE with the ring, tables and data, then 4 KiB that touch it and
  * lie elsewhere in the host, then nothing.
  */
-#ifndef VRING_RAW_RING_H
-#define VRING_RAW_RING_H
+#ifndef VRING_RAW_RING_TEST_H
+#define VRING_RAW_RING_TEST_H
 
 #include "test.h"
 
