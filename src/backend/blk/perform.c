@@ -147,7 +147,8 @@ static int keep_slices(struct blk_request *req, const struct blk_parsed *p)
 			return -ENOMEM;
 		}
 	}
-	memcpy(req->iov, p->data, (size_t)p->n_data * sizeof(req->iov[0]));
+	for (int i = 0; i < p->n_data; i++)
+		req->iov[i] = p->data[i];
 	req->io.iov = req->iov;
 	req->io.iovcnt = p->n_data;
 	return 0;
