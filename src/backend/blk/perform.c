@@ -84,9 +84,7 @@ static void request_finish(struct blk_request *req, int err)
 		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "a request failed: %s",
 			    strerror(-err));
 	}
-	gmem_guard(req->bq->q->mem);
 	finish(req->bq, &req->ticket, req->status, value, req->writable, err ? 0 : req->data_in);
-	gmem_guard(NULL);
 	request_put(req);
 }
 

@@ -41,7 +41,6 @@ static struct echo *echo_of(struct virtio_device *vdev)
 
 static void finish(struct echo_queue *eq)
 {
-	gmem_guard(eq->q->mem);
 	for (unsigned i = 0; i < eq->n; i++) {
 		struct held *h = &eq->held[i];
 
@@ -49,7 +48,6 @@ static void finish(struct echo_queue *eq)
 		virtio_queue_push(eq->q, &h->ticket, h->len);
 	}
 	eq->n = 0;
-	gmem_guard(NULL);
 }
 
 static void delay_over(struct reactor_timer *t)
