@@ -52,7 +52,8 @@ int server_take_signals(struct error *err)
 	sigset_t set;
 
 	signal_set(&set);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL))
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
+	    sigprocmask(SIG_BLOCK, &set, NULL))
 		return error_set(err, -errno, "cannot set up signals");
 	return 0;
 }

@@ -48,7 +48,7 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 
 /*
  * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once
- * without draining.  SIGPIPE is ignored.  To be called before server_create(), by main.
+ * without draining.  SIGPIPE and SIGXFSZ are ignored: the write that caused them fails instead.  To be called before server_create(), by main.
  */
 int server_take_signals(struct error *err);
 
