@@ -9,4 +9,15 @@
 #define RINGSIDE_API
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Of the library that is running: "0.1.0". */
+RINGSIDE_API const char *ringside_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif

@@ -160,3 +160,8 @@ int ringside_open_fd(int socket, const struct ringside_options *options,
 	rc = vhost_user_adopt(socket, &vo, &t, disk_error(e));
 	return rc ? rc : disk_open(t, &o, disk, disk_error(e));
 }
+
+const char *ringside_version(void)
+{
+	return RINGSIDE_VERSION;
+}
