@@ -36,11 +36,6 @@ struct ringside_disk;
 struct ringside_queue;
 struct ringside_request;
 
-/* One sentence for a person: what could not be done, and why. */
-struct ringside_error {
-	char text[512];
-};
-
 /* All zero is the default for everything; the reserve must stay zero. */
 struct ringside_options {
 	uint16_t queues;	/* 0: one                                                       */
