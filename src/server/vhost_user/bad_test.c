@@ -970,6 +970,116 @@ static void kb_62_64_65_logs_and_inflight_areas(void **state)
 	rig.fds--;
 }
 
+/* ---- everything at once ---- */
+
+static uint32_t next_random(uint32_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 17;
+	*x ^= *x << 5;
+	return *x;
+}
+
+/* A number that means something somewhere, or none. */
+static uint64_t some_number(uint32_t *x)
+{
+	static const uint64_t known[] = {0,
+					 1,
+					 2,
+					 QUEUES,
+					 8,
+					 RING_NUM,
+					 0x100,
+					 0x101,
+					 0x1000,
+					 32768,
+					 0xffff,
+					 0x10000,
+					 FRONT_MEM,
+					 FRONT_GPA,
+					 FRONT_USER,
+					 FRONT_USER + 0x1000,
+					 FRONT_USER + 0x2000,
+					 FRONT_USER + FRONT_MEM - 64,
+					 BIT64(VIRTIO_F_VERSION_1),
+					 BIT64(VIRTIO_F_VERSION_1) | PROTOCOL,
+					 BIT64(VHOST_USER_PROTOCOL_F_REPLY_ACK),
+					 UINT32_MAX,
+					 UINT64_MAX - 0xfff,
+					 UINT64_MAX};
+	uint32_t n = next_random(x) % (ARRAY_SIZE(known) + 1);
+
+	return n < ARRAY_SIZE(known) ? known[n] : (uint64_t)next_random(x) << 32 | next_random(x);
+}
+
+static void random_message(struct front *f, uint32_t *x)
+{
+	uint32_t request = next_random(x) % VHOST_USER_REQUEST_MAX, size, words;
+	const struct vhost_user_rule *rule = vhost_user_rule(request);
+	uint64_t payload[64];
+	int fds[VHOST_USER_FDS_MAX], n_fds = 0;
+
+	if (!rule)
+		return; /* it would only end the connection */
+	size = rule->size_min;
+	if (rule->size_max > rule->size_min)
+		size += next_random(x) % (rule->size_max - rule->size_min + 1u);
+	for (words = 0; words < ARRAY_SIZE(payload); words++)
+		payload[words] = words % 2 ? some_number(x)
+					   : some_number(x) << 32 | (uint32_t)some_number(x);
+	if (next_random(x) % 2)
+		payload[0] = next_random(x) % (QUEUES + 1);
+	while (n_fds < rule->fds_max && next_random(x) % 8)
+		fds[n_fds++] = next_random(x) % 4 ? f->rings[0].kick : f->memfd;
+	if (request == VHOST_USER_SET_MEM_TABLE || request == VHOST_USER_ADD_MEM_REG)
+		for (int i = 0; i < n_fds; i++)
+			fds[i] = f->memfd;
+	front_send(f, request, next_random(x) % 4 ? FLAGS_REPLY : FLAGS_PLAIN, payload, size, fds,
+		   n_fds);
+}
+
+/* Messages of the right form and no sense, thrown in between those of a usual start. */
+static void messages_at_random(void **state)
+{
+	uint32_t x = 1;
+
+	(void)state;
+	echo_mode(&rig, ECHO_DELAY);
+	for (int round = 0; round < 600; round++) {
+		uint32_t until = next_random(&x) % 40;
+		struct vhost_user_vring_addr addr = front_ring_addr(0);
+		struct vhost_user_vring_state size = {0, RING_NUM};
+		struct vhost_user_mem_table table = front_table();
+		uint64_t v = BIT64(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+		struct front f;
+
+		front_open(&f, &rig);
+		front_ring_setup(&f, 0);
+		front_submit(&f, 0, 8);
+		front_send(&f, VHOST_USER_SET_PROTOCOL_FEATURES, FLAGS_PLAIN, &v, 8, NULL, 0);
+		for (uint32_t i = 0; i < until; i++) {
+			random_message(&f, &x);
+			if (i == 5)
+				front_send(&f, VHOST_USER_SET_MEM_TABLE, FLAGS_REPLY, &table, 40,
+					   &f.memfd, 1);
+			if (i == 8)
+				front_send(&f, VHOST_USER_SET_VRING_NUM, FLAGS_REPLY, &size,
+					   sizeof(size), NULL, 0);
+			if (i == 9)
+				front_send(&f, VHOST_USER_SET_VRING_ADDR, FLAGS_REPLY, &addr,
+					   sizeof(addr), NULL, 0);
+			if (i == 12)
+				front_send(&f, VHOST_USER_SET_VRING_KICK, FLAGS_REPLY,
+					   &(uint64_t){0}, 8, &f.rings[0].kick, 1);
+			if (i == 14)
+				front_send(&f, VHOST_USER_SET_VRING_ENABLE, FLAGS_REPLY,
+					   &(struct vhost_user_vring_state){0, 1}, 8, NULL, 0);
+		}
+		front_close(&f);
+	}
+	echo_mode(&rig, ECHO_AT_ONCE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1015,6 +1125,7 @@ int main(void)
 		CASE(v_13_a_call_fd_that_is_full),
 		CASE(kb_61_the_same_message_again_and_again),
 		CASE(kb_62_64_65_logs_and_inflight_areas),
+		CASE(messages_at_random),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
