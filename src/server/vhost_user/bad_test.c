@@ -108,7 +108,7 @@ static void closes(uint32_t request, uint32_t flags, const void *payload, uint32
 
 /* ---- V-01: bytes ---- */
 
-static void v_01_header_cut_short(void **state)
+static void v_01_kb_75_header_cut_short(void **state)
 {
 	struct vhost_user_header h = {VHOST_USER_GET_FEATURES, FLAGS_PLAIN, 0};
 
@@ -143,7 +143,7 @@ static void v_01_payload_cut_short(void **state)
 	}
 }
 
-static void v_01_one_byte_at_a_time(void **state)
+static void v_01_kb_75_one_byte_at_a_time(void **state)
 {
 	struct {
 		struct vhost_user_header h;
@@ -212,7 +212,7 @@ static void v_01_messages_glued_together(void **state)
 
 /* ---- V-02, V-03: headers ---- */
 
-static void v_02_size_that_cannot_be(void **state)
+static void v_02_kb_75_size_that_cannot_be(void **state)
 {
 	static const uint32_t sizes[] = {4097, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff};
 
@@ -319,7 +319,7 @@ static void v_04_fds_where_none_are_taken(void **state)
 	refused(&b);
 }
 
-static void kb_66_more_fds_than_a_message_may_have(void **state)
+static void v_04_kb_66_more_fds_than_a_message_may_have(void **state)
 {
 	static const int counts[] = {9, 10, 64, 253};
 	struct vhost_user_header h = {VHOST_USER_SET_OWNER, FLAGS_REPLY, 0};
@@ -851,7 +851,7 @@ static void v_09_config_that_cannot_be_written(void **state)
 
 /* ---- V-12, V-13, KB-61 to 65 ---- */
 
-static void v_12_a_peer_that_never_reads(void **state)
+static void v_12_kb_75_a_peer_that_never_reads(void **state)
 {
 	struct vhost_user_header ask[64];
 	struct rig other;
@@ -1085,18 +1085,18 @@ static void messages_at_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(v_01_header_cut_short),
+		CASE(v_01_kb_75_header_cut_short),
 		CASE(v_01_payload_cut_short),
-		CASE(v_01_one_byte_at_a_time),
+		CASE(v_01_kb_75_one_byte_at_a_time),
 		CASE(v_01_others_are_served_meanwhile),
 		CASE(v_01_messages_glued_together),
-		CASE(v_02_size_that_cannot_be),
+		CASE(v_02_kb_75_size_that_cannot_be),
 		CASE(v_02_size_wrong_for_the_request),
 		CASE(v_03_unknown_requests),
 		CASE(v_03_version_and_reply_bits),
 		CASE(kb_74_need_reply_on_everything),
 		CASE(v_04_fds_where_none_are_taken),
-		CASE(kb_66_more_fds_than_a_message_may_have),
+		CASE(v_04_kb_66_more_fds_than_a_message_may_have),
 		CASE(kb_66_fds_all_along_one_message),
 		CASE(v_04_fds_missing),
 		CASE(v_04_fds_of_the_wrong_kind),
@@ -1120,7 +1120,7 @@ int main(void)
 		CASE(v_08_features_while_rings_run),
 		CASE(v_09_config_that_cannot_be_read),
 		CASE(v_09_config_that_cannot_be_written),
-		CASE(v_12_a_peer_that_never_reads),
+		CASE(v_12_kb_75_a_peer_that_never_reads),
 		CASE(v_12_replies_wait_for_a_slow_reader),
 		CASE(v_13_a_call_fd_that_is_full),
 		CASE(kb_61_the_same_message_again_and_again),
