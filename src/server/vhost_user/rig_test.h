@@ -21,7 +21,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#define PATIENCE_S 60
+#define PATIENCE_S 20
 #define QUEUES	   3
 #define CONFIG_LEN 60
 /* The one byte of the config space that a driver may write, to 0 or 1. */
@@ -58,7 +58,7 @@ struct rig {
 	int fds; /* open in this process while nobody is connected */
 };
 
-/* Once, by main: no log lines among the results, and memory that goes away is survived. */
+/* Once, by main: no log lines among the results. */
 void rig_setup(void);
 void rig_start(struct rig *rig);
 /* Stops the export and checks that no fd was lost. */
