@@ -326,8 +326,8 @@ static void st_g_11_order_of_the_initialisation(void **state)
 		if (m.acts[i].act == ACT_GET_STATUS)
 			again = i;
 	assert_int_equal(reset, 0);
-	assert_true(reset < ack && ack < drv && drv < get && get < set && set < fok && fok < again &&
-		    again < queue && queue < ok);
+	assert_true(reset < ack && ack < drv && drv < get && get < set && set < fok &&
+		    fok < again && again < queue && queue < ok);
 	mock_close(&m, &d);
 }
 
@@ -463,9 +463,9 @@ static void st_g_17_what_the_transport_cannot_carry_is_declined(void **state)
 	m.offered |= BIT64(VIRTIO_F_ACCESS_PLATFORM) | BIT64(VIRTIO_F_NOTIFICATION_DATA);
 	m.base.can = BIT64(VIRTIO_F_VERSION_1);
 	assert_int_equal(mock_open(&m, NULL, &d), 0);
-	assert_int_equal(m.accepted & (BIT64(VIRTIO_F_ACCESS_PLATFORM) |
-				       BIT64(VIRTIO_F_NOTIFICATION_DATA)),
-			 0);
+	assert_int_equal(
+		m.accepted & (BIT64(VIRTIO_F_ACCESS_PLATFORM) | BIT64(VIRTIO_F_NOTIFICATION_DATA)),
+		0);
 	mock_close(&m, &d);
 }
 

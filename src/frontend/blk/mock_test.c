@@ -104,11 +104,11 @@ static int feature_of(uint32_t at)
 		uint32_t from, to;
 		int bit;
 	} fields[] = {
-		{8, 12, VIRTIO_BLK_F_SIZE_MAX},	      {12, 16, VIRTIO_BLK_F_SEG_MAX},
-		{16, 20, VIRTIO_BLK_F_GEOMETRY},      {20, 24, VIRTIO_BLK_F_BLK_SIZE},
-		{24, 32, VIRTIO_BLK_F_TOPOLOGY},      {32, 34, VIRTIO_BLK_F_CONFIG_WCE},
-		{34, 36, VIRTIO_BLK_F_MQ},	      {36, 48, VIRTIO_BLK_F_DISCARD},
-		{48, 60, VIRTIO_BLK_F_WRITE_ZEROES},  {60, 72, VIRTIO_BLK_F_SECURE_ERASE},
+		{8, 12, VIRTIO_BLK_F_SIZE_MAX},	     {12, 16, VIRTIO_BLK_F_SEG_MAX},
+		{16, 20, VIRTIO_BLK_F_GEOMETRY},     {20, 24, VIRTIO_BLK_F_BLK_SIZE},
+		{24, 32, VIRTIO_BLK_F_TOPOLOGY},     {32, 34, VIRTIO_BLK_F_CONFIG_WCE},
+		{34, 36, VIRTIO_BLK_F_MQ},	     {36, 48, VIRTIO_BLK_F_DISCARD},
+		{48, 60, VIRTIO_BLK_F_WRITE_ZEROES}, {60, 72, VIRTIO_BLK_F_SECURE_ERASE},
 		{72, 96, VIRTIO_BLK_F_ZONED},
 	};
 
@@ -190,8 +190,9 @@ static int queue_setup(struct transport *t, const struct transport_queue *q, str
 	breach(m, !(m->status & VIRTIO_STATUS_FEATURES_OK), "a queue before FEATURES_OK");
 	breach(m, m->enabled[q->index], "a queue was set up that is enabled");
 	breach(m, failed(m), "a queue after FAILED");
-	breach(m, (uintptr_t)q->desc % 16 || (uintptr_t)q->driver % (q->packed ? 4 : 2) ||
-			  (uintptr_t)q->device % 4,
+	breach(m,
+	       (uintptr_t)q->desc % 16 || (uintptr_t)q->driver % (q->packed ? 4 : 2) ||
+		       (uintptr_t)q->device % 4,
 	       "a ring's part is not aligned");
 	breach(m, !q->num || q->num > m->queue_size || (!q->packed && q->num & (q->num - 1)),
 	       "a queue has a size that it may not have");
@@ -459,8 +460,7 @@ void mock_push(struct mock *m, unsigned queue, uint32_t id, uint32_t len)
 	struct virtq_used *u = q->device;
 	uint16_t at = m->next_used[queue]++;
 
-	u->ring[at % q->num] =
-		(struct virtq_used_elem){.id = le32_make(id), .len = le32_make(len)};
+	u->ring[at % q->num] = (struct virtq_used_elem){.id = le32_make(id), .len = le32_make(len)};
 	le16_store_release(&u->idx, m->next_used[queue]);
 }
 
