@@ -93,9 +93,11 @@ static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *
 	rc = vdriver_mem_alloc(&d->v, each * d->n_queues, &d->shared, err);
 	if (rc)
 		return rc;
-	d->queues = calloc(d->n_queues, sizeof(*d->queues));
+	d->queues = aligned_alloc(_Alignof(struct ringside_queue),
+				  d->n_queues * sizeof(*d->queues));
 	if (!d->queues)
 		return error_set(err, -ENOMEM, "no memory for %u queues", d->n_queues);
+	memset(d->queues, 0, d->n_queues * sizeof(*d->queues));
 	for (uint16_t n = 0; n < d->n_queues; n++) {
 		rc = disk_queue_init(&d->queues[n], d, n, num, table_len,
 				     (uint8_t *)d->shared + each * n, err);
@@ -298,7 +300,8 @@ int ringside_process(struct ringside_disk *d)
 		halt(d);
 		return RINGSIDE_EVENT_GONE;
 	}
-	if (events & TRANSPORT_EVENT_STATUS && d->v.status && vdriver_needs_reset(&d->v)) {
+	/* NEEDS_RESET is announced as a change of the configuration (virtio 1.4, 2.1.2). */
+	if (events && d->v.status && vdriver_needs_reset(&d->v)) {
 		halt(d);
 		return RINGSIDE_EVENT_NEEDS_RESET;
 	}

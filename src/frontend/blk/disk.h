@@ -61,7 +61,7 @@ struct ringside_queue {
 	unsigned idle_polls;
 	bool polling;
 	uint64_t submitted, completed;
-};
+} __attribute__((aligned(128))); /* each its owner's: no line, nor its neighbour, in common */
 
 struct disk_limits {
 	uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
