@@ -114,7 +114,8 @@ RINGSIDE_API int ringside_start(struct ringside_disk *disk, struct ringside_erro
 RINGSIDE_API int ringside_stop(struct ringside_disk *disk, struct ringside_error *err);
 /*
  * After the back end went away: connects again and puts every outstanding request into the new
- * rings (a write may so be done twice; a zone append, which must not, is completed with -EIO).
+ * rings (a write may so be done twice; a zone append, which must not, is completed with -EIO).  A
+ * disk that was not started stays so.
  */
 RINGSIDE_API int ringside_reconnect(struct ringside_disk *disk, struct ringside_error *err);
 
