@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ringside's virtio-blk driver: a disk behind a ring, driven from user space.  See
+ * ringside-driver(3).
+ *
+ * Life: ringside_open() -> memory -> ringside_start() -> requests -> ringside_stop() ->
+ * ringside_close().
+ *
+ * Invariants: submitting cannot fail; every request is completed exactly once, by its done
+ * callback, from inside ringside_poll(), ringside_wait(), ringside_queue_reset(), ringside_stop()
+ * or ringside_close() and never from inside the call that submitted it.  The device is not
+ * believed: it can fail requests, it cannot make the driver touch memory that is not its own.
+ *
+ * Threads: one thread at a time owns a queue; different queues do not share anything that is
+ * written on the way of a request.  Calls that take a disk belong to one thread, the disk's;
+ * ringside_start(), _stop(), _reconnect() and _close() only while no other thread is in a call on
+ * one of its queues.
+ *
+ * Functions return 0 (or a documented count) or -errno.
+ */
+#ifndef RINGSIDE_DRIVER_H
+#define RINGSIDE_DRIVER_H
+
+#include <ringside/export.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ringside_disk;
+struct ringside_queue;
+struct ringside_request;
+
+/* One sentence for a person: what could not be done, and why. */
+struct ringside_error {
+	char text[512];
+};
+
+/* All zero is the default for everything; the reserve must stay zero. */
+struct ringside_options {
+	uint16_t queues;	/* 0: one                                                       */
+	uint16_t queue_size;	/* entries; 0: 256; rounded down to what device and layout take */
+	uint32_t timeout_ms;	/* for each answer of the back end; 0: 10000                    */
+	uint64_t features_off;	/* bits never to accept                                         */
+	uint64_t features_on;	/* bits to accept although the default is not to (IN_ORDER ...) */
+	uint64_t features_must; /* bits without which opening fails                             */
+	bool zoned;		/* the caller can handle zoned disks of every model             */
+	bool no_mem_slots;	/* vhost-user: whole memory tables even where single regions go */
+	uint8_t reserved0[6];
+	uint64_t reserved[10];
+};
+
+/* What the device told, limits made sane. */
+struct ringside_info {
+	uint64_t features; /* as negotiated                                           */
+	uint64_t offered;
+	uint64_t capacity; /* bytes; changes only inside ringside_process()           */
+	uint32_t block_size;
+	uint32_t physical_block_size;
+	uint32_t min_io_size, optimal_io_size; /* bytes; 0: not told                  */
+	uint32_t max_segments;		       /* buffers of one request                          */
+	uint32_t max_segment_bytes;	       /* of one buffer                                   */
+	uint16_t queues, queue_size;
+	bool readonly;
+	bool writeback; /* a completed write needs a flush to be durable           */
+	bool write_zeroes_may_unmap;
+	uint8_t zone_model; /* 0 none, 1 host-managed, 2 host-aware                    */
+	uint32_t max_discard_sectors, max_discard_ranges, discard_alignment;
+	uint32_t max_write_zeroes_sectors, max_write_zeroes_ranges;
+	uint32_t max_secure_erase_sectors, max_secure_erase_ranges, secure_erase_alignment;
+	uint32_t zone_sectors, max_open_zones, max_active_zones, max_append_sectors,
+		write_granularity;
+	uint64_t reserved[8];
+};
+
+/*
+ * Opens a disk.  @uri: "vhost-user:PATH", with options behind a question mark:
+ * queues=N, queue-size=N, packed=, indirect=, event-idx=, in-order=, mem-slots=, zoned= (on or off)
+ * and timeout-ms=N; they go before those of @options.  @options and @err may be NULL.
+ *
+ * Features are negotiated and the configuration is read when it returns.
+ */
+RINGSIDE_API int ringside_open(const char *uri, const struct ringside_options *options,
+			       struct ringside_disk **disk, struct ringside_error *err);
+/* The same over a connected vhost-user socket, which becomes the disk's (it is closed on failure
+ * too). */
+RINGSIDE_API int ringside_open_fd(int socket, const struct ringside_options *options,
+				  struct ringside_disk **disk, struct ringside_error *err);
+/* Stops if need be and takes everything down; *@disk becomes NULL. */
+RINGSIDE_API void ringside_close(struct ringside_disk **disk);
+
+RINGSIDE_API void ringside_get_info(const struct ringside_disk *disk, struct ringside_info *info);
+
+/*
+ * Memory for buffers: only what was allocated or registered here can be used in requests.  Where
+ * the back end knows no single regions (vhost-user without memory slots) all of it has to be there
+ * before ringside_start(): -EBUSY afterwards.
+ */
+RINGSIDE_API int ringside_mem_alloc(struct ringside_disk *disk, size_t size, void **memory,
+				    struct ringside_error *err);
+/* @memory is a shared mapping of @fd at @offset; all three page-aligned. The fd is not kept. */
+RINGSIDE_API int ringside_mem_register(struct ringside_disk *disk, void *memory, size_t size,
+				       int fd, uint64_t offset, struct ringside_error *err);
+/* Frees or unregisters; no request may use it any more. */
+RINGSIDE_API int ringside_mem_remove(struct ringside_disk *disk, void *memory);
+
+/* Sets the queues up and lets the device run. After ringside_stop() it negotiates anew first. */
+RINGSIDE_API int ringside_start(struct ringside_disk *disk, struct ringside_error *err);
+/*
+ * Resets the device, then completes whatever is outstanding with -ECANCELED.  Where the device
+ * cannot be reset (-ETIMEDOUT, -ENOTCONN) the connection is closed instead and the requests are
+ * completed all the same.
+ */
+RINGSIDE_API int ringside_stop(struct ringside_disk *disk, struct ringside_error *err);
+/*
+ * After the back end went away: connects again and puts every outstanding request into the new
+ * rings (a write may so be done twice; a zone append, which must not, is completed with -EIO).
+ */
+RINGSIDE_API int ringside_reconnect(struct ringside_disk *disk, struct ringside_error *err);
+
+/* Readable when ringside_process() has something to do; -1: never. */
+RINGSIDE_API int ringside_event_fd(const struct ringside_disk *disk);
+#define RINGSIDE_EVENT_CONFIG	   1 /* the configuration was read again                       */
+#define RINGSIDE_EVENT_NEEDS_RESET 2 /* the device wants to be reset: stop and start           */
+#define RINGSIDE_EVENT_GONE	   4 /* no back end any more: reconnect, or stop               */
+/* Return: events, or -errno. */
+RINGSIDE_API int ringside_process(struct ringside_disk *disk);
+/* With CONFIG_WCE: switches the write cache. Off makes nothing durable that was written before:
+ * flush. */
+RINGSIDE_API int ringside_set_writeback(struct ringside_disk *disk, bool on);
+
+/* NULL: no such queue. Queues live as long as the disk. */
+RINGSIDE_API struct ringside_queue *ringside_queue(struct ringside_disk *disk, unsigned index);
+
+/* ---- requests ---- */
+
+typedef void ringside_done_fn(struct ringside_request *req);
+
+#define RINGSIDE_STATUS_NONE 0xff /* the device gave no status                              */
+
+/*
+ * A request belongs to the caller, who sets done and opaque; the rest is set by the calls below.
+ * From submission to completion it and its buffers must not be touched.
+ */
+struct ringside_request {
+	ringside_done_fn *done;
+	void *opaque;
+	/* The outcome. */
+	int result;	   /* 0 or -errno                                                 */
+	uint32_t used_len; /* bytes that the device says it wrote, its status among them  */
+	uint8_t status;	   /* of the device, as it stands there                           */
+	/* Private. */
+	uint8_t kind;
+	uint16_t slot;
+	uint32_t type;
+	uint64_t sector;
+	const struct iovec *iov;
+	uint32_t readable, writable;
+	struct iovec one;
+	void *out;
+	struct ringside_request *next;
+	uint64_t reserved[2];
+};
+
+/*
+ * Offsets and lengths are bytes, multiples of 512.  What is out of bounds, has too many or too
+ * large buffers or buffers outside registered memory is completed with -EINVAL (-EFAULT for the
+ * memory), what the device does not offer with -ENOTSUP, a write to a read-only disk with -EROFS.
+ * Arrays of buffers must live until completion, ranges are copied.  Nothing is split.
+ */
+RINGSIDE_API void ringside_read(struct ringside_queue *q, struct ringside_request *req,
+				uint64_t offset, void *buf, size_t len);
+RINGSIDE_API void ringside_write(struct ringside_queue *q, struct ringside_request *req,
+				 uint64_t offset, const void *buf, size_t len);
+RINGSIDE_API void ringside_readv(struct ringside_queue *q, struct ringside_request *req,
+				 uint64_t offset, const struct iovec *iov, unsigned n);
+RINGSIDE_API void ringside_writev(struct ringside_queue *q, struct ringside_request *req,
+				  uint64_t offset, const struct iovec *iov, unsigned n);
+/* Completed at once with 0 where writes are durable without. */
+RINGSIDE_API void ringside_flush(struct ringside_queue *q, struct ringside_request *req);
+
+struct ringside_range {
+	uint64_t sector; /* of 512 bytes */
+	uint32_t sectors;
+};
+#define RINGSIDE_RANGES_MAX 16
+/* At most RINGSIDE_RANGES_MAX ranges, and not more than the device takes. */
+RINGSIDE_API void ringside_discard(struct ringside_queue *q, struct ringside_request *req,
+				   const struct ringside_range *ranges, unsigned n);
+RINGSIDE_API void ringside_write_zeroes(struct ringside_queue *q, struct ringside_request *req,
+					const struct ringside_range *ranges, unsigned n,
+					bool unmap);
+RINGSIDE_API void ringside_secure_erase(struct ringside_queue *q, struct ringside_request *req,
+					const struct ringside_range *ranges, unsigned n);
+/* 20 characters and a NUL. */
+RINGSIDE_API void ringside_get_id(struct ringside_queue *q, struct ringside_request *req,
+				  char id[21]);
+struct ringside_lifetime {
+	uint16_t pre_eol_info, typ_a, typ_b;
+};
+RINGSIDE_API void ringside_get_lifetime(struct ringside_queue *q, struct ringside_request *req,
+					struct ringside_lifetime *lifetime);
+
+/*
+ * Any type with any sector and data: first @readable buffers that the device reads, then @writable
+ * ones that it writes.  Header and status are added; nothing is checked but that the chain fits the
+ * ring and lies in registered memory.  Zone requests go this way.
+ */
+RINGSIDE_API void ringside_raw(struct ringside_queue *q, struct ringside_request *req,
+			       uint32_t type, uint64_t sector, const struct iovec *iov,
+			       unsigned readable, unsigned writable);
+/* The chain as it is: header and status are among the buffers, the result is 0 once it is used, and
+ * memory is not looked at.  For those who test devices. */
+RINGSIDE_API void ringside_chain(struct ringside_queue *q, struct ringside_request *req,
+				 const struct iovec *iov, unsigned readable, unsigned writable);
+
+/* Shows what was submitted to the device, and kicks it if it wants that. */
+RINGSIDE_API void ringside_commit(struct ringside_queue *q);
+
+/**
+ * ringside_poll() - complete what is done
+ * @max: requests at most; 0: all there are
+ *
+ * Requests that had to wait for room, and those that callbacks submit, are committed before it
+ * returns.
+ *
+ * Return: requests completed; or, when there were none: -EPROTO - the device broke the rules of the
+ * ring; -ENODEV - it is gone, stopped or wants to be reset. Then nothing more comes before
+ * ringside_stop() or ringside_reconnect(). -EBUSY - called from a callback.
+ */
+RINGSIDE_API int ringside_poll(struct ringside_queue *q, unsigned max);
+/* Sleeps until something is completed; 0: the time was over. @timeout_ms negative: no limit. */
+RINGSIDE_API int ringside_wait(struct ringside_queue *q, int timeout_ms);
+
+/*
+ * For an event loop of one's own: ringside_arm(); false: sleep on the fd; true: something is done
+ * already, poll first. After the fd was readable: ringside_disarm(), ringside_poll().
+ */
+RINGSIDE_API int ringside_queue_fd(const struct ringside_queue *q);
+RINGSIDE_API bool ringside_arm(struct ringside_queue *q);
+RINGSIDE_API void ringside_disarm(struct ringside_queue *q);
+
+/* Takes the queue back from the device (RING_RESET), completes what is outstanding with -ECANCELED
+ * and sets the queue up again.  A call on the disk, too. */
+RINGSIDE_API int ringside_queue_reset(struct ringside_queue *q);
+
+struct ringside_stats {
+	uint64_t submitted, completed, kicks, calls;
+	uint64_t reserved[4];
+};
+RINGSIDE_API void ringside_get_stats(struct ringside_queue *q, struct ringside_stats *stats);
+/* Submitted and not completed. */
+RINGSIDE_API unsigned ringside_pending(const struct ringside_queue *q);
+/* Why the queue is broken, in a few words; NULL while it is not. */
+RINGSIDE_API const char *ringside_why(const struct ringside_queue *q);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Marks what the shared library lets out; everything else is hidden. */
+#ifndef RINGSIDE_EXPORT_H
+#define RINGSIDE_EXPORT_H
+
+#if defined(__GNUC__)
+#define RINGSIDE_API __attribute__((visibility("default")))
+#else
+#define RINGSIDE_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Of the library that is running: "0.1.0". */
+RINGSIDE_API const char *ringside_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

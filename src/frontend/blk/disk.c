@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* A disk's life: opening, queues, memory, reset, reconnection. */
+#include "frontend/blk/disk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUEUE_SIZE_DEFAULT 256
+
+/* Header, one buffer, status: with less no data can be moved at all. */
+#define QUEUE_SIZE_MIN 3
+
+/* Longer chains go without an indirect table, to keep the tables small. */
+#define TABLE_MAX 258
+
+static int negotiate(struct ringside_disk *d, uint16_t *num_queues, struct error *err)
+{
+	uint64_t agreed = d->limits.info.features, must, want;
+	int rc;
+
+	rc = vdriver_begin(&d->v, err);
+	if (rc)
+		return rc;
+	rc = disk_want(d, &want, err);
+	if (rc)
+		goto fail;
+	must = d->options.features_must;
+	/* Once a caller has seen what the disk can do, that must not change. */
+	if (d->settled)
+		want = must = agreed;
+	rc = vdriver_negotiate(&d->v, want, must, err);
+	if (rc)
+		return rc;
+	rc = disk_read_config(d, num_queues, err);
+	if (rc)
+		goto fail;
+	return 0;
+fail:
+	vdriver_fail(&d->v);
+	return rc;
+}
+
+/* How many queues there will be, and of what size. */
+static int size_queues(struct ringside_disk *d, uint16_t offered, uint16_t *num, struct error *err)
+{
+	const struct ringside_options *o = &d->options;
+	bool packed = vdriver_has(&d->v, VIRTIO_F_RING_PACKED);
+	uint16_t want = o->queues ? o->queues : 1, n = 0;
+	uint32_t smallest = o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
+
+	if (!vdriver_has(&d->v, VIRTIO_BLK_F_MQ))
+		offered = 1;
+	for (; n < want && n < offered; n++) {
+		uint16_t max;
+		int rc = d->v.t->ops->queue_max(d->v.t, n, &max, err);
+
+		if (rc)
+			return rc;
+		if (!max)
+			break;
+		smallest = (uint32_t)min_u64(smallest, max);
+	}
+	if (!n)
+		return error_set(err, -EINVAL, "the device has no queue.");
+	*num = vqueue_size(smallest, smallest, packed);
+	if (*num < QUEUE_SIZE_MIN)
+		return error_set(err, -EINVAL, "a queue of %u entries is too small for a disk.",
+				 *num);
+	d->n_queues = n;
+	return 0;
+}
+
+static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *err)
+{
+	struct ringside_info *i = &d->limits.info;
+	bool packed = vdriver_has(&d->v, VIRTIO_F_RING_PACKED);
+	uint16_t num = 0, table_len = 0;
+	uint64_t each;
+	int rc;
+
+	rc = size_queues(d, offered, &num, err);
+	if (rc)
+		return rc;
+	i->queues = d->n_queues;
+	i->queue_size = num;
+	/* No chain may be longer than the queue, in a table neither (virtio 1.4, 2.7.5.3.1). */
+	i->max_segments = (uint32_t)min_u64(i->max_segments, num - 2u);
+	if (vdriver_has(&d->v, VIRTIO_F_INDIRECT_DESC))
+		table_len = (uint16_t)min_u64(i->max_segments + 2, TABLE_MAX);
+
+	each = disk_queue_bytes(num, packed, table_len);
+	rc = vdriver_mem_alloc(&d->v, each * d->n_queues, &d->shared, err);
+	if (rc)
+		return rc;
+	d->queues = calloc(d->n_queues, sizeof(*d->queues));
+	if (!d->queues)
+		return error_set(err, -ENOMEM, "no memory for %u queues", d->n_queues);
+	for (uint16_t n = 0; n < d->n_queues; n++) {
+		rc = disk_queue_init(&d->queues[n], d, n, num, table_len,
+				     (uint8_t *)d->shared + each * n, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void destroy(struct ringside_disk *d)
+{
+	for (uint16_t n = 0; d->queues && n < d->n_queues; n++)
+		disk_queue_fini(&d->queues[n]);
+	free(d->queues);
+	d->v.t->ops->disconnect(d->v.t);
+	vdriver_fini(&d->v);
+	d->v.t->ops->destroy(d->v.t);
+	free(d);
+}
+
+int disk_open(struct transport *t, const struct ringside_options *o, struct ringside_disk **out,
+	      struct error *err)
+{
+	struct ringside_disk *d = calloc(1, sizeof(*d));
+	uint16_t offered = 1;
+	int rc;
+
+	if (!d) {
+		t->ops->disconnect(t);
+		t->ops->destroy(t);
+		return error_set(err, -ENOMEM, "no memory for a disk");
+	}
+	if (o)
+		d->options = *o;
+	d->halt = -ENODEV;
+	vdriver_init(&d->v, t);
+	rc = negotiate(d, &offered, err);
+	if (!rc) {
+		rc = make_queues(d, offered, err);
+		if (rc)
+			vdriver_fail(&d->v);
+	}
+	if (rc) {
+		destroy(d);
+		return rc;
+	}
+	d->settled = true;
+	*out = d;
+	return 0;
+}
+
+/* Fresh rings, DRIVER_OK, and what had to wait goes out. */
+static int run(struct ringside_disk *d, struct error *err)
+{
+	int rc;
+
+	for (uint16_t n = 0; n < d->n_queues; n++) {
+		rc = disk_queue_start(&d->queues[n], err);
+		if (rc)
+			goto fail;
+	}
+	rc = vdriver_ok(&d->v, err);
+	if (rc)
+		goto fail;
+	d->started = true;
+	write_once(&d->halt, 0);
+	for (uint16_t n = 0; n < d->n_queues; n++) {
+		disk_queue_refill(&d->queues[n]);
+		vqueue_commit(&d->queues[n].vq);
+	}
+	return 0;
+fail:
+	vdriver_fail(&d->v);
+	return rc;
+}
+
+static int renegotiate(struct ringside_disk *d, struct error *err)
+{
+	uint32_t segments = d->limits.info.max_segments;
+	int rc = negotiate(d, NULL, err);
+
+	/* The rings' tables were made for so many. */
+	d->limits.info.max_segments = (uint32_t)min_u64(d->limits.info.max_segments, segments);
+	return rc;
+}
+
+int ringside_start(struct ringside_disk *d, struct ringside_error *e)
+{
+	struct error *err = disk_error(e);
+	int rc;
+
+	if (d->started)
+		return error_set(err, -EBUSY, "the disk is started already.");
+	if (!(d->v.status & VIRTIO_STATUS_FEATURES_OK) || d->v.status & VIRTIO_STATUS_FAILED) {
+		rc = renegotiate(d, err);
+		if (rc)
+			return rc;
+	}
+	return run(d, err);
+}
+
+int ringside_stop(struct ringside_disk *d, struct ringside_error *e)
+{
+	int rc = 0;
+
+	if (d->started || d->v.status) {
+		rc = vdriver_reset(&d->v, disk_error(e));
+		/* Nothing is taken back from a device that may still use it. */
+		if (rc)
+			d->v.t->ops->disconnect(d->v.t);
+	}
+	for (uint16_t n = 0; d->started && n < d->n_queues; n++)
+		disk_queue_take_back(&d->queues[n]);
+	d->v.status = 0;
+	d->started = false;
+	write_once(&d->halt, -ENODEV);
+	for (uint16_t n = 0; n < d->n_queues; n++)
+		disk_queue_cancel(&d->queues[n], -ECANCELED);
+	return rc;
+}
+
+int ringside_reconnect(struct ringside_disk *d, struct ringside_error *e)
+{
+	struct error *err = disk_error(e);
+	int rc;
+
+	if (!d->v.t->ops->reconnect)
+		return error_set(err, -ENOTSUP, "this device cannot be found again.");
+	write_once(&d->halt, -ENODEV);
+	rc = d->v.t->ops->reconnect(d->v.t, err);
+	if (rc)
+		return rc;
+	d->v.status = 0;
+	for (uint16_t n = 0; d->started && n < d->n_queues; n++)
+		disk_queue_take_back(&d->queues[n]);
+	rc = renegotiate(d, err);
+	return rc ? rc : run(d, err);
+}
+
+void ringside_close(struct ringside_disk **disk)
+{
+	struct ringside_disk *d = *disk;
+	bool more = true;
+
+	if (!d)
+		return;
+	*disk = NULL;
+	ringside_stop(d, NULL);
+	/* Callbacks may have submitted again; those fail, too. */
+	while (more) {
+		more = false;
+		for (uint16_t n = 0; n < d->n_queues; n++) {
+			disk_queue_cancel(&d->queues[n], -ECANCELED);
+			more |= d->queues[n].pending != 0;
+		}
+	}
+	destroy(d);
+}
+
+int ringside_queue_reset(struct ringside_queue *q)
+{
+	struct ringside_disk *d = q->disk;
+	int rc;
+
+	if (!d->started || !vdriver_has(&d->v, VIRTIO_F_RING_RESET) || !d->v.t->ops->queue_reset)
+		return -ENOTSUP;
+	if (q->polling)
+		return -EBUSY;
+	rc = d->v.t->ops->queue_reset(d->v.t, q->vq.index, NULL);
+	if (rc)
+		return rc;
+	disk_queue_take_back(q);
+	rc = disk_queue_start(q, NULL);
+	disk_queue_cancel(q, -ECANCELED);
+	if (!rc)
+		vqueue_commit(&q->vq);
+	return rc;
+}
+
+/* ---- what the device says by itself ---- */
+
+static void halt(struct ringside_disk *d)
+{
+	write_once(&d->halt, -ENODEV);
+	for (uint16_t n = 0; n < d->n_queues; n++)
+		vqueue_wake(&d->queues[n].vq);
+}
+
+int ringside_event_fd(const struct ringside_disk *d)
+{
+	return d->v.t->ops->event_fd ? d->v.t->ops->event_fd(d->v.t) : -1;
+}
+
+int ringside_process(struct ringside_disk *d)
+{
+	unsigned events = d->v.t->ops->process ? d->v.t->ops->process(d->v.t) : 0;
+	int out = 0;
+
+	if (events & TRANSPORT_EVENT_GONE) {
+		halt(d);
+		return RINGSIDE_EVENT_GONE;
+	}
+	if (events & TRANSPORT_EVENT_STATUS && d->v.status && vdriver_needs_reset(&d->v)) {
+		halt(d);
+		return RINGSIDE_EVENT_NEEDS_RESET;
+	}
+	if (events & TRANSPORT_EVENT_CONFIG && d->v.status & VIRTIO_STATUS_FEATURES_OK) {
+		uint32_t segments = d->limits.info.max_segments;
+		int rc = disk_read_config(d, NULL, NULL);
+
+		d->limits.info.max_segments = (uint32_t)min_u64(d->limits.info.max_segments,
+								segments);
+		if (rc)
+			return rc;
+		out |= RINGSIDE_EVENT_CONFIG;
+	}
+	return out;
+}
+
+int ringside_set_writeback(struct ringside_disk *d, bool on)
+{
+	uint8_t value = on;
+	int rc;
+
+	if (!vdriver_has(&d->v, VIRTIO_BLK_F_CONFIG_WCE))
+		return -ENOTSUP;
+	rc = d->v.t->ops->config_write(d->v.t, offsetof(struct virtio_blk_config, writeback),
+				       &value, 1, NULL);
+	if (!rc)
+		d->limits.info.writeback = on;
+	return rc;
+}
+
+/* ---- the rest ---- */
+
+void ringside_get_info(const struct ringside_disk *d, struct ringside_info *info)
+{
+	*info = d->limits.info;
+}
+
+struct ringside_queue *ringside_queue(struct ringside_disk *d, unsigned index)
+{
+	return index < d->n_queues ? &d->queues[index] : NULL;
+}
+
+int ringside_mem_alloc(struct ringside_disk *d, size_t size, void **memory,
+		       struct ringside_error *err)
+{
+	return vdriver_mem_alloc(&d->v, size, memory, disk_error(err));
+}
+
+int ringside_mem_register(struct ringside_disk *d, void *memory, size_t size, int fd,
+			  uint64_t offset, struct ringside_error *err)
+{
+	struct dma_region r = {.host = memory, .size = size, .fd = fd, .offset = offset};
+
+	return vdriver_mem_register(&d->v, &r, disk_error(err));
+}
+
+int ringside_mem_remove(struct ringside_disk *d, void *memory)
+{
+	if (memory == d->shared)
+		return -EINVAL;
+	return vdriver_mem_remove(&d->v, memory, NULL);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio-blk driver: a disk with its queues, over any transport (virtio 1.4, 5.2).  What it
+ * does is said in include/ringside/driver.h; this is the inside.
+ *
+ * A request's way:  submit -> [held, while the ring is full] -> ring -> reaped -> done
+ *                         \-> failed (never shown to the device) ---------/
+ *
+ * Invariants: a request is in exactly one of the ring, the held list and the failed list until its
+ * done is called; once a queue is broken or its device gone, nothing is taken back before the
+ * device was reset or disconnected.
+ */
+#ifndef FRONTEND_BLK_DISK_H
+#define FRONTEND_BLK_DISK_H
+
+#include "frontend/virtio/vqueue.h"
+#include "wire/virtio_blk.h"
+
+#include <ringside/driver.h>
+
+/* Open over a transport, which becomes the disk's, on failure too. */
+int disk_open(struct transport *t, const struct ringside_options *o, struct ringside_disk **out,
+	      struct error *err);
+
+/* The caller's error as ours. */
+static inline struct error *disk_error(struct ringside_error *err)
+{
+	_Static_assert(sizeof(struct error) == sizeof(struct ringside_error), "the same text");
+	return (struct error *)(void *)err;
+}
+
+/* What stands in shared memory for each request in the ring. */
+struct disk_slot {
+	struct virtio_blk_req header;
+	uint8_t status;
+	uint8_t pad[7];
+	uint8_t data[40]; /* GET_ID, GET_LIFETIME */
+};
+_Static_assert(sizeof(struct disk_slot) == 64, "one cache line each");
+
+struct disk_slot_ranges {
+	struct virtio_blk_range r[RINGSIDE_RANGES_MAX];
+};
+
+struct disk_list {
+	struct ringside_request *head, *tail;
+};
+
+struct ringside_queue {
+	struct vqueue vq;
+	struct ringside_disk *disk;
+	struct disk_slot *slots;
+	struct disk_slot_ranges *ranges;
+	uint16_t *free_slots; /* a stack */
+	uint16_t n_free;
+	unsigned hint;		 /* where the last buffer lay */
+	struct vqdrv_buf *bufs;	 /* num of them, to build a chain in */
+	struct disk_list held;	 /* waiting for room */
+	struct disk_list failed; /* waiting for the next poll only */
+	unsigned pending;
+	unsigned idle_polls;
+	bool polling;
+	uint64_t submitted, completed;
+};
+
+struct disk_limits {
+	uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
+	struct ringside_info info;
+};
+
+struct ringside_disk {
+	struct vdriver v;
+	struct disk_limits limits;
+	struct ringside_options options;
+	/* Atomic. 0: requests flow; -ENODEV: the device has stopped answering for good. */
+	int halt;
+	bool started; /* queues are the device's: to be reset before anything is taken back */
+	bool settled; /* features were agreed on once: they stay */
+	uint16_t n_queues;
+	struct ringside_queue *queues;
+	void *shared;
+};
+
+/* config.c: features to accept, and the configuration after they were. */
+int disk_want(struct ringside_disk *d, uint64_t *want, struct error *err);
+int disk_read_config(struct ringside_disk *d, uint16_t *num_queues, struct error *err);
+
+/* queue.c */
+int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t index, uint16_t num,
+		    uint16_t table_len, uint8_t *shared, struct error *err);
+void disk_queue_fini(struct ringside_queue *q);
+uint64_t disk_queue_bytes(uint16_t num, bool packed, uint16_t table_len);
+/* A fresh ring with nothing in it. */
+int disk_queue_start(struct ringside_queue *q, struct error *err);
+/* Puts what is in the ring in front of what is held; the device has let go of it. */
+void disk_queue_take_back(struct ringside_queue *q);
+/* Completes all that is held or failed, the held with @result. */
+void disk_queue_cancel(struct ringside_queue *q, int result);
+void disk_queue_refill(struct ringside_queue *q);
+
+#endif

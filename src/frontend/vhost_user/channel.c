@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "frontend/vhost_user/channel.h"
+
+#include "base/atomic.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+const char *channel_request_name(uint32_t request)
+{
+	static const char *const names[] = {
+		[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
+		[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
+		[VHOST_USER_SET_OWNER] = "SET_OWNER",
+		[VHOST_USER_SET_MEM_TABLE] = "SET_MEM_TABLE",
+		[VHOST_USER_SET_VRING_NUM] = "SET_VRING_NUM",
+		[VHOST_USER_SET_VRING_ADDR] = "SET_VRING_ADDR",
+		[VHOST_USER_SET_VRING_BASE] = "SET_VRING_BASE",
+		[VHOST_USER_GET_VRING_BASE] = "GET_VRING_BASE",
+		[VHOST_USER_SET_VRING_KICK] = "SET_VRING_KICK",
+		[VHOST_USER_SET_VRING_CALL] = "SET_VRING_CALL",
+		[VHOST_USER_SET_VRING_ERR] = "SET_VRING_ERR",
+		[VHOST_USER_GET_PROTOCOL_FEATURES] = "GET_PROTOCOL_FEATURES",
+		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
+		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
+		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
+		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
+		[VHOST_USER_SET_CONFIG] = "SET_CONFIG",
+		[VHOST_USER_RESET_DEVICE] = "RESET_DEVICE",
+		[VHOST_USER_GET_MAX_MEM_SLOTS] = "GET_MAX_MEM_SLOTS",
+		[VHOST_USER_ADD_MEM_REG] = "ADD_MEM_REG",
+		[VHOST_USER_REM_MEM_REG] = "REM_MEM_REG",
+		[VHOST_USER_SET_STATUS] = "SET_STATUS",
+		[VHOST_USER_GET_STATUS] = "GET_STATUS",
+	};
+
+	if (request < sizeof(names) / sizeof(names[0]) && names[request])
+		return names[request];
+	return "a vhost-user message";
+}
+
+void channel_kill(struct channel *c)
+{
+	write_once(&c->dead, true);
+	shutdown(c->fd, SHUT_RDWR);
+}
+
+bool channel_alive(const struct channel *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	if (read_once(&c->dead))
+		return false;
+	return poll(&p, 1, 0) <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+}
+
+/* What is the matter with a peer that answers no more. */
+static int lost(struct channel *c, uint32_t request, int rc, struct error *err)
+{
+	channel_kill(c);
+	switch (rc) {
+	case -ETIMEDOUT:
+		return error_set(err, rc, "the back end does not answer %s within %u ms.",
+				 channel_request_name(request), c->timeout_ms);
+	case -ENOTCONN:
+		return error_set(err, rc, "the back end closed the connection at %s.",
+				 channel_request_name(request));
+	default:
+		return error_set(err, rc, "the back end answers %s with something else.",
+				 channel_request_name(request));
+	}
+}
+
+static int ready(struct channel *c, short events, uint64_t until)
+{
+	struct pollfd p = {.fd = c->fd, .events = events};
+
+	for (;;) {
+		uint64_t now = clock_ns();
+		int n;
+
+		if (now >= until)
+			return -ETIMEDOUT;
+		n = poll(&p, 1, (int)((until - now) / NSEC_PER_MSEC) + 1);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+static int send_all(struct channel *c, const void *data, size_t size, const int *fds,
+		    unsigned n_fds, uint64_t until)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * VHOST_USER_FDS_MAX)];
+		struct cmsghdr align;
+	} control = {0};
+	const char *at = data;
+
+	while (size) {
+		struct iovec iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = size};
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+		ssize_t n;
+
+		if (n_fds) {
+			struct cmsghdr *h;
+
+			m.msg_control = control.bytes;
+			m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+			h = CMSG_FIRSTHDR(&m);
+			h->cmsg_level = SOL_SOCKET;
+			h->cmsg_type = SCM_RIGHTS;
+			h->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+			memcpy(CMSG_DATA(h), fds, sizeof(int) * n_fds);
+		}
+		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n > 0) {
+			at += n;
+			size -= (size_t)n;
+			n_fds = 0;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || errno != EAGAIN)
+			return -ENOTCONN;
+		int rc = ready(c, POLLOUT, until);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void close_fds(struct msghdr *m)
+{
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			close(fd);
+		}
+	}
+}
+
+static int recv_all(struct channel *c, void *data, size_t size, uint64_t until)
+{
+	char *at = data;
+
+	while (size) {
+		union {
+			char bytes[CMSG_SPACE(sizeof(int) * 253)];
+			struct cmsghdr align;
+		} control;
+		struct iovec iov = {.iov_base = at, .iov_len = size};
+		struct msghdr m = {.msg_iov = &iov,
+				   .msg_iovlen = 1,
+				   .msg_control = control.bytes,
+				   .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (n > 0) {
+			close_fds(&m);
+			at += n;
+			size -= (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || errno != EAGAIN)
+			return -ENOTCONN;
+		int rc = ready(c, POLLIN, until);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int say(struct channel *c, uint32_t request, uint32_t flags, const void *payload,
+	       uint32_t size, const int *fds, unsigned n_fds, uint64_t until)
+{
+	struct {
+		struct vhost_user_header header;
+		unsigned char payload[sizeof(struct vhost_user_config)];
+	} m = {.header = {.request = request, .flags = VHOST_USER_VERSION | flags, .size = size}};
+
+	if (size > sizeof(m.payload) || n_fds > VHOST_USER_FDS_MAX)
+		return -EINVAL;
+	if (size)
+		memcpy(m.payload, payload, size);
+	return send_all(c, &m, sizeof(m.header) + size, fds, n_fds, until);
+}
+
+static int hear(struct channel *c, uint32_t request, void *answer, uint32_t min, uint32_t max,
+		uint32_t *got, uint64_t until)
+{
+	struct vhost_user_header h;
+	int rc;
+
+	rc = recv_all(c, &h, sizeof(h), until);
+	if (rc)
+		return rc;
+	if (h.request != request || !(h.flags & VHOST_USER_REPLY) ||
+	    (h.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION || h.size < min ||
+	    h.size > max)
+		return -EPROTO;
+	*got = h.size;
+	return recv_all(c, answer, h.size, until);
+}
+
+static uint64_t deadline(const struct channel *c)
+{
+	return clock_ns() + c->timeout_ms * NSEC_PER_MSEC;
+}
+
+_Static_assert(sizeof(struct vhost_user_config) >= sizeof(struct vhost_user_mem_table),
+	       "say() sends both");
+
+int channel_tell(struct channel *c, uint32_t request, const void *payload, uint32_t size,
+		 const int *fds, unsigned n_fds, struct error *err)
+{
+	uint64_t until = deadline(c), result;
+	uint32_t got;
+	int rc;
+
+	if (c->dead)
+		return error_set(err, -ENOTCONN, "there is no back end any more.");
+	rc = say(c, request, c->acks ? VHOST_USER_NEED_REPLY : 0, payload, size, fds, n_fds, until);
+	if (!rc && c->acks)
+		rc = hear(c, request, &result, sizeof(result), sizeof(result), &got, until);
+	if (rc)
+		return lost(c, request, rc, err);
+	if (c->acks && result)
+		return error_set(err, -EREMOTEIO, "the back end refuses %s.",
+				 channel_request_name(request));
+	return 0;
+}
+
+int channel_ask(struct channel *c, uint32_t request, const void *payload, uint32_t size,
+		void *answer, uint32_t min, uint32_t max, uint32_t *got, struct error *err)
+{
+	uint64_t until = deadline(c);
+	int rc;
+
+	if (c->dead)
+		return error_set(err, -ENOTCONN, "there is no back end any more.");
+	rc = say(c, request, 0, payload, size, NULL, 0, until);
+	if (!rc)
+		rc = hear(c, request, answer, min, max, got, until);
+	return rc ? lost(c, request, rc, err) : 0;
+}
+
+int channel_tell_u64(struct channel *c, uint32_t request, uint64_t value, struct error *err)
+{
+	return channel_tell(c, request, &value, sizeof(value), NULL, 0, err);
+}
+
+int channel_ask_u64(struct channel *c, uint32_t request, uint64_t *value, struct error *err)
+{
+	uint32_t got;
+
+	return channel_ask(c, request, NULL, 0, value, sizeof(*value), sizeof(*value), &got, err);
+}
