@@ -22,15 +22,14 @@ struct option {
 	const char *name;
 	option_fn *set;
 	const char *allowed; /* what the value must be; NULL: the option takes none */
-	bool optional;	     /* the value can be left out                           */
 };
 
 static int refuse(const struct option *o, const char *value, struct error *err)
 {
 	if (!o->allowed)
 		return error_set(err, -EINVAL, "--%s takes no value.", o->name);
-	return error_set(err, -EINVAL, "\"--%s=%s\" cannot be: the value must be %s.", o->name, value,
-			 o->allowed);
+	return error_set(err, -EINVAL, "\"--%s=%s\" cannot be: the value must be %s.", o->name,
+			 value, o->allowed);
 }
 
 static int number(const struct option *o, const char *value, uint64_t min, uint64_t max,
@@ -350,7 +349,8 @@ static const struct option options[] = {
 	{"discard", set_discards, "a percentage from 0 to 100"},
 	{"flush-every", set_flush, "a number of writes"},
 	{"bs", set_block_sizes,
-	 "one size, up to 16 sizes behind commas or a range SIZE-SIZE, each a multiple of 512 and at "
+	 "one size, up to 16 sizes behind commas or a range SIZE-SIZE, each a multiple of 512 and "
+	 "at "
 	 "most 64M"},
 	{"offset", set_offset, "a multiple of 512, with K, M, G or T if you like"},
 	{"size", set_size, "a multiple of 512, with K, M, G or T if you like"},
@@ -365,7 +365,7 @@ static const struct option options[] = {
 	{"ramp", set_ramp, SECONDS_WORDS},
 	{"timeout", set_timeout, SECONDS_WORDS},
 	{"verify", set_verify, NULL},
-	{"reconnect", set_reconnect, SECONDS_WORDS, true},
+	{"reconnect", set_reconnect, SECONDS_WORDS},
 	{"cpu", set_cpus, "a list of CPUs like 0,2-3"},
 	{"backend-pid", set_pid, "the number of a process"},
 	{"format", set_format, "text or json"},
@@ -427,10 +427,11 @@ int job_parse(struct job *job, int argc, char **argv, struct error *err)
 
 			if (no_more || strncmp(word, "--", 2) != 0) {
 				if (*word == '-' && !no_more)
-					return error_set(err, -EINVAL,
-							 "there is no option %s; options are written "
-							 "--NAME=VALUE.",
-							 word);
+					return error_set(
+						err, -EINVAL,
+						"there is no option %s; options are written "
+						"--NAME=VALUE.",
+						word);
 				if (!pass && job->target)
 					return error_set(err, -EINVAL,
 							 "there is one target, not both %s and %s.",
@@ -446,9 +447,9 @@ int job_parse(struct job *job, int argc, char **argv, struct error *err)
 			value = name[len] ? name + len + 1 : NULL;
 			o = find(name, len);
 			if (!o)
-				return error_set(err, -EINVAL, "there is no option --%.*s.", (int)len,
-						 name);
-			if (!value && o->allowed && !o->optional) {
+				return error_set(err, -EINVAL, "there is no option --%.*s.",
+						 (int)len, name);
+			if (!value && o->allowed && o->set != set_reconnect) {
 				if (i + 1 == argc)
 					return error_set(err, -EINVAL, "--%s needs %s.", o->name,
 							 o->allowed);
@@ -479,7 +480,8 @@ static int fit_range(struct job *job, const struct ringside_info *info, struct e
 {
 	uint64_t need = job->size_max;
 
-	if (job->offset >= info->capacity || (job->size && job->size > info->capacity - job->offset))
+	if (job->offset >= info->capacity ||
+	    (job->size && job->size > info->capacity - job->offset))
 		return error_set(err, -ERANGE,
 				 "--offset and --size end at %" PRIu64 " and the disk has %" PRIu64
 				 " bytes.",
@@ -489,7 +491,8 @@ static int fit_range(struct job *job, const struct ringside_info *info, struct e
 	/* Shares are whole units; each holds the largest block. */
 	if (job->size / job->queues / job->size_unit * job->size_unit < need)
 		return error_set(err, -ERANGE,
-				 "%" PRIu64 " bytes for %u queue%s are too few for blocks of %" PRIu64
+				 "%" PRIu64
+				 " bytes for %u queue%s are too few for blocks of %" PRIu64
 				 "; give a larger --size or a smaller --bs.",
 				 job->size, job->queues, job->queues == 1 ? "" : "s", need);
 	return 0;
@@ -506,14 +509,17 @@ int job_fit(struct job *job, const struct ringside_info *info, struct error *err
 				 info->queues == 1 ? "" : "s", job->queues);
 	job->queues = info->queues;
 	if (job->writes && info->readonly)
-		return error_set(err, -EROFS, "the disk is read-only; nothing but --rw=read and "
-					      "--rw=randread can be done.");
+		return error_set(err, -EROFS,
+				 "the disk is read-only; nothing but --rw=read and "
+				 "--rw=randread can be done.");
 	if (job->discard_percent && !info->max_discard_sectors)
 		return error_set(err, -ENOTSUP, "the disk offers no discard.");
-	if (info->block_size && (job->size_unit % info->block_size || job->offset % info->block_size))
-		return error_set(err, -EINVAL,
-				 "the disk's blocks have %u bytes; --bs and --offset must be multiples.",
-				 info->block_size);
+	if (info->block_size &&
+	    (job->size_unit % info->block_size || job->offset % info->block_size))
+		return error_set(
+			err, -EINVAL,
+			"the disk's blocks have %u bytes; --bs and --offset must be multiples.",
+			info->block_size);
 	if (info->max_segments && segments > info->max_segments)
 		return error_set(err, -ERANGE,
 				 "the disk takes %u buffers of %" PRIu64
@@ -526,7 +532,8 @@ int job_fit(struct job *job, const struct ringside_info *info, struct error *err
 		return error_set(err, -ERANGE, "the disk discards at most %u bytes at once.",
 				 info->max_discard_sectors * SECTOR_SIZE);
 	if (job->ios && job->ios < job->queues)
-		return error_set(err, -EINVAL, "--ios=%" PRIu64 " is less than one for each of %u queues.",
+		return error_set(err, -EINVAL,
+				 "--ios=%" PRIu64 " is less than one for each of %u queues.",
 				 job->ios, job->queues);
 	return 0;
 }
@@ -540,4 +547,3 @@ void job_share(const struct job *job, unsigned index, uint64_t *begin, uint64_t 
 	*end = *begin + units * job->size_unit;
 	*ios = job->ios ? each + (index < rest) : UINT64_MAX;
 }
-

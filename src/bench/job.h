@@ -35,19 +35,19 @@ struct job {
 	unsigned discard_percent; /* of those that change the disk                     */
 	uint32_t flush_every;	  /* writes; 0: never                                  */
 	uint32_t sizes[JOB_SIZES_MAX];
-	unsigned size_count;	  /* 0: any multiple of sizes[0] up to sizes[1]        */
+	unsigned size_count; /* 0: any multiple of sizes[0] up to sizes[1]        */
 	uint32_t size_min, size_max, size_unit; /* the unit divides all sizes          */
-	uint64_t offset, size;	  /* size 0: to the end of the disk                    */
+	uint64_t offset, size; /* size 0: to the end of the disk                    */
 	uint64_t seed;
 
 	/* How hard, how long. */
 	uint16_t depth;
 	uint16_t queues; /* 0: as many as the URI asked for, or one */
 	bool poll;
-	uint64_t rate;	  /* requests a second, of all queues; 0: as fast as can be */
-	uint64_t ios;	  /* 0: no limit */
+	uint64_t rate; /* requests a second, of all queues; 0: as fast as can be */
+	uint64_t ios;  /* 0: no limit */
 	uint64_t runtime_ns, ramp_ns;
-	bool once;	  /* neither ios nor runtime: each byte of the size once */
+	bool once;	     /* neither ios nor runtime: each byte of the size once */
 	uint64_t timeout_ns; /* without any progress                             */
 
 	bool verify;

@@ -23,9 +23,9 @@ struct pattern {
 	const struct job *job;
 	uint64_t random; /* state */
 	uint64_t begin, end;
-	uint64_t next;	 /* of a sequential stream                          */
-	uint64_t left;	 /* requests still to come, flushes not counted     */
-	uint64_t bytes;	 /* with job->once: bytes still to come             */
+	uint64_t next;	/* of a sequential stream                          */
+	uint64_t left;	/* requests still to come, flushes not counted     */
+	uint64_t bytes; /* with job->once: bytes still to come             */
 	uint32_t unflushed;
 };
 

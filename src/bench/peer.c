@@ -76,7 +76,8 @@ static void add_thread(int dir, const char *thread, struct cpu_use *u)
 	}
 	u->user_ns += user * tick;
 	u->system_ns += system * tick;
-	if (read_at(dir, thread, "schedstat", buf, sizeof(buf)) > 0 && sscanf(buf, "%llu", &ran) == 1)
+	if (read_at(dir, thread, "schedstat", buf, sizeof(buf)) > 0 &&
+	    sscanf(buf, "%llu", &ran) == 1)
 		u->total_ns += ran;
 	else
 		u->total_ns += (user + system) * tick;

@@ -75,7 +75,8 @@ static double part_done(const struct run *r, uint64_t now, uint64_t moved, uint6
 	else if (gate_phase(&r->gate) == PHASE_MEASURE && job->runtime_ns)
 		part = (double)(now - r->phase_ns) / (double)job->runtime_ns;
 	if (gate_phase(&r->gate) == PHASE_MEASURE && job->ios)
-		part = (double)count / (double)job->ios > part ? (double)count / (double)job->ios : part;
+		part = (double)count / (double)job->ios > part ? (double)count / (double)job->ios
+							       : part;
 	if (gate_phase(&r->gate) == PHASE_MEASURE && job->once)
 		part = (double)moved / (double)job->size;
 	return part > 1 ? 1 : part;
@@ -112,8 +113,8 @@ static void watch(struct run *r, uint64_t now)
 		char text[128];
 
 		snprintf(text, sizeof(text),
-			 "%" PRIu64 " requests are under way and none came back for %g seconds.", inflight,
-			 (double)r->job->timeout_ns / 1e9);
+			 "%" PRIu64 " requests are under way and none came back for %g seconds.",
+			 inflight, (double)r->job->timeout_ns / 1e9);
 		fail(r, -ETIMEDOUT, text);
 		gate_go(&r->gate, PHASE_ABANDON);
 	}
@@ -339,7 +340,8 @@ static int start_workers(struct run *r, struct error *err)
 	void *memory;
 	int rc;
 
-	rc = ringside_mem_alloc(r->disk, worker_bytes(job) * job->queues, &memory, ringside_err(err));
+	rc = ringside_mem_alloc(r->disk, worker_bytes(job) * job->queues, &memory,
+				ringside_err(err));
 	if (rc)
 		return rc;
 	rc = ringside_start(r->disk, ringside_err(err));

@@ -19,8 +19,8 @@
 struct progress {
 	enum phase phase;
 	bool reconnecting;
-	double seconds; /* since the phase began                    */
-	double done;	/* of the phase, 0 to 1; below 0: not known */
+	double seconds;	    /* since the phase began                    */
+	double done;	    /* of the phase, 0 to 1; below 0: not known */
 	double iops, bytes; /* a second, since the last time        */
 };
 

@@ -107,15 +107,19 @@ void stamp_explain(const void *sector, const struct stamp *want, enum stamp_stat
 		break;
 	case STAMP_UNTOUCHED:
 		error_set(err, -EIO,
-			  "the read of the sector at offset %" PRIu64 " succeeded and brought nothing.",
+			  "the read of the sector at offset %" PRIu64
+			  " succeeded and brought nothing.",
 			  at);
 		break;
 	case STAMP_ZEROES:
-		error_set(err, -EIO, "the sector at offset %" PRIu64 " holds nothing but zeroes.", at);
+		error_set(err, -EIO, "the sector at offset %" PRIu64 " holds nothing but zeroes.",
+			  at);
 		break;
 	case STAMP_NONE:
 		error_set(err, -EIO,
-			  "the sector at offset %" PRIu64 " holds nothing that --verify has written.", at);
+			  "the sector at offset %" PRIu64
+			  " holds nothing that --verify has written.",
+			  at);
 		break;
 	case STAMP_DAMAGED:
 		error_set(err, -EIO,
@@ -126,8 +130,9 @@ void stamp_explain(const void *sector, const struct stamp *want, enum stamp_stat
 		break;
 	case STAMP_MISPLACED:
 		error_set(err, -EIO,
-			  "the sector at offset %" PRIu64 " holds what belongs to offset %" PRIu64 ".", at,
-			  word(sector, WORD_SECTOR) * SECTOR_SIZE);
+			  "the sector at offset %" PRIu64 " holds what belongs to offset %" PRIu64
+			  ".",
+			  at, word(sector, WORD_SECTOR) * SECTOR_SIZE);
 		break;
 	case STAMP_OTHER_RUN:
 		error_set(err, -EIO,
@@ -138,7 +143,8 @@ void stamp_explain(const void *sector, const struct stamp *want, enum stamp_stat
 	case STAMP_OLD:
 		error_set(err, -EIO,
 			  "the sector at offset %" PRIu64 " is of generation %" PRIu64
-			  " and should be of %" PRIu64 ": a write is lost, or an old one was repeated.",
+			  " and should be of %" PRIu64
+			  ": a write is lost, or an old one was repeated.",
 			  at, generation, want->generation);
 		break;
 	case STAMP_NEW:

@@ -39,8 +39,8 @@ enum stamp_state {
 	STAMP_DAMAGED,	 /* a stamp, but the checksum does not fit */
 	STAMP_MISPLACED, /* whole, of another sector */
 	STAMP_OTHER_RUN, /* whole, written by another run: an own write was lost */
-	STAMP_OLD,	 /* whole, of an earlier generation: a write was lost or an old one repeated */
-	STAMP_NEW,	 /* whole, of a generation that was never written */
+	STAMP_OLD, /* whole, of an earlier generation: a write was lost or an old one repeated */
+	STAMP_NEW, /* whole, of a generation that was never written */
 };
 
 /* @want: what has to be there; with @any_run run and generation are not looked at. */

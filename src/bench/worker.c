@@ -221,7 +221,8 @@ static void count_due(struct worker *w)
 {
 	uint64_t now = turn_now(w);
 
-	w->due_ns = max_u64(w->due_ns + w->interval_ns, now > NSEC_PER_SEC ? now - NSEC_PER_SEC : 0);
+	w->due_ns = max_u64(w->due_ns + w->interval_ns,
+			    now > NSEC_PER_SEC ? now - NSEC_PER_SEC : 0);
 }
 
 static void refill(struct worker *w)
@@ -311,11 +312,13 @@ static bool survive(struct worker *w, int rc)
 		return gate_stranded(w->gate) != PHASE_ABANDON;
 	if (first_failure(w)) {
 		if (why)
-			error_set(&w->why, rc, "queue %u: the back end broke the rules of the ring: %s.",
+			error_set(&w->why, rc,
+				  "queue %u: the back end broke the rules of the ring: %s.",
 				  w->index, why);
 		else
 			error_set(&w->why, rc,
-				  "the back end went away with %u requests under way; --reconnect would "
+				  "the back end went away with %u requests under way; --reconnect "
+				  "would "
 				  "wait for it to come back.",
 				  w->inflight);
 	}
@@ -427,8 +430,12 @@ int worker_init(struct worker *w, const struct job *job, unsigned index, uint64_
 	uint8_t *buf = memory;
 	size_t cuts;
 
-	*w = (struct worker){
-		.job = job, .gate = gate, .q = q, .index = index, .run = run, .segment = UINT32_MAX};
+	*w = (struct worker){.job = job,
+			     .gate = gate,
+			     .q = q,
+			     .index = index,
+			     .run = run,
+			     .segment = UINT32_MAX};
 	if (info->max_segment_bytes)
 		w->segment = info->max_segment_bytes;
 	cuts = (job->size_max - 1) / w->segment + 1;
@@ -456,7 +463,8 @@ int worker_init(struct worker *w, const struct job *job, unsigned index, uint64_
 		fill_buffer(w, s->buf);
 	}
 	if (job->verify) {
-		int rc = ledger_init(&w->ledger, w->pattern.begin, w->pattern.end, job->size_unit, err);
+		int rc = ledger_init(&w->ledger, w->pattern.begin, w->pattern.end, job->size_unit,
+				     err);
 
 		if (rc) {
 			worker_fini(w);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -24,12 +25,15 @@ static const char help[] =
 	"  --bs=SIZE-SIZE         any multiple of the first up to the second\n"
 	"  --offset=SIZE --size=SIZE   the part of the disk that is used (all of it)\n"
 	"  --seed=N               of the random numbers (1)\n"
-	"  --verify               writes carry stamps that are checked when read, at the end all of\n"
-	"                         them; with --rw=read or randread: what an earlier run has written\n"
+	"  --verify               writes carry stamps that are checked when read, at the end all "
+	"of\n"
+	"                         them; with --rw=read or randread: what an earlier run has "
+	"written\n"
 	"How hard and how long:\n"
 	"  --depth=N              requests under way per queue (1)\n"
 	"  --queues=N             queues, each with a thread of its own (1)\n"
-	"  --poll | --sleep       look for completions all the time, or sleep until called (sleep)\n"
+	"  --poll | --sleep       look for completions all the time, or sleep until called "
+	"(sleep)\n"
 	"  --cpu=LIST             CPUs of the queues' threads, in turn\n"
 	"  --rate=N               requests a second, of all queues together\n"
 	"  --ios=N                end after N requests\n"
@@ -80,6 +84,12 @@ static int run(int argc, char **argv)
 	bool line;
 	int rc, status;
 
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			fputs(help, stdout);
+			return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		}
+	}
 	if (job_parse(&job, argc, argv, &err))
 		return usage_error("bench", "%s.", err.text);
 	line = !job.quiet && isatty(STDERR_FILENO);
@@ -102,6 +112,5 @@ static int run(int argc, char **argv)
 const struct command command_bench = {
 	.name = "bench",
 	.summary = "put load on a back end and measure it",
-	.help = help,
 	.run = run,
 };

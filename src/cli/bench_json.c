@@ -162,7 +162,8 @@ int bench_json(FILE *out, const struct job *job, const struct result *r)
 
 	if (m.failed)
 		rc = -ENOMEM;
-	else if (json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) || fputc('\n', out) == EOF)
+	else if (json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
+		 fputc('\n', out) == EOF)
 		rc = -EIO;
 	json_decref(o);
 	return rc;

@@ -12,8 +12,8 @@ void bench_text(FILE *out, const struct job *job, const struct result *r);
 int bench_json(FILE *out, const struct job *job, const struct result *r);
 
 /* What both tell of. */
-#define BENCH_PERCENTILES                                                        \
-	{                                                                        \
+#define BENCH_PERCENTILES                                                                  \
+	{                                                                                  \
 		1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 99.5, 99.9, 99.95, 99.99 \
 	}
 

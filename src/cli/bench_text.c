@@ -64,7 +64,8 @@ static void bandwidth(char *buf, size_t size, double v)
 
 	for (; n < 3 && binary >= 1024; n++)
 		binary /= 1024;
-	snprintf(buf, size, "%.*f%s/s (%.*f MB/s)", binary < 100, binary, units[n], v < 1e8, v / 1e6);
+	snprintf(buf, size, "%.*f%s/s (%.*f MB/s)", binary < 100, binary, units[n], v < 1e8,
+		 v / 1e6);
 }
 
 struct scale {
@@ -94,9 +95,11 @@ static void put_latency(FILE *out, const struct histogram *h)
 	for (size_t i = 0; i < ARRAY_SIZE(percents); i++) {
 		bool last = i + 1 == ARRAY_SIZE(percents);
 
-		fprintf(out, "%s%5.2fth=[%*.*f]%s", i % 4 ? " " : "     | ", percents[i], 7, s.by > 1,
-			(double)histogram_percentile(h, percents[i]) / s.by,
-			last ? "\n" : i % 4 == 3 ? ",\n" : ",");
+		fprintf(out, "%s%5.2fth=[%*.*f]%s", i % 4 ? " " : "     | ", percents[i], 7,
+			s.by > 1, (double)histogram_percentile(h, percents[i]) / s.by,
+			last	     ? "\n"
+			: i % 4 == 3 ? ",\n"
+				     : ",");
 	}
 }
 
@@ -140,7 +143,8 @@ static void put_disk(FILE *out, const struct ringside_info *i)
 	fprintf(out, "  disk: %s, %u-byte blocks%s%s; %s rings of %u%s%s%s\n", size, i->block_size,
 		i->readonly ? ", read-only" : "", i->writeback ? ", write cache" : "",
 		i->features >> 34 & 1 ? "packed" : "split", i->queue_size,
-		i->features >> 28 & 1 ? ", indirect" : "", i->features >> 29 & 1 ? ", event-idx" : "",
+		i->features >> 28 & 1 ? ", indirect" : "",
+		i->features >> 29 & 1 ? ", event-idx" : "",
 		i->features >> 35 & 1 ? ", in-order" : "");
 }
 
@@ -156,15 +160,17 @@ void bench_text(FILE *out, const struct job *job, const struct result *r)
 	put_disk(out, &r->info);
 	for (unsigned op = 0; op < JOB_OPS; op++)
 		put_op(out, r, (enum job_op)op);
-	fprintf(out, "  ring: kicks per request=%.4f, calls per request=%.4f\n", (double)r->kicks / n,
-		(double)r->calls / n);
+	fprintf(out, "  ring: kicks per request=%.4f, calls per request=%.4f\n",
+		(double)r->kicks / n, (double)r->calls / n);
 	put_cpu(out, "client", &r->client, r);
 	if (r->backend_known)
 		put_cpu(out, "back end", &r->backend, r);
 	if (job->verify)
-		fprintf(out, "  verify: %" PRIu64 " sectors read back, %" PRIu64 " wrong%s\n", r->checked,
-			r->bad, job->writes && !r->verified ? "; not all that was written" : "");
+		fprintf(out, "  verify: %" PRIu64 " sectors read back, %" PRIu64 " wrong%s\n",
+			r->checked, r->bad,
+			job->writes && !r->verified ? "; not all that was written" : "");
 	if (r->reconnects)
 		fprintf(out, "  reconnects: %u\n", r->reconnects);
-	fprintf(out, "  run=%.3fs%s\n", r->seconds, r->interrupted ? ", ended early by a signal" : "");
+	fprintf(out, "  run=%.3fs%s\n", r->seconds,
+		r->interrupted ? ", ended early by a signal" : "");
 }
