@@ -36,11 +36,6 @@ struct ringside_disk;
 struct ringside_queue;
 struct ringside_request;
 
-/* One sentence for a person: what could not be done, and why. */
-struct ringside_error {
-	char text[512];
-};
-
 /* All zero is the default for everything; the reserve must stay zero. */
 struct ringside_options {
 	uint16_t queues;	/* 0: one                                                       */
@@ -119,7 +114,8 @@ RINGSIDE_API int ringside_start(struct ringside_disk *disk, struct ringside_erro
 RINGSIDE_API int ringside_stop(struct ringside_disk *disk, struct ringside_error *err);
 /*
  * After the back end went away: connects again and puts every outstanding request into the new
- * rings (a write may so be done twice; a zone append, which must not, is completed with -EIO).
+ * rings (a write may so be done twice; a zone append, which must not, is completed with -EIO).  A
+ * disk that was not started stays so.
  */
 RINGSIDE_API int ringside_reconnect(struct ringside_disk *disk, struct ringside_error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Marks what the shared library lets out; everything else is hidden. */
+/* What the installed headers share.  RINGSIDE_API marks what the shared library lets out; everything else is hidden. */
 #ifndef RINGSIDE_EXPORT_H
 #define RINGSIDE_EXPORT_H
 
@@ -12,6 +12,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* One sentence for a person: what could not be done, and why. */
+struct ringside_error {
+	char text[512];
+};
 
 /* Of the library that is running: "0.1.0". */
 RINGSIDE_API const char *ringside_version(void);

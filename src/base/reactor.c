@@ -6,21 +6,22 @@
 #include "base/reactor_priv.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* An idle poller among busy ones is armed after so many fruitless looks, to spare the others its
  * cache lines. */
 #define POLLER_IDLE_TURNS 1024
-/* The first step when polling begins to pay, and how often to look whether somebody else wants the
- * CPU. */
-#define POLL_STEP_NS	(4 * NSEC_PER_USEC)
-#define PREEMPTION_LOOK 16
-#define BACKOFF_MIN_NS	(10 * NSEC_PER_MSEC)
-#define BACKOFF_MAX_NS	NSEC_PER_SEC
+/* The first step when polling begins to pay. */
+#define POLL_STEP_NS (4 * NSEC_PER_USEC)
+/* Longer between two looks than any interrupt takes: the scheduler gave the CPU to somebody else, who wanted it. */
+#define PREEMPTION_NS (500 * NSEC_PER_USEC)
+/* For how long polling is given up then. */
+#define BACKOFF_MIN_NS (10 * NSEC_PER_MSEC)
+#define BACKOFF_MAX_NS NSEC_PER_SEC
 
 static void wake_ready(struct reactor_watch *w, uint32_t events)
 {
@@ -310,56 +311,42 @@ static bool arm_pollers(struct reactor *r)
 
 /* ---- how long to poll before sleeping ---- */
 
-/* Whether the scheduler took the CPU away from this thread since the last look: polling then costs
- * somebody else. */
-static bool preempted(struct reactor *r)
-{
-	struct rusage ru;
-	bool yes;
-
-	if (getrusage(RUSAGE_THREAD, &ru))
-		return false;
-	yes = ru.ru_nivcsw - r->preempted > PREEMPTION_LOOK / 4;
-	r->preempted = ru.ru_nivcsw;
-	return yes;
-}
-
 /*
- * After each sleep: had polling a little longer saved it, poll longer next time; was the sleep
- * long, do not poll at all. A thread that is pushed off its CPU while it polls stops doing so for a
- * time that doubles.
+ * After each sleep: had polling a little longer saved it, poll longer next time; was the sleep long, do not poll at all.
  */
 static void learn_from_sleep(struct reactor *r, uint64_t slept_ns, uint64_t now)
 {
-	if (r->poll_limit_ns == 0 || r->poll_limit_ns == UINT64_MAX)
-		return;
-	if (r->poll_ns && ++r->sleeps_to_look >= PREEMPTION_LOOK) {
-		r->sleeps_to_look = 0;
-		if (preempted(r)) {
-			r->no_poll_until_ns = now + r->backoff_ns;
-			r->backoff_ns = min_u64(r->backoff_ns * 2, BACKOFF_MAX_NS);
-		} else {
-			r->backoff_ns = max_u64(r->backoff_ns / 2, BACKOFF_MIN_NS);
-		}
-	}
-	if (now < r->no_poll_until_ns || slept_ns > r->poll_limit_ns)
+	if (now < r->no_poll_until_ns || slept_ns > r->poll_limit_ns) {
 		r->poll_ns = 0;
-	else if (slept_ns > r->poll_ns)
+	} else if (slept_ns > r->poll_ns) {
 		r->poll_ns = min_u64(max_u64(r->poll_ns * 2, POLL_STEP_NS), r->poll_limit_ns);
+		r->backoff_ns = max_u64(r->backoff_ns / 2, BACKOFF_MIN_NS);
+	}
 }
 
 /* Whether to go on looking rather than sleep. */
 static bool keep_polling(struct reactor *r)
 {
-	uint64_t now;
+	uint64_t now, gap;
 
 	if (list_empty(&r->pollers) || !r->poll_ns)
 		return false;
 	if (r->poll_ns == UINT64_MAX)
 		return true;
 	now = clock_ns();
-	if (!r->idle_since_ns)
-		r->idle_since_ns = now;
+	if (!r->idle_since_ns) {
+		r->idle_since_ns = r->looked_ns = now;
+		return true;
+	}
+	gap = now - r->looked_ns;
+	r->looked_ns = now;
+	if (gap > PREEMPTION_NS) {
+		/* Nothing was done and yet time went by: somebody else had the CPU.  Leave it to them, for a time that doubles. */
+		r->poll_ns = 0;
+		r->no_poll_until_ns = now + r->backoff_ns;
+		r->backoff_ns = min_u64(r->backoff_ns * 2, BACKOFF_MAX_NS);
+		return false;
+	}
 	return now - r->idle_since_ns < r->poll_ns;
 }
 
@@ -407,7 +394,14 @@ void reactor_turn(struct reactor *r)
 	if (keep_polling(r)) {
 		r->kind->submit(r);
 		r->unsubmitted = false;
-		cpu_relax();
+		/*
+		 * What is awaited may need this very CPU: the kernel does some file I/O in threads of its own.  With nobody else to run, this
+		 * costs a fraction of a microsecond.
+		 */
+		if (r->in_flight)
+			sched_yield();
+		else
+			cpu_relax();
 		return;
 	}
 	if (load_acquire(&r->stop) || !arm_pollers(r))

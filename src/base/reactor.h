@@ -128,10 +128,7 @@ reactor_uring(struct reactor *r); /* NULL if epoll; for registering files and bu
  * turn.  Submitted at the end of the turn.
  */
 struct io_uring_sqe *reactor_sqe(struct reactor *r);
-static inline void reactor_sqe_set(struct io_uring_sqe *sqe, struct reactor_op *op)
-{
-	io_uring_sqe_set_data(sqe, op);
-}
+void reactor_sqe_set(struct reactor *r, struct io_uring_sqe *sqe, struct reactor_op *op);
 /* Hands over at once what is queued: before an fd that a queued entry names is closed. */
 void reactor_submit(struct reactor *r);
 

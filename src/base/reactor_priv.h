@@ -52,11 +52,11 @@ struct reactor {
 	uint64_t poll_limit_ns;	   /* UINT64_MAX: poll for ever                          */
 	uint64_t poll_ns;	   /* how long it pays to poll at present                */
 	uint64_t idle_since_ns;	   /* 0: the last turn found work                        */
+	uint64_t looked_ns;	   /* when polling last looked                              */
 	uint64_t no_poll_until_ns; /* somebody else wants this CPU                      */
 	uint64_t backoff_ns;
-	long preempted; /* involuntary context switches when last looked at       */
-	uint32_t sleeps_to_look;
-	bool unsubmitted; /* the last turn left entries for the next one to submit */
+	unsigned in_flight; /* reactor_ops that the kernel has          */
+	bool unsubmitted;   /* the last turn left entries for the next one to submit */
 
 	struct reactor_stats stats;
 };

@@ -58,6 +58,12 @@ struct io_uring_sqe *reactor_sqe(struct reactor *r)
 	return get_sqe(r);
 }
 
+void reactor_sqe_set(struct reactor *r, struct io_uring_sqe *sqe, struct reactor_op *op)
+{
+	io_uring_sqe_set_data(sqe, op);
+	r->in_flight += op != NULL;
+}
+
 static int uring_kind_watch(struct reactor *r, struct reactor_watch_op *op)
 {
 	struct io_uring_sqe *sqe = get_sqe(r);
@@ -138,6 +144,7 @@ static unsigned uring_kind_reap(struct reactor *r)
 		} else {
 			struct reactor_op *op = (struct reactor_op *)(uintptr_t)data;
 
+			r->in_flight--;
 			op->done(op, res);
 		}
 	}

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside serve`: disks on sockets, until a signal comes. */
-#include "backend/blk/virtio_blk.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "mem/gmem.h"
+#include "server/disk.h"
 #include "server/server.h"
 #include "server/socket/activation.h"
 #include "server/vhost_user/export.h"
-#include "storage/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -275,69 +274,21 @@ static int check(const struct serve *s)
 
 /* ---- serving ---- */
 
-static void disk_tick(struct virtio_device *vdev)
-{
-	virtio_blk_refresh(container_of(vdev, struct virtio_blk, vdev));
-}
-
-static void disk_destroy(struct virtio_device *vdev)
-{
-	struct virtio_blk *blk = container_of(vdev, struct virtio_blk, vdev);
-
-	virtio_blk_destroy(&blk);
-}
-
-static const struct server_device_ops disk_ops = {
-	.tick = disk_tick,
-	.destroy = disk_destroy,
-};
-
-static int add_export(struct server *server, struct serve *s, unsigned i, unsigned first_worker,
-		      struct error *err)
+static int add_export(struct server *server, struct serve *s, unsigned i, struct error *err)
 {
 	struct disk_spec *spec = &s->disks[i];
-	struct storage_options so;
-	char path[32];
-	struct virtio_blk_options bo = {
-		.path = path,
-		.serial = spec->serial,
-		.queues = spec->queues,
-		.queue_size = spec->queue_size,
-		.blk_size = spec->blk_size,
-		.no_packed = !spec->packed,
-		.no_event_idx = !spec->event_idx,
-		.write_through = !spec->wce,
-	};
-	struct worker *const *workers;
-	struct virtio_blk *blk;
-	struct storage *storage;
-	unsigned n_workers;
+	const struct socket_place *where = &s->places[i];
 	int rc;
 
-	snprintf(path, sizeof(path), "disk%u", i);
-	if (s->readonly)
-		spec->readonly = true;
-	so = disk_spec_storage(spec);
-	rc = storage_open(&so, &storage, err);
+	s->places[i].mode = s->mode;
+	spec->readonly |= s->readonly;
+	rc = server_add_disk(server, spec, where, err);
 	if (rc)
 		return rc;
-	workers = server_workers(server, &n_workers);
-	rc = virtio_blk_create(&blk, &bo, storage, server_home(server), workers, n_workers,
-			       first_worker, err);
-	if (rc) {
-		storage_close(&storage);
-		return rc;
-	}
-	s->places[i].mode = s->mode;
-	rc = server_add_vhost_user(server, &blk->vdev, &disk_ops, &s->places[i], err);
-	if (rc) {
-		virtio_blk_destroy(&blk);
-		return rc;
-	}
-	if (s->places[i].path)
-		log_info(path, "%s on %s", spec->file, s->places[i].path);
+	if (where->path)
+		log_info(NULL, "%s on %s", spec->file, where->path);
 	else
-		log_info(path, "%s on file descriptor %d", spec->file, s->places[i].fd);
+		log_info(NULL, "%s on file descriptor %d", spec->file, where->fd);
 	return 0;
 }
 
@@ -360,22 +311,21 @@ static int serve(struct serve *s)
 	struct server_config config = {
 		.n_workers = choose_workers(s),
 		.reactor = {.uring = true, .poll_us = s->poll_us},
+		.signals = true,
 	};
 	struct server *server = NULL;
 	struct error err = {""};
-	unsigned queue = 0;
 	int rc;
 
 	if (gmem_guard_install(&err) || server_take_signals(&err) ||
 	    server_create(&server, &config, &err))
 		return failure("%s", err.text);
 	for (unsigned i = 0; i < s->n_disks; i++) {
-		rc = add_export(server, s, i, queue, &err);
+		rc = add_export(server, s, i, &err);
 		if (rc) {
 			server_destroy(&server);
 			return failure("%s", err.text);
 		}
-		queue += s->disks[i].queues;
 	}
 	rc = server_run(server);
 	if (rc == -EINTR)

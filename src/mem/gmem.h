@@ -116,10 +116,15 @@ void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len);
 /* ---- memory that goes away under us (a file made shorter: SIGBUS) ---- */
 
 /*
- * The thread is about to touch @mem (NULL: no longer).  While set, a SIGBUS in one of its mappings
- * puts zero pages there, marks the map lost and goes on; any other SIGBUS ends the process as ever.
+ * From enter to leave this thread touches @mem, which must stay as long: a SIGBUS in one of its mappings puts zero pages there, marks the map
+ * lost and goes on.  Any other SIGBUS ends the process as ever.  The guard is the caller's memory; enter and leave on the same thread.
  */
-void gmem_guard(struct gmem *mem);
+struct gmem_guard {
+	struct gmem *mem;
+	struct gmem_guard *next;
+};
+void gmem_guard_enter(struct gmem_guard *guard, struct gmem *mem);
+void gmem_guard_leave(struct gmem_guard *guard);
 /* Whether a page of this map had to be replaced: what is in it cannot be believed any more. */
 bool gmem_lost(const struct gmem *mem);
 /* Installs the SIGBUS handler; once per process, by main. */

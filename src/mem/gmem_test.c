@@ -224,13 +224,14 @@ static void r_21_truncated_memory_does_not_kill(void **state)
 	int fd = memfd(2 * MIB);
 	struct gmem *m;
 	struct gmem_hint hint = {0};
+	struct gmem_guard guard;
 	volatile uint8_t *p;
 
 	(void)state;
 	assert_int_equal(gmem_guard_install(NULL), 0);
 	assert_int_equal(gmem_with_fd(NULL, 0, 2 * MIB, 0, fd, 0, &m, NULL), 0);
 	p = gmem_at(m, &hint, gpa(0), 2 * MIB);
-	gmem_guard(m);
+	gmem_guard_enter(&guard, m);
 	p[0] = 1;
 	p[MIB + 5] = 7;
 	assert_false(gmem_lost(m));
@@ -239,7 +240,7 @@ static void r_21_truncated_memory_does_not_kill(void **state)
 	assert_true(gmem_lost(m));
 	p[2 * MIB - 1] = 9;
 	assert_int_equal(p[0], 1); /* what is still there is untouched */
-	gmem_guard(NULL);
+	gmem_guard_leave(&guard);
 	gmem_put(m);
 	close(fd);
 }

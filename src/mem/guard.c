@@ -18,45 +18,67 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static _Thread_local struct gmem *guarded __attribute__((tls_model("initial-exec")));
+static _Thread_local struct gmem_guard *guards __attribute__((tls_model("initial-exec")));
 
-void gmem_guard(struct gmem *mem)
+void gmem_guard_enter(struct gmem_guard *guard, struct gmem *mem)
 {
-	guarded = mem;
+	guard->mem = mem;
+	guard->next = guards;
 	/* The handler runs on this thread: only the compiler could reorder. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	guards = guard;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static bool replace_page(uintptr_t fault)
+void gmem_guard_leave(struct gmem_guard *guard)
 {
-	struct gmem *mem = guarded;
+	struct gmem_guard **at = &guards;
 
-	if (!mem)
+	while (*at && *at != guard)
+		at = &(*at)->next;
+	if (*at)
+		*at = guard->next;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static bool put_zero_pages(void *at, size_t len)
+{
+	return mmap(at, len, PROT_READ | PROT_WRITE,
+		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
+static bool mend(struct gmem_mapping *m, uintptr_t fault)
+{
+	uintptr_t base = (uintptr_t)m->base, page = fault & ~(uintptr_t)4095;
+
+	if (fault < base || fault - base >= m->len)
 		return false;
-	for (uint32_t i = 0; i < mem->n; i++) {
-		struct gmem_mapping *m = mem->regions[i].mapping;
-		uintptr_t base = (uintptr_t)m->base, page = fault & ~(uintptr_t)4095;
-		size_t left;
+	/*
+	 * From here to the end: a file is cut at its end.  Inside a huge page that cannot be done: then the whole mapping is given up.
+	 */
+	if (!put_zero_pages((void *)page, m->len - (page - base)) &&
+	    !put_zero_pages(m->base, m->len))
+		return false;
+	write_once(&m->lost, true);
+	return true;
+}
 
-		if (fault < base || fault - base >= m->len)
-			continue;
-		/* From here to the end: a file is cut at its end, and huge pages cannot be replaced
-		 * one small page at a time. */
-		left = m->len - (page - base);
-		if (mmap((void *)page, left, PROT_READ | PROT_WRITE,
-			 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			 0) == MAP_FAILED) {
-			page = base; /* inside a huge page: give the whole mapping up */
-			if (mmap((void *)page, m->len, PROT_READ | PROT_WRITE,
-				 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-				 0) == MAP_FAILED)
-				return false;
+static bool mend_any(uintptr_t fault)
+{
+	bool mended = false;
+
+	/* Several maps may hold the mapping; each of them must know. */
+	for (struct gmem_guard *g = guards; g; g = g->next) {
+		for (uint32_t i = 0; i < g->mem->n; i++) {
+			struct gmem_mapping *m = g->mem->regions[i].mapping;
+
+			if (!mended && mend(m, fault))
+				mended = true;
+			if (read_once(&m->lost))
+				write_once(&g->mem->lost, true);
 		}
-		write_once(&m->lost, true);
-		write_once(&mem->lost, true);
-		return true;
 	}
-	return false;
+	return mended;
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
@@ -64,7 +86,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)context;
-	if (!replace_page((uintptr_t)info->si_addr)) {
+	if (!mend_any((uintptr_t)info->si_addr)) {
 		/* Not ours to mend: die as without a handler, when the instruction is taken again.
 		 */
 		signal(sig, SIG_DFL);

@@ -52,7 +52,8 @@ int server_take_signals(struct error *err)
 	sigset_t set;
 
 	signal_set(&set);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL))
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
+	    sigprocmask(SIG_BLOCK, &set, NULL))
 		return error_set(err, -errno, "cannot set up signals");
 	return 0;
 }
@@ -80,8 +81,10 @@ static void offer_over(struct vhost_user_export *e)
 {
 	struct offer *o = container_of(e, struct offer, export);
 
-	if (!--o->server->open)
+	if (!--o->server->open) {
+		reactor_timer_stop(o->server->home, &o->server->tick);
 		reactor_stop(o->server->home);
+	}
 }
 
 int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
@@ -102,7 +105,8 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 		return rc;
 	}
 	list_add_tail(&s->offers, &o->link);
-	s->open++;
+	if (!s->open++)
+		reactor_timer_start(s->home, &s->tick, TICK_NS);
 	return 0;
 }
 
@@ -165,7 +169,7 @@ int server_create(struct server **out, const struct server_config *config, struc
 	s->signal_fd = -1;
 	reactor_timer_init(&s->tick, tick_expired);
 	rc = reactor_create(&s->home, &control, err);
-	if (!rc)
+	if (!rc && config->signals)
 		rc = watch_signals(s, err);
 	if (!rc)
 		rc = create_workers(s, config, err);
@@ -175,6 +179,18 @@ int server_create(struct server **out, const struct server_config *config, struc
 	}
 	*out = s;
 	return 0;
+}
+
+unsigned server_offers(const struct server *s, unsigned *queues)
+{
+	unsigned n = 0;
+
+	*queues = 0;
+	list_for_each (l, &s->offers) {
+		n++;
+		*queues += list_entry(l, struct offer, link)->vdev->n_queues;
+	}
+	return n;
 }
 
 struct reactor *server_home(const struct server *s)
@@ -192,10 +208,24 @@ int server_run(struct server *s)
 {
 	if (!s->open)
 		return 0;
-	reactor_timer_start(s->home, &s->tick, TICK_NS);
 	reactor_run(s->home);
-	reactor_timer_stop(s->home, &s->tick);
 	return s->hurry ? -EINTR : 0;
+}
+
+int server_fd(const struct server *s)
+{
+	return reactor_fd(s->home);
+}
+
+int server_timeout_ms(const struct server *s)
+{
+	return reactor_timeout_ms(s->home);
+}
+
+int server_process(struct server *s)
+{
+	reactor_process(s->home);
+	return !s->open;
 }
 
 void server_stop(struct server *s)

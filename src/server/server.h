@@ -22,6 +22,7 @@ struct server;
 struct server_config {
 	unsigned n_workers;	       /* at least 1 */
 	struct reactor_config reactor; /* of the workers */
+	bool signals; /* SIGTERM, SIGINT and SIGHUP are server_stop(); see server_take_signals() */
 };
 
 struct server_device_ops {
@@ -33,6 +34,9 @@ struct server_device_ops {
 };
 
 int server_create(struct server **out, const struct server_config *config, struct error *err);
+
+/* How many devices are on offer, and how many queues they have in all. */
+unsigned server_offers(const struct server *s, unsigned *queues);
 
 /* For virtio_device_init(). */
 struct reactor *server_home(const struct server *s);
@@ -48,7 +52,7 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 
 /*
  * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once
- * without draining.  SIGPIPE is ignored.  To be called before server_create(), by main.
+ * without draining.  SIGPIPE and SIGXFSZ are ignored: the write that caused them fails instead.  To be called before server_create(), by main.
  */
 int server_take_signals(struct error *err);
 
@@ -60,10 +64,17 @@ int server_take_signals(struct error *err);
  * exit without server_destroy().
  */
 int server_run(struct server *s);
+
+/* For a loop that belongs to somebody else: wait for the fd or the time, then process, which never waits. */
+int server_fd(const struct server *s);
+int server_timeout_ms(const struct server *s);
+/* 0 - go on; 1 - stopped and drained, as when server_run() returns. */
+int server_process(struct server *s);
+
 /* Drains every disk, then server_run() returns. */
 void server_stop(struct server *s);
 
-/* After server_run() returned 0, or before it.  NULLs *s. */
+/* After server_run() returned 0 or server_process() 1, or before either was called.  NULLs *s. */
 void server_destroy(struct server **s);
 
 #endif

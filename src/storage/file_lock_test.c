@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 static int open_image(const char *path, bool readonly, bool no_lock, struct storage **s,
 		      struct error *err)
@@ -161,34 +164,53 @@ static bool soon_held(const char *path)
 	return held;
 }
 
+/* Ends with this process, should a test fail before it is told to. */
+static pid_t machine_start(const char *path, bool readonly)
+{
+	char *drive = NULL;
+	pid_t pid;
+
+	assert_true(asprintf(&drive, "file=%s,if=virtio,format=raw,readonly=%s", path,
+			     readonly ? "on" : "off") > 0);
+	pid = fork();
+	if (!pid) {
+		int null = open("/dev/null", O_RDWR);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m",
+		       "16", "-S", "-nodefaults", "-display", "none", "-drive", drive, NULL);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	free(drive);
+	return pid;
+}
+
 /* A virtual machine that is never started has its disk open all the same. */
 static void hold_by_machine(bool readonly)
 {
-	char *dir, *path, *cmd = NULL;
 	struct storage *a;
-	FILE *qemu;
+	char *dir, *path;
+	pid_t qemu;
 
 	if (system("command -v qemu-system-x86_64" QUIET))
 		skip();
 	dir = scratch_make(".");
 	path = image_make(dir, "a.raw", 65536);
-	assert_true(asprintf(&cmd,
-			     "qemu-system-x86_64 -machine pc,accel=tcg -m 16 -S -nodefaults "
-			     "-display none -monitor stdio "
-			     "-drive file='%s',if=virtio,format=raw,readonly=%s >/dev/null 2>&1",
-			     path, readonly ? "on" : "off") > 0);
-	qemu = popen(cmd, "we");
-	assert_non_null(qemu);
+	qemu = machine_start(path, readonly);
 	assert_true(soon_held(path));
+	assert_int_equal(open_image(path, false, false, &a, NULL), -EBUSY);
 	assert_int_equal(open_image(path, true, false, &a, NULL), readonly ? 0 : -EBUSY);
 	storage_close(&a);
 	assert_int_equal(open_image(path, true, true, &a, NULL), 0);
 	storage_close(&a);
-	fputs("quit\n", qemu);
-	assert_int_equal(pclose(qemu), 0);
+	assert_int_equal(kill(qemu, SIGTERM), 0);
+	assert_int_equal(waitpid(qemu, NULL, 0), qemu);
 	assert_int_equal(open_image(path, false, false, &a, NULL), 0);
 	storage_close(&a);
-	free(cmd);
 	free(path);
 	scratch_remove(dir);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A disk in a file: what is refused, what space is given back, what happens when the file below
  * misbehaves. */
+#include "storage/file.h"
 #include "storage/loop_test.h"
 #include "storage/storage_test.h"
 
@@ -716,6 +717,45 @@ no_loop:
 	skip();
 }
 
+static void h_02_eagain_is_tried_again(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct place p = place_make(".", 65536);
+		uint8_t *buf = aligned_alloc(4096, 3 * 4096);
+		struct rig rig;
+
+		assert_non_null(buf);
+		memset(buf, 1, 3 * 4096);
+		if (open_way(&rig, &p, &ways[i])) {
+			struct file_channel *ch = container_of(rig.ch, struct file_channel, base);
+			struct waited w[3];
+			struct iovec iov[3];
+
+			/* As if the kernel had just said so. */
+			for (unsigned k = 0; k < ARRAY_SIZE(w); k++) {
+				iov[k] = (struct iovec){buf + k * 4096, 4096};
+				w[k] = (struct waited){.io = {.op = STORAGE_READ,
+							      .offset = k * 4096,
+							      .len = 4096,
+							      .iov = &iov[k],
+							      .iovcnt = 1,
+							      .done = waited_done,
+							      .channel = rig.ch}};
+				assert_false(file_io_begin(ch->file, &w[k].io));
+				file_channel_outcome(ch, &w[k].io, k == 1 ? -EINTR : -EAGAIN);
+				assert_false(w[k].over);
+			}
+			for (unsigned k = 0; k < ARRAY_SIZE(w); k++)
+				assert_int_equal(rig_wait(&rig, &w[k]), 0);
+			assert_true(all_bytes_are(buf, 0, 3 * 4096));
+			rig_close(&rig);
+		}
+		free(buf);
+		place_remove(&p);
+	}
+}
+
 /* ---- many at once, and in many pieces ---- */
 
 enum { CROWD = 300 };
@@ -965,6 +1005,7 @@ int main(void)
 		cmocka_unit_test(h_03_file_system_full),
 		cmocka_unit_test(h_02_file_size_limit),
 		cmocka_unit_test(h_02_bad_memory_is_an_error),
+		cmocka_unit_test(h_02_eagain_is_tried_again),
 		cmocka_unit_test(a_block_device_tells_its_blocks),
 		cmocka_unit_test(h_01_size_off_the_block_of_o_direct),
 		cmocka_unit_test(b_12_more_requests_than_the_ring_holds),

@@ -58,7 +58,7 @@ bool file_uring_start(struct file_channel *ch, struct storage_io *io, const stru
 	if (ch->fixed)
 		sqe->flags |= IOSQE_FIXED_FILE;
 	io->rop.done = step_done;
-	reactor_sqe_set(sqe, &io->rop);
+	reactor_sqe_set(ch->base.reactor, sqe, &io->rop);
 	return true;
 }
 

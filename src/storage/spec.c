@@ -61,8 +61,9 @@ const char disk_spec_help[] =
 	"  aio=io_uring|threads    default io_uring, threads where the kernel forbids it\n"
 	"  discard=unmap|ignore    ignore: the guest cannot give space back; default unmap\n"
 	"  locking=on|off          off: share the image with other writers; default on\n"
-	"  queues=N                1 to 1024, default 1 (also: num-queues)\n"
-	"  queue-size=N            a power of two, 2 to 32768, default 256\n"
+	"  queues=N                1 to 256, default 1 (also: num-queues)\n"
+	"  queue-size=N            the largest ring to take, a power of two, 2 to 32768; default "
+	"any\n"
 	"  blk-size=N              logical block, a power of two, 512 to 65536\n"
 	"  packed=on|off           offer packed virtqueues; default on\n"
 	"  event-idx=on|off        offer event indices; default on\n"
@@ -70,7 +71,6 @@ const char disk_spec_help[] =
 
 static const struct disk_spec defaults = {
 	.queues = 1,
-	.queue_size = 256,
 	.packed = true,
 	.event_idx = true,
 	.wce = true,

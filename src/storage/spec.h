@@ -13,7 +13,7 @@
 #include "storage/storage.h"
 
 #define DISK_SERIAL_MAX	    20
-#define DISK_QUEUES_MAX	    1024
+#define DISK_QUEUES_MAX	    256
 #define DISK_QUEUE_SIZE_MAX 32768
 
 struct disk_spec {
@@ -27,11 +27,11 @@ struct disk_spec {
 
 	/* Of the device. */
 	uint16_t queues;
-	uint16_t queue_size;
-	uint32_t blk_size; /* 0: what the storage has                                   */
-	bool packed;	   /* offer the packed layout                                   */
-	bool event_idx;	   /* offer the event index                                     */
-	bool wce;	   /* the write cache starts switched on                        */
+	uint16_t queue_size; /* largest ring to take, 0: any                            */
+	uint32_t blk_size;   /* 0: what the storage has                                   */
+	bool packed;	     /* offer the packed layout                                   */
+	bool event_idx;	     /* offer the event index                                     */
+	bool wce;	     /* the write cache starts switched on                        */
 };
 
 /* 0, or -EINVAL and a sentence that says what is allowed; then there is nothing to fini. */

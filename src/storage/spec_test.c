@@ -18,7 +18,7 @@ static void defaults_are_those_of_the_help(void **state)
 	assert_null(d.serial);
 	assert_false(d.readonly || d.direct || d.threads || d.ignore_discard || d.no_lock);
 	assert_int_equal(d.queues, 1);
-	assert_int_equal(d.queue_size, 256);
+	assert_int_equal(d.queue_size, 0);
 	assert_int_equal(d.blk_size, 0);
 	assert_true(d.packed && d.event_idx && d.wce);
 	disk_spec_fini(&d);
@@ -56,12 +56,12 @@ static void the_other_values_too(void **state)
 	(void)state;
 	assert_int_equal(
 		disk_spec_parse("a,readonly=off,cache=writeback,aio=io_uring,discard=unmap,"
-				"locking=on,num-queues=1024,queue-size=32768,packed=on,"
+				"locking=on,num-queues=256,queue-size=32768,packed=on,"
 				"event-idx=on,wce=on,blk-size=512,serial=",
 				&d, NULL),
 		0);
 	assert_false(d.readonly || d.direct || d.threads || d.ignore_discard || d.no_lock);
-	assert_int_equal(d.queues, 1024);
+	assert_int_equal(d.queues, 256);
 	assert_int_equal(d.queue_size, 32768);
 	assert_true(d.packed && d.event_idx && d.wce);
 	assert_string_equal(d.serial, "");
@@ -125,11 +125,11 @@ static void wrong_words_are_one_sentence(void **state)
 		{"a,aio=native", "threads or io_uring"},
 		{"a,discard=on", "ignore or unmap"},
 		{"a,locking=auto", "off or on"},
-		{"a,queues=0", "a number from 1 to 1024"},
-		{"a,queues=1025", "from 1 to 1024"},
-		{"a,queues=-1", "from 1 to 1024"},
-		{"a,queues=4294967297", "from 1 to 1024"},
-		{"a,queues=1K", "from 1 to 1024"},
+		{"a,queues=0", "a number from 1 to 256"},
+		{"a,queues=257", "from 1 to 256"},
+		{"a,queues=-1", "from 1 to 256"},
+		{"a,queues=4294967297", "from 1 to 256"},
+		{"a,queues=1K", "from 1 to 256"},
 		{"a,queue-size=100", "a power of two from 2 to 32768"},
 		{"a,queue-size=1", "power of two"},
 		{"a,queue-size=65536", "power of two"},
@@ -204,7 +204,7 @@ static void random_words_do_no_harm(void **state)
 		}
 		if (!disk_spec_parse(text, &d, &err)) {
 			assert_non_null(d.file);
-			assert_true(d.queues >= 1 && is_pow2(d.queue_size));
+			assert_true(d.queues >= 1 && (!d.queue_size || is_pow2(d.queue_size)));
 			disk_spec_fini(&d);
 		} else {
 			assert_true(strlen(err.text) > 0);

@@ -24,21 +24,18 @@ enum storage_op {
 	STORAGE_WRITE_ZEROES, /* the range reads as zeroes                                   */
 };
 
-#define STORAGE_FUA 1u /* WRITE, DISCARD, WRITE_ZEROES: stable at completion */
-#define STORAGE_UNMAP \
-	2u /* WRITE_ZEROES: space may be given back; without it, it must stay allocated */
+#define STORAGE_FUA   1u /* WRITE, DISCARD, WRITE_ZEROES: stable at completion       */
+#define STORAGE_UNMAP 2u /* WRITE_ZEROES: may give space back; else it stays taken   */
 
 struct storage_io;
 
 struct storage_io {
-	/* Filled by the caller, untouched until done: */
+	/* Filled by the caller, who leaves it alone until done: */
 	enum storage_op op;
 	unsigned flags;
-	uint64_t offset; /* bytes; a multiple of 512, as is the length; inside the size (the engine
-			    checks again) */
-	uint64_t len;	 /* bytes */
-	struct iovec *iov; /* READ, WRITE: covers exactly len; the engine may change the array's
-			      entries */
+	uint64_t offset;   /* bytes                                                   */
+	uint64_t len;	   /* bytes                                                   */
+	struct iovec *iov; /* READ, WRITE: covers exactly len; its entries may change */
 	int iovcnt;
 	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never
 	 * a success. */
@@ -56,8 +53,7 @@ struct storage_io {
 
 /* What a disk is and can do; read by any thread. */
 struct storage_limits {
-	uint32_t block_size; /* logical block in bytes, >= 512, power of two: the unit that needs no
-				read-modify-write */
+	uint32_t block_size;	      /* bytes, >= 512, power of two: no smaller write is cheap */
 	uint32_t physical_block_size; /* >= block_size                                       */
 	uint32_t opt_io_size;	      /* bytes, 0: unknown                                    */
 	uint64_t max_discard;	      /* bytes in one request, 0: cannot discard              */

@@ -280,6 +280,19 @@ int rig_do(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t type, ui
 	return rig_finish(rig, queue, io) ? rig_status(rig, io) : -1;
 }
 
+int rig_range(struct rig *rig, struct rig_io *io, uint32_t type, uint64_t sector, uint32_t n,
+	      uint32_t flags)
+{
+	struct virtio_blk_range r = {le64_make(sector), le32_make(n), le32_make(flags)};
+
+	if (!io->data) {
+		io->data = rig_alloc(rig, 4096, 16);
+		io->len = 4096;
+	}
+	memcpy(rig_at(rig, io->data), &r, sizeof(r));
+	return rig_do(rig, 0, io, type, 0, sizeof(r), true);
+}
+
 bool rig_healthy(struct rig *rig, unsigned queue)
 {
 	struct rig_io io = {.len = 0};

@@ -90,6 +90,9 @@ uint8_t rig_status(struct rig *rig, const struct rig_io *io);
 /* submit and finish; returns the status byte, or -1 when nothing came. */
 int rig_do(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t type, uint64_t sector,
 	   uint64_t len, bool data_readable);
+/* DISCARD, WRITE_ZEROES: one range. Returns the status byte. */
+int rig_range(struct rig *rig, struct rig_io *io, uint32_t type, uint64_t sector, uint32_t n,
+	      uint32_t flags);
 /* A write and a read of one sector on @queue: is it alive? */
 bool rig_healthy(struct rig *rig, unsigned queue);
 

@@ -84,9 +84,7 @@ static void request_finish(struct blk_request *req, int err)
 		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "a request failed: %s",
 			    strerror(-err));
 	}
-	gmem_guard(req->bq->q->mem);
 	finish(req->bq, &req->ticket, req->status, value, req->writable, err ? 0 : req->data_in);
-	gmem_guard(NULL);
 	request_put(req);
 }
 
@@ -147,7 +145,8 @@ static int keep_slices(struct blk_request *req, const struct blk_parsed *p)
 			return -ENOMEM;
 		}
 	}
-	memcpy(req->iov, p->data, (size_t)p->n_data * sizeof(req->iov[0]));
+	for (int i = 0; i < p->n_data; i++)
+		req->iov[i] = p->data[i];
 	req->io.iov = req->iov;
 	req->io.iovcnt = p->n_data;
 	return 0;

@@ -37,6 +37,22 @@ static bool take(struct window *w, void *buf, size_t len)
 	return true;
 }
 
+/* The header most often lies in one piece: then its size is known to the compiler. */
+static bool take_header(struct window *w, struct virtio_blk_req *header)
+{
+	if (unlikely(!w->n || w->iov->iov_len < sizeof(*header)))
+		return take(w, header, sizeof(*header));
+	memcpy(header, w->iov->iov_base, sizeof(*header));
+	w->len -= sizeof(*header);
+	w->iov->iov_base = (uint8_t *)w->iov->iov_base + sizeof(*header);
+	w->iov->iov_len -= sizeof(*header);
+	if (!w->iov->iov_len) {
+		w->iov++;
+		w->n--;
+	}
+	return true;
+}
+
 /* Takes the last byte off the back. */
 static uint8_t *take_last(struct window *w)
 {
@@ -127,7 +143,7 @@ int blk_request_parse(struct blk_parsed *p, const struct vq_chain *chain,
 	p->n_data = 0;
 	p->data_len = 0;
 	p->n_ranges = 0;
-	if (!take(&out, &header, sizeof(header)))
+	if (!take_header(&out, &header))
 		return answer(p, VIRTIO_BLK_S_IOERR);
 	p->sector = le64_get(header.sector);
 

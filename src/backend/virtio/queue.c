@@ -102,7 +102,6 @@ static unsigned queue_poll(struct reactor_poller *p)
 
 	if (!q->running)
 		return 0;
-	gmem_guard(q->mem);
 	if (may_pop(q)) {
 		int n;
 
@@ -127,7 +126,6 @@ static unsigned queue_poll(struct reactor_poller *p)
 		vqdev_break(&q->ring, "guest memory was taken away");
 	if (unlikely(vqdev_broken(&q->ring)))
 		queue_fail(q);
-	gmem_guard(NULL);
 	if (unlikely(!list_empty(&q->orders)))
 		run_quiet_orders(q);
 	return did;
@@ -140,9 +138,7 @@ static bool queue_arm(struct reactor_poller *p)
 
 	if (!q->running || !may_pop(q))
 		return true;
-	gmem_guard(q->mem);
 	waiting = vqdev_kicks_on(&q->ring);
-	gmem_guard(NULL);
 	q->silenced = waiting;
 	return !waiting;
 }
@@ -229,16 +225,19 @@ static int run_start(struct order *o)
 	struct virtio_device *vdev = q->vdev;
 	int rc;
 
+	if (q->running) {
+		rc = error_set(&o->err, -EBUSY, "%s runs already.", q->path);
+		goto put_mem;
+	}
 	if (vdev->queue_size_max && o->config.num > vdev->queue_size_max) {
 		rc = error_set(&o->err, -EINVAL, "%s: a ring of %u entries, %u are allowed.",
 			       q->path, o->config.num, vdev->queue_size_max);
 		goto put_mem;
 	}
-	gmem_guard(o->mem);
+	gmem_guard_enter(&q->guard, o->mem);
 	rc = vqdev_init(&q->ring, &o->config, o->mem, vdev->cls->chain_max, &o->err);
-	gmem_guard(NULL);
 	if (rc)
-		goto put_mem;
+		goto leave_guard;
 	rc = vdev->cls->queue_start(vdev, q, &o->err);
 	if (rc)
 		goto fini_ring;
@@ -251,6 +250,8 @@ static int run_start(struct order *o)
 	return 0;
 fini_ring:
 	vqdev_fini(&q->ring);
+leave_guard:
+	gmem_guard_leave(&q->guard);
 put_mem:
 	gmem_put(o->mem);
 	return rc;
@@ -276,16 +277,14 @@ static int run_stop(struct order *o)
 	if (!q->running)
 		return 0;
 	/* The ring is left as a stopped device leaves it: kicks are asked for. */
-	if (!vqdev_broken(&q->ring) && q->silenced) {
-		gmem_guard(q->mem);
+	if (!vqdev_broken(&q->ring) && q->silenced)
 		vqdev_kicks_on(&q->ring);
-		gmem_guard(NULL);
-	}
 	reactor_poller_stop(q->reactor, &q->poller);
 	q->base = vqdev_base(&q->ring);
 	q->vdev->cls->queue_stop(q->vdev, q);
 	q->running = false;
 	vqdev_fini(&q->ring);
+	gmem_guard_leave(&q->guard);
 	gmem_put(q->mem);
 	q->mem = NULL;
 	return 0;
@@ -384,21 +383,18 @@ int virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *
 static int run_set_mem(struct order *o)
 {
 	struct virtio_queue *q = o->q;
-	int rc = 0;
 
 	if (!q->running) {
 		gmem_put(o->mem);
 		return 0;
 	}
-	gmem_guard(o->mem);
-	rc = vqdev_remap(&q->ring, o->mem);
-	gmem_guard(NULL);
+	gmem_guard_leave(&q->guard);
+	gmem_guard_enter(&q->guard, o->mem);
+	/* Rings that are not in the new map break the queue, which is the driver's business, not the caller's. */
+	vqdev_remap(&q->ring, o->mem);
 	gmem_put(q->mem);
 	q->mem = o->mem;
-	/* Rings that are not in the new map: the queue is broken, which is the driver's business,
-	 * not the caller's. */
 	reactor_poller_activate(q->reactor, &q->poller);
-	(void)rc;
 	return 0;
 }
 

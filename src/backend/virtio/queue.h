@@ -59,6 +59,7 @@ struct virtio_queue {
 	unsigned pushed;    /* not yet published                       */
 	struct vqdev ring;
 	struct gmem *mem;
+	struct gmem_guard guard;
 	struct reactor_poller poller;
 	struct reactor_watch kick;
 	int kick_fd;

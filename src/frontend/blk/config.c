@@ -169,10 +169,9 @@ static uint32_t or_else(uint32_t v, uint32_t instead)
 	return v ? v : instead;
 }
 
-int disk_read_config(struct ringside_disk *d, uint16_t *num_queues, struct error *err)
+int disk_read_config(struct vdriver *v, struct ringside_info *i, uint16_t *num_queues,
+		     struct error *err)
 {
-	struct ringside_info *i = &d->limits.info;
-	struct vdriver *v = &d->v;
 	struct raw_config c;
 	uint32_t block;
 	int rc;
@@ -217,8 +216,6 @@ int disk_read_config(struct ringside_disk *d, uint16_t *num_queues, struct error
 	i->max_append_sectors = c.zoned[3];
 	i->write_granularity = c.zoned[4];
 	i->zone_model = c.zone_model;
-	if (num_queues)
-		*num_queues = (uint16_t)or_else(c.num_queues, 1);
-	write_once(&d->limits.sectors, c.capacity);
+	*num_queues = (uint16_t)or_else(c.num_queues, 1);
 	return 0;
 }

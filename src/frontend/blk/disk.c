@@ -14,8 +14,10 @@
 /* Longer chains go without an indirect table, to keep the tables small. */
 #define TABLE_MAX 258
 
+/* Queues stand still. */
 static int negotiate(struct ringside_disk *d, uint16_t *num_queues, struct error *err)
 {
+	struct ringside_info info = {0};
 	uint64_t agreed = d->limits.info.features, must, want;
 	int rc;
 
@@ -32,9 +34,18 @@ static int negotiate(struct ringside_disk *d, uint16_t *num_queues, struct error
 	rc = vdriver_negotiate(&d->v, want, must, err);
 	if (rc)
 		return rc;
-	rc = disk_read_config(d, num_queues, err);
+	rc = disk_read_config(&d->v, &info, num_queues, err);
 	if (rc)
 		goto fail;
+	if (d->settled) {
+		/* The rings were made for so many. */
+		info.queues = d->limits.info.queues;
+		info.queue_size = d->limits.info.queue_size;
+		info.max_segments = (uint32_t)min_u64(info.max_segments,
+						      d->limits.info.max_segments);
+	}
+	d->limits.info = info;
+	write_once(&d->limits.sectors, info.capacity / VIRTIO_BLK_SECTOR);
 	return 0;
 fail:
 	vdriver_fail(&d->v);
@@ -93,9 +104,11 @@ static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *
 	rc = vdriver_mem_alloc(&d->v, each * d->n_queues, &d->shared, err);
 	if (rc)
 		return rc;
-	d->queues = calloc(d->n_queues, sizeof(*d->queues));
+	d->queues = aligned_alloc(_Alignof(struct ringside_queue),
+				  d->n_queues * sizeof(*d->queues));
 	if (!d->queues)
 		return error_set(err, -ENOMEM, "no memory for %u queues", d->n_queues);
+	memset(d->queues, 0, d->n_queues * sizeof(*d->queues));
 	for (uint16_t n = 0; n < d->n_queues; n++) {
 		rc = disk_queue_init(&d->queues[n], d, n, num, table_len,
 				     (uint8_t *)d->shared + each * n, err);
@@ -172,25 +185,16 @@ fail:
 	return rc;
 }
 
-static int renegotiate(struct ringside_disk *d, struct error *err)
-{
-	uint32_t segments = d->limits.info.max_segments;
-	int rc = negotiate(d, NULL, err);
-
-	/* The rings' tables were made for so many. */
-	d->limits.info.max_segments = (uint32_t)min_u64(d->limits.info.max_segments, segments);
-	return rc;
-}
-
 int ringside_start(struct ringside_disk *d, struct ringside_error *e)
 {
 	struct error *err = disk_error(e);
+	uint16_t queues;
 	int rc;
 
 	if (d->started)
 		return error_set(err, -EBUSY, "the disk is started already.");
 	if (!(d->v.status & VIRTIO_STATUS_FEATURES_OK) || d->v.status & VIRTIO_STATUS_FAILED) {
-		rc = renegotiate(d, err);
+		rc = negotiate(d, &queues, err);
 		if (rc)
 			return rc;
 	}
@@ -220,6 +224,7 @@ int ringside_stop(struct ringside_disk *d, struct ringside_error *e)
 int ringside_reconnect(struct ringside_disk *d, struct ringside_error *e)
 {
 	struct error *err = disk_error(e);
+	uint16_t queues;
 	int rc;
 
 	if (!d->v.t->ops->reconnect)
@@ -231,8 +236,8 @@ int ringside_reconnect(struct ringside_disk *d, struct ringside_error *e)
 	d->v.status = 0;
 	for (uint16_t n = 0; d->started && n < d->n_queues; n++)
 		disk_queue_take_back(&d->queues[n]);
-	rc = renegotiate(d, err);
-	return rc ? rc : run(d, err);
+	rc = negotiate(d, &queues, err);
+	return rc || !d->started ? rc : run(d, err);
 }
 
 void ringside_close(struct ringside_disk **disk)
@@ -289,30 +294,41 @@ int ringside_event_fd(const struct ringside_disk *d)
 	return d->v.t->ops->event_fd ? d->v.t->ops->event_fd(d->v.t) : -1;
 }
 
+/* Queues run, so only what they do not look at may be written, and the capacity. */
+static int config_changed(struct ringside_disk *d)
+{
+	struct ringside_info *i = &d->limits.info, now = {0};
+	uint16_t queues;
+	int rc = disk_read_config(&d->v, &now, &queues, NULL);
+
+	if (rc)
+		return rc;
+	i->capacity = now.capacity;
+	i->writeback = now.writeback;
+	i->write_zeroes_may_unmap = now.write_zeroes_may_unmap;
+	i->physical_block_size = now.physical_block_size;
+	i->min_io_size = now.min_io_size;
+	i->optimal_io_size = now.optimal_io_size;
+	write_once(&d->limits.sectors, now.capacity / VIRTIO_BLK_SECTOR);
+	return RINGSIDE_EVENT_CONFIG;
+}
+
 int ringside_process(struct ringside_disk *d)
 {
 	unsigned events = d->v.t->ops->process ? d->v.t->ops->process(d->v.t) : 0;
-	int out = 0;
 
 	if (events & TRANSPORT_EVENT_GONE) {
 		halt(d);
 		return RINGSIDE_EVENT_GONE;
 	}
-	if (events & TRANSPORT_EVENT_STATUS && d->v.status && vdriver_needs_reset(&d->v)) {
+	/* NEEDS_RESET is announced as a change of the configuration (virtio 1.4, 2.1.2). */
+	if (events && d->v.status && vdriver_needs_reset(&d->v)) {
 		halt(d);
 		return RINGSIDE_EVENT_NEEDS_RESET;
 	}
-	if (events & TRANSPORT_EVENT_CONFIG && d->v.status & VIRTIO_STATUS_FEATURES_OK) {
-		uint32_t segments = d->limits.info.max_segments;
-		int rc = disk_read_config(d, NULL, NULL);
-
-		d->limits.info.max_segments = (uint32_t)min_u64(d->limits.info.max_segments,
-								segments);
-		if (rc)
-			return rc;
-		out |= RINGSIDE_EVENT_CONFIG;
-	}
-	return out;
+	if (events & TRANSPORT_EVENT_CONFIG && d->v.status & VIRTIO_STATUS_FEATURES_OK)
+		return config_changed(d);
+	return 0;
 }
 
 int ringside_set_writeback(struct ringside_disk *d, bool on)

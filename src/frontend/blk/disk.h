@@ -61,10 +61,11 @@ struct ringside_queue {
 	unsigned idle_polls;
 	bool polling;
 	uint64_t submitted, completed;
-};
+} __attribute__((aligned(128))); /* each its owner's: no line, nor its neighbour, in common */
 
 struct disk_limits {
 	uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
+	/* What queues read of it changes only while they stand still. */
 	struct ringside_info info;
 };
 
@@ -83,7 +84,9 @@ struct ringside_disk {
 
 /* config.c: features to accept, and the configuration after they were. */
 int disk_want(struct ringside_disk *d, uint64_t *want, struct error *err);
-int disk_read_config(struct ringside_disk *d, uint16_t *num_queues, struct error *err);
+/* Fills all of @i that the device tells. */
+int disk_read_config(struct vdriver *v, struct ringside_info *i, uint16_t *num_queues,
+		     struct error *err);
 
 /* queue.c */
 int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t index, uint16_t num,

@@ -190,7 +190,7 @@ static void handle(struct vhost_user_connection *c)
 static void receive_failed(struct vhost_user_connection *c, int rc, const char *why)
 {
 	if (rc == -EPIPE)
-		log_limited(&c->complaints, LOG_LEVEL_INFO, c->bus.name, "the front end has left");
+		log_limited(&c->visits, LOG_LEVEL_INFO, c->bus.name, "the front end has left");
 	else if (rc == -ECONNRESET)
 		complain(c, "closing the connection", "the front end left in mid-message");
 	else
@@ -318,6 +318,6 @@ int vhost_user_connection_serve(struct vhost_user_connection *c, int fd)
 		return rc;
 	}
 	c->state = VHOST_USER_SERVING;
-	log_limited(&c->complaints, LOG_LEVEL_INFO, c->bus.name, "serving a front end");
+	log_limited(&c->visits, LOG_LEVEL_INFO, c->bus.name, "serving a front end");
 	return 0;
 }

@@ -81,6 +81,7 @@ struct vhost_user_connection {
 	struct reactor_timer poll;  /* rings without a kick fd         */
 	struct reactor_timer retry; /* of what memory was too short for */
 	struct log_limit complaints;
+	struct log_limit visits; /* apart, so that coming and going hides no complaint */
 };
 
 /* @name is used in messages and must outlive it.  Plugs @vdev into the bus.  0 or -errno. */

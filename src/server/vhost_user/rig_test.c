@@ -2,6 +2,7 @@
 #include "server/vhost_user/rig_test.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "wire/virtio.h"
 
 #include <dirent.h>
@@ -41,7 +42,6 @@ static struct echo *echo_of(struct virtio_device *vdev)
 
 static void finish(struct echo_queue *eq)
 {
-	gmem_guard(eq->q->mem);
 	for (unsigned i = 0; i < eq->n; i++) {
 		struct held *h = &eq->held[i];
 
@@ -49,7 +49,6 @@ static void finish(struct echo_queue *eq)
 		virtio_queue_push(eq->q, &h->ticket, h->len);
 	}
 	eq->n = 0;
-	gmem_guard(NULL);
 }
 
 static void delay_over(struct reactor_timer *t)
@@ -193,7 +192,31 @@ void echo_release(struct rig *rig)
 	}
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+void rig_settle(struct rig *rig)
+{
+	rig_call(rig, nothing, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		worker_call(rig->workers[i], nothing, NULL);
+}
+
 /* ---- the rig ---- */
+
+static void no_log(void *opaque, enum log_level level, const char *line)
+{
+	(void)opaque;
+	(void)level;
+	(void)line;
+}
+
+void rig_setup(void)
+{
+	log_setup(LOG_LEVEL_DBG, getenv("RIG_LOG") ? NULL : no_log, NULL);
+}
 
 int count_fds(void)
 {
@@ -268,6 +291,11 @@ static void stop_export(void *arg)
 void rig_stop(struct rig *rig)
 {
 	rig_quiet(rig);
+	rig_end(rig);
+}
+
+void rig_end(struct rig *rig)
+{
 	rig_call(rig, stop_export, rig);
 	while (sem_wait(&rig->stopped) && errno == EINTR)
 		;

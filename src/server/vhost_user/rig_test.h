@@ -21,7 +21,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#define PATIENCE_S 60
+#define PATIENCE_S 20
 #define QUEUES	   3
 #define CONFIG_LEN 60
 /* The one byte of the config space that a driver may write, to 0 or 1. */
@@ -58,9 +58,13 @@ struct rig {
 	int fds; /* open in this process while nobody is connected */
 };
 
+/* Once, by main: no log lines among the results. */
+void rig_setup(void);
 void rig_start(struct rig *rig);
 /* Stops the export and checks that no fd was lost. */
 void rig_stop(struct rig *rig);
+/* Stops the export, without a look at what is open. */
+void rig_end(struct rig *rig);
 /* Waits until the export serves nobody, and checks that no fd is left open. */
 void rig_quiet(struct rig *rig);
 /* A new front end is served on every queue, then leaves. */
@@ -69,6 +73,8 @@ void rig_call(struct rig *rig, void (*fn)(void *arg), void *arg);
 void echo_mode(struct rig *rig, enum echo_mode mode);
 /* Until so many requests have been popped since the rig was made. */
 void echo_wait_popped(struct rig *rig, unsigned n);
+/* On every worker, whatever was posted to it before has run. */
+void rig_settle(struct rig *rig);
 /* What is held, and at once from now on. */
 void echo_release(struct rig *rig);
 int count_fds(void);

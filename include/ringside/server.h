@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ringside's disk server, inside your own program: virtio-blk disks over vhost-user.
+ *
+ * Life: ringside_server_create() -> ringside_server_add() ... -> your loop waits for ringside_server_fd() and calls
+ * ringside_server_process() -> ringside_server_stop() -> process until it says 1 -> ringside_server_destroy().
+ *
+ * Requests are served by worker threads of the library's own; connections, sizes and everything else happen inside
+ * ringside_server_process(), which never waits.  No signal disposition is changed and nothing is printed: ignore SIGPIPE and SIGXFSZ
+ * in your program, since a peer that leaves and a file that may not grow raise them.
+ *
+ * Threads: all calls on one thread.  Functions return 0 or -errno where nothing else is said.
+ */
+#ifndef RINGSIDE_SERVER_H
+#define RINGSIDE_SERVER_H
+
+#include <ringside/export.h>
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ringside_server;
+
+/* All zero is the default for everything; the reserve must stay zero. */
+struct ringside_server_options {
+	uint32_t workers; /* threads that share all queues; 0: one       */
+	uint32_t
+		poll_us; /* longest time to look for requests before sleeping; UINT32_MAX: never sleep */
+	uint64_t reserved[8];
+};
+
+/* @options and @err may be NULL. */
+RINGSIDE_API int ringside_server_create(const struct ringside_server_options *options,
+					struct ringside_server **server,
+					struct ringside_error *err);
+
+/*
+ * Offers a disk on a socket.  @disk is what `ringside serve --disk` takes: "file=vm.raw,readonly=on,queues=2".  -EADDRINUSE: a live server
+ * has that socket.
+ */
+RINGSIDE_API int ringside_server_add(struct ringside_server *server, const char *socket_path,
+				     const char *disk, struct ringside_error *err);
+/* The same on a socket that is open, listening or connected; it becomes the server's on success. */
+RINGSIDE_API int ringside_server_add_fd(struct ringside_server *server, int fd, const char *disk,
+					struct ringside_error *err);
+
+/* Readable when there is something to process. */
+RINGSIDE_API int ringside_server_fd(const struct ringside_server *server);
+/* Milliseconds until ringside_server_process() wants to be called even so; -1: not by itself. */
+RINGSIDE_API int ringside_server_timeout_ms(const struct ringside_server *server);
+/* Return: 0 - go on; 1 - stopped: nothing is in flight and no socket is left. */
+RINGSIDE_API int ringside_server_process(struct ringside_server *server);
+
+/* Takes no new front end, completes what is in flight; ringside_server_process() tells when that is done. */
+RINGSIDE_API void ringside_server_stop(struct ringside_server *server);
+/* Before the first front end could come, or after process said 1.  *@server becomes NULL. */
+RINGSIDE_API void ringside_server_destroy(struct ringside_server **server);
+
+/*
+ * Memory that a front end takes away by shortening its file raises SIGBUS on a worker.  This installs a handler that makes the disk's queues
+ * stop instead of the process; for programs that have no handler of their own.
+ */
+RINGSIDE_API int ringside_server_guard_memory(struct ringside_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
