@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the conductor of a run and its workers tell each other things: the phase goes down, news come
+ * up.
+ *
+ *	SETUP -> RAMP -> MEASURE -> STOP -> CHECK -> END
+ *	   \______\________\__________\_______\____-> ABANDON (leave at once)
+ *
+ * A phase never goes back.  Any time in between the conductor can hold all workers.
+ *
+ * Threads: gate_phase() and gate_held() any, without a lock; news_* and wait the workers'; the rest
+ * the conductor's.  The lock protects arrived, waiting, and every change of orders.
+ */
+#ifndef BENCH_GATE_H
+#define BENCH_GATE_H
+
+#include "base/atomic.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+enum phase {
+	PHASE_SETUP,
+	PHASE_RAMP,
+	PHASE_MEASURE,
+	PHASE_STOP, /* no new requests; finish what is under way */
+	PHASE_CHECK,
+	PHASE_END,
+	PHASE_ABANDON,
+};
+
+#define GATE_HOLD 0x100u
+
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned orders;  /* the phase, and GATE_HOLD; atomic for readers */
+	unsigned arrived; /* workers that finished their phase            */
+	unsigned waiting; /* workers that stand in gate_pass()            */
+	bool gone;	  /* a worker found no back end                   */
+	int news_fd;	  /* readable when one of them changed            */
+};
+
+int gate_init(struct gate *g);
+void gate_fini(struct gate *g);
+
+static inline unsigned gate_orders(const struct gate *g)
+{
+	return read_once(&g->orders);
+}
+static inline enum phase gate_phase(const struct gate *g)
+{
+	return (enum phase)(gate_orders(g) & ~GATE_HOLD);
+}
+
+/* Conductor.  Going to a phase that is behind does nothing. */
+void gate_go(struct gate *g, enum phase phase);
+void gate_hold(struct gate *g, bool on);
+
+/* Worker: waits until the phase is at least @phase and nobody is held; returns the phase. */
+enum phase gate_pass(struct gate *g, enum phase phase);
+/* Worker: there is no back end; waits to be held and let go, or to be sent on. */
+enum phase gate_stranded(struct gate *g);
+/* Worker: done with this phase. */
+void gate_arrive(struct gate *g);
+/* Worker: the run is to stop. */
+void gate_stop(struct gate *g);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One queue under load: keeps `depth` requests under way, counts what comes back and how long it
+ * took, and with --verify knows what must be there.
+ *
+ * A turn takes back all that is done, then fills up again and shows it to the device at once.  The
+ * clock is read once in a turn: a request's time runs from the turn that submitted it to the turn
+ * that took it back.  No turn allocates, locks or formats text, but for the sentence of the first
+ * failure.
+ *
+ * Threads: worker_run() is its thread's; the counters `completed` and `inflight` may be read by
+ * any; set-up, and the results once the thread has arrived at the gate, are the conductor's.
+ */
+#ifndef BENCH_WORKER_H
+#define BENCH_WORKER_H
+
+#include "bench/gate.h"
+#include "bench/histogram.h"
+#include "bench/ledger.h"
+#include "bench/pattern.h"
+#include "bench/peer.h"
+#include "bench/stamp.h"
+
+struct worker;
+
+struct slot {
+	struct ringside_request req;
+	struct worker *w;
+	struct slot *next; /* idle ones */
+	uint8_t *buf;
+	struct iovec *iov; /* where one buffer is too small for a request */
+	struct access access;
+	uint64_t begun_ns;
+};
+
+struct tally {
+	uint64_t bytes;
+	struct histogram latency; /* ns */
+};
+
+struct worker {
+	const struct job *job;
+	struct gate *gate;
+	struct ringside_queue *q;
+	unsigned index;
+	uint32_t segment; /* bytes that one buffer of a request may have */
+	uint64_t run;	  /* this program run's number, in all stamps */
+	pthread_t thread;
+
+	/* Of the turn. */
+	struct slot *slots, *idle;
+	struct iovec *iovs;
+	struct pattern pattern;
+	struct ledger ledger; /* with verify */
+	struct access drawn;  /* the next one ...        */
+	bool waiting;	      /* ... could not begin yet */
+	bool over;	      /* no new ones will come   */
+	bool checking;	      /* reads back what was written */
+	bool measuring;
+	bool abandoned;
+	uint64_t check_at;
+	uint64_t now_ns; /* of this turn; 0: not read yet */
+	uint64_t due_ns, interval_ns;
+
+	/* For the progress line. */
+	uint64_t completed, moved; /* requests, bytes */
+	uint32_t inflight;
+
+	/* Results. */
+	struct tally *tally; /* JOB_OPS of them */
+	uint64_t begin_ns, end_ns;
+	struct cpu_use cpu;
+	uint64_t kicks, calls;
+	uint64_t errors;  /* requests that failed        */
+	uint64_t checked; /* sectors looked at ...       */
+	uint64_t bad;	  /* ... and found wrong         */
+	struct error why; /* the first thing that failed */
+
+	struct cpu_use cpu_begin;
+	struct ringside_stats stats_begin;
+};
+
+/* Memory that the worker's buffers take. */
+size_t worker_bytes(const struct job *job);
+
+/* @memory: worker_bytes() that the device can reach. */
+int worker_init(struct worker *w, const struct job *job, unsigned index, uint64_t run,
+		const struct ringside_info *info, struct ringside_queue *q, void *memory,
+		struct gate *gate, struct error *err);
+void worker_fini(struct worker *w);
+
+/* The thread's function. */
+void *worker_run(void *worker);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* `ringside bench`: the load generator's command line, progress line and exit status. */
+#include "bench/run.h"
+#include "cli/bench_report.h"
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+	"Usage: ringside bench [OPTION...] TARGET\n"
+	"\n"
+	"Puts load on a virtio-blk back end and tells what it took. TARGET is a URI:\n"
+	"vhost-user:/path/of/socket, with options behind a question mark (?packed=on&queues=4).\n"
+	"\n"
+	"What to do:\n"
+	"  --rw=read|randread|write|randwrite|rw|randrw   the default is read; the words with a\n"
+	"                         write in them overwrite the disk, no other word is needed\n"
+	"  --rwmixread=PERCENT    reads among the requests of rw and randrw (50)\n"
+	"  --discard=PERCENT      discards among the requests that change the disk (0)\n"
+	"  --flush-every=N        a flush after N writes of a queue\n"
+	"  --bs=SIZE[,SIZE...]    block size (4K); several: each as likely as the others\n"
+	"  --bs=SIZE-SIZE         any multiple of the first up to the second\n"
+	"  --offset=SIZE --size=SIZE   the part of the disk that is used (all of it)\n"
+	"  --seed=N               of the random numbers (1)\n"
+	"  --verify               writes carry stamps that are checked when read, at the end all "
+	"of\n"
+	"                         them; with --rw=read or randread: what an earlier run has "
+	"written\n"
+	"How hard and how long:\n"
+	"  --depth=N              requests under way per queue (1)\n"
+	"  --queues=N             queues, each with a thread of its own (1)\n"
+	"  --poll | --sleep       look for completions all the time, or sleep until called "
+	"(sleep)\n"
+	"  --cpu=LIST             CPUs of the queues' threads, in turn\n"
+	"  --rate=N               requests a second, of all queues together\n"
+	"  --ios=N                end after N requests\n"
+	"  --runtime=TIME         end after that time: 10, 0.5, 500ms, 2m\n"
+	"  --ramp=TIME            run so long before measuring\n"
+	"                         without --ios and --runtime: the size once\n"
+	"  --reconnect[=TIME]     when the back end goes away wait for it (60), and go on\n"
+	"  --timeout=TIME         so long without any completion is a failure (30)\n"
+	"Results:\n"
+	"  --backend-pid=PID      also tell what CPU time that process took\n"
+	"  --format=text|json\n"
+	"  --quiet                no progress line\n"
+	"\n"
+	"Exit status: 0 done, 1 something failed or read back wrong, 2 usage.\n";
+
+static void progress(void *opaque, const struct progress *p)
+{
+	static const char *const names[] = {"setup", "ramp", "run", "drain", "verify", "", ""};
+	char done[16] = "";
+
+	(void)opaque;
+	if (p->done >= 0)
+		snprintf(done, sizeof(done), " %3.0f%%", p->done * 100);
+	fprintf(stderr, "\r\033[K%s%s: %.0fs, %.0f IOPS, %.1f MiB/s",
+		p->reconnecting ? "reconnecting" : names[p->phase], done, p->seconds, p->iops,
+		p->bytes / (1 << 20));
+	fflush(stderr);
+}
+
+static int report(const struct job *job, const struct result *r)
+{
+	int rc = 0;
+
+	if (job->json)
+		rc = bench_json(stdout, job, r);
+	else
+		bench_text(stdout, job, r);
+	if (rc || fflush(stdout) || ferror(stdout))
+		return failure("the results cannot be written.");
+	return EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct result result;
+	struct error err = {""};
+	struct job job;
+	bool line;
+	int rc, status;
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			fputs(help, stdout);
+			return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		}
+	}
+	if (job_parse(&job, argc, argv, &err))
+		return usage_error("bench", "%s.", err.text);
+	line = !job.quiet && isatty(STDERR_FILENO);
+	rc = bench_run(&job, line ? progress : NULL, NULL, &result, &err);
+	if (line)
+		fputs("\r\033[K", stderr);
+	if (result.ran) {
+		status = report(&job, &result);
+		if (rc)
+			status = failure("%s", result.why.text);
+	} else if (rc == -EINVAL) {
+		status = usage_error("bench", "%s.", err.text);
+	} else {
+		status = failure("%s", err.text);
+	}
+	bench_result_fini(&result);
+	return status;
+}
+
+const struct command command_bench = {
+	.name = "bench",
+	.summary = "put load on a back end and measure it",
+	.run = run,
+};
