@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside bench`: the load generator's command line, progress line and exit status. */
+#include "base/log.h"
 #include "bench/run.h"
 #include "cli/bench_report.h"
 #include "cli/commands.h"
+#include "cli/local.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +15,9 @@ static const char help[] =
 	"Usage: ringside bench [OPTION...] TARGET\n"
 	"\n"
 	"Puts load on a virtio-blk back end and tells what it took. TARGET is a URI:\n"
-	"vhost-user:/path/of/socket, with options behind a question mark (?packed=on&queues=4).\n"
+	"vhost-user:/path/of/socket, with options behind a question mark (?packed=on&queues=4), "
+	"or\n"
+	"local:DISK, our own device in this process (DISK as in ringside serve --disk).\n"
 	"\n"
 	"What to do:\n"
 	"  --rw=read|randread|write|randwrite|rw|randrw   the default is read; the words with a\n"
@@ -80,6 +84,7 @@ static int run(int argc, char **argv)
 {
 	struct result result;
 	struct error err = {""};
+	struct local *local = NULL;
 	struct job job;
 	bool line;
 	int rc, status;
@@ -92,6 +97,11 @@ static int run(int argc, char **argv)
 	}
 	if (job_parse(&job, argc, argv, &err))
 		return usage_error("bench", "%s.", err.text);
+	if (local_is(job.target)) {
+		log_setup(LOG_LEVEL_WARN, NULL, NULL);
+		if (local_start(job.target, &local, &job.target, &err))
+			return failure("%s", err.text);
+	}
 	line = !job.quiet && isatty(STDERR_FILENO);
 	rc = bench_run(&job, line ? progress : NULL, NULL, &result, &err);
 	if (line)
@@ -106,6 +116,7 @@ static int run(int argc, char **argv)
 		status = failure("%s", err.text);
 	}
 	bench_result_fini(&result);
+	local_stop(&local);
 	return status;
 }
 
