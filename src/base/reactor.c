@@ -17,7 +17,10 @@
 #define POLLER_IDLE_TURNS 1024
 /* The first step when polling begins to pay. */
 #define POLL_STEP_NS (4 * NSEC_PER_USEC)
-/* Longer between two looks than any interrupt takes: the scheduler gave the CPU to somebody else, who wanted it. */
+/*
+ * Longer between two looks than any interrupt takes: the scheduler gave the CPU to somebody else,
+ * who wanted it.
+ */
 #define PREEMPTION_NS (500 * NSEC_PER_USEC)
 /* For how long polling is given up then. */
 #define BACKOFF_MIN_NS (10 * NSEC_PER_MSEC)
@@ -312,7 +315,8 @@ static bool arm_pollers(struct reactor *r)
 /* ---- how long to poll before sleeping ---- */
 
 /*
- * After each sleep: had polling a little longer saved it, poll longer next time; was the sleep long, do not poll at all.
+ * After each sleep: had polling a little longer saved it, poll longer next time; was the sleep
+ * long, do not poll at all.
  */
 static void learn_from_sleep(struct reactor *r, uint64_t slept_ns, uint64_t now)
 {
@@ -341,7 +345,10 @@ static bool keep_polling(struct reactor *r)
 	gap = now - r->looked_ns;
 	r->looked_ns = now;
 	if (gap > PREEMPTION_NS) {
-		/* Nothing was done and yet time went by: somebody else had the CPU.  Leave it to them, for a time that doubles. */
+		/*
+		 * Nothing was done and yet time went by: somebody else had the CPU.  Leave it to
+		 * them, for a time that doubles.
+		 */
 		r->poll_ns = 0;
 		r->no_poll_until_ns = now + r->backoff_ns;
 		r->backoff_ns = min_u64(r->backoff_ns * 2, BACKOFF_MAX_NS);
@@ -395,8 +402,8 @@ void reactor_turn(struct reactor *r)
 		r->kind->submit(r);
 		r->unsubmitted = false;
 		/*
-		 * What is awaited may need this very CPU: the kernel does some file I/O in threads of its own.  With nobody else to run, this
-		 * costs a fraction of a microsecond.
+		 * What is awaited may need this very CPU: the kernel does some file I/O in threads
+		 * of its own.  With nobody else to run, this costs a fraction of a microsecond.
 		 */
 		if (r->in_flight)
 			sched_yield();

@@ -20,7 +20,10 @@ struct command {
 extern const struct command command_serve;
 extern const struct command command_bench;
 
-/* One sentence on standard error, in front of it "ringside: ", behind it where to read more; returns EXIT_USAGE. */
+/*
+ * One sentence on standard error, in front of it "ringside: ", behind it where to read more;
+ * returns EXIT_USAGE.
+ */
 int usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One sentence on standard error; returns EXIT_FAILED. */
 int failure(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -97,7 +97,10 @@ static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struc
 	chain->writable_len = w->writable_len;
 }
 
-/* Entry @i as addr, len and the two 16-bit fields in the order in which they lie there: 0, or -EPROTO and the queue is broken. */
+/*
+ * Entry @i as addr, len and the two 16-bit fields in the order in which they lie there: 0, or
+ * -EPROTO and the queue is broken.
+ */
 static inline int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint32_t i,
 				struct vq_desc *d, uint16_t *first, uint16_t *second)
 {

@@ -390,7 +390,10 @@ static int run_set_mem(struct order *o)
 	}
 	gmem_guard_leave(&q->guard);
 	gmem_guard_enter(&q->guard, o->mem);
-	/* Rings that are not in the new map break the queue, which is the driver's business, not the caller's. */
+	/*
+	 * Rings that are not in the new map break the queue, which is the driver's business, not
+	 * the caller's.
+	 */
 	vqdev_remap(&q->ring, o->mem);
 	gmem_put(q->mem);
 	q->mem = o->mem;
