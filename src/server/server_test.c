@@ -42,7 +42,7 @@ static const struct server_device_ops disk_ops = {.tick = tick, .destroy = destr
 
 static struct server *make_server(void)
 {
-	struct server_config config = {.n_workers = 2, .reactor = {.uring = true}};
+	struct server_config config = {.n_workers = 2, .reactor = {.uring = true}, .signals = true};
 	struct server *s;
 
 	assert_int_equal(server_create(&s, &config, NULL), 0);
