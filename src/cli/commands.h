@@ -17,6 +17,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_conform;
 extern const struct command command_serve;
 
 /* One sentence on standard error, in front of it "ringside: ", behind it where to read more; returns EXIT_USAGE. */

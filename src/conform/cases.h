@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of cases, one for each cases_*.c; table.c lists them. */
+#ifndef CONFORM_CASES_H
+#define CONFORM_CASES_H
+
+#include "conform/case.h"
+
+extern const struct case_table feature_cases, ring_split_cases, notify_cases, block_cases;
+
+#endif
