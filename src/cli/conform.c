@@ -56,8 +56,9 @@ static int parse_seconds(const char *text, int *ms)
 
 static int run(int argc, char **argv)
 {
-	enum { LIST = 1, WRITES, OFFSET, SIZE, FORMAT, ONLY, SKIP, RESPAWN, TIMEOUT };
+	enum { HELP = 1, LIST, WRITES, OFFSET, SIZE, FORMAT, ONLY, SKIP, RESPAWN, TIMEOUT };
 	static const struct option longs[] = {
+		{"help", no_argument, NULL, HELP},
 		{"list", no_argument, NULL, LIST},
 		{"allow-writes", no_argument, NULL, WRITES},
 		{"offset", required_argument, NULL, OFFSET},
@@ -79,9 +80,12 @@ static int run(int argc, char **argv)
 	size_t f;
 	int c, rc;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
 		switch (c) {
+		case 'h':
+		case HELP:
+			fputs(help, stdout);
+			return fflush(stdout) ? EXIT_USAGE : EXIT_OK;
 		case LIST:
 			listing = true;
 			break;
@@ -120,8 +124,10 @@ static int run(int argc, char **argv)
 				return usage_error("conform",
 						   "--timeout=%s is no number of seconds.", optarg);
 			break;
+		case ':':
+			return usage_error("conform", "%s needs a value.", argv[optind - 1]);
 		default:
-			return usage_error("conform", "'%s' is no option, or its value is missing.",
+			return usage_error("conform", "%s is no option of conform.",
 					   argv[optind - 1]);
 		}
 	}
@@ -155,7 +161,6 @@ static int run(int argc, char **argv)
 
 const struct command command_conform = {
 	.name = "conform",
-	.summary = "checks a back end clause by clause",
-	.help = help,
+	.summary = "check a back end clause by clause",
 	.run = run,
 };

@@ -169,16 +169,16 @@ int peer_send_raw(struct peer *p, const void *data, size_t len, const int *fds, 
 int peer_send(struct peer *p, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
 	      const int *fds, unsigned n_fds)
 {
-	struct {
-		struct vhost_user_header h;
-		union vhost_user_payload payload;
-	} m = {.h = {.request = request, .flags = VHOST_USER_VERSION | flags, .size = size}};
+	const struct vhost_user_header h = {
+		.request = request, .flags = VHOST_USER_VERSION | flags, .size = size};
+	uint8_t m[sizeof(h) + sizeof(union vhost_user_payload)];
 
-	if (size > sizeof(m.payload))
+	if (size > sizeof(union vhost_user_payload))
 		return -EINVAL;
+	memcpy(m, &h, sizeof(h));
 	if (size)
-		memcpy(&m.payload, payload, size);
-	return peer_send_raw(p, &m, sizeof(m.h) + size, fds, n_fds);
+		memcpy(m + sizeof(h), payload, size);
+	return peer_send_raw(p, m, sizeof(h) + size, fds, n_fds);
 }
 
 static void take_fds(struct message *m, struct msghdr *h)
