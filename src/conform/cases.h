@@ -5,6 +5,7 @@
 
 #include "conform/case.h"
 
-extern const struct case_table feature_cases, ring_split_cases, notify_cases, block_cases;
+extern const struct case_table feature_cases, ring_split_cases, notify_cases, ring_packed_cases,
+	block_cases, block_write_cases, vhost_user_cases, vhost_user_state_cases;
 
 #endif

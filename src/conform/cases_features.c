@@ -80,9 +80,7 @@ static void again(struct trial *t)
 	for (unsigned i = 0; i < 50; i++) {
 		disk_up(t, (struct setup){.wish = FEAT(EVENT_IDX) | FEAT(INDIRECT_DESC)});
 		blk_read(&t->rings[0], 0, 512);
-		hang_up(t);
-		peer_init(&t->peer, t->o->timeout_ms);
-		t->dialled = false;
+		redial(t);
 	}
 }
 
@@ -109,9 +107,7 @@ static void subsets(struct trial *t)
 		r = ring_tell(t, 0, 64);
 		ring_enable(r, true);
 		blk_read(r, 0, 512);
-		hang_up(t);
-		peer_init(&t->peer, t->o->timeout_ms);
-		t->dialled = false;
+		redial(t);
 	}
 }
 

@@ -375,6 +375,10 @@ static void len_read(struct trial *t)
 {
 	len_honest(t, VIRTIO_BLK_T_IN, 0, 512);
 	len_honest(t, VIRTIO_BLK_T_IN, 0, 4096);
+}
+
+static void len_id(struct trial *t)
+{
 	len_honest(t, VIRTIO_BLK_T_GET_ID, 0, 20);
 }
 
@@ -454,9 +458,7 @@ static void sizes(struct trial *t)
 
 			t->next_gpa = q.header;
 		}
-		hang_up(t);
-		t->dialled = false;
-		peer_init(&t->peer, t->o->timeout_ms);
+		redial(t);
 	}
 }
 
@@ -561,6 +563,8 @@ static const struct conform_case cases[] = {
 	 sizes},
 	{"VQ-D-10.read", "virtio 2.7.8.2", LEVEL_MUST, 0,
 	 "The device wrote at least the len bytes that it reports, when all is well.", len_read},
+	{"VQ-D-10.id", "virtio 2.7.8.2", LEVEL_MUST, 0,
+	 "The device wrote at least the len bytes that it reports for GET_ID.", len_id},
 	{"VQ-D-10.failed-read", "virtio 2.7.8.2", LEVEL_MUST, 0,
 	 "The device wrote at least the len bytes that it reports, when a read fails.",
 	 len_failed_read},

@@ -200,6 +200,11 @@ bool ring_take(struct ring *r, struct used *u)
 	return true;
 }
 
+void ring_skip(struct ring *r, uint16_t n)
+{
+	step(&r->used_slot, &r->used_wrap, n, r->num);
+}
+
 bool ring_poll(struct ring *r, struct used *u, int ms)
 {
 	uint64_t until = clock_ns() + (uint64_t)ms * NSEC_PER_MSEC;

@@ -70,6 +70,8 @@ void ring_kick(struct ring *r);
 
 /* The next used entry, if there is one. */
 bool ring_take(struct ring *r, struct used *u);
+/* Packed: @n entries more behind the last one taken (a batch of IN_ORDER has one entry for all). */
+void ring_skip(struct ring *r, uint16_t n);
 /* ... waits for it; fails the case when none comes. */
 void ring_wait(struct ring *r, struct used *u);
 /* ... waits; false when none comes within @ms. */

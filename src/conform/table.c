@@ -2,5 +2,7 @@
 #include "conform/cases.h"
 
 const struct case_table *const case_tables[] = {
-	&feature_cases, &ring_split_cases, &notify_cases, &block_cases, NULL,
+	&feature_cases, &ring_split_cases,  &notify_cases,     &ring_packed_cases,
+	&block_cases,	&block_write_cases, &vhost_user_cases, &vhost_user_state_cases,
+	NULL,
 };

@@ -395,6 +395,13 @@ closed:
 	peer_fini(p);
 }
 
+void redial(struct trial *t)
+{
+	hang_up(t);
+	peer_init(&t->peer, t->o->timeout_ms);
+	t->dialled = false;
+}
+
 /* Memory */
 
 uint64_t mem_aligned(struct trial *t, uint32_t len, uint32_t align)

@@ -112,6 +112,8 @@ uint32_t ring_stop(struct ring *r);
 struct ring *disk_up(struct trial *t, struct setup s);
 /* As a driver ends: rings stopped, connection closed.  Never fails. */
 void hang_up(struct trial *t);
+/* hang_up(), and everything is as at the beginning of the case. */
+void redial(struct trial *t);
 
 /* Features the back end offers, once dialled. */
 static inline bool offered(const struct trial *t, unsigned bit)
