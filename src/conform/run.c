@@ -18,7 +18,8 @@ struct run {
 	struct report *report;
 	uint8_t *saved; /* what the disk held where cases write */
 	uint32_t saved_len;
-	bool gone; /* the back end is away for good */
+	bool gone;   /* the back end is away for good ... */
+	bool missed; /* ... and cases could not be run because of it */
 };
 
 static bool matches(const char *globs, const char *id)
@@ -166,6 +167,7 @@ static void one(struct run *run, const struct case_table *table, const struct co
 	struct trial t = {.c = c}, check;
 
 	if (run->gone) {
+		run->missed = true;
 		t.outcome = OUTCOME_SKIPPED;
 		snprintf(t.got, sizeof(t.got), "the back end is gone");
 	} else if ((c->needs & CASE_WRITES) && !run->o->allow_writes) {
@@ -204,7 +206,7 @@ int conform_run(const struct conform_options *o, struct report *report, struct e
 		for (size_t i = 0; i < (*table)->n; i++)
 			if (conform_selected(o, &(*table)->cases[i]))
 				one(&run, *table, &(*table)->cases[i]);
-	if (run.gone)
+	if (run.missed)
 		rc = error_set(err, -ENOTCONN, "the back end at %s went away.", o->path);
 out:
 	free(run.saved);
