@@ -17,6 +17,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_conform;
 extern const struct command command_serve;
 extern const struct command command_bench;
 
