@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* How long a sleeper goes without a look at its orders. */
-#define NAP_NS (100 * NSEC_PER_MSEC)
+#define NAP_MS 100
 
 /* So many looks in a row may find nothing before a poller makes pauses between them. */
 #define EAGER_LOOKS 64
@@ -299,25 +299,27 @@ static void end_measuring(struct worker *w)
 	w->calls = stats.calls - w->stats_begin.calls;
 }
 
-/* Sleeps until something is done, the next request is due, or orders may have changed. */
-static void nap(struct worker *w)
+/* Sleeps until something is done or the next request is due, but not for long. */
+static void nap_until_due(struct worker *w)
 {
 	struct pollfd fd = {.fd = ringside_queue_fd(w->q), .events = POLLIN};
-	uint64_t ns = NAP_NS;
+	uint64_t now = clock_ns();
 	struct timespec ts;
 
-	if (w->interval_ns && !w->checking && w->waiting && w->idle) {
-		uint64_t now = clock_ns();
-
-		if (now >= w->due_ns)
-			return;
-		ns = min_u64(ns, w->due_ns - now);
-	}
-	if (ringside_arm(w->q))
+	if (now >= w->due_ns || ringside_arm(w->q))
 		return;
-	ts = (struct timespec){0, (long)ns};
+	ts = (struct timespec){0, (long)min_u64(NAP_MS * NSEC_PER_MSEC, w->due_ns - now)};
 	ppoll(&fd, 1, &ts, NULL);
 	ringside_disarm(w->q);
+}
+
+/* As ringside_poll(), but sleeps where nothing is done. */
+static int nap(struct worker *w)
+{
+	if (!w->interval_ns || w->checking || !w->waiting || !w->idle)
+		return ringside_wait(w->q, NAP_MS);
+	nap_until_due(w);
+	return 0;
 }
 
 /* The queue does not go on. false: neither does the worker. */
@@ -373,16 +375,15 @@ static bool drive(struct worker *w)
 			return true;
 		w->now_ns = 0;
 		rc = ringside_poll(w->q, w->job->depth);
+		if (!rc && !w->job->poll)
+			rc = nap(w);
 		if (unlikely(rc < 0)) {
 			if (!survive(w, rc))
 				return false;
-		} else if (rc == 0) {
-			if (!w->job->poll)
-				nap(w);
-			else if (++looks > EAGER_LOOKS)
-				cpu_relax();
-		} else {
+		} else if (rc) {
 			looks = 0;
+		} else if (w->job->poll && ++looks > EAGER_LOOKS) {
+			cpu_relax();
 		}
 	}
 	return false;
