@@ -13,6 +13,9 @@
 /* How long a sleeper goes without a look at its orders. */
 #define NAP_MS 100
 
+/* Submitted so many, the device is shown them: it works on them while the rest is made. */
+#define COMMIT_EACH 8
+
 /* So many looks in a row may find nothing before a poller makes pauses between them. */
 #define EAGER_LOOKS 64
 
@@ -262,16 +265,17 @@ static struct slot *next_slot(struct worker *w)
 
 static void refill(struct worker *w)
 {
+	unsigned fresh = 0;
 	struct slot *s;
-	bool some = false;
 
 	while ((s = next_slot(w))) {
 		if (w->job->verify)
 			verify_prepare(w, s);
 		submit(w, s);
-		some = true;
+		if (++fresh % COMMIT_EACH == 0)
+			ringside_commit(w->q);
 	}
-	if (some)
+	if (fresh % COMMIT_EACH)
 		ringside_commit(w->q);
 }
 
