@@ -36,7 +36,8 @@ struct vhost_user_vring {
 	bool has_base;
 	bool has_addr;
 	bool running;  /* its queue is                              */
-	bool enabled;  /* as ordered last                           */
+	bool enabled;  /* by the front end                          */
+	bool on;       /* its queue may take requests, as ordered last */
 	bool unkicked; /* started without a kick fd: to be polled   */
 	struct notifier err;
 };

@@ -68,6 +68,11 @@ vhost_user_handler vhost_user_set_vring_kick;
 vhost_user_handler vhost_user_set_vring_call;
 vhost_user_handler vhost_user_set_vring_err;
 vhost_user_handler vhost_user_set_vring_enable;
+/*
+ * Orders the queues on or off as the front end enabled them.  One that tells the status is believed
+ * in that, too: nothing is taken from a ring before DRIVER_OK (virtio 1.4, 2.1.2).
+ */
+void vhost_user_vrings_gate(struct vhost_user_connection *c);
 /* The device was reset: no ring runs or is enabled; sizes, addresses and fds are kept. */
 void vhost_user_vrings_reset(struct vhost_user_connection *c);
 /* The front end is gone: nothing is kept. */

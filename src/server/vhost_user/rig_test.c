@@ -535,6 +535,9 @@ void front_negotiate(struct front *f)
 
 	assert_int_equal(features, OFFERED | PROTOCOL);
 	v = front_get_u64(f, VHOST_USER_GET_PROTOCOL_FEATURES);
+	assert_true(v & BIT64(VHOST_USER_PROTOCOL_F_STATUS));
+	if (!f->tells_status)
+		v &= ~BIT64(VHOST_USER_PROTOCOL_F_STATUS);
 	front_send(f, VHOST_USER_SET_PROTOCOL_FEATURES, FLAGS_PLAIN, &v, sizeof(v), NULL, 0);
 	assert_int_equal(front_get_u64(f, VHOST_USER_GET_QUEUE_NUM), QUEUES);
 	assert_int_equal(front_ack(f, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0), 0);

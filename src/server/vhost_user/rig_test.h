@@ -99,6 +99,7 @@ struct front {
 	int memfd;
 	uint8_t *mem;
 	uint64_t features; /* to be acknowledged */
+	bool tells_status; /* takes the protocol feature STATUS */
 	struct front_ring rings[QUEUES];
 };
 

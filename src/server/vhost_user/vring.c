@@ -225,7 +225,7 @@ void vhost_user_vrings_reset(struct vhost_user_connection *c)
 	for (unsigned i = 0; i < vhost_user_device(c)->n_queues; i++) {
 		struct vhost_user_vring *v = &c->vrings[i];
 
-		v->running = v->enabled = v->unkicked = false;
+		v->running = v->enabled = v->on = v->unkicked = false;
 		v->base = 0;
 		v->has_base = false;
 	}
@@ -365,6 +365,23 @@ int vhost_user_set_vring_enable(struct vhost_user_connection *c, struct vhost_us
 	if (s->num > 1)
 		return error_set(err, -EINVAL, "queue %u: neither 0 nor 1", s->index);
 	v->enabled = s->num;
-	vhost_user_ordered(c, virtio_queue_set_enabled(queue_of(c, v), v->enabled, &c->waiter));
+	vhost_user_vrings_gate(c);
 	return VHOST_USER_WAIT;
+}
+
+void vhost_user_vrings_gate(struct vhost_user_connection *c)
+{
+	const struct virtio_device *vdev = vhost_user_device(c);
+	bool open = !(c->protocol_features & BIT64(VHOST_USER_PROTOCOL_F_STATUS)) ||
+		    vdev->status & VIRTIO_STATUS_DRIVER_OK;
+
+	for (unsigned i = 0; i < vdev->n_queues; i++) {
+		struct vhost_user_vring *v = &c->vrings[i];
+		bool on = v->enabled && open;
+
+		if (on == v->on)
+			continue;
+		v->on = on;
+		vhost_user_ordered(c, virtio_queue_set_enabled(queue_of(c, v), on, &c->waiter));
+	}
 }
