@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 /* How long a sleeper goes without a look at its orders. */
 #define NAP_MS 100
 
-/* Submitted so many, the device is shown them: it works on them while the rest is made. */
+/* A poller shows the device so many at a time: it works on them while the rest is made. */
 #define COMMIT_EACH 8
 
 /* So many looks in a row may find nothing before a poller makes pauses between them. */
@@ -265,6 +266,8 @@ static struct slot *next_slot(struct worker *w)
 
 static void refill(struct worker *w)
 {
+	/* One that sleeps is better called once for the lot. */
+	const unsigned each = w->job->poll ? COMMIT_EACH : UINT_MAX;
 	unsigned fresh = 0;
 	struct slot *s;
 
@@ -272,10 +275,10 @@ static void refill(struct worker *w)
 		if (w->job->verify)
 			verify_prepare(w, s);
 		submit(w, s);
-		if (++fresh % COMMIT_EACH == 0)
+		if (++fresh % each == 0)
 			ringside_commit(w->q);
 	}
-	if (fresh % COMMIT_EACH)
+	if (fresh % each)
 		ringside_commit(w->q);
 }
 
