@@ -215,7 +215,8 @@ RINGSIDE_API void ringside_raw(struct ringside_queue *q, struct ringside_request
 RINGSIDE_API void ringside_chain(struct ringside_queue *q, struct ringside_request *req,
 				 const struct iovec *iov, unsigned readable, unsigned writable);
 
-/* Shows what was submitted to the device, and kicks it if it wants that. */
+/* Shows what was submitted to the device, and kicks it if it wants that. A device that is awake may
+ * have seen a part of it before. */
 RINGSIDE_API void ringside_commit(struct ringside_queue *q);
 
 /**

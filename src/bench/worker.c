@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -13,9 +12,6 @@
 
 /* How long a sleeper goes without a look at its orders. */
 #define NAP_MS 100
-
-/* A poller shows the device so many at a time: it works on them while the rest is made. */
-#define COMMIT_EACH 8
 
 /* So many looks in a row may find nothing before a poller makes pauses between them. */
 #define EAGER_LOOKS 64
@@ -266,19 +262,16 @@ static struct slot *next_slot(struct worker *w)
 
 static void refill(struct worker *w)
 {
-	/* One that sleeps is better called once for the lot. */
-	const unsigned each = w->job->poll ? COMMIT_EACH : UINT_MAX;
-	unsigned fresh = 0;
 	struct slot *s;
+	bool some = false;
 
 	while ((s = next_slot(w))) {
 		if (w->job->verify)
 			verify_prepare(w, s);
 		submit(w, s);
-		if (++fresh % each == 0)
-			ringside_commit(w->q);
+		some = true;
 	}
-	if (fresh % each)
+	if (some)
 		ringside_commit(w->q);
 }
 

@@ -31,6 +31,9 @@ enum kind {
 
 #define LIFETIME_BYTES	       6
 
+/* A device that is awake sees so many at a time: it works on them while the next are made. */
+#define SHOW_EACH 8
+
 /* So many polls that find nothing, and a look whether the device is still there pays. */
 #define POLLS_PER_LOOK 65536
 
@@ -257,12 +260,16 @@ static inline void submit(struct ringside_queue *q, struct ringside_request *req
 		return;
 	}
 	rc = place(q, req);
-	if (likely(!rc))
+	if (unlikely(rc)) {
+		if (can_wait(rc))
+			list_append(&q->held, req);
+		else
+			fail(q, req, rc == -E2BIG ? -EINVAL : rc);
 		return;
-	if (can_wait(rc))
-		list_append(&q->held, req);
-	else
-		fail(q, req, rc == -E2BIG ? -EINVAL : rc);
+	}
+	/* The kick is for all of them, in vqueue_commit(). */
+	if (q->vq.ring.unpublished >= SHOW_EACH && likely(req->kind != KIND_CHAIN))
+		vqdrv_publish(&q->vq.ring);
 }
 
 /* ---- the requests ---- */
