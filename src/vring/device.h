@@ -8,16 +8,20 @@
  * publish makes visible; once broken, a queue stays broken until it is initialised anew.
  *
  * Barriers, each with its partner in the driver (here: driver_split.c, driver_packed.c; elsewhere:
- * any guest): pop      acquires avail.idx / the head's flags      <- the driver's release of them
- * in vqdrv_publish() publish  releases used.idx / the first used flags   -> the driver's acquire of
- * them in vqdrv_reap() needs_interrupt: full barrier between publishing and reading what the driver
- * asked for
- *                                                      <> the driver's, between asking and looking
- * again (vqdrv_calls_on) kicks_on: full barrier between asking for kicks and looking again
- *                                                      <> the driver's, between publishing and
- * reading (vqdrv_needs_kick) Of two sides that each write one thing and then read the other's, with
- * full barriers between, at least one sees the other's write: so either the sleeper sees the work
- * or the worker sees that it must wake the sleeper.
+ * any guest):
+ *
+ *   pop              acquires avail.idx or the head's flags
+ *                    <- the driver's release of them in vqdrv_publish()
+ *   publish          releases used.idx or the first used flags
+ *                    -> the driver's acquire of them in vqdrv_reap()
+ *   needs_interrupt  full barrier between publishing and reading what the driver asked for
+ *                    <> the driver's, between asking and looking again (vqdrv_calls_on)
+ *   kicks_on         full barrier between asking for kicks and looking again
+ *                    <> the driver's, between publishing and reading (vqdrv_needs_kick)
+ *
+ * Of two sides that each write one thing and then read the other's, with full barriers between, at
+ * least one sees the other's write: so either the sleeper sees the work or the worker sees that it
+ * must wake the sleeper.
  *
  * Threads: one thread at a time owns a struct vqdev; the other side of the ring is the guest, at
  * any time.
