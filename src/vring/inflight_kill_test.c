@@ -24,7 +24,7 @@
 
 /* One thread, and signals where ThreadSanitizer wants none: nothing for it to see here. */
 #if defined(__x86_64__) && !defined(BASE_TSAN)
-#define STEPS 1
+#define STEPS	  1
 
 #define STEP_FLAG 0x100 /* of the flags register: trap behind the next instruction */
 
