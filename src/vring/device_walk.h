@@ -52,6 +52,10 @@ bool vqdev_split_waiting(const struct vqdev *vq);
 bool vqdev_split_wanted(struct vqdev *vq);
 
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain);
+/* Chains popped before, by the record: at @head; of @n descriptors, linked by @next from @first on. */
+int vqdev_split_pop_again(struct vqdev *vq, struct vq_chain *chain, uint16_t head);
+int vqdev_packed_pop_again(struct vqdev *vq, struct vq_chain *chain, const struct vq_desc *descs,
+			   const uint16_t *next, uint16_t first, uint16_t n);
 void vqdev_packed_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len);
 void vqdev_packed_publish(struct vqdev *vq);
 void vqdev_packed_ask(struct vqdev *vq, bool kicks);
@@ -80,6 +84,15 @@ static inline bool vq_id_in_flight(const struct vqdev *vq, uint16_t id)
 static inline void vq_walk_init(struct vq_walk *w, const struct vq_chain *chain)
 {
 	*w = (struct vq_walk){.iov = chain->iov, .iov_max = chain->iov_max};
+}
+
+/* AVAIL says this lap and USED the one before: only then is the descriptor ours (PK-D-03: neither
+ * alone is enough). */
+static inline bool vq_packed_available(uint16_t flags, bool wrap)
+{
+	bool avail = flags & VIRTQ_DESC_F_AVAIL, used = flags & VIRTQ_DESC_F_USED;
+
+	return avail == wrap && used != wrap;
 }
 
 /* The chain is good: it is in flight from here on. */

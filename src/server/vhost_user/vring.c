@@ -100,6 +100,8 @@ static int ring_start(struct vhost_user_connection *c, struct vhost_user_vring *
 	struct vring_config config;
 	int rc = ring_config(c, v, v->has_addr ? &v->addr : NULL, &config, err);
 
+	if (!rc)
+		rc = vhost_user_inflight_attach(c, (unsigned)(v - c->vrings), &config, err);
 	if (rc)
 		return rc;
 	rc = virtio_queue_start(queue_of(c, v), &config, c->mem, &c->waiter);
@@ -229,6 +231,8 @@ void vhost_user_vrings_reset(struct vhost_user_connection *c)
 		v->base = 0;
 		v->has_base = false;
 	}
+	/* What it says was of the driver before. */
+	vhost_user_inflight_forget(c);
 }
 
 void vhost_user_vrings_forget(struct vhost_user_connection *c)
@@ -239,6 +243,7 @@ void vhost_user_vrings_forget(struct vhost_user_connection *c)
 		memset(&c->vrings[i], 0, sizeof(c->vrings[i]));
 		notifier_init(&c->vrings[i].err);
 	}
+	vhost_user_inflight_forget(c);
 }
 
 /* ---- kick, call, err, enable ---- */
