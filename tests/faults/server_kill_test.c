@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +72,7 @@ static void server_start(struct load *l)
 	l->server = fork();
 	assert_true(l->server >= 0);
 	if (!l->server) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is ended takes its server along */
 		execl(program, program, "serve", "--vhost-user", l->where.path, "--disk", disk,
 		      (char *)NULL);
 		_exit(127);
@@ -153,6 +155,7 @@ static void server_join(struct load *l)
 	assert_int_equal(l->f.features & ~v, 0);
 	v = front_get_u64(&l->f, VHOST_USER_GET_PROTOCOL_FEATURES);
 	assert_true(v & BIT64(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
+	v &= ~BIT64(VHOST_USER_PROTOCOL_F_STATUS); /* this front end tells none */
 	front_send(&l->f, VHOST_USER_SET_PROTOCOL_FEATURES, FLAGS_PLAIN, &v, sizeof(v), NULL, 0);
 	assert_int_equal(front_ack_u64(&l->f, VHOST_USER_SET_FEATURES, l->f.features), 0);
 	if (l->region < 0)
