@@ -18,6 +18,7 @@ struct run {
 	struct report *report;
 	uint8_t *saved; /* what the disk held where cases write */
 	uint32_t saved_len;
+	bool frail; /* it did not serve a plain read to begin with: all that is asked is that it answers */
 	bool gone;   /* the back end is away for good ... */
 	bool missed; /* ... and cases could not be run because of it */
 };
@@ -65,7 +66,7 @@ static void health(struct trial *t)
 static bool healthy(const struct run *run, struct trial *t)
 {
 	memset(t, 0, sizeof(*t));
-	conduct(t, run->o, health);
+	conduct(t, run->o, run->frail ? dial : health);
 	return t->outcome == OUTCOME_OK;
 }
 
@@ -195,7 +196,9 @@ int conform_run(const struct conform_options *o, struct report *report, struct e
 	struct trial t;
 	int rc = 0;
 
-	if (!healthy(&run, &t))
+	/* A back end that cannot even do a plain read is still told what else is wrong with it. */
+	run.frail = !healthy(&run, &t);
+	if (run.frail && !healthy(&run, &t))
 		return error_set(err, -ENOTCONN, "%s does not serve a disk: %s (expected: %s).",
 				 o->path, t.got, t.expected);
 	if (o->allow_writes)
