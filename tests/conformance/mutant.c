@@ -86,8 +86,9 @@ static void serve(struct mutant *m)
 		for (unsigned i = 0; i < QUEUES; i++) {
 			struct queue *q = &m->queues[i];
 
-			fds[1 + i] = (struct pollfd){.fd = q->started ? q->kick : -1,
-						     .events = POLLIN};
+			fds[1 + i] = (struct pollfd){
+				.fd = q->started || is(m, M_STOP_IGNORED) ? q->kick : -1,
+				.events = POLLIN};
 			later |= q->touch || q->n_late;
 		}
 		n = poll(fds, 1 + QUEUES, later ? 10 : -1);

@@ -164,7 +164,8 @@ static uint8_t do_flush(struct mutant *m)
 	if (is(m, M_FLUSH_ERROR))
 		return VIRTIO_BLK_S_IOERR;
 	m->flushed = true;
-	memcpy(m->stable, m->disk, sizeof(m->stable));
+	if (!is(m, M_FLUSH_NOTHING))
+		memcpy(m->stable, m->disk, sizeof(m->stable));
 	return VIRTIO_BLK_S_OK;
 }
 

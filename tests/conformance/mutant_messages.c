@@ -402,7 +402,7 @@ static uint64_t obey(struct mutant *m, struct incoming *in)
 		if (in->h.request == VHOST_USER_SET_VRING_ENABLE)
 			return !vring_enable(m, q, in->p.state.num);
 		q->num = in->p.state.num;
-		return q->num == 0 || q->num > RING_MAX;
+		return (q->num == 0 && !is(m, M_DIE_ZERO)) || q->num > RING_MAX;
 	case VHOST_USER_SET_VRING_ADDR:
 		q = queue_of(m, in->p.addr.index);
 		if (in->h.size != 40 || !q)

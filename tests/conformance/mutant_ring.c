@@ -378,7 +378,11 @@ static bool run_once(struct mutant *m, struct queue *q)
 	struct done done[1024];
 	bool packed = has(m, VIRTIO_F_RING_PACKED), wrap = q->used_wrap, kicked = q->kicked;
 	uint16_t before = q->last_used;
+	bool overtakes = has(m, VIRTIO_F_IN_ORDER) &&
+			 ((is(m, M_ORDER) && !packed) || (is(m, M_PK_ORDER) && packed));
 	unsigned n = 0, slots = 0;
+	static struct chain first;
+	bool held = false;
 	struct view v;
 	int rc = 0;
 
@@ -400,6 +404,11 @@ static bool run_once(struct mutant *m, struct queue *q)
 			rc = -1;
 			break;
 		}
+		if (overtakes && !held) {
+			first = c;
+			held = true;
+			continue;
+		}
 		len = blk_do(m, q, &c);
 		if (is(m, M_WRITE_INDIRECT) && c.table)
 			guest_write(m, c.table, "\0\0\0\0\0\0\0", 8);
@@ -416,16 +425,22 @@ static bool run_once(struct mutant *m, struct queue *q)
 	}
 	if (rc < 0 || (is(m, M_SPURIOUS) && kicked && !n))
 		break_queue(m, q);
-	if (!n) {
+	if (!n && !held) {
 		flags_out(m, q, &v);
 		return false;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		bool backwards = (is(m, M_ORDER) && !packed) || (is(m, M_PK_ORDER) && packed);
-
-		use(m, q, &v, &done[backwards && has(m, VIRTIO_F_IN_ORDER) ? n - 1 - i : i]);
+		use(m, q, &v, &done[i]);
 		if (is(m, M_USED_TWICE) && q->requests % 10 == 0)
 			use(m, q, &v, &done[i]);
+	}
+	if (held) {
+		int64_t len;
+
+		usleep(n ? 3000 : 0);
+		len = blk_do(m, q, &first);
+		use(m, q, &v,
+		    &(struct done){first.id, first.slots, (uint32_t)len, first.writable > 0});
 	}
 	flags_out(m, q, &v);
 	barrier_full();

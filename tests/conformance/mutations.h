@@ -36,7 +36,7 @@
 	X(LEN_WRITE,	    "len-write",	  "VQ-D-10.write",		"reports the data of a write as written") \
 	X(LEN_ZERO,	    "len-zero",		  "VQ-D-10.exact",		"reports length 0 always") \
 	X(LEN_STATUS,	    "len-no-status",	  "VQ-D-10.exact",		"does not count the status byte") \
-	X(ORDER,	    "order",		  "ST-D-21.split",		"negotiates IN_ORDER and uses the last request first") \
+	X(ORDER,	    "order",		  "ST-D-21.split",		"lets others overtake the first request in spite of IN_ORDER") \
 	/* Notifications */ \
 	X(CALL_LOST,	    "call-lost",	  "VQ-D-07.notify",		"loses every seventh notification") \
 	X(CALL_USED_EVENT,  "call-used-event",	  "VQ-D-07.used-event",		"obeys used_event without EVENT_IDX") \
@@ -73,7 +73,7 @@
 	X(PK_EVENT_BATCH,   "packed-event-batch", "PK-D-08.batch",		"looks at off_wrap only for the last of a batch") \
 	X(PK_EVENT_ALWAYS,  "packed-event-always", "PK-D-08.silence",		"ignores off_wrap, notifies always") \
 	X(PK_DEVICE_FLAGS,  "packed-device-flags", "PK-D-08.device-flags",	"sets event flags 2 without EVENT_IDX") \
-	X(PK_ORDER,	    "packed-order",	  "ST-D-21.packed",		"negotiates IN_ORDER and uses the last request first") \
+	X(PK_ORDER,	    "packed-order",	  "ST-D-21.packed",		"lets others overtake the first request in spite of IN_ORDER") \
 	X(PK_BASE,	    "packed-base",	  "VU-11.packed",		"leaves the wrap counters out of GET_VRING_BASE") \
 	/* Features, status, configuration */ \
 	X(DRIVER_OK,	    "driver-ok",	  "ST-D-01.driver-ok",		"serves rings before DRIVER_OK") \
