@@ -274,6 +274,7 @@ static void every_queue(struct trial *t)
 	} else {
 		n = 1;
 	}
+	n = n ? n : 1;
 	r = disk_up(t, (struct setup){.wish = BLK(MQ), .queues = n});
 	for (unsigned i = n; i-- > 0;)
 		blk_read(&r[i], 0, 512);
