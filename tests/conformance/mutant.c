@@ -134,9 +134,28 @@ static int listen_at(const char *path)
 	return fd;
 }
 
+/* The disk's sum into PATH.fingerprint: first of all, and what it is now. */
+static void fingerprint(const struct mutant *m, const char *path)
+{
+	static uint64_t first;
+	uint64_t sum = 14695981039346656037u;
+	char name[200];
+	FILE *f;
+
+	for (size_t i = 0; i < DISK; i++)
+		sum = (sum ^ m->disk[i]) * 1099511628211u;
+	first = first ? first : sum;
+	snprintf(name, sizeof(name), "%s.fingerprint", path);
+	f = fopen(name, "w");
+	if (!f)
+		return;
+	fprintf(f, "%016llx %016llx\n", (unsigned long long)first, (unsigned long long)sum);
+	fclose(f);
+}
+
 static int usage(void)
 {
-	fputs("Usage: mutant [--readonly] [--mutation=NAME] SOCKET\n"
+	fputs("Usage: mutant [--readonly] [--fingerprint] [--mutation=NAME] SOCKET\n"
 	      "       mutant --list | --table\n",
 	      stderr);
 	return 2;
@@ -157,6 +176,7 @@ int main(int argc, char **argv)
 {
 	static struct mutant m;
 	const char *path = NULL;
+	bool fingerprints = false;
 	int fd;
 
 	for (int i = 1; i < argc; i++) {
@@ -164,6 +184,8 @@ int main(int argc, char **argv)
 			return list(argv[i][2] == 't');
 		if (!strcmp(argv[i], "--readonly")) {
 			m.readonly = true;
+		} else if (!strcmp(argv[i], "--fingerprint")) {
+			fingerprints = true;
 		} else if (!strncmp(argv[i], "--mutation=", 11)) {
 			size_t k = 1;
 
@@ -192,6 +214,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	mutant_config(&m);
+	if (fingerprints)
+		fingerprint(&m, path);
 	for (;;) {
 		m.fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		if (m.fd < 0)
@@ -199,5 +223,7 @@ int main(int argc, char **argv)
 		serve(&m);
 		close(m.fd);
 		connection_reset(&m);
+		if (fingerprints)
+			fingerprint(&m, path);
 	}
 }
