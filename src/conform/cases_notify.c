@@ -209,12 +209,12 @@ static void polite_kicks(struct trial *t, uint64_t features)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = features});
 	uint64_t until = clock_ns() + 500 * NSEC_PER_MSEC;
-	unsigned n = 0;
+	unsigned n = 0, round = 0;
 
 	while (clock_ns() < until && n < 50000) {
 		struct req q[4];
 		struct used u;
-		unsigned batch = 1 + n % 4;
+		unsigned batch = 1 + round++ % 4;
 		uint16_t old = r->avail_idx;
 
 		for (unsigned i = 0; i < batch; i++) {

@@ -267,9 +267,11 @@ static void config_read_only(struct trial *t)
 	if (peer_send(&t->peer, VHOST_USER_SET_CONFIG, 0, &c, 12 + 8, NULL, 0))
 		return;
 	/* Closing the connection is a way to refuse, too. */
-	peer_closed(&t->peer, t->o->quiet_ms);
-	redial(t);
-	need_config(t);
+	if (peer_closed(&t->peer, t->o->quiet_ms)) {
+		redial(t);
+		dial(t);
+	}
+	read_config(t);
 	if (le64_get(t->config.capacity) != before)
 		trial_fail(t, "a read-only field is not written",
 			   "the capacity went from %llu to %llu", (unsigned long long)before,

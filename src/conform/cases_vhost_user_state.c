@@ -58,17 +58,21 @@ static void restart(struct trial *t)
 	struct ring *r = disk_up(t, (struct setup){0});
 
 	for (unsigned round = 0; round < 20; round++) {
+		struct req old = blk_read(r, 0, 512);
 		uint32_t base;
 
-		for (unsigned i = 0; i < 3; i++)
-			read_and_forget(r);
 		base = ring_stop(r);
 		if (base != r->avail_idx)
 			trial_fail(t, "GET_VRING_BASE gives the next available index", "%u, not %u",
 				   base, r->avail_idx);
 		trial_sent(t, "the ring is started anew at base %u, then read from", base);
+		req_header(t, &old);
 		ring_start(r, base);
 		ring_enable(r, true);
+		read_and_forget(r);
+		if (byte_at(t, old.status) != BLK_NO_STATUS)
+			trial_fail(t, "what was completed before the stop is not done again",
+				   "the status byte of an old request was written again");
 	}
 }
 

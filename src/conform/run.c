@@ -18,8 +18,11 @@ struct run {
 	struct report *report;
 	uint8_t *saved; /* what the disk held where cases write */
 	uint32_t saved_len;
-	bool gone;   /* the back end is away for good ... */
-	bool missed; /* ... and cases could not be run because of it */
+	void (*check)(
+		struct trial *); /* what it was able to do to begin with, and has to be still */
+	bool unsaved;		 /* it could not be read: no case may overwrite it */
+	bool gone;		 /* the back end is away for good ... */
+	bool missed;		 /* ... and cases could not be run because of it */
 };
 
 static bool matches(const char *globs, const char *id)
@@ -54,6 +57,14 @@ static void conduct(struct trial *t, const struct conform_options *o, void (*bod
 	hang_up(t);
 }
 
+static void reach(struct trial *t)
+{
+	int rc = peer_connect(&t->peer, t->o->path, t->o->timeout_ms);
+
+	if (rc)
+		trial_fail(t, "the back end takes the connection", "%s", strerror(-rc));
+}
+
 static void health(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){0});
@@ -65,7 +76,7 @@ static void health(struct trial *t)
 static bool healthy(const struct run *run, struct trial *t)
 {
 	memset(t, 0, sizeof(*t));
-	conduct(t, run->o, health);
+	conduct(t, run->o, run->check);
 	return t->outcome == OUTCOME_OK;
 }
 
@@ -132,20 +143,18 @@ static void restore_body(struct trial *t)
 }
 
 /* Reads what cases will overwrite. A disk that cannot be written has nothing to lose: they will skip. */
-static int save(struct run *run, struct error *err)
+static void save(struct run *run)
 {
 	struct copier c = {.run = run};
 
 	conduct(&c.t, run->o, save_body);
 	if (c.t.outcome == OUTCOME_SKIPPED)
-		return 0;
+		return;
 	if (c.t.outcome == OUTCOME_OK) {
 		memset(&c.t, 0, sizeof(c.t));
 		conduct(&c.t, run->o, read_body);
 	}
-	if (c.t.outcome != OUTCOME_OK)
-		return error_set(err, -EIO, "cannot read what would be overwritten: %s.", c.t.got);
-	return 0;
+	run->unsaved = c.t.outcome != OUTCOME_OK;
 }
 
 static void restore(struct run *run, struct trial *t)
@@ -173,6 +182,9 @@ static void one(struct run *run, const struct case_table *table, const struct co
 	} else if ((c->needs & CASE_WRITES) && !run->o->allow_writes) {
 		t.outcome = OUTCOME_SKIPPED;
 		snprintf(t.got, sizeof(t.got), "writes to the disk; needs --allow-writes");
+	} else if ((c->needs & CASE_WRITES) && run->unsaved) {
+		t.outcome = OUTCOME_SKIPPED;
+		snprintf(t.got, sizeof(t.got), "what it would overwrite cannot be read first");
 	} else {
 		conduct(&t, run->o, c->run);
 		if (!healthy(run, &check)) {
@@ -191,24 +203,27 @@ static void one(struct run *run, const struct case_table *table, const struct co
 
 int conform_run(const struct conform_options *o, struct report *report, struct error *err)
 {
+	static void (*const checks[])(struct trial *) = {health, dial, reach};
 	struct run run = {.o = o, .report = report};
 	struct trial t;
 	int rc = 0;
 
-	if (!healthy(&run, &t))
-		return error_set(err, -ENOTCONN, "%s does not serve a disk: %s (expected: %s).",
-				 o->path, t.got, t.expected);
+	/* A back end that cannot even do a plain read is still told what else is wrong with it. */
+	for (unsigned i = 0; i < ARRAY_SIZE(checks); i++) {
+		run.check = checks[i];
+		if (healthy(&run, &t))
+			break;
+		if (i + 1 == ARRAY_SIZE(checks))
+			return error_set(err, -ENOTCONN, "no back end at %s: %s.", o->path, t.got);
+	}
 	if (o->allow_writes)
-		rc = save(&run, err);
-	if (rc)
-		goto out;
+		save(&run);
 	for (const struct case_table *const *table = case_tables; *table; table++)
 		for (size_t i = 0; i < (*table)->n; i++)
 			if (conform_selected(o, &(*table)->cases[i]))
 				one(&run, *table, &(*table)->cases[i]);
 	if (run.missed)
 		rc = error_set(err, -ENOTCONN, "the back end at %s went away.", o->path);
-out:
 	free(run.saved);
 	return rc;
 }
