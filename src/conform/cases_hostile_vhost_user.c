@@ -343,7 +343,7 @@ static void slots(struct trial *t)
 	}
 }
 
-static void slot_in_use(struct trial *t)
+static void remove_in_use(struct trial *t)
 {
 	struct vhost_user_mem_reg reg;
 	struct area *a;
@@ -377,6 +377,15 @@ static void slot_in_use(struct trial *t)
 	ring_kick(r);
 	r->told = false;
 	peer_closed(&t->peer, t->o->quiet_ms);
+}
+
+/* Whether the back end is in that memory just then is chance: several times. */
+static void slot_in_use(struct trial *t)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		remove_in_use(t);
+		redial(t);
+	}
 }
 
 /* Rings */
