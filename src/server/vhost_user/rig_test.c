@@ -45,7 +45,8 @@ static void finish(struct echo_queue *eq)
 	for (unsigned i = 0; i < eq->n; i++) {
 		struct held *h = &eq->held[i];
 
-		memcpy(h->iov[1].iov_base, h->iov[0].iov_base, h->len);
+		if (h->len)
+			memcpy(h->iov[1].iov_base, h->iov[0].iov_base, h->len);
 		virtio_queue_push(eq->q, &h->ticket, h->len);
 	}
 	eq->n = 0;
