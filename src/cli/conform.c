@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside conform`: a back end checked clause by clause. */
+#include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/local.h"
 #include "conform/run.h"
+#include "mem/gmem.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -11,11 +14,13 @@
 #include <string.h>
 
 static const char help[] =
-	"Usage: ringside conform [OPTION...] vhost-user:SOCKET\n"
+	"Usage: ringside conform [OPTION...] TARGET\n"
 	"       ringside conform --list [--only=GLOB,...] [--skip=GLOB,...]\n"
 	"\n"
 	"Checks a virtio-blk back end against virtio 1.4 and the vhost-user protocol, without a "
 	"virtual machine.\n"
+	"TARGET is vhost-user:SOCKET, or local:DISK: our own device in this process, DISK as in\n"
+	"ringside serve --disk.\n"
 	"\n"
 	"  --allow-writes     also cases that write to the disk; what they overwrite is put back\n"
 	"  --offset=BYTES     where they write (0)\n"
@@ -74,6 +79,8 @@ static int run(int argc, char **argv)
 	struct conform_options o = {.timeout_ms = 5000, .quiet_ms = 100, .size = 1 << 20};
 	enum report_format format = REPORT_TEXT;
 	bool listing = false;
+	const char *target, *uri = NULL;
+	struct local *local = NULL;
 	struct report report;
 	struct error err;
 	unsigned cases = 0;
@@ -138,10 +145,11 @@ static int run(int argc, char **argv)
 	if (optind != argc - 1)
 		return usage_error("conform",
 				   "one target is wanted, as in vhost-user:/run/disk.sock.");
-	if (strncmp(argv[optind], "vhost-user:", 11))
-		return usage_error("conform", "'%s' is no target; vhost-user:SOCKET is.",
-				   argv[optind]);
-	o.path = argv[optind] + 11;
+	target = argv[optind];
+	if (strncmp(target, "vhost-user:", 11) && !local_is(target))
+		return usage_error("conform",
+				   "'%s' is no target; vhost-user:SOCKET and local:DISK are.",
+				   target);
 	for (const struct case_table *const *table = case_tables; *table; table++)
 		for (size_t i = 0; i < (*table)->n; i++)
 			cases += conform_selected(&o, &(*table)->cases[i]);
@@ -149,9 +157,18 @@ static int run(int argc, char **argv)
 		return usage_error("conform", "no case is left to run.");
 
 	signal(SIGPIPE, SIG_IGN);
-	report_begin(&report, format, stdout, argv[optind], cases);
+	if (local_is(target)) {
+		log_setup(LOG_LEVEL_ERR, NULL, NULL);
+		if (gmem_guard_install(&err) || local_start(target, &local, &uri, &err)) {
+			failure("%s", err.text);
+			return 2;
+		}
+	}
+	o.path = uri ? uri + 11 : target + 11;
+	report_begin(&report, format, stdout, target, cases);
 	rc = conform_run(&o, &report, &err);
 	report_end(&report, rc);
+	local_stop(&local);
 	if (rc)
 		failure("%s", err.text);
 	if (report.failed[LEVEL_MUST])
