@@ -22,10 +22,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-/* One thread, and signals where ThreadSanitizer wants none: nothing for it to see here. */
-#if defined(__x86_64__) && !defined(BASE_TSAN)
-#define STEPS	  1
-
 #define STEP_FLAG 0x100 /* of the flags register: trap behind the next instruction */
 
 #define NUM_MAX	  8
@@ -369,27 +365,13 @@ static void killed_anywhere_packed_in_order(void **state)
 	play(&kind);
 }
 
-#else /* how to let one instruction through is not known */
-
-static void killed_anywhere(void **state)
-{
-	(void)state;
-	skip();
-}
-
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#ifdef STEPS
 		cmocka_unit_test(killed_anywhere_split),
 		cmocka_unit_test(killed_anywhere_split_in_order),
 		cmocka_unit_test(killed_anywhere_packed),
 		cmocka_unit_test(killed_anywhere_packed_in_order),
-#else
-		cmocka_unit_test(killed_anywhere),
-#endif
 	};
 
 	return cmocka_run_group_tests_name("vring/inflight_kill", tests, NULL, NULL);
