@@ -45,6 +45,10 @@ class Failure(Exception):
     """The scene cannot go on; what was not reached counts as failed."""
 
 
+class EmulatorCrash(Failure):
+    """QEMU 7.2's emulation dies now and then (once in some fifty boots on a busy machine) while a kernel starts."""
+
+
 def _child_setup():
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing outlives a test program that is killed
 
@@ -326,15 +330,26 @@ class Scene:
         self.boots += 1
         console = self.path(f"console-{self.boots}.log")
         image = self.initramfs(script, programs, files)
-        self.start_qemu(["-smp", str(cpus), "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
-                         "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
-                         "-serial", "file:" + console, "-serial", "stdio"] +
-                        [word for disk in disks for word in disk.qemu_args()])
+        words = (["-smp", str(cpus), "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
+                  "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
+                  "-serial", "file:" + console, "-serial", "stdio"] +
+                 [word for disk in disks for word in disk.qemu_args()])
+        try:
+            try:
+                self.run_guest(words, answers)
+            except EmulatorCrash as crash:
+                self.note(f"{crash}; once more")
+                self.run_guest(words, answers)
+        finally:
+            os.unlink(image)
+
+    def run_guest(self, words, answers):
+        self.start_qemu(words)
+        self.spoken = False
         try:
             self.follow(answers or {})
         finally:
             self.end_qemu()
-            os.unlink(image)
 
     def boot_firmware(self, disk, more=""):
         """Lets the BIOS boot from the disk; returns QEMU's exit status when the boot sector has ended the machine."""
@@ -399,6 +414,8 @@ class Scene:
             for line in lines:
                 finished |= self.heard(line.decode(errors="replace").strip("\r"), answers)
         status = self.guest.wait()
+        if status < 0 and not self.spoken:
+            raise EmulatorCrash(f"QEMU died of signal {-status} before the guest's script began")
         if not finished:
             raise Failure(f"the guest went away before its script ended (QEMU's exit status {status})")
 
@@ -409,6 +426,7 @@ class Scene:
         verb, _, rest = rest.partition(" ")
         if mark != "@@":
             return False
+        self.spoken = True
         if verb == "ok":
             self.case(rest, True)
         elif verb == "not-ok":
