@@ -121,14 +121,15 @@ static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsign
 static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
 {
 	(void)a;
-	return (unsigned)(port - IO_BASE) + size <= sizeof(B.io) ? load(B.io + port - IO_BASE, size)
-								 : UINT32_MAX;
+	return (unsigned)(port - IO_BASE) + size <= sizeof(B.io)
+		       ? load(B.io + (port - IO_BASE), size)
+		       : UINT32_MAX;
 }
 static void port_write(struct pci_access *a, uint16_t port, uint32_t v, unsigned size)
 {
 	(void)a;
 	if ((unsigned)(port - IO_BASE) + size <= sizeof(B.io))
-		store(B.io + port - IO_BASE, v, size);
+		store(B.io + (port - IO_BASE), v, size);
 	else
 		B.outside++;
 }
