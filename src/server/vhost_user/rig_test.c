@@ -83,17 +83,16 @@ static int echo_process(struct virtio_device *vdev, struct virtio_queue *q, unsi
 {
 	struct echo *echo = echo_of(vdev);
 	struct echo_queue *eq = q->device;
-	int n = 0;
+	int n = 0, rc = 0;
 
 	while ((unsigned)n < budget && eq->n < HELD_MAX) {
 		struct held *h = &eq->held[eq->n];
 		struct iovec iov[64];
 		struct vq_chain chain = {.iov = iov, .iov_max = 64};
-		int rc = vqdev_pop(&q->ring, &chain);
 
-		if (rc < 0)
-			return rc;
-		if (!rc)
+		/* What was popped before the ring broke is completed all the same. */
+		rc = vqdev_pop(&q->ring, &chain);
+		if (rc <= 0)
 			break;
 		n++;
 		h->ticket = chain.ticket;
@@ -111,7 +110,7 @@ static int echo_process(struct virtio_device *vdev, struct virtio_queue *q, unsi
 		finish(eq);
 	else if (eq->n && echo->mode == ECHO_DELAY)
 		reactor_timer_start(q->reactor, &eq->timer, DELAY_NS);
-	return n;
+	return rc < 0 ? rc : n;
 }
 
 static void echo_config_read(struct virtio_device *vdev, size_t offset, void *buf, size_t len)
