@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PC: processors, memory and the main system bus with all that stands on it, in the shape of an i440FX/PIIX3 board.
+ *
+ *      struct pc
+ *        vm            KVM; its `bus` is the main system bus
+ *        memory
+ *        serial, rtc, power      what stands on the bus by itself
+ *
+ * No globals: as many machines as wanted live in one process.
+ *
+ * Threads: pc_create(), pc_run() and pc_destroy() on one thread, the machine's control thread, whose reactor is pc_home().  It holds the
+ * machine lock (vm.lock) while it processes the reactor, so that whatever is called from there and the virtual CPUs' exits come one at
+ * a time.  The disks' queues run on workers and take no lock.
+ */
+#ifndef BACKEND_MACHINE_PC_H
+#define BACKEND_MACHINE_PC_H
+
+#include "backend/kvm/vm.h"
+#include "backend/machine/boot.h"
+#include "backend/machine/memory.h"
+#include "backend/machine/power.h"
+#include "backend/machine/rtc.h"
+#include "backend/machine/serial.h"
+#include "base/reactor.h"
+#include "base/worker.h"
+
+#define PC_MEMORY_MAX (UINT64_C(1) << 40)
+
+/* How a run ends. */
+enum pc_end {
+	PC_RUNNING,
+	PC_OFF,	    /* the guest switched the power off                    */
+	PC_EXIT,    /* it wrote a byte to the exit port                    */
+	PC_RESET,   /* it asked for a reset, and shall not have one        */
+	PC_CRASHED, /* triple fault, and no reset shall follow             */
+	PC_FAILED,  /* the host cannot go on: pc->failure says why         */
+	PC_STOPPED, /* pc_stop()                                           */
+};
+
+struct pc_config {
+	uint64_t memory; /* bytes, whole MiB */
+	unsigned cpus;
+	const char *kernel;
+	const char *initrd;	    /* NULL: none */
+	const char *cmdline;	    /* NULL: empty */
+	struct serial_line *serial; /* what COM1 is plugged into; NULL: nothing */
+	bool no_reboot;		    /* a reset ends the run */
+	bool no_ioeventfd, no_irqfd;
+};
+
+struct pc {
+	struct kvm_vm vm;
+	struct pc_memory memory;
+	struct serial serial;
+	struct rtc rtc;
+	struct power power;
+
+	struct reactor *home;
+	struct reactor_msg wake;
+	bool waking;
+	struct boot_image image;
+	bool no_reboot;
+
+	enum pc_end end; /* the first reason counts */
+	uint8_t exit_value;
+	char failure[256];
+	uint64_t resets;
+
+	char message[160]; /* of the firmware, until its line ends */
+	size_t message_n;
+};
+
+/* Opens KVM, gets the memory, reads the kernel: all that can be wrong is said here.  The strings stay the caller's. */
+int pc_create(struct pc **out, const struct pc_config *config, struct error *err);
+/* Not running.  NULLs *pc. */
+void pc_destroy(struct pc **pc);
+
+struct reactor *pc_home(struct pc *pc);
+
+/* Runs until the machine ends; may be called once.  -errno: it could not even begin. */
+int pc_run(struct pc *pc, struct error *err);
+
+/* From the home reactor or with the lock held: the run ends soon. */
+void pc_stop(struct pc *pc);
+
+#endif
