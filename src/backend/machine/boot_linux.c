@@ -147,9 +147,11 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 	room = max_u64(get32(k->data + HDR_INIT_SIZE), body);
 	if (at < BOOT_KERNEL_FIRST || at > m->low || m->low - at < room) {
 		/* Not where it would like to be; it moves if it can. */
+		uint32_t alignment = get32(k->data + HDR_KERNEL_ALIGNMENT);
+
 		at = BOOT_KERNEL_FIRST;
-		if (k->data[HDR_RELOCATABLE])
-			at = align_up(at, max_u64(get32(k->data + HDR_KERNEL_ALIGNMENT), 1));
+		if (k->data[HDR_RELOCATABLE] && is_pow2(alignment))
+			at = align_up(at, alignment);
 	}
 	to = at <= m->low && m->low - at >= room ? pc_memory_at(m, at, room) : NULL;
 	if (!to)
