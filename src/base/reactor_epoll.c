@@ -37,6 +37,10 @@ static int epoll_kind_watch(struct reactor *r, struct reactor_watch_op *op)
 static void epoll_kind_unwatch(struct reactor *r, struct reactor_watch_op *op)
 {
 	epoll_ctl(r->epfd, EPOLL_CTL_DEL, op->fd, NULL);
+	if (r->dispatching)
+		return;
+	list_del(&op->link);
+	free(op);
 }
 
 static void bury(struct reactor *r)
@@ -57,11 +61,14 @@ static unsigned dispatch(struct reactor *r, int timeout_ms)
 	int n = epoll_wait(r->epfd, ev, EVENTS_AT_ONCE, timeout_ms);
 
 	r->stats.syscalls++;
+	if (n <= 0)
+		return 0;
+	r->dispatching = true;
 	for (int i = 0; i < n; i++)
 		reactor_watch_deliver(ev[i].data.ptr, ev[i].events);
-	if (n > 0)
-		bury(r);
-	return n > 0 ? (unsigned)n : 0;
+	r->dispatching = false;
+	bury(r);
+	return (unsigned)n;
 }
 
 static unsigned epoll_kind_reap(struct reactor *r)

@@ -39,6 +39,7 @@ struct reactor {
 	const struct reactor_kind *kind;
 	struct io_uring ring;
 	int epfd;
+	bool dispatching;    /* epoll: events in hand may name watches that have been stopped */
 	struct list watches; /* every watch_op, stopped ones included */
 
 	bool stop;		   /* atomic */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PCI bus: 32 slots of 8 functions, below a host bridge.
+ *
+ * Threads: the system bus's.
+ */
+#ifndef BACKEND_PCI_BUS_H
+#define BACKEND_PCI_BUS_H
+
+#include "backend/pci/function.h"
+
+struct pci_bus {
+	const char *name; /* "pci.0" */
+	struct sysbus *sysbus;
+	struct pci_function *functions[PCI_DEVFNS];
+	/* A slot's pin (0: INTA#) changes its level.  Set by the host bridge; NULL: the pins lead nowhere. */
+	void (*intx)(struct pci_bus *bus, unsigned slot, unsigned pin, bool level);
+};
+
+void pci_bus_init(struct pci_bus *bus, const char *name, struct sysbus *sysbus);
+
+/*
+ * @devfn: where, or -1: function 0 of the first empty slot.  Its description is complete.  -EBUSY: taken; -EINVAL; -ENOSPC: no slot is empty.
+ */
+int pci_bus_attach(struct pci_bus *bus, struct pci_function *fn, int devfn, struct error *err);
+/* Unmaps it, lowers its pin.  Harmless when not attached. */
+void pci_bus_detach(struct pci_function *fn);
+
+/* Configuration accesses; all ones where nobody is. */
+uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned size);
+void pci_bus_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, uint32_t value,
+			  unsigned size);
+
+/* All functions to their power-on state. */
+void pci_bus_reset(struct pci_bus *bus);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* Status, features and reset: what concerns the device as a whole (virtio 1.4, 2.1, 2.2, 2.4). */
+#include "backend/virtio_pci/board_priv.h"
+#include "wire/virtio.h"
+
+static uint64_t driver_features(const struct virtio_pci *b)
+{
+	return (uint64_t)b->driver_features[1] << 32 | b->driver_features[0];
+}
+
+static bool features_possible(const struct virtio_pci *b)
+{
+	uint64_t f = driver_features(b);
+
+	return !b->driver_features[2] && !b->driver_features[3] && !(f & ~b->vdev->offered) &&
+	       virtio_features_grounded(f) == f &&
+	       (b->legacy_driver || f & BIT64(VIRTIO_F_VERSION_1));
+}
+
+/* ---- status ---- */
+
+uint32_t virtio_pci_status(struct virtio_pci *b)
+{
+	struct virtio_device *vdev = b->vdev;
+
+	if (b->reset_owed)
+		virtio_pci_reset(b);
+	if (b->resetting && b->wanted_status)
+		return b->wanted_status;
+	return vdev->status;
+}
+
+/* Queues that were set up before the driver was ready. */
+static void start_queues(struct virtio_pci *b)
+{
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].enabled && !b->queues[i].running && !b->queues[i].resetting)
+			virtio_pci_queue_start(&b->queues[i]);
+}
+
+static void apply_status(struct virtio_pci *b, uint8_t status)
+{
+	struct virtio_device *vdev = b->vdev;
+	uint8_t before = vdev->status;
+
+	b->bus.takes_legacy = b->legacy_driver;
+	if (status & ~before & VIRTIO_STATUS_FEATURES_OK &&
+	    (!features_possible(b) || virtio_device_set_features(vdev, driver_features(b))))
+		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
+	virtio_device_set_status(vdev, status);
+	/* Not before the features are agreed on, which a legacy driver does without a word. */
+	if (vdev->status & ~before & VIRTIO_STATUS_DRIVER_OK &&
+	    (b->legacy_driver || vdev->status & VIRTIO_STATUS_FEATURES_OK))
+		start_queues(b);
+}
+
+void virtio_pci_set_status(struct virtio_pci *b, uint8_t status)
+{
+	if (!status) {
+		virtio_pci_reset(b);
+		return;
+	}
+	if (!b->resetting) {
+		apply_status(b, status);
+		return;
+	}
+	if (!features_possible(b))
+		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
+	b->wanted_status |= status & (uint8_t) ~(VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_SUSPEND);
+}
+
+static void apply_legacy_features(struct virtio_pci *b)
+{
+	/* Only bits that were offered are left, and none that needs version 1: it cannot be refused. */
+	(void)virtio_device_set_features(b->vdev, driver_features(b));
+}
+
+void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features)
+{
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].running)
+			return;
+	b->driver_features[0] = features & (uint32_t)b->vdev->offered;
+	b->driver_features[1] = b->driver_features[2] = b->driver_features[3] = 0;
+	if (!b->resetting)
+		apply_legacy_features(b);
+}
+
+/* ---- reset ---- */
+
+static void reset_done(struct virtio_waiter *w)
+{
+	struct virtio_pci *b = container_of(w, struct virtio_pci, reset_waiter);
+	uint8_t status = b->wanted_status;
+
+	b->resetting = false;
+	b->wanted_status = 0;
+	if (b->stopped) {
+		b->stopped(b);
+		return;
+	}
+	/* What a driver that did not wait has done meanwhile. */
+	if (b->legacy_driver)
+		apply_legacy_features(b);
+	if (status)
+		apply_status(b, status);
+}
+
+/* What the driver has set up. */
+static void forget(struct virtio_pci *b)
+{
+	for (unsigned i = 0; i < b->n_queues; i++)
+		virtio_pci_queue_forget(&b->queues[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(b->driver_features); i++)
+		b->driver_features[i] = 0;
+	b->device_feature_select = b->driver_feature_select = 0;
+	b->config_vector = VIRTIO_MSI_NO_VECTOR;
+	b->queue_select = 0;
+	b->legacy_driver = false;
+	b->wanted_status = 0;
+	b->isr = 0;
+	pci_function_set_intx(&b->fn, false);
+}
+
+static bool untouched(const struct virtio_pci *b)
+{
+	const struct virtio_device *vdev = b->vdev;
+
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].running || b->queues[i].resetting)
+			return false;
+	return !vdev->status && !vdev->features;
+}
+
+void virtio_pci_reset(struct virtio_pci *b)
+{
+	bool nothing_to_wait_for = untouched(b);
+
+	b->reset_owed = false;
+	forget(b);
+	if (b->resetting || (nothing_to_wait_for && !b->stopped))
+		return;
+	b->reset_waiter = (struct virtio_waiter){.done = reset_done};
+	if (virtio_device_reset(b->vdev, &b->reset_waiter)) {
+		b->reset_owed = true;
+		return;
+	}
+	b->resetting = true;
+}
+
+void virtio_pci_stop(struct virtio_pci *b, void (*stopped)(struct virtio_pci *b))
+{
+	b->stopped = stopped;
+	virtio_pci_reset(b);
+}

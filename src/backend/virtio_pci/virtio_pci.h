@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio-pci board: a PCI function that carries a virtio bus, and through it any virtio device (virtio 1.4, 4.1).  It knows nothing of the
+ * device but what virtio_device says.
+ *
+ *      BAR 0  ports, 4.1.4.10         the legacy header; not on a modern-only board
+ *      BAR 1  memory                  MSI-X table and pending bits
+ *      BAR 4  memory, 64 bit          common configuration, ISR, device configuration, notifications; not on a legacy-only board
+ *
+ *      virtio_pci.c  identity, capabilities, plugging, the device configuration    registers.c  a table of registers, of any access width
+ *      common.c      the common configuration                                      legacy.c     the legacy header
+ *      queue.c       a queue's life, kicks and calls                               status.c     status, features, reset
+ *
+ * A reset takes time (what is in flight has to come back).  What the driver has set up is forgotten at once; the status reads as before
+ * until the reset is over, unless the driver does not wait for that (legacy ones never do): then what it writes meanwhile is shown, and
+ * carried out after the reset.
+ *
+ * Threads: the system bus's; the home reactor runs under the same lock.
+ */
+#ifndef BACKEND_VIRTIO_PCI_VIRTIO_PCI_H
+#define BACKEND_VIRTIO_PCI_VIRTIO_PCI_H
+
+#include "backend/pci/bus.h"
+#include "backend/virtio/device.h"
+#include "wire/virtio_pci.h"
+
+#define VIRTIO_PCI_BAR_LEGACY 0
+#define VIRTIO_PCI_BAR_MSIX   1
+#define VIRTIO_PCI_BAR_MODERN 4
+
+/* A queue's size where the device names no limit. */
+#define VIRTIO_PCI_QUEUE_SIZE 256
+
+/* Layout of the modern BAR */
+#define VIRTIO_PCI_AT_COMMON	 0x0000u
+#define VIRTIO_PCI_AT_ISR	 0x1000u
+#define VIRTIO_PCI_AT_DEVICE	 0x2000u
+#define VIRTIO_PCI_AT_NOTIFY	 0x3000u
+#define VIRTIO_PCI_NOTIFY_STRIDE 4u
+
+struct virtio_pci_options {
+	const char *name;    /* "virtio-blk-pci" */
+	uint32_t class_code; /* 0x010000: mass storage */
+	bool no_modern;	     /* the legacy interface only */
+	bool no_legacy;	     /* the modern interface only */
+	bool no_msix;
+	bool no_ioeventfd; /* each kick leaves the guest for us */
+	bool no_irqfd;	   /* each interrupt goes by our thread */
+	unsigned vectors;  /* of MSI-X; 0: one per queue and one for the configuration */
+};
+
+/* A kick address that the host signals by itself. */
+struct virtio_pci_event {
+	bool on;
+	unsigned size;
+	uint64_t addr;
+};
+
+struct virtio_pci;
+
+struct virtio_pci_queue {
+	struct virtio_pci *board;
+	unsigned index;
+
+	/* What the driver set up. */
+	uint16_t size; /* 0: a size was asked for that cannot be */
+	uint16_t vector;
+	uint64_t desc, driver, device;
+	bool enabled;
+	bool resetting; /* queue reset, not over yet */
+	bool running;	/* a start was ordered and no stop since */
+
+	int kick_fd, call_fd;
+	struct pci_call call;
+	struct virtio_pci_event modern_kick, legacy_kick;
+	struct virtio_waiter start, stop;
+};
+
+struct virtio_pci {
+	struct pci_function fn;
+	struct virtio_bus bus;
+	struct virtio_device *vdev; /* what is plugged into the bus */
+	struct virtio_pci_options options;
+	struct reactor *home;
+	struct gmem *mem; /* the guest's memory, NULL: none yet */
+	unsigned cfg_cap; /* offset of the configuration access capability, 0: none */
+
+	/* Registers */
+	uint32_t device_feature_select, driver_feature_select;
+	uint32_t driver_features[4];
+	uint16_t config_vector;
+	uint16_t queue_select;
+	uint8_t isr;
+	uint8_t generation;	  /* as shown ... */
+	uint32_t generation_seen; /* ... for this one of the device's */
+	bool legacy_driver;	  /* it speaks through the legacy header */
+
+	bool resetting;
+	uint8_t wanted_status; /* written while resetting */
+	bool reset_owed;       /* there was no memory to begin with it */
+	struct virtio_waiter reset_waiter;
+	void (*stopped)(struct virtio_pci *board);
+
+	struct virtio_pci_queue *queues;
+	unsigned n_queues;
+};
+
+/*
+ * Only remembers; the board takes shape when a device is plugged in by virtio_bus_attach(&board->bus, ...).  Then it can be attached to a PCI
+ * bus.
+ */
+void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *options,
+		     struct reactor *home);
+/* Stopped, or never attached to a PCI bus.  Leaves the PCI bus, unplugs the device. */
+void virtio_pci_fini(struct virtio_pci *board);
+
+/* Queues run in @mem (a reference is taken) from now on, those that run move when nothing is in flight. */
+void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem);
+
+/*
+ * Resets the device for good and calls @stopped, later, from the home reactor, when nothing is in flight and no order is on its way any more.  The
+ * guest must not access the board any more.
+ */
+void virtio_pci_stop(struct virtio_pci *board, void (*stopped)(struct virtio_pci *board));
+
+#endif
