@@ -6,9 +6,11 @@
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/disk_words.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +19,17 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define DISKS_MAX   28 /* slots that are free */
+#define WORKERS_MAX 64
+#define POLL_US	    50
 #define DEFAULT_MIB 512
 #define MIB	    (UINT64_C(1) << 20)
 
 struct machine {
 	struct pc_config config;
 	struct pc *pc;
+	struct disk_words disks[DISKS_MAX];
+	unsigned n_disks;
 	struct console console;
 	int signal_fd;
 	int signal; /* that ended it, 0: none */
@@ -39,12 +46,15 @@ static const char pc_help_head[] =
 	"  --kernel FILE        a bzImage, or an ELF file with a PVH entry point\n"
 	"  --initrd FILE        its initial RAM disk\n"
 	"  --append TEXT        its command line\n"
+	"  --disk SPEC          a disk on a virtio-blk-pci card, see below; repeat for more\n"
 	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
 	"  --cpus N             virtual CPUs, 1 to 64; default: 1\n"
 	"  --no-reboot          a reset ends the machine\n"
 	"  --ioeventfd on|off   off: a guest's kick leaves to user space\n"
 	"  --irqfd on|off       off: an interrupt is sent by a system call\n"
-	"  --quiet, --verbose   fewer or more messages\n";
+	"  --quiet, --verbose   fewer or more messages\n"
+	"\n"
+	"SPEC, for example file=vm.raw,readonly=on,serial=abc:\n";
 
 static const char pc_help_tail[] =
 	"\n"
@@ -58,6 +68,7 @@ enum {
 	OPT_KERNEL = 256,
 	OPT_INITRD,
 	OPT_APPEND,
+	OPT_DISK,
 	OPT_MEMORY,
 	OPT_CPUS,
 	OPT_NO_REBOOT,
@@ -72,6 +83,7 @@ static const struct option pc_options[] = {
 	{"kernel", required_argument, NULL, OPT_KERNEL},
 	{"initrd", required_argument, NULL, OPT_INITRD},
 	{"append", required_argument, NULL, OPT_APPEND},
+	{"disk", required_argument, NULL, OPT_DISK},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
@@ -102,6 +114,18 @@ static int take_memory(struct machine *m, const char *arg)
 	return EXIT_OK;
 }
 
+static int add_disk(struct machine *m, const char *arg)
+{
+	struct error err;
+
+	if (m->n_disks == DISKS_MAX)
+		return usage_error("pc", "more than %d disks.", DISKS_MAX);
+	if (disk_words_parse(arg, &m->disks[m->n_disks], &err))
+		return usage_error("pc", "--disk %s: %s.", arg, err.text);
+	m->n_disks++;
+	return EXIT_OK;
+}
+
 static int take_switch(const char *name, const char *arg, bool *off)
 {
 	if (strcmp(arg, "on") && strcmp(arg, "off"))
@@ -124,6 +148,8 @@ static int take_option(struct machine *m, int opt, const char *arg)
 	case OPT_APPEND:
 		m->config.cmdline = arg;
 		return EXIT_OK;
+	case OPT_DISK:
+		return add_disk(m, arg);
 	case OPT_MEMORY:
 		return take_memory(m, arg);
 	case OPT_CPUS:
@@ -146,6 +172,8 @@ static int take_option(struct machine *m, int opt, const char *arg)
 		return EXIT_OK;
 	case OPT_HELP:
 		fputs(pc_help_head, stdout);
+		fputs(disk_spec_help, stdout);
+		fputs(disk_words_help, stdout);
 		fputs(pc_help_tail, stdout);
 		m->done = true;
 		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
@@ -244,6 +272,29 @@ static int verdict(const struct machine *m)
 	}
 }
 
+static unsigned choose_workers(const struct machine *m)
+{
+	unsigned queues = 0, cpus = 1;
+	cpu_set_t set;
+
+	for (unsigned i = 0; i < m->n_disks; i++)
+		queues += m->disks[i].disk.queues;
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		cpus = (unsigned)CPU_COUNT(&set);
+	return (unsigned)max_u64(1, min_u64(min_u64(queues, cpus), WORKERS_MAX));
+}
+
+static int plug_disks(struct machine *m, struct error *err)
+{
+	for (unsigned i = 0; i < m->n_disks; i++) {
+		int rc = pc_add_disk(m->pc, &m->disks[i].disk, &m->disks[i].board, err);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int boot(struct machine *m)
 {
 	struct error err = {""};
@@ -251,9 +302,11 @@ static int boot(struct machine *m)
 
 	console_init(&m->console);
 	m->config.serial = &m->console.line;
+	m->config.workers = choose_workers(m);
+	m->config.poll_us = POLL_US;
 	if (take_signals(m, &err) || pc_create(&m->pc, &m->config, &err))
 		return failure("%s", err.text);
-	rc = run(m, &err) ? failure("%s", err.text) : verdict(m);
+	rc = plug_disks(m, &err) || run(m, &err) ? failure("%s", err.text) : verdict(m);
 	pc_destroy(&m->pc);
 	return rc;
 }
@@ -273,6 +326,8 @@ static int pc_main(int argc, char **argv)
 		rc = boot(m);
 	if (m->signal_fd >= 0)
 		close(m->signal_fd);
+	for (unsigned i = 0; i < m->n_disks; i++)
+		disk_words_fini(&m->disks[i]);
 	free(m);
 	return rc;
 }

@@ -105,6 +105,7 @@ static int load(struct pc *pc, struct kvm_start *start, struct error *err)
 	if (n < 0)
 		return error_set(err, n, "the ACPI tables do not fit into their place");
 	pc->image.acpi_rsdp = PC_ACPI;
+	pc_assign_pci(pc);
 	return boot_load(&pc->memory, &pc->image, start, err);
 }
 
@@ -114,8 +115,11 @@ static int reset(struct pc *pc, struct error *err)
 	struct kvm_start start;
 	int rc;
 
+	pthread_mutex_lock(&pc->vm.lock);
+	pci_host_reset(&pc->host);
 	serial_reset(&pc->serial);
 	power_reset(&pc->power);
+	pthread_mutex_unlock(&pc->vm.lock);
 	rc = kvm_vm_reset(&pc->vm, err);
 	if (!rc)
 		rc = load(pc, &start, err);
@@ -131,7 +135,7 @@ static bool resets(const struct pc *pc)
 	return (pc->end == PC_RESET || pc->end == PC_CRASHED) && !pc->no_reboot;
 }
 
-static void turn(struct pc *pc)
+void pc_turn(struct pc *pc)
 {
 	struct pollfd fd = {.fd = reactor_fd(pc->home), .events = POLLIN};
 
@@ -156,10 +160,12 @@ int pc_run(struct pc *pc, struct error *err)
 	struct kvm_start start;
 	int rc = load(pc, &start, err);
 
-	if (!rc)
+	if (!rc) {
+		pc_disks_start(pc);
 		rc = kvm_vm_start(&pc->vm, &start, err);
+	}
 	while (!rc) {
-		turn(pc);
+		pc_turn(pc);
 		if (how_ended(pc) == PC_RUNNING)
 			continue;
 		kvm_vm_stop(&pc->vm);
@@ -209,6 +215,7 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 		return error_set(err, -ENOMEM, "cannot make a machine");
 	pc->no_reboot = config->no_reboot;
 	pc->wake.run = woken;
+	list_init(&pc->disks);
 	rc = read_files(pc, config, err);
 	if (!rc)
 		rc = reactor_create(&pc->home, &control, err);
@@ -218,16 +225,24 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 		rc = kvm_vm_open(&pc->vm, &vm, err);
 	if (!rc)
 		rc = add_memory(pc, err);
-	if (rc) {
-		pc_destroy(&pc);
-		return rc;
-	}
+	if (!rc)
+		rc = pc_workers_create(pc, config, err);
+	if (rc)
+		goto destroy;
+	pci_host_init(&pc->host, &pc->vm.bus);
+	pc->host_ready = true;
+	rc = piix3_init(&pc->isa, &pc->host, err);
+	if (rc)
+		goto destroy;
 	serial_init(&pc->serial, &pc->vm.bus, COM1_PORT, COM1_GSI);
 	pc->serial.line = config->serial;
 	rtc_init(&pc->rtc, &pc->vm.bus, pc->memory.size, pc->memory.low, config->cpus);
 	power_init(&pc->power, &pc->vm.bus, &power_ops);
 	*out = pc;
 	return 0;
+destroy:
+	pc_destroy(&pc);
+	return rc;
 }
 
 void pc_destroy(struct pc **pcp)
@@ -236,6 +251,11 @@ void pc_destroy(struct pc **pcp)
 
 	if (!pc)
 		return;
+	pc_disks_destroy(pc);
+	if (pc->host_ready) {
+		piix3_fini(&pc->isa);
+		pci_host_fini(&pc->host);
+	}
 	kvm_vm_close(&pc->vm);
 	pc_memory_fini(&pc->memory);
 	if (pc->home)

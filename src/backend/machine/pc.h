@@ -5,7 +5,12 @@
  *      struct pc
  *        vm            KVM; its `bus` is the main system bus
  *        memory
- *        serial, rtc, power      what stands on the bus by itself
+ *        host          the PCI host bridge, with its bus
+ *          isa           the ISA bridge, which leads PCI interrupts to lines
+ *          disks         virtio-blk-pci boards
+ *        serial, rtc, power      what stands on the main bus by itself
+ *
+ *      pc.c        the machine's life      disks.c      its disks      firmware.c   what a BIOS does to the PCI bus before a kernel starts
  *
  * No globals: as many machines as wanted live in one process.
  *
@@ -16,14 +21,17 @@
 #ifndef BACKEND_MACHINE_PC_H
 #define BACKEND_MACHINE_PC_H
 
+#include "backend/board/virtio_blk_pci.h"
 #include "backend/kvm/vm.h"
 #include "backend/machine/boot.h"
 #include "backend/machine/memory.h"
 #include "backend/machine/power.h"
 #include "backend/machine/rtc.h"
 #include "backend/machine/serial.h"
+#include "backend/pci/piix3.h"
 #include "base/reactor.h"
 #include "base/worker.h"
+#include "storage/spec.h"
 
 #define PC_MEMORY_MAX (UINT64_C(1) << 40)
 
@@ -47,14 +55,33 @@ struct pc_config {
 	struct serial_line *serial; /* what COM1 is plugged into; NULL: nothing */
 	bool no_reboot;		    /* a reset ends the run */
 	bool no_ioeventfd, no_irqfd;
+	unsigned workers; /* threads that share the disks' queues, at least 1 */
+	uint32_t poll_us; /* longest time that they look for requests before sleeping */
+};
+
+/* One disk in its slot. */
+struct pc_disk {
+	struct list link;
+	struct virtio_blk_pci *card;
 };
 
 struct pc {
 	struct kvm_vm vm;
 	struct pc_memory memory;
+	struct pci_host host;
+	struct piix3 isa;
+	bool host_ready;
 	struct serial serial;
 	struct rtc rtc;
 	struct power power;
+
+	struct list disks;
+	unsigned disk_queues; /* of all disks */
+	unsigned stopping;    /* disks that have not said yet that nothing is in flight */
+	bool ticking;
+	struct reactor_timer tick; /* for looks at the disks' sizes */
+	struct worker **workers;
+	unsigned n_workers;
 
 	struct reactor *home;
 	struct reactor_msg wake;
@@ -73,7 +100,14 @@ struct pc {
 
 /* Opens KVM, gets the memory, reads the kernel: all that can be wrong is said here.  The strings stay the caller's. */
 int pc_create(struct pc **out, const struct pc_config *config, struct error *err);
-/* Not running.  NULLs *pc. */
+/*
+ * A virtio-blk-pci card with this disk, in the next empty slot, before the machine runs.  @board: what the card is like; its name and class
+ * may be left out.
+ */
+int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio_pci_options *board,
+		struct error *err);
+
+/* Not running.  Waits until nothing is in flight.  NULLs *pc. */
 void pc_destroy(struct pc **pc);
 
 struct reactor *pc_home(struct pc *pc);
@@ -83,5 +117,16 @@ int pc_run(struct pc *pc, struct error *err);
 
 /* From the home reactor or with the lock held: the run ends soon. */
 void pc_stop(struct pc *pc);
+
+/* ---- between the files of this folder ---- */
+
+/* One turn of the home reactor, which may sleep. */
+void pc_turn(struct pc *pc);
+int pc_workers_create(struct pc *pc, const struct pc_config *config, struct error *err);
+void pc_disks_start(struct pc *pc);
+/* Stops and destroys them, then their workers. */
+void pc_disks_destroy(struct pc *pc);
+/* Addresses for every card, their decoding on; interrupt lines as they are wired. */
+void pc_assign_pci(struct pc *pc);
 
 #endif
