@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/disk_words.h"
+#include "cli/pc_stats.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -30,6 +31,7 @@ struct machine {
 	struct pc *pc;
 	struct disk_words disks[DISKS_MAX];
 	unsigned n_disks;
+	const char *stats; /* file for the counters, NULL: none */
 	struct console console;
 	int signal_fd;
 	int signal; /* that ended it, 0: none */
@@ -52,6 +54,7 @@ static const char pc_help_head[] =
 	"  --no-reboot          a reset ends the machine\n"
 	"  --ioeventfd on|off   off: a guest's kick leaves to user space\n"
 	"  --irqfd on|off       off: an interrupt is sent by a system call\n"
+	"  --stats FILE         what was counted, as JSON, when the machine has ended\n"
 	"  --quiet, --verbose   fewer or more messages\n"
 	"\n"
 	"SPEC, for example file=vm.raw,readonly=on,serial=abc:\n";
@@ -74,6 +77,7 @@ enum {
 	OPT_NO_REBOOT,
 	OPT_IOEVENTFD,
 	OPT_IRQFD,
+	OPT_STATS,
 	OPT_QUIET,
 	OPT_VERBOSE,
 	OPT_HELP,
@@ -89,6 +93,7 @@ static const struct option pc_options[] = {
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 	{"ioeventfd", required_argument, NULL, OPT_IOEVENTFD},
 	{"irqfd", required_argument, NULL, OPT_IRQFD},
+	{"stats", required_argument, NULL, OPT_STATS},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -164,6 +169,9 @@ static int take_option(struct machine *m, int opt, const char *arg)
 		return take_switch("ioeventfd", arg, &m->config.no_ioeventfd);
 	case OPT_IRQFD:
 		return take_switch("irqfd", arg, &m->config.no_irqfd);
+	case OPT_STATS:
+		m->stats = arg;
+		return EXIT_OK;
 	case OPT_QUIET:
 		log_setup(LOG_LEVEL_ERR, NULL, NULL);
 		return EXIT_OK;
@@ -254,6 +262,8 @@ static int run(struct machine *m, struct error *err)
 		rc = pc_run(m->pc, err);
 	console_fini(&m->console);
 	reactor_watch_stop(pc_home(m->pc), &m->signals);
+	if (!rc && m->stats)
+		rc = pc_stats_write(m->pc, m->stats, err);
 	return rc;
 }
 

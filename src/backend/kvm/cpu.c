@@ -206,7 +206,8 @@ int kvm_cpu_save(struct kvm_vcpu *cpu, struct error *err)
 	    ioctl(cpu->fd, KVM_GET_MP_STATE, &s->mp_state))
 		return error_set(err, -errno, "KVM does not show the state of virtual CPU %u",
 				 cpu->index);
-	s->has_xcrs = !ioctl(cpu->fd, KVM_GET_XCRS, &s->xcrs);
+	/* A host without XSAVE shows none, and takes none back. */
+	s->has_xcrs = !ioctl(cpu->fd, KVM_GET_XCRS, &s->xcrs) && s->xcrs.nr_xcrs;
 	rc = save_msrs(cpu, s);
 	return rc ? error_set(err, rc, "KVM does not show its model-specific registers") : 0;
 }

@@ -170,7 +170,8 @@ static int set_signal_mask(struct kvm_vcpu *cpu)
 	struct {
 		struct kvm_signal_mask mask;
 		uint64_t set;
-	} __attribute__((packed)) arg = {.mask.len = sizeof(uint64_t), .set = ~BIT64(KICK_SIGNAL - 1)};
+	} __attribute__((packed))
+	arg = {.mask.len = sizeof(uint64_t), .set = ~BIT64(KICK_SIGNAL - 1)};
 
 	return ioctl(cpu->fd, KVM_SET_SIGNAL_MASK, &arg) ? -errno : 0;
 }
