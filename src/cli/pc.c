@@ -41,10 +41,12 @@ struct machine {
 
 static const char pc_help_head[] =
 	"Usage: ringside pc --kernel FILE [OPTION...]\n"
+	"       ringside pc --bios FILE --disk SPEC [OPTION...]\n"
 	"\n"
 	"Boots a PC on KVM.  Its serial port is standard input and output; on a terminal Ctrl-A X "
 	"ends it.\n"
 	"\n"
+	"  --bios FILE          firmware, which boots from the first disk: SeaBIOS' bios-256k.bin\n"
 	"  --kernel FILE        a bzImage, or an ELF file with a PVH entry point\n"
 	"  --initrd FILE        its initial RAM disk\n"
 	"  --append TEXT        its command line\n"
@@ -68,7 +70,8 @@ static const char pc_help_tail[] =
 	"More: ringside-pc(1)\n";
 
 enum {
-	OPT_KERNEL = 256,
+	OPT_BIOS = 256,
+	OPT_KERNEL,
 	OPT_INITRD,
 	OPT_APPEND,
 	OPT_DISK,
@@ -84,6 +87,7 @@ enum {
 };
 
 static const struct option pc_options[] = {
+	{"bios", required_argument, NULL, OPT_BIOS},
 	{"kernel", required_argument, NULL, OPT_KERNEL},
 	{"initrd", required_argument, NULL, OPT_INITRD},
 	{"append", required_argument, NULL, OPT_APPEND},
@@ -144,6 +148,9 @@ static int take_option(struct machine *m, int opt, const char *arg)
 	uint64_t n;
 
 	switch (opt) {
+	case OPT_BIOS:
+		m->config.bios = arg;
+		return EXIT_OK;
 	case OPT_KERNEL:
 		m->config.kernel = arg;
 		return EXIT_OK;
@@ -208,8 +215,11 @@ static int parse(struct machine *m, int argc, char **argv)
 	if (optind < argc)
 		return usage_error("pc", "'%s' stands alone: did you mean --kernel %s?",
 				   argv[optind], argv[optind]);
-	if (!m->config.kernel)
-		return usage_error("pc", "what shall be booted? Give --kernel FILE.");
+	if (!m->config.kernel && !m->config.bios)
+		return usage_error("pc",
+				   "what shall be booted? Give --kernel FILE or --bios FILE.");
+	if (m->config.bios && (m->config.kernel || m->config.initrd || m->config.cmdline))
+		return usage_error("pc", "--bios boots from a disk: it takes no kernel.");
 	return EXIT_OK;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/machine/pc.h"
 
-#include "backend/machine/acpi.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -100,8 +99,11 @@ static int load(struct pc *pc, struct kvm_start *start, struct error *err)
 		.pci_hole_end = PC_PCI_HOLE_END,
 	};
 	uint8_t *at = pc_memory_at(&pc->memory, PC_ACPI, PC_ACPI_SIZE);
-	int n = acpi_write(&machine, PC_ACPI, at, PC_ACPI_SIZE);
+	int n;
 
+	if (pc->bios.data)
+		return pc_bios_start(pc, &machine, start, err);
+	n = acpi_write(&machine, PC_ACPI, at, PC_ACPI_SIZE);
 	if (n < 0)
 		return error_set(err, n, "the ACPI tables do not fit into their place");
 	pc->image.acpi_rsdp = PC_ACPI;
@@ -191,8 +193,11 @@ static int add_memory(struct pc *pc, struct error *err)
 
 static int read_files(struct pc *pc, const struct pc_config *config, struct error *err)
 {
-	int rc = boot_file_read(&pc->image.kernel, config->kernel, err);
+	int rc;
 
+	if (config->bios)
+		return boot_file_read(&pc->bios, config->bios, err);
+	rc = boot_file_read(&pc->image.kernel, config->kernel, err);
 	if (!rc && config->initrd)
 		rc = boot_file_read(&pc->image.initrd, config->initrd, err);
 	pc->image.cmdline = config->cmdline ? config->cmdline : "";
@@ -225,6 +230,8 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 		rc = kvm_vm_open(&pc->vm, &vm, err);
 	if (!rc)
 		rc = add_memory(pc, err);
+	if (!rc && pc->bios.data)
+		rc = pc_bios_map(pc, err);
 	if (!rc)
 		rc = pc_workers_create(pc, config, err);
 	if (rc)
@@ -238,6 +245,8 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	pc->serial.line = config->serial;
 	rtc_init(&pc->rtc, &pc->vm.bus, pc->memory.size, pc->memory.low, config->cpus);
 	power_init(&pc->power, &pc->vm.bus, &power_ops);
+	if (pc->bios.data)
+		fw_cfg_init(&pc->fw_cfg, &pc->vm.bus, config->cpus);
 	*out = pc;
 	return 0;
 destroy:
@@ -256,7 +265,9 @@ void pc_destroy(struct pc **pcp)
 		piix3_fini(&pc->isa);
 		pci_host_fini(&pc->host);
 	}
+	fw_cfg_fini(&pc->fw_cfg);
 	kvm_vm_close(&pc->vm);
+	pc_bios_unmap(pc);
 	pc_memory_fini(&pc->memory);
 	if (pc->home)
 		reactor_destroy(&pc->home);

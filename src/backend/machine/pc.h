@@ -8,9 +8,9 @@
  *        host          the PCI host bridge, with its bus
  *          isa           the ISA bridge, which leads PCI interrupts to lines
  *          disks         virtio-blk-pci boards
- *        serial, rtc, power      what stands on the main bus by itself
+ *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
  *
- *      pc.c        the machine's life      disks.c      its disks      firmware.c   what a BIOS does to the PCI bus before a kernel starts
+ *      pc.c        the machine's life      disks.c      its disks      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
  *
  * No globals: as many machines as wanted live in one process.
  *
@@ -23,7 +23,9 @@
 
 #include "backend/board/virtio_blk_pci.h"
 #include "backend/kvm/vm.h"
+#include "backend/machine/acpi.h"
 #include "backend/machine/boot.h"
+#include "backend/machine/fw_cfg.h"
 #include "backend/machine/memory.h"
 #include "backend/machine/power.h"
 #include "backend/machine/rtc.h"
@@ -49,6 +51,7 @@ enum pc_end {
 struct pc_config {
 	uint64_t memory; /* bytes, whole MiB */
 	unsigned cpus;
+	const char *bios; /* firmware; NULL: the kernel is booted directly */
 	const char *kernel;
 	const char *initrd;	    /* NULL: none */
 	const char *cmdline;	    /* NULL: empty */
@@ -74,6 +77,7 @@ struct pc {
 	struct serial serial;
 	struct rtc rtc;
 	struct power power;
+	struct fw_cfg fw_cfg; /* with firmware only */
 
 	struct list disks;
 	unsigned disk_queues; /* of all disks */
@@ -87,6 +91,8 @@ struct pc {
 	struct reactor_msg wake;
 	bool waking;
 	struct boot_image image;
+	struct boot_file bios; /* data NULL: none */
+	void *rom;
 	bool no_reboot;
 
 	enum pc_end end; /* the first reason counts */
@@ -126,6 +132,14 @@ int pc_workers_create(struct pc *pc, const struct pc_config *config, struct erro
 void pc_disks_start(struct pc *pc);
 /* Stops and destroys them, then their workers. */
 void pc_disks_destroy(struct pc *pc);
+/* ---- bios.c ---- */
+
+int pc_bios_map(struct pc *pc, struct error *err);
+/* What it finds at each start. */
+int pc_bios_start(struct pc *pc, const struct acpi_machine *machine, struct kvm_start *start,
+		  struct error *err);
+void pc_bios_unmap(struct pc *pc);
+
 /* Addresses for every card, their decoding on; interrupt lines as they are wired. */
 void pc_assign_pci(struct pc *pc);
 
