@@ -20,6 +20,7 @@ struct command {
 extern const struct command command_serve;
 extern const struct command command_bench;
 extern const struct command command_pc;
+extern const struct command command_tree;
 
 /* One sentence on standard error, in front of it "ringside: ", behind it where to read more; returns EXIT_USAGE. */
 int usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -204,6 +204,30 @@ static int read_files(struct pc *pc, const struct pc_config *config, struct erro
 	return rc;
 }
 
+static void no_irq(struct sysbus *bus, unsigned gsi, bool level)
+{
+	(void)bus;
+	(void)gsi;
+	(void)level;
+}
+
+static void no_msi(struct sysbus *bus, uint64_t address, uint32_t data)
+{
+	(void)bus;
+	(void)address;
+	(void)data;
+}
+
+/* The host of a bus that no processor looks at. */
+static const struct sysbus_host_ops nobody = {.irq_set = no_irq, .msi_send = no_msi};
+
+static int plan(struct pc *pc)
+{
+	sysbus_init(&pc->vm.bus, &nobody);
+	pthread_mutex_init(&pc->vm.lock, NULL);
+	return 0;
+}
+
 int pc_create(struct pc **out, const struct pc_config *config, struct error *err)
 {
 	const struct kvm_vm_config vm = {
@@ -221,14 +245,14 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	pc->no_reboot = config->no_reboot;
 	pc->wake.run = woken;
 	list_init(&pc->disks);
-	rc = read_files(pc, config, err);
+	rc = config->plan ? 0 : read_files(pc, config, err);
 	if (!rc)
 		rc = reactor_create(&pc->home, &control, err);
 	if (!rc)
 		rc = pc_memory_init(&pc->memory, config->memory, err);
 	if (!rc)
-		rc = kvm_vm_open(&pc->vm, &vm, err);
-	if (!rc)
+		rc = config->plan ? plan(pc) : kvm_vm_open(&pc->vm, &vm, err);
+	if (!rc && !config->plan)
 		rc = add_memory(pc, err);
 	if (!rc && pc->bios.data)
 		rc = pc_bios_map(pc, err);
@@ -239,6 +263,8 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	pci_host_init(&pc->host, &pc->vm.bus);
 	pc->host_ready = true;
 	rc = piix3_init(&pc->isa, &pc->host, err);
+	if (!rc)
+		rc = piix4_pm_init(&pc->pm, &pc->host.bus, err);
 	if (rc)
 		goto destroy;
 	serial_init(&pc->serial, &pc->vm.bus, COM1_PORT, COM1_GSI);
@@ -262,6 +288,7 @@ void pc_destroy(struct pc **pcp)
 		return;
 	pc_disks_destroy(pc);
 	if (pc->host_ready) {
+		piix4_pm_fini(&pc->pm);
 		piix3_fini(&pc->isa);
 		pci_host_fini(&pc->host);
 	}

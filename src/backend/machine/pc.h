@@ -7,6 +7,7 @@
  *        memory
  *        host          the PCI host bridge, with its bus
  *          isa           the ISA bridge, which leads PCI interrupts to lines
+ *          pm            power management
  *          disks         virtio-blk-pci boards
  *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
  *
@@ -27,6 +28,7 @@
 #include "backend/machine/boot.h"
 #include "backend/machine/fw_cfg.h"
 #include "backend/machine/memory.h"
+#include "backend/machine/piix4_pm.h"
 #include "backend/machine/power.h"
 #include "backend/machine/rtc.h"
 #include "backend/machine/serial.h"
@@ -57,6 +59,7 @@ struct pc_config {
 	const char *cmdline;	    /* NULL: empty */
 	struct serial_line *serial; /* what COM1 is plugged into; NULL: nothing */
 	bool no_reboot;		    /* a reset ends the run */
+	bool plan;		    /* put together without KVM, to be looked at: it cannot run */
 	bool no_ioeventfd, no_irqfd;
 	unsigned workers; /* threads that share the disks' queues, at least 1 */
 	uint32_t poll_us; /* longest time that they look for requests before sleeping */
@@ -73,6 +76,7 @@ struct pc {
 	struct pc_memory memory;
 	struct pci_host host;
 	struct piix3 isa;
+	struct piix4_pm pm;
 	bool host_ready;
 	struct serial serial;
 	struct rtc rtc;
