@@ -113,6 +113,7 @@ number() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" /tmp/stats | awk '{ sum += $1 
 less() { [ "$(number $1)" -lt $2 ] || { echo "$1 is $(number $1)"; false; }; }
 more() { [ "$(number $1)" -ge $2 ] || { echo "$1 is $(number $1)"; false; }; }
 check kvm_is_here test -c /dev/kvm
+check probe_says_yes /usr/bin/ringside pc --probe
 """
 
 with Scene("pc", memory=1024, cpu="max,-xsave") as scene:

@@ -159,7 +159,7 @@ static int load_segment(const struct pc_memory *m, const struct boot_file *k,
 	if (!to)
 		return error_set(err, -ENOSPC,
 				 "%s wants to be loaded at 0x%llx to 0x%llx, where the guest has "
-				 "no memory.",
+				 "no free memory.",
 				 k->name, (unsigned long long)s->paddr,
 				 (unsigned long long)(s->paddr + s->memsz));
 	memcpy(to, k->data + s->offset, s->filesz);

@@ -361,7 +361,7 @@ static void an_elf_outside_memory_is_said(void **state)
 	(void)state;
 	make_elf(r, true);
 	p->p_paddr = 64 * MIB - 0x200;
-	refused(r, -ENOSPC, "no memory");
+	refused(r, -ENOSPC, "no free memory");
 }
 
 static void an_elf_over_the_loaders_own_tables_is_refused(void **state)

@@ -86,6 +86,9 @@ static const struct kvm_vm_ops vm_ops = {
 
 void pc_stop(struct pc *pc)
 {
+	/* A reset that is on its way must not lose the order. */
+	if (pc->end == PC_RESET || pc->end == PC_CRASHED)
+		pc->end = PC_STOPPED;
 	end(pc, PC_STOPPED);
 }
 
