@@ -12,7 +12,9 @@
 
 static uint8_t byte_of(uint64_t v, size_t offset)
 {
-	return offset < 8 ? (uint8_t)(v >> offset * 8) : 0;
+	if (offset >= 8)
+		return 0;
+	return (uint8_t)(v >> offset * 8);
 }
 
 /* A count, then for each file: size, item, two bytes of nothing, name; numbers with the high byte first. */
@@ -37,9 +39,11 @@ static uint8_t directory_byte(const struct fw_cfg *f, size_t offset)
 
 static uint8_t item_byte(const struct fw_cfg *f, uint16_t item, size_t offset)
 {
+	static const uint8_t signature[] = {'Q', 'E', 'M', 'U'};
+
 	switch (item) {
 	case FW_CFG_SIGNATURE:
-		return offset < 4 ? (uint8_t) "QEMU"[offset] : 0;
+		return offset < 4 ? signature[offset] : 0;
 	case FW_CFG_ID:
 		return byte_of(ID_PLAIN, offset);
 	case FW_CFG_CPUS:
