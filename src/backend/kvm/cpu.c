@@ -156,14 +156,15 @@ struct kvm_snapshot {
 static bool msr_access(const struct kvm_vcpu *cpu, unsigned long request,
 		       struct kvm_msr_entry *entry)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} one = {.head.nmsrs = 1, .entry = *entry};
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} one = {.list.nmsrs = 1};
 
+	one.list.entries[0] = *entry;
 	if (ioctl(cpu->fd, request, &one) != 1)
 		return false;
-	*entry = one.entry;
+	*entry = one.list.entries[0];
 	return true;
 }
 

@@ -167,12 +167,13 @@ static void *vcpu_main(void *arg)
 /* In the guest every signal but the kick stays blocked, as it is outside. */
 static int set_signal_mask(struct kvm_vcpu *cpu)
 {
-	struct {
+	const uint64_t blocked = ~BIT64(KICK_SIGNAL - 1);
+	union {
 		struct kvm_signal_mask mask;
-		uint64_t set;
-	} __attribute__((packed))
-	arg = {.mask.len = sizeof(uint64_t), .set = ~BIT64(KICK_SIGNAL - 1)};
+		uint8_t room[sizeof(struct kvm_signal_mask) + sizeof(blocked)];
+	} arg = {.mask.len = sizeof(blocked)};
 
+	memcpy(arg.mask.sigset, &blocked, sizeof(blocked));
 	return ioctl(cpu->fd, KVM_SET_SIGNAL_MASK, &arg) ? -errno : 0;
 }
 

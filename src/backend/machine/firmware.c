@@ -37,7 +37,7 @@ static unsigned assign_bar(struct assigner *a, unsigned devfn, unsigned bar, uin
 	pci_bus_config_write(a->bus, devfn, at, UINT32_MAX, 4);
 	mask = pci_bus_config_read(a->bus, devfn, at, 4);
 	mask &= io ? ~PCI_BAR_IO_MASK : ~PCI_BAR_MEM_MASK;
-	size = io ? -(mask | 0xffff0000) : -mask;
+	size = (uint64_t) ~(io ? mask | 0xffff0000 : mask) + 1;
 	if (!mask)
 		return wide ? 2 : 1;
 	where = io ? place(&a->port, PORTS_END, size) : place(&a->memory, PC_PCI_HOLE_END, size);
