@@ -167,7 +167,7 @@ struct ringside_request {
  * Offsets and lengths are bytes, multiples of 512.  What is out of bounds, has too many or too
  * large buffers or buffers outside registered memory is completed with -EINVAL (-EFAULT for the
  * memory), what the device does not offer with -ENOTSUP, a write to a read-only disk with -EROFS.
- * Arrays of buffers must live until completion, ranges are copied.  Nothing is split.
+ * Arrays of buffers and of ranges must live until completion.  Nothing is split.
  */
 RINGSIDE_API void ringside_read(struct ringside_queue *q, struct ringside_request *req,
 				uint64_t offset, void *buf, size_t len);
@@ -215,7 +215,8 @@ RINGSIDE_API void ringside_raw(struct ringside_queue *q, struct ringside_request
 RINGSIDE_API void ringside_chain(struct ringside_queue *q, struct ringside_request *req,
 				 const struct iovec *iov, unsigned readable, unsigned writable);
 
-/* Shows what was submitted to the device, and kicks it if it wants that. */
+/* Shows what was submitted to the device, and kicks it if it wants that. A device that is awake may
+ * have seen a part of it before. */
 RINGSIDE_API void ringside_commit(struct ringside_queue *q);
 
 /**

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the installed headers share.  RINGSIDE_API marks what the shared library lets out; everything else is hidden. */
+/*
+ * What the installed headers share.  RINGSIDE_API marks what the shared library lets out;
+ * everything else is hidden.
+ */
 #ifndef RINGSIDE_EXPORT_H
 #define RINGSIDE_EXPORT_H
 

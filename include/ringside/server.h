@@ -2,12 +2,14 @@
 /*
  * Ringside's disk server, inside your own program: virtio-blk disks over vhost-user.
  *
- * Life: ringside_server_create() -> ringside_server_add() ... -> your loop waits for ringside_server_fd() and calls
- * ringside_server_process() -> ringside_server_stop() -> process until it says 1 -> ringside_server_destroy().
+ * Life: ringside_server_create() -> ringside_server_add() ... -> your loop waits for
+ * ringside_server_fd() and calls ringside_server_process() -> ringside_server_stop() -> process
+ * until it says 1 -> ringside_server_destroy().
  *
- * Requests are served by worker threads of the library's own; connections, sizes and everything else happen inside
- * ringside_server_process(), which never waits.  No signal disposition is changed and nothing is printed: ignore SIGPIPE and SIGXFSZ
- * in your program, since a peer that leaves and a file that may not grow raise them.
+ * Requests are served by worker threads of the library's own; connections, sizes and everything
+ * else happen inside ringside_server_process(), which never waits.  No signal disposition is
+ * changed and nothing is printed: ignore SIGPIPE and SIGXFSZ in your program, since a peer that
+ * leaves and a file that may not grow raise them.
  *
  * Threads: all calls on one thread.  Functions return 0 or -errno where nothing else is said.
  */
@@ -38,8 +40,8 @@ RINGSIDE_API int ringside_server_create(const struct ringside_server_options *op
 					struct ringside_error *err);
 
 /*
- * Offers a disk on a socket.  @disk is what `ringside serve --disk` takes: "file=vm.raw,readonly=on,queues=2".  -EADDRINUSE: a live server
- * has that socket.
+ * Offers a disk on a socket.  @disk is what `ringside serve --disk` takes:
+ * "file=vm.raw,readonly=on,queues=2".  -EADDRINUSE: a live server has that socket.
  */
 RINGSIDE_API int ringside_server_add(struct ringside_server *server, const char *socket_path,
 				     const char *disk, struct ringside_error *err);
@@ -54,14 +56,18 @@ RINGSIDE_API int ringside_server_timeout_ms(const struct ringside_server *server
 /* Return: 0 - go on; 1 - stopped: nothing is in flight and no socket is left. */
 RINGSIDE_API int ringside_server_process(struct ringside_server *server);
 
-/* Takes no new front end, completes what is in flight; ringside_server_process() tells when that is done. */
+/*
+ * Takes no new front end, completes what is in flight; ringside_server_process() tells when that is
+ * done.
+ */
 RINGSIDE_API void ringside_server_stop(struct ringside_server *server);
 /* Before the first front end could come, or after process said 1.  *@server becomes NULL. */
 RINGSIDE_API void ringside_server_destroy(struct ringside_server **server);
 
 /*
- * Memory that a front end takes away by shortening its file raises SIGBUS on a worker.  This installs a handler that makes the disk's queues
- * stop instead of the process; for programs that have no handler of their own.
+ * Memory that a front end takes away by shortening its file raises SIGBUS on a worker.  This
+ * installs a handler that makes the disk's queues stop instead of the process; for programs that
+ * have no handler of their own.
  */
 RINGSIDE_API int ringside_server_guard_memory(struct ringside_error *err);
 

@@ -28,7 +28,10 @@
 static inline void barrier_full(void)
 {
 #ifdef BASE_TSAN
-	/* ThreadSanitizer knows no fences; it needs none for "store, then load", but the processor does. */
+	/*
+	 * ThreadSanitizer knows no fences; it needs none for "store, then load", but the processor
+	 * does.
+	 */
 	int here = 0;
 
 	__atomic_exchange_n(&here, 1, __ATOMIC_SEQ_CST);

@@ -17,11 +17,16 @@
 #define POLLER_IDLE_TURNS 1024
 /* The first step when polling begins to pay. */
 #define POLL_STEP_NS (4 * NSEC_PER_USEC)
-/* Longer between two looks than any interrupt takes: the scheduler gave the CPU to somebody else, who wanted it. */
+/*
+ * Longer between two looks than any interrupt takes: the scheduler gave the CPU to somebody else,
+ * who wanted it.
+ */
 #define PREEMPTION_NS (500 * NSEC_PER_USEC)
 /* For how long polling is given up then. */
-#define BACKOFF_MIN_NS (10 * NSEC_PER_MSEC)
-#define BACKOFF_MAX_NS NSEC_PER_SEC
+#define BACKOFF_MIN_NS (4 * NSEC_PER_MSEC)
+#define BACKOFF_MAX_NS (128 * NSEC_PER_MSEC)
+/* A sleep of so many times the polling limit means that the disk is idle. */
+#define POLL_IDLE_LIMITS 10
 
 static void wake_ready(struct reactor_watch *w, uint32_t events)
 {
@@ -312,16 +317,27 @@ static bool arm_pollers(struct reactor *r)
 /* ---- how long to poll before sleeping ---- */
 
 /*
- * After each sleep: had polling a little longer saved it, poll longer next time; was the sleep long, do not poll at all.
+ * After each sleep: had polling a little longer saved it, poll longer next time; would the limit not
+ * have been enough, poll less; was nothing to do for long, do not poll at all.
  */
 static void learn_from_sleep(struct reactor *r, uint64_t slept_ns, uint64_t now)
 {
-	if (now < r->no_poll_until_ns || slept_ns > r->poll_limit_ns) {
+	if (now < r->no_poll_until_ns || slept_ns > POLL_IDLE_LIMITS * r->poll_limit_ns)
 		r->poll_ns = 0;
-	} else if (slept_ns > r->poll_ns) {
+	else if (slept_ns > r->poll_limit_ns)
+		r->poll_ns /= 2;
+	else if (slept_ns > r->poll_ns)
 		r->poll_ns = min_u64(max_u64(r->poll_ns * 2, POLL_STEP_NS), r->poll_limit_ns);
-		r->backoff_ns = max_u64(r->backoff_ns / 2, BACKOFF_MIN_NS);
-	}
+}
+
+/* Polling was in somebody's way: leave the CPU to them for a time, longer if it happens again soon. */
+static void back_off(struct reactor *r, uint64_t now)
+{
+	bool soon = now - r->no_poll_until_ns < 4 * r->backoff_ns;
+
+	r->backoff_ns = soon ? min_u64(r->backoff_ns * 2, BACKOFF_MAX_NS) : BACKOFF_MIN_NS;
+	r->no_poll_until_ns = now + r->backoff_ns;
+	r->poll_ns = 0;
 }
 
 /* Whether to go on looking rather than sleep. */
@@ -341,10 +357,8 @@ static bool keep_polling(struct reactor *r)
 	gap = now - r->looked_ns;
 	r->looked_ns = now;
 	if (gap > PREEMPTION_NS) {
-		/* Nothing was done and yet time went by: somebody else had the CPU.  Leave it to them, for a time that doubles. */
-		r->poll_ns = 0;
-		r->no_poll_until_ns = now + r->backoff_ns;
-		r->backoff_ns = min_u64(r->backoff_ns * 2, BACKOFF_MAX_NS);
+		/* Nothing was done and yet time went by: somebody else had the CPU. */
+		back_off(r, now);
 		return false;
 	}
 	return now - r->idle_since_ns < r->poll_ns;
@@ -395,8 +409,8 @@ void reactor_turn(struct reactor *r)
 		r->kind->submit(r);
 		r->unsubmitted = false;
 		/*
-		 * What is awaited may need this very CPU: the kernel does some file I/O in threads of its own.  With nobody else to run, this
-		 * costs a fraction of a microsecond.
+		 * What is awaited may need this very CPU: the kernel does some file I/O in threads
+		 * of its own.  With nobody else to run, this costs a fraction of a microsecond.
 		 */
 		if (r->in_flight)
 			sched_yield();

@@ -7,8 +7,6 @@
 #include "bench/stamp.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -382,28 +380,58 @@ static const struct option *find(const char *text, size_t len)
 	return NULL;
 }
 
-static int check(struct job *job, bool mix_given, struct error *err)
+static int check(const struct job *job, bool mix_given, struct error *err)
 {
 	if (!job->target)
 		return error_set(err, -EINVAL,
 				 "a target is missing, for example vhost-user:/tmp/disk.sock.");
-	if (mix_given && (!job->writes || job->read_percent == 100))
-		if (!job->writes)
-			return error_set(err, -EINVAL,
-					 "--rwmixread goes with --rw=rw or --rw=randrw only.");
+	if (mix_given && !job->writes)
+		return error_set(err, -EINVAL,
+				 "--rwmixread goes with --rw=rw or --rw=randrw only.");
 	if (!job->writes && (job->discard_percent || job->flush_every))
 		return error_set(err, -EINVAL,
 				 "--%s goes with a job that writes only; say so with --rw.",
 				 job->discard_percent ? "discard" : "flush-every");
 	if (job->ramp_ns && !job->runtime_ns)
 		return error_set(err, -EINVAL, "--ramp goes with --runtime only.");
-	job->once = !job->ios && !job->runtime_ns;
 	return 0;
+}
+
+static int set_target(struct job *job, const char *word, struct error *err)
+{
+	if (job->target)
+		return error_set(err, -EINVAL, "there is one target, not both %s and %s.",
+				 job->target, word);
+	job->target = word;
+	return 0;
+}
+
+/* One option, "--NAME[=VALUE]", perhaps with the word behind it; moves *@at over that. */
+static int take_option(struct job *job, char **argv, int *at, const char **mix, struct error *err)
+{
+	const char *name = argv[*at] + 2;
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] ? name + len + 1 : NULL;
+	const struct option *o = find(name, len);
+
+	if (!o)
+		return error_set(err, -EINVAL, "there is no option --%.*s.", (int)len, name);
+	if (!value && o->allowed && o->set != set_reconnect) {
+		value = argv[*at + 1];
+		if (!value)
+			return error_set(err, -EINVAL, "--%s needs %s.", o->name, o->allowed);
+		++*at;
+	}
+	if (o->set == set_mix)
+		*mix = value;
+	return o->set(job, o, value, err);
 }
 
 int job_parse(struct job *job, int argc, char **argv, struct error *err)
 {
-	bool mix_given = false, no_more = false;
+	bool words_only = false;
+	const char *mix = NULL;
+	int rc = 0;
 
 	*job = (struct job){
 		.read_percent = 100,
@@ -417,133 +445,25 @@ int job_parse(struct job *job, int argc, char **argv, struct error *err)
 		.timeout_ns = 30 * NSEC_PER_SEC,
 		.reconnect_ns = 60 * NSEC_PER_SEC,
 	};
-	/* --rwmixread refines --rw wherever it stands. */
-	for (int pass = 0; pass < 2; pass++) {
-		for (int i = 1; i < argc; i++) {
-			const char *word = argv[i], *name = word + 2, *value;
-			const struct option *o;
-			size_t len;
-			int rc;
+	for (int i = 1; i < argc && !rc; i++) {
+		const char *word = argv[i];
 
-			if (no_more || strncmp(word, "--", 2) != 0) {
-				if (*word == '-' && !no_more)
-					return error_set(
-						err, -EINVAL,
-						"there is no option %s; options are written "
-						"--NAME=VALUE.",
-						word);
-				if (!pass && job->target)
-					return error_set(err, -EINVAL,
-							 "there is one target, not both %s and %s.",
-							 job->target, word);
-				job->target = word;
-				continue;
-			}
-			if (!*name) {
-				no_more = true;
-				continue;
-			}
-			len = strcspn(name, "=");
-			value = name[len] ? name + len + 1 : NULL;
-			o = find(name, len);
-			if (!o)
-				return error_set(err, -EINVAL, "there is no option --%.*s.",
-						 (int)len, name);
-			if (!value && o->allowed && o->set != set_reconnect) {
-				if (i + 1 == argc)
-					return error_set(err, -EINVAL, "--%s needs %s.", o->name,
-							 o->allowed);
-				value = argv[++i];
-			}
-			mix_given |= o->set == set_mix;
-			if ((o->set == set_mix) != pass)
-				continue;
-			rc = o->set(job, o, value, err);
-			if (rc)
-				return rc;
-		}
-		no_more = false;
+		if (words_only || *word != '-')
+			rc = set_target(job, word, err);
+		else if (!strcmp(word, "--"))
+			words_only = true;
+		else if (word[1] == '-')
+			rc = take_option(job, argv, &i, &mix, err);
+		else
+			rc = error_set(err, -EINVAL,
+				       "there is no option %s; options are written --NAME=VALUE.",
+				       word);
 	}
-	return check(job, mix_given, err);
-}
-
-/* ---- and the disk ---- */
-
-const char *job_op_name(enum job_op op)
-{
-	static const char *const names[] = {"read", "write", "discard", "flush"};
-
-	return names[op];
-}
-
-static int fit_range(struct job *job, const struct ringside_info *info, struct error *err)
-{
-	uint64_t need = job->size_max;
-
-	if (job->offset >= info->capacity ||
-	    (job->size && job->size > info->capacity - job->offset))
-		return error_set(err, -ERANGE,
-				 "--offset and --size end at %" PRIu64 " and the disk has %" PRIu64
-				 " bytes.",
-				 job->offset + (job->size ? job->size : 1), info->capacity);
-	if (!job->size)
-		job->size = info->capacity - job->offset;
-	/* Shares are whole units; each holds the largest block. */
-	if (job->size / job->queues / job->size_unit * job->size_unit < need)
-		return error_set(err, -ERANGE,
-				 "%" PRIu64
-				 " bytes for %u queue%s are too few for blocks of %" PRIu64
-				 "; give a larger --size or a smaller --bs.",
-				 job->size, job->queues, job->queues == 1 ? "" : "s", need);
-	return 0;
-}
-
-int job_fit(struct job *job, const struct ringside_info *info, struct error *err)
-{
-	uint64_t segment = info->max_segment_bytes ? info->max_segment_bytes : UINT32_MAX;
-	uint64_t segments = (job->size_max + segment - 1) / segment;
-	int rc;
-
-	if (job->queues && job->queues > info->queues)
-		return error_set(err, -ENOTSUP, "the disk has %u queue%s, not %u.", info->queues,
-				 info->queues == 1 ? "" : "s", job->queues);
-	job->queues = info->queues;
-	if (job->writes && info->readonly)
-		return error_set(err, -EROFS,
-				 "the disk is read-only; nothing but --rw=read and "
-				 "--rw=randread can be done.");
-	if (job->discard_percent && !info->max_discard_sectors)
-		return error_set(err, -ENOTSUP, "the disk offers no discard.");
-	if (info->block_size &&
-	    (job->size_unit % info->block_size || job->offset % info->block_size))
-		return error_set(
-			err, -EINVAL,
-			"the disk's blocks have %u bytes; --bs and --offset must be multiples.",
-			info->block_size);
-	if (info->max_segments && segments > info->max_segments)
-		return error_set(err, -ERANGE,
-				 "the disk takes %u buffers of %" PRIu64
-				 " bytes in a request, too few for --bs of %u.",
-				 info->max_segments, segment, job->size_max);
-	rc = fit_range(job, info, err);
 	if (rc)
 		return rc;
-	if (job->discard_percent && job->size_max / SECTOR_SIZE > info->max_discard_sectors)
-		return error_set(err, -ERANGE, "the disk discards at most %u bytes at once.",
-				 info->max_discard_sectors * SECTOR_SIZE);
-	if (job->ios && job->ios < job->queues)
-		return error_set(err, -EINVAL,
-				 "--ios=%" PRIu64 " is less than one for each of %u queues.",
-				 job->ios, job->queues);
-	return 0;
-}
-
-void job_share(const struct job *job, unsigned index, uint64_t *begin, uint64_t *end, uint64_t *ios)
-{
-	uint64_t units = job->size / job->size_unit / job->queues;
-	uint64_t each = job->ios / job->queues, rest = job->ios % job->queues;
-
-	*begin = job->offset + index * units * job->size_unit;
-	*end = *begin + units * job->size_unit;
-	*ios = job->ios ? each + (index < rest) : UINT64_MAX;
+	/* It refines --rw, also one that stands behind it. */
+	if (mix && job->writes)
+		rc = set_mix(job, find("rwmixread", strlen("rwmixread")), mix, err);
+	job->once = !job->ios && !job->runtime_ns;
+	return rc ? rc : check(job, mix, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is to be done: the words of `ringside bench` as data.  Parsing knows no disk; job_fit() holds
- * the job against one.
+ * What is to be done: the words of `ringside bench` as data.  Parsing knows no disk; job_fit()
+ * holds the job against one.
  *
  * Threads: written by one, before the run; then read by all.
  */

@@ -80,7 +80,9 @@ void ledger_forget(struct ledger *l, uint64_t offset, uint32_t len)
 {
 	uint32_t *u = unit_at(l, offset), n = len / l->unit;
 
-	/* Counted on: what was under way may be there or not, and is not to look like the next one. */
+	/*
+	 * Counted on: what was under way may be there or not, and is not to look like the next one.
+	 */
 	for (uint32_t i = 0; i < n; i++)
 		u[i] = (u[i] & BUSY) | UNKNOWN | (((u[i] & GENERATION) + 1) & GENERATION);
 }

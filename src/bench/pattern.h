@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which request comes next: a queue's stream of kinds, sizes and offsets, the same for the same job,
- * seed and queue, whatever the completions do.
+ * Which request comes next: a queue's stream of kinds, sizes and offsets, the same for the same
+ * job, seed and queue, whatever the completions do.
  *
  * Sequential streams, and all streams of a job that verifies, keep to the queue's own share of the
  * disk; other random streams go over all of it.

@@ -15,11 +15,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define PROGRESS_NS   NSEC_PER_SEC
-#define LOOK_MS	      100
-#define RECONNECT_MS  20
-#define ANSWER_MS     10000
-#define QUEUE_DEFAULT 256
+#define PROGRESS_NS  NSEC_PER_SEC
+#define LOOK_MS	     100
+#define RECONNECT_MS 20
+#define ANSWER_MS    10000
 
 struct run {
 	struct job *job;
@@ -375,8 +374,6 @@ static int open_target(struct run *r, struct error *err)
 	uint64_t timeout_ms = max_u64(job->timeout_ns / NSEC_PER_MSEC, 1);
 	int rc;
 
-	for (options.queue_size = QUEUE_DEFAULT; options.queue_size < job->depth;)
-		options.queue_size = (uint16_t)(options.queue_size * 2);
 	options.timeout_ms = (uint32_t)min_u64(timeout_ms, ANSWER_MS);
 	rc = ringside_open(job->target, &options, &r->disk, ringside_err(err));
 	if (rc)

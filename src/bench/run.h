@@ -51,7 +51,8 @@ struct result {
  * @result:   of use where result->ran; bench_result_fini() always
  *
  * Return: 0; -EIO with result->ran - something failed, result->why says what; else -errno - it did
- * not run, @err says why (-EINVAL: the job does not fit the disk or the target cannot be understood).
+ * not run, @err says why (-EINVAL: the job does not fit the disk or the target cannot be
+ * understood).
  */
 int bench_run(struct job *job, progress_fn *progress, void *opaque, struct result *result,
 	      struct error *err);

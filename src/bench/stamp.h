@@ -2,8 +2,8 @@
 /*
  * What a verified write puts into each sector of 512 bytes: where the sector belongs, who wrote it
  * and for the how-manyth time, a filling that depends on all three, and a checksum over it all.  So
- * a sector tells by itself whether it is whole and at its place, and to those who kept count whether
- * it is the last one written there.
+ * a sector tells by itself whether it is whole and at its place, and to those who kept count
+ * whether it is the last one written there.
  *
  *	word of 8 bytes, little-endian	0 magic  1 sector  2 run  3 generation  4-62 filling  63 checksum
  *

@@ -11,7 +11,10 @@
 #include <string.h>
 
 /* How long a sleeper goes without a look at its orders. */
-#define NAP_NS (100 * NSEC_PER_MSEC)
+#define NAP_MS 100
+
+/* So many looks in a row may find nothing before a poller makes pauses between them. */
+#define EAGER_LOOKS 64
 
 static size_t stride(const struct job *job)
 {
@@ -198,10 +201,8 @@ static void submit(struct worker *w, struct slot *s)
 
 /* ---- a turn ---- */
 
-static bool draw(struct worker *w)
+static bool draw(struct worker *w, struct access *a)
 {
-	struct access *a = &w->drawn;
-
 	if (!w->checking)
 		return pattern_next(&w->pattern, a);
 	a->op = JOB_READ;
@@ -225,30 +226,46 @@ static void count_due(struct worker *w)
 			    now > NSEC_PER_SEC ? now - NSEC_PER_SEC : 0);
 }
 
+/* Whether the request may begin in this turn; with verify its place is taken then. */
+static bool may_begin(struct worker *w, const struct access *a)
+{
+	if (too_early(w))
+		return false;
+	if (w->job->verify && a->op != JOB_FLUSH && !ledger_take(&w->ledger, a->offset, a->len))
+		return false;
+	if (w->interval_ns)
+		count_due(w);
+	return true;
+}
+
+/* The next idle slot with its request, unless there is none or it has to wait. */
+static struct slot *next_slot(struct worker *w)
+{
+	struct slot *s = w->idle;
+
+	if (!s)
+		return NULL;
+	if (unlikely(w->waiting)) {
+		s->access = w->drawn;
+	} else if (!draw(w, &s->access)) {
+		w->over = true;
+		return NULL;
+	}
+	w->waiting = !may_begin(w, &s->access);
+	if (unlikely(w->waiting)) {
+		w->drawn = s->access;
+		return NULL;
+	}
+	w->idle = s->next;
+	return s;
+}
+
 static void refill(struct worker *w)
 {
+	struct slot *s;
 	bool some = false;
 
-	while (w->idle) {
-		struct slot *s = w->idle;
-
-		if (!w->waiting) {
-			if (!draw(w)) {
-				w->over = true;
-				break;
-			}
-			w->waiting = true;
-		}
-		if (too_early(w))
-			break;
-		if (w->job->verify && w->drawn.op != JOB_FLUSH &&
-		    !ledger_take(&w->ledger, w->drawn.offset, w->drawn.len))
-			break;
-		if (w->interval_ns)
-			count_due(w);
-		w->waiting = false;
-		w->idle = s->next;
-		s->access = w->drawn;
+	while ((s = next_slot(w))) {
 		if (w->job->verify)
 			verify_prepare(w, s);
 		submit(w, s);
@@ -282,25 +299,27 @@ static void end_measuring(struct worker *w)
 	w->calls = stats.calls - w->stats_begin.calls;
 }
 
-/* Sleeps until something is done, the next request is due, or orders may have changed. */
-static void nap(struct worker *w)
+/* Sleeps until something is done or the next request is due, but not for long. */
+static void nap_until_due(struct worker *w)
 {
 	struct pollfd fd = {.fd = ringside_queue_fd(w->q), .events = POLLIN};
-	uint64_t ns = NAP_NS;
+	uint64_t now = clock_ns();
 	struct timespec ts;
 
-	if (w->interval_ns && !w->checking && w->waiting && w->idle) {
-		uint64_t now = clock_ns();
-
-		if (now >= w->due_ns)
-			return;
-		ns = min_u64(ns, w->due_ns - now);
-	}
-	if (ringside_arm(w->q))
+	if (now >= w->due_ns || ringside_arm(w->q))
 		return;
-	ts = (struct timespec){0, (long)ns};
+	ts = (struct timespec){0, (long)min_u64(NAP_MS * NSEC_PER_MSEC, w->due_ns - now)};
 	ppoll(&fd, 1, &ts, NULL);
 	ringside_disarm(w->q);
+}
+
+/* As ringside_poll(), but sleeps where nothing is done. */
+static int nap(struct worker *w)
+{
+	if (!w->interval_ns || w->checking || !w->waiting || !w->idle)
+		return ringside_wait(w->q, NAP_MS);
+	nap_until_due(w);
+	return 0;
 }
 
 /* The queue does not go on. false: neither does the worker. */
@@ -344,6 +363,8 @@ static bool obey(struct worker *w)
 /* Until the stream ends and nothing is under way; false: given up. */
 static bool drive(struct worker *w)
 {
+	unsigned looks = 0;
+
 	w->over = w->waiting = false;
 	while (obey(w)) {
 		int rc;
@@ -354,14 +375,15 @@ static bool drive(struct worker *w)
 			return true;
 		w->now_ns = 0;
 		rc = ringside_poll(w->q, w->job->depth);
+		if (!rc && !w->job->poll)
+			rc = nap(w);
 		if (unlikely(rc < 0)) {
 			if (!survive(w, rc))
 				return false;
-		} else if (rc == 0) {
-			if (w->job->poll)
-				cpu_relax();
-			else
-				nap(w);
+		} else if (rc) {
+			looks = 0;
+		} else if (w->job->poll && ++looks > EAGER_LOOKS) {
+			cpu_relax();
 		}
 	}
 	return false;

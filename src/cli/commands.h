@@ -17,12 +17,16 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_conform;
 extern const struct command command_serve;
 extern const struct command command_bench;
 extern const struct command command_pc;
 extern const struct command command_tree;
 
-/* One sentence on standard error, in front of it "ringside: ", behind it where to read more; returns EXIT_USAGE. */
+/*
+ * One sentence on standard error, in front of it "ringside: ", behind it where to read more;
+ * returns EXIT_USAGE.
+ */
 int usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One sentence on standard error; returns EXIT_FAILED. */
 int failure(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -116,8 +116,9 @@ void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len);
 /* ---- memory that goes away under us (a file made shorter: SIGBUS) ---- */
 
 /*
- * From enter to leave this thread touches @mem, which must stay as long: a SIGBUS in one of its mappings puts zero pages there, marks the map
- * lost and goes on.  Any other SIGBUS ends the process as ever.  The guard is the caller's memory; enter and leave on the same thread.
+ * From enter to leave this thread touches @mem, which must stay as long: a SIGBUS in one of its
+ * mappings puts zero pages there, marks the map lost and goes on.  Any other SIGBUS ends the
+ * process as ever.  The guard is the caller's memory; enter and leave on the same thread.
  */
 struct gmem_guard {
 	struct gmem *mem;

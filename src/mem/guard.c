@@ -54,7 +54,8 @@ static bool mend(struct gmem_mapping *m, uintptr_t fault)
 	if (fault < base || fault - base >= m->len)
 		return false;
 	/*
-	 * From here to the end: a file is cut at its end.  Inside a huge page that cannot be done: then the whole mapping is given up.
+	 * From here to the end: a file is cut at its end.  Inside a huge page that cannot be done:
+	 * then the whole mapping is given up.
 	 */
 	if (!put_zero_pages((void *)page, m->len - (page - base)) &&
 	    !put_zero_pages(m->base, m->len))

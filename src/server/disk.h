@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* A disk as people describe it, put together and offered: storage, virtio-blk, socket.  Control thread. */
+/*
+ * A disk as people describe it, put together and offered: storage, virtio-blk, socket.  Control
+ * thread.
+ */
 #ifndef SERVER_DISK_H
 #define SERVER_DISK_H
 
 #include "server/server.h"
 #include "storage/spec.h"
 
-/* The disk is called "disk0", "disk1", ... in messages, in the order of adding; its queues are spread over the workers in turn. */
+/*
+ * The disk is called "disk0", "disk1", ... in messages, in the order of adding; its queues are
+ * spread over the workers in turn.
+ */
 int server_add_disk(struct server *s, const struct disk_spec *spec,
 		    const struct socket_place *where, struct error *err);
 

@@ -52,7 +52,8 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 
 /*
  * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once
- * without draining.  SIGPIPE and SIGXFSZ are ignored: the write that caused them fails instead.  To be called before server_create(), by main.
+ * without draining.  SIGPIPE and SIGXFSZ are ignored: the write that caused them fails instead.  To
+ * be called before server_create(), by main.
  */
 int server_take_signals(struct error *err);
 
@@ -65,7 +66,10 @@ int server_take_signals(struct error *err);
  */
 int server_run(struct server *s);
 
-/* For a loop that belongs to somebody else: wait for the fd or the time, then process, which never waits. */
+/*
+ * For a loop that belongs to somebody else: wait for the fd or the time, then process, which never
+ * waits.
+ */
 int server_fd(const struct server *s);
 int server_timeout_ms(const struct server *s);
 /* 0 - go on; 1 - stopped and drained, as when server_run() returns. */

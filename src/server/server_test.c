@@ -197,6 +197,7 @@ static void run_stuck(void)
 	struct stuck k = {.s = make_server()};
 	pthread_t thread;
 
+	alarm(60); /* a failure is not to hang the test */
 	sem_init(&k.forever, 0, 0);
 	add_disk(k.s, 0);
 	if (pthread_create(&thread, NULL, hang_a_worker, &k))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vring/device.h"
 
-#include "vring/device_walk.h"
+#include "vring/inflight.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -75,6 +75,12 @@ static int set_base(struct vqdev *vq)
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 	       unsigned chain_max, struct error *err)
 {
+	return vqdev_init_recorded(vq, config, mem, chain_max, NULL, err);
+}
+
+int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
+			unsigned chain_max, const struct vqdev_record *record, struct error *err)
+{
 	size_t ids = config->packed ? 65536 : config->num;
 	int rc;
 
@@ -107,14 +113,23 @@ int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct
 			return error_set(err, -ENOMEM, "no memory for a ring");
 		}
 	}
+	if (record) {
+		rc = vring_inflight_open(vq, record, err);
+		if (rc) {
+			vqdev_fini(vq);
+			return rc;
+		}
+	}
 	ask(vq, true);
 	return 0;
 }
 
 void vqdev_fini(struct vqdev *vq)
 {
+	vring_inflight_close(vq->rec);
 	free(vq->held);
 	free(vq->ids);
+	vq->rec = NULL;
 	vq->held = NULL;
 	vq->ids = NULL;
 }
@@ -207,10 +222,25 @@ int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, st
 
 /* ---- one interface for both layouts ---- */
 
+static int pop_again(struct vqdev *vq, struct vq_chain *chain)
+{
+	struct vring_inflight *rec = vq->rec;
+	uint16_t at = rec->again[rec->again_at];
+	int rc = vq->is_packed ? vqdev_packed_pop_again(vq, chain, rec->descs, rec->next, at,
+							rec->num[at])
+			       : vqdev_split_pop_again(vq, chain, at);
+
+	if (rc == 1)
+		rec->again_at++;
+	return rc;
+}
+
 int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 {
 	if (unlikely(vq->why))
 		return -EPROTO;
+	if (unlikely(vq->rec) && unlikely(vring_inflight_again(vq->rec)))
+		return pop_again(vq, chain);
 	return vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
 }
 
@@ -220,6 +250,8 @@ static inline void fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t 
 		vqdev_packed_fill(vq, id, slots, len);
 	else
 		vqdev_split_fill(vq, id, len);
+	if (unlikely(vq->rec))
+		vring_inflight_filled(vq->rec, id);
 }
 
 static void push_in_order(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
@@ -257,10 +289,14 @@ void vqdev_publish(struct vqdev *vq)
 {
 	if (unlikely(vq->why))
 		return;
+	if (unlikely(vq->rec))
+		vring_inflight_publishing(vq->rec, vq->used, vq->used_wrap);
 	if (vq->is_packed)
 		vqdev_packed_publish(vq);
 	else
 		vqdev_split_publish(vq);
+	if (unlikely(vq->rec))
+		vring_inflight_published(vq->rec, vq->used, vq->used_wrap);
 }
 
 bool vqdev_needs_interrupt(struct vqdev *vq)
@@ -278,6 +314,8 @@ bool vqdev_waiting(const struct vqdev *vq)
 {
 	if (vq->why)
 		return false;
+	if (vqdev_again(vq))
+		return true;
 	return vq->is_packed ? vqdev_packed_waiting(vq) : vqdev_split_waiting(vq);
 }
 
@@ -321,7 +359,18 @@ void vqdev_break(struct vqdev *vq, const char *why)
 
 unsigned vqdev_in_flight(const struct vqdev *vq)
 {
-	return vq->in_flight;
+	return vq->in_flight + vqdev_again(vq);
+}
+
+unsigned vqdev_again(const struct vqdev *vq)
+{
+	/* A broken queue pops nothing. */
+	return vq->rec && !vq->why ? vring_inflight_again(vq->rec) : 0;
+}
+
+bool vqdev_resumed(const struct vqdev *vq)
+{
+	return vq->rec && vq->rec->resumed;
 }
 
 uint32_t vqdev_base(const struct vqdev *vq)

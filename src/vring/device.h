@@ -8,16 +8,20 @@
  * publish makes visible; once broken, a queue stays broken until it is initialised anew.
  *
  * Barriers, each with its partner in the driver (here: driver_split.c, driver_packed.c; elsewhere:
- * any guest): pop      acquires avail.idx / the head's flags      <- the driver's release of them
- * in vqdrv_publish() publish  releases used.idx / the first used flags   -> the driver's acquire of
- * them in vqdrv_reap() needs_interrupt: full barrier between publishing and reading what the driver
- * asked for
- *                                                      <> the driver's, between asking and looking
- * again (vqdrv_calls_on) kicks_on: full barrier between asking for kicks and looking again
- *                                                      <> the driver's, between publishing and
- * reading (vqdrv_needs_kick) Of two sides that each write one thing and then read the other's, with
- * full barriers between, at least one sees the other's write: so either the sleeper sees the work
- * or the worker sees that it must wake the sleeper.
+ * any guest):
+ *
+ *   pop              acquires avail.idx or the head's flags
+ *                    <- the driver's release of them in vqdrv_publish()
+ *   publish          releases used.idx or the first used flags
+ *                    -> the driver's acquire of them in vqdrv_reap()
+ *   needs_interrupt  full barrier between publishing and reading what the driver asked for
+ *                    <> the driver's, between asking and looking again (vqdrv_calls_on)
+ *   kicks_on         full barrier between asking for kicks and looking again
+ *                    <> the driver's, between publishing and reading (vqdrv_needs_kick)
+ *
+ * Of two sides that each write one thing and then read the other's, with full barriers between, at
+ * least one sees the other's write: so either the sleeper sees the work or the worker sees that it
+ * must wake the sleeper.
  *
  * Threads: one thread at a time owns a struct vqdev; the other side of the ring is the guest, at
  * any time.
@@ -64,6 +68,27 @@ struct vq_chain {
  */
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 	       unsigned chain_max, struct error *err);
+
+/*
+ * A part of vhost-user's in-flight region: inflight_bytes(@entries, packed) bytes at @at, aligned to 64, zeroed when new.  Other
+ * processes may write there; they can break this queue only.
+ */
+struct vqdev_record {
+	void *at;
+	uint16_t entries; /* at least the ring's */
+};
+
+/**
+ * vqdev_init_recorded() - the same, with a record of what is in flight kept from here on
+ *
+ * A record that was in use says where the ring goes on, whatever @config's base is; what was in flight then is popped again, before
+ * anything new and in the same order.
+ *
+ * Return: as vqdev_init(); also -EINVAL when the record is too small or of another kind, and -EPROTO when it is damaged, so that
+ * nobody can say what was in flight.
+ */
+int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
+			unsigned chain_max, const struct vqdev_record *record, struct error *err);
 void vqdev_fini(struct vqdev *vq);
 
 /* New memory map, same guest addresses, nothing in flight: 0, or -EFAULT and the queue is broken.
@@ -106,8 +131,12 @@ bool vqdev_broken(const struct vqdev *vq);
 const char *vqdev_why(const struct vqdev *vq);
 /* Declares the queue broken from outside (memory lost). @why is a literal. */
 void vqdev_break(struct vqdev *vq, const char *why);
-/* Chains popped and not yet pushed. */
+/* Chains popped and not yet pushed, and those to be popped again. */
 unsigned vqdev_in_flight(const struct vqdev *vq);
+/* Chains that the record had in flight and that have not been popped again yet. */
+unsigned vqdev_again(const struct vqdev *vq);
+/* The record was in use: what was published last may never have been told to the driver. */
+bool vqdev_resumed(const struct vqdev *vq);
 /* Where the ring stands, as GET_VRING_BASE reports it. Nothing may be in flight. */
 uint32_t vqdev_base(const struct vqdev *vq);
 
@@ -161,7 +190,8 @@ struct vqdev {
 	struct gmem_hint hint, table_hint;
 	const char *why; /* broken, and why */
 
-	uint64_t *ids; /* one bit per id in flight */
+	struct vring_inflight *rec; /* NULL: no record is kept */
+	uint64_t *ids;		    /* one bit per id in flight */
 	struct vqdev_held *held;
 	uint16_t seq_pop, seq_push; /* IN_ORDER: next place to hand out, to complete */
 };

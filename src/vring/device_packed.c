@@ -1,15 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device half on a packed ring (virtio 1.4, 2.8). */
-#include "vring/device_walk.h"
-
-/* AVAIL says this lap and USED the one before: only then is the descriptor ours (PK-D-03: neither
- * alone is enough). */
-static bool is_available(uint16_t flags, bool wrap)
-{
-	bool avail = flags & VIRTQ_DESC_F_AVAIL, used = flags & VIRTQ_DESC_F_USED;
-
-	return avail == wrap && used != wrap;
-}
+#include "vring/inflight.h"
 
 static int walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t)
 {
@@ -30,6 +21,21 @@ static int walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table
 	return 0;
 }
 
+/* The @n-th descriptor of a chain. */
+static inline int walk_desc(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d,
+			    uint32_t n)
+{
+	struct vq_table table;
+	int rc;
+
+	if (!(d->flags & VIRTQ_DESC_F_INDIRECT))
+		return vq_walk_add(vq, w, d);
+	if (n)
+		return vq_fail(vq, "indirect descriptor behind a direct one");
+	rc = vq_table_open(vq, &table, d, vq->chain_max);
+	return rc ? rc : walk_table(vq, w, &table);
+}
+
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 {
 	/* Pairs with the driver's release of the head's flags: the rest of the chain is there when
@@ -38,13 +44,12 @@ int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 	uint32_t room = vq->num - vq->slots_out;
 	uint16_t at = vq->avail;
 	bool wrap = vq->avail_wrap;
-	struct vq_table table;
 	struct vq_desc d;
 	struct vq_walk w;
 	uint32_t n = 0;
 	int rc;
 
-	if (!is_available(flags, wrap))
+	if (!vq_packed_available(flags, wrap))
 		return 0;
 	vq_walk_init(&w, chain);
 	do {
@@ -54,7 +59,7 @@ int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 			return vq_fail(vq, "chain longer than the room in the ring");
 		if (n) {
 			flags = le16_read(&p->flags);
-			if (unlikely(!is_available(flags, wrap)))
+			if (unlikely(!vq_packed_available(flags, wrap)))
 				return vq_fail(
 					vq, "chain runs into a descriptor that is not available");
 		}
@@ -62,17 +67,11 @@ int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 		d.len = le32_read(&p->len);
 		d.link = le16_read(&p->id);
 		d.flags = flags;
-		if (flags & VIRTQ_DESC_F_INDIRECT) {
-			if (n)
-				return vq_fail(vq, "indirect descriptor behind a direct one");
-			rc = vq_table_open(vq, &table, &d, vq->chain_max);
-			if (!rc)
-				rc = walk_table(vq, &w, &table);
-		} else {
-			rc = vq_walk_add(vq, &w, &d);
-		}
+		rc = walk_desc(vq, &w, &d, n);
 		if (unlikely(rc))
 			return rc;
+		if (unlikely(vq->rec))
+			vring_inflight_note(vq->rec, n, &d);
 		n++;
 		if (++at == vq->num) {
 			at = 0;
@@ -87,6 +86,28 @@ int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 	vq->avail_wrap = wrap;
 	vq->slots_out += n;
 	vq_walk_done(vq, &w, chain, d.link, (uint16_t)n);
+	if (unlikely(vq->rec))
+		vring_inflight_take(vq->rec, d.link, n);
+	return 1;
+}
+
+int vqdev_packed_pop_again(struct vqdev *vq, struct vq_chain *chain, const struct vq_desc *descs,
+			   const uint16_t *next, uint16_t first, uint16_t n)
+{
+	struct vq_desc d = {0};
+	struct vq_walk w;
+	int rc;
+
+	vq_walk_init(&w, chain);
+	for (uint32_t i = 0, at = first; i < n; i++, at = next[at]) {
+		d = descs[at];
+		rc = walk_desc(vq, &w, &d, i);
+		if (rc)
+			return rc;
+	}
+	if (vq_id_in_flight(vq, d.link))
+		return vq_fail(vq, "buffer id already in flight");
+	vq_walk_done(vq, &w, chain, d.link, n);
 	return 1;
 }
 
@@ -173,5 +194,6 @@ void vqdev_packed_ask(struct vqdev *vq, bool kicks)
 
 bool vqdev_packed_waiting(const struct vqdev *vq)
 {
-	return is_available(le16_load_acquire(&vq->packed.ring[vq->avail].flags), vq->avail_wrap);
+	return vq_packed_available(le16_load_acquire(&vq->packed.ring[vq->avail].flags),
+				   vq->avail_wrap);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The device half on a split ring (virtio 1.4, 2.7). */
-#include "vring/device_walk.h"
+#include "vring/inflight.h"
 
 static void read_desc(const struct virtq_desc *p, struct vq_desc *d)
 {
@@ -94,6 +94,21 @@ int vqdev_split_pop(struct vqdev *vq, struct vq_chain *chain)
 	if (unlikely(rc))
 		return rc;
 	vq->avail++;
+	vq_walk_done(vq, &w, chain, head, 1);
+	if (unlikely(vq->rec))
+		vring_inflight_take(vq->rec, head, 1);
+	return 1;
+}
+
+int vqdev_split_pop_again(struct vqdev *vq, struct vq_chain *chain, uint16_t head)
+{
+	struct vq_walk w;
+	int rc;
+
+	vq_walk_init(&w, chain);
+	rc = walk(vq, &w, head);
+	if (rc)
+		return rc;
 	vq_walk_done(vq, &w, chain, head, 1);
 	return 1;
 }

@@ -52,6 +52,10 @@ bool vqdev_split_waiting(const struct vqdev *vq);
 bool vqdev_split_wanted(struct vqdev *vq);
 
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain);
+/* Chains popped before, by the record: at @head; of @n descriptors, linked by @next from @first on. */
+int vqdev_split_pop_again(struct vqdev *vq, struct vq_chain *chain, uint16_t head);
+int vqdev_packed_pop_again(struct vqdev *vq, struct vq_chain *chain, const struct vq_desc *descs,
+			   const uint16_t *next, uint16_t first, uint16_t n);
 void vqdev_packed_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len);
 void vqdev_packed_publish(struct vqdev *vq);
 void vqdev_packed_ask(struct vqdev *vq, bool kicks);
@@ -82,6 +86,15 @@ static inline void vq_walk_init(struct vq_walk *w, const struct vq_chain *chain)
 	*w = (struct vq_walk){.iov = chain->iov, .iov_max = chain->iov_max};
 }
 
+/* AVAIL says this lap and USED the one before: only then is the descriptor ours (PK-D-03: neither
+ * alone is enough). */
+static inline bool vq_packed_available(uint16_t flags, bool wrap)
+{
+	bool avail = flags & VIRTQ_DESC_F_AVAIL, used = flags & VIRTQ_DESC_F_USED;
+
+	return avail == wrap && used != wrap;
+}
+
 /* The chain is good: it is in flight from here on. */
 static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struct vq_chain *chain,
 				uint16_t id, uint16_t slots)
@@ -97,7 +110,10 @@ static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struc
 	chain->writable_len = w->writable_len;
 }
 
-/* Entry @i as addr, len and the two 16-bit fields in the order in which they lie there: 0, or -EPROTO and the queue is broken. */
+/*
+ * Entry @i as addr, len and the two 16-bit fields in the order in which they lie there: 0, or
+ * -EPROTO and the queue is broken.
+ */
 static inline int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint32_t i,
 				struct vq_desc *d, uint16_t *first, uint16_t *second)
 {

@@ -13,13 +13,15 @@
  * visible; room for all of a chain is there before its first descriptor is written.
  *
  * Barriers, each with its partner in the device (device_split.c, device_packed.c, or anybody's):
- *   publish  releases avail.idx / the batch's first flags -> the device's acquire of them when it
- * pops reap     acquires used.idx / the used flags           <- the device's release of them when
- * it publishes needs_kick: full barrier between publishing and reading what the device asked for
- *                                                         <> the device's, between asking for kicks
- * and looking again calls_on: full barrier between asking for interrupts and looking again
- *                                                         <> the device's, between publishing and
- * reading what was asked
+ *
+ *   publish     releases avail.idx or the batch's first flags
+ *               -> the device's acquire of them when it pops
+ *   reap        acquires used.idx or the used flags
+ *               <- the device's release of them when it publishes
+ *   needs_kick  full barrier between publishing and reading what the device asked for
+ *               <> the device's, between asking for kicks and looking again
+ *   calls_on    full barrier between asking for interrupts and looking again
+ *               <> the device's, between publishing and reading what was asked
  *
  * Threads: one thread at a time owns a struct vqdrv; the other side of the ring is the device, at
  * any time.

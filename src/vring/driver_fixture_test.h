@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests: a driver half on memory of its own, and a device played by hand, as honest or not as the test likes. */
+/*
+ * For tests: a driver half on memory of its own, and a device played by hand, as honest or not as
+ * the test likes.
+ */
 #ifndef VRING_DRIVER_FIXTURE_TEST_H
 #define VRING_DRIVER_FIXTURE_TEST_H
 

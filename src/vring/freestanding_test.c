@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The driver half where there is no C library: this program is linked with nothing but driver*.c, and has to provide what they call
- * (memset; memcpy because compilers make calls of it).  It makes a chain available, uses it as a device would, and takes it back.
+ * The driver half where there is no C library: this program is linked with nothing but driver*.c,
+ * and has to provide what they call (memset; memcpy because compilers make calls of it).  It makes
+ * a chain available, uses it as a device would, and takes it back.
  */
 #include "base/atomic.h"
 #include "vring/driver.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's own headers, as numbers: their names are the same as ours, so the two cannot meet in one file. */
+/*
+ * The kernel's own headers, as numbers: their names are the same as ours, so the two cannot meet in
+ * one file.
+ */
 #include "wire/kernel_view_test.h"
 
 #include <linux/virtio_blk.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Our layouts and numbers of virtio and virtio-blk against those of the kernel's headers, name by name. */
+/*
+ * Our layouts and numbers of virtio and virtio-blk against those of the kernel's headers, name by
+ * name.
+ */
 #include "test.h"
 
 #include "wire/kernel_view_test.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The installed library as a program outside this tree sees it: installed headers only, linked with the shared object.  Its server and
- * its driver meet over a socket in one process, the server in the test's own loop.
+ * The installed library as a program outside this tree sees it: installed headers only, linked with
+ * the shared object.  Its server and its driver meet over a socket in one process, the server in
+ * the test's own loop.
  */
 #include "test.h"
 

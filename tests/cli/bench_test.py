@@ -340,6 +340,24 @@ def a_restart_loses_and_repeats_nothing():
 
 
 @case
+def an_image_that_fell_back_is_caught():
+    with server() as s:
+        process = start(s.target, "--rw=randrw", "--verify", "--rate=2000", "--depth=4", "--runtime=50", "--reconnect")
+        for step in ("keep", "restore"):
+            time.sleep(0.4)
+            s.stop(signal.SIGKILL)
+            if step == "keep":
+                shutil.copy(s.image, s.image + ".old")
+            else:
+                shutil.copy(s.image + ".old", s.image)
+            s.start()
+        process.send_signal(signal.SIGINT)
+        b = Bench(process)
+        check(b.status == 1 and "the sector at offset" in b.err, b.status, b.err)
+        check(b.json["verify"]["wrong"] > 0, b.json["verify"])
+
+
+@case
 def interrupted_runs_tell_what_they_have():
     with server() as s:
         process = start(s.target, "--rw=randwrite", "--verify", "--runtime=50")

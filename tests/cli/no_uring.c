@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* no_uring PROGRAM [ARGUMENT...]: runs a program in a world where io_uring is forbidden, as in many containers. */
+/*
+ * no_uring PROGRAM [ARGUMENT...]: runs a program in a world where io_uring is forbidden, as in many
+ * containers.
+ */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>

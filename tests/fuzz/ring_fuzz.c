@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory is the input: rings, descriptors, indirect tables and requests made of arbitrary bytes go through vqdev_pop() and
- * blk_request_parse().  Whatever they say, no byte outside the guest's memory may be touched and the work must end.
+ * Guest memory is the input: rings, descriptors, indirect tables and requests made of arbitrary
+ * bytes go through vqdev_pop() and blk_request_parse().  Whatever they say, no byte outside the
+ * guest's memory may be touched and the work must end.
  */
 #include "backend/blk/request.h"
 
@@ -24,7 +25,10 @@ static void touch(const struct iovec *iov, int n)
 	}
 }
 
-/* Byte 0: layout and features; bytes 1-2: ring size; 3-4: a bend of the base; the rest fills memory from its start. */
+/*
+ * Byte 0: layout and features; bytes 1-2: ring size; 3-4: a bend of the base; the rest fills memory
+ * from its start.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct blk_limits limits = {2048, false, true, true, 1024, 1024};
@@ -46,7 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!c.packed)
 		c.num = (uint16_t)(1u << (c.num % 8));
 	c.base = vring_base_initial(c.packed) ^ (data[3] % 2u);
-	/* Exactly as large as it may be, so that the sanitizer sees one byte too far; in two regions that touch. */
+	/*
+	 * Exactly as large as it may be, so that the sanitizer sees one byte too far; in two
+	 * regions that touch.
+	 */
 	ram = calloc(1, RAM);
 	if (!ram)
 		return 0;

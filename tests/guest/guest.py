@@ -189,6 +189,12 @@ class Server:
                     os.unlink(disk.socket)
         return self.process.returncode
 
+    def kill(self):
+        """Ends it on the spot, by SIGKILL."""
+        self.stopped = True
+        self.process.kill()
+        self.process.wait()
+
 
 class Scene:
     """One test program: with Scene("name") as scene: ..."""

@@ -52,6 +52,32 @@ ask restart
 check packed_read_after_second_restart compare vdc 9
 """
 
+# Four on each disk write and read back, past the page cache, while servers are killed.
+LOAD = r"""
+loads=
+load() { # DISK MIB
+	until [ -e /tmp/enough ]; do
+		dd if=/pattern of=/dev/$1 bs=64k seek=$(($2 * 16)) oflag=direct || return
+		dd if=/dev/$1 bs=64k skip=$(($2 * 16)) count=16 iflag=direct | cmp - /pattern || return
+	done
+}
+for disk in $DISKS; do
+	for place in 18 20 22 24; do
+		load $disk $place 2>/tmp/load-$disk-$place &
+		loads="$loads $!"
+	done
+done
+for round in 1 2 3 4 5 6; do
+	ask kill
+	sleep 1
+done
+>/tmp/enough
+all_loads() { for pid in $loads; do wait $pid || return; done; }
+check load_survives_killed_servers all_loads
+all_compared() { for disk in $DISKS; do for place in 18 20 22 24; do compare $disk $place || return; done; done; }
+check everything_written_under_load all_compared
+"""
+
 LAST = r"""
 dmesg >/tmp/dmesg
 check no_io_error_in_the_guest refused grep -q 'I/O error' /tmp/dmesg
@@ -87,15 +113,22 @@ with Scene("restart") as scene:
         stop()
         server.start()
 
+    def kill():
+        server.kill()
+        server.start()
+
     record = ask_server(packed.socket, GET_FEATURES, GET_PROTOCOL_FEATURES) >> PROTOCOL_F_INFLIGHT_SHMFD & 1
     if not record:
         scene.skip("packed_read_after_restart", "the server keeps no in-flight record")
-    script = HELPERS + SPLIT + (PACKED if record else "") + LAST
+        script = HELPERS + SPLIT + LAST
+    else:
+        script = HELPERS + "DISKS='vda vdb vdc'\n" + SPLIT + PACKED + LOAD + LAST
     scene.boot(script, disks if record else [split, plain], files=[(pattern_path, "/pattern")], cpus=2,
-               answers={"restart": restart, "stop": stop, "start": server.start})
+               answers={"restart": restart, "stop": stop, "start": server.start, "kill": kill})
     stop()
+    loaded = (18, 20, 22, 24) if record else ()
     scene.case("sigterm_exits_0", statuses == [0] * len(statuses), f"exit statuses {statuses}")
-    scene.case("host_split_pattern", all(split.read(at * MIB, MIB) == pattern for at in (1, 9, 17)))
-    scene.case("host_plain_pattern", all(plain.read(at * MIB, MIB) == pattern for at in (1, 9)))
+    scene.case("host_split_pattern", all(split.read(at * MIB, MIB) == pattern for at in (1, 9, 17, *loaded)))
+    scene.case("host_plain_pattern", all(plain.read(at * MIB, MIB) == pattern for at in (1, 9, *loaded)))
     if record:
-        scene.case("host_packed_pattern", all(packed.read(at * MIB, MIB) == pattern for at in (1, 9)))
+        scene.case("host_packed_pattern", all(packed.read(at * MIB, MIB) == pattern for at in (1, 9, *loaded)))

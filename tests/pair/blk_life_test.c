@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-blk over time: durability, features and config space (BLK-D-*, ST-D-*), stopping, resetting and swapping with requests in flight.
+ * virtio-blk over time: durability, features and config space (BLK-D-*, ST-D-*), stopping,
+ * resetting and swapping with requests in flight.
  */
 #include "test.h"
 
@@ -137,7 +138,10 @@ static void blk_d_01_03_config_space(void **state)
 	assert_true(le32_get(c.seg_max) >= 1);
 	assert_true(le32_get(c.max_discard_sectors) > 0);
 	assert_int_equal(c.unused0 | c.unused1[0] | c.unused1[1] | c.unused1[2], 0);
-	/* KB-45: partial reads are fine, leaving the space is not, and most fields are not the driver's. */
+	/*
+	 * KB-45: partial reads are fine, leaving the space is not, and most fields are not the
+	 * driver's.
+	 */
 	assert_int_equal(virtio_device_config_read(&rig.blk->vdev, 95, &byte, 1), 0);
 	assert_int_equal(virtio_device_config_read(&rig.blk->vdev, 96, &byte, 0), 0);
 	assert_int_equal(virtio_device_config_read(&rig.blk->vdev, 96, &byte, 1), -EINVAL);
@@ -239,7 +243,10 @@ static void st_d_10_11_12_a_stopped_queue_starts_elsewhere(void **state)
 	rig_fini(&rig);
 }
 
-/* GET_VRING_BASE and a start from there: what was made available and not popped is served then, nothing twice. */
+/*
+ * GET_VRING_BASE and a start from there: what was made available and not popped is served then,
+ * nothing twice.
+ */
 static void a_queue_goes_on_where_it_stopped(void **state)
 {
 	(void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Block requests as a driver sees them: the rules (BLK-D-*) and the bad requests (B-*), whatever way they are cut.
+ * Block requests as a driver sees them: the rules (BLK-D-*) and the bad requests (B-*), whatever
+ * way they are cut.
  */
 #include "test.h"
 

@@ -50,8 +50,11 @@ static void message(struct board_rig *r, uint64_t address, uint32_t data)
 {
 	if (address != BR_MSI || data >= BR_VECTORS)
 		r->strange_messages++;
-	else
+	else {
 		r->messages[data]++;
+		if (r->call_fds[data] > 0)
+			assert_int_equal(eventfd_write(r->call_fds[data], 1), 0);
+	}
 }
 
 static void msi_send(struct sysbus *bus, uint64_t address, uint32_t data)
@@ -209,6 +212,8 @@ static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsi
 static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
 {
 	assert_true(!(address % size));
+	if (rig_of_access(a)->busy)
+		reactor_process(rig_of_access(a)->home);
 	return (uint32_t)sysbus_read(&rig_of_access(a)->sysbus, SYSBUS_MEMORY, address, size);
 }
 

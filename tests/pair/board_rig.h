@@ -60,6 +60,8 @@ struct board_rig {
 	uint8_t *ram;
 	uint64_t used;
 	bool no_any_size, stopped;
+	bool busy;		  /* the control thread runs with each access */
+	int call_fds[BR_VECTORS]; /* what a message signals, 0: nothing */
 
 	/* What the host has seen. */
 	unsigned messages[BR_VECTORS]; /* by data */

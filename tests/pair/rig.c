@@ -255,7 +255,9 @@ bool rig_finish(struct rig *rig, unsigned queue, struct rig_io *io)
 			return false;
 		if (io->done || vqdrv_calls_on(&rq->drv))
 			continue;
-		/* Sleeps only as a guest would: an interrupt that never comes shows as a hang here. */
+		/*
+		 * Sleeps only as a guest would: an interrupt that never comes shows as a hang here.
+		 */
 		if (poll(&p, 1, 200) > 0 && read(rq->call, &count, sizeof(count)) < 0)
 			return false;
 		vqdrv_calls_off(&rq->drv);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole virtual disk in one process: guest memory, the driver half of each ring, kick and call eventfds, and behind them the device on its
- * workers.  The test's thread is guest and control thread at once.
+ * A whole virtual disk in one process: guest memory, the driver half of each ring, kick and call
+ * eventfds, and behind them the device on its workers.  The test's thread is guest and control
+ * thread at once.
  */
 #ifndef TESTS_PAIR_RIG_H
 #define TESTS_PAIR_RIG_H
@@ -78,7 +79,10 @@ struct rig_io {
 	uint32_t used_len;
 };
 
-/* Header, @len bytes of data (readable for what is written) and a status byte of 0xff, as separate buffers; published and kicked. */
+/*
+ * Header, @len bytes of data (readable for what is written) and a status byte of 0xff, as separate
+ * buffers; published and kicked.
+ */
 void rig_submit(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t type, uint64_t sector,
 		uint64_t len, bool data_readable);
 /* The same chain cut as the test likes. */

@@ -54,7 +54,10 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 	while (exp < 15 && (block << (exp + 1)) <= l->physical_block_size)
 		exp++;
 	c->capacity = le64_make(storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
-	/* A ring without indirect descriptors must hold the longest request and its header and status. */
+	/*
+	 * A ring without indirect descriptors must hold the longest request and its header and
+	 * status.
+	 */
 	c->seg_max = le32_make(o->queue_size > 2 && o->queue_size < BLK_SEG_MAX + 2
 				       ? o->queue_size - 2
 			       : o->queue_size && o->queue_size <= 2 ? 1

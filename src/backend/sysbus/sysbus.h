@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The main system bus: the root of the machine's tree.  Devices claim ranges of port and memory space on it, drive interrupt lines, send message-signalled
- * interrupts; the virtual CPUs' accesses come in from above.
+ * The main system bus: the root of the machine's tree.  Devices claim ranges of port and memory
+ * space on it, drive interrupt lines, send message-signalled interrupts; the virtual CPUs' accesses
+ * come in from above.
  *
- * What the machine runs on (KVM; nothing at all in a test) stands behind struct sysbus_host, so that no device knows it.
+ * What the machine runs on (KVM; nothing at all in a test) stands behind struct sysbus_host, so
+ * that no device knows it.
  *
- * Invariants: regions of one space may overlap, as PCI BARs do when a guest moves them: the one mapped last wins; an access goes to one region, by its first
- * byte; where nobody is, reads give all ones and writes vanish.
+ * Invariants: regions of one space may overlap, as PCI BARs do when a guest moves them: the one
+ * mapped last wins; an access goes to one region, by its first byte; where nobody is, reads give
+ * all ones and writes vanish.
  *
- * Threads: one at a time, which is the machine lock's business (backend/machine): virtual CPUs while they handle an exit, and the control
- * thread while it processes its reactor, both hold it.
+ * Threads: one at a time, which is the machine lock's business (backend/machine): virtual CPUs
+ * while they handle an exit, and the control thread while it processes its reactor, both hold it.
  */
 #ifndef BACKEND_SYSBUS_SYSBUS_H
 #define BACKEND_SYSBUS_SYSBUS_H
@@ -29,7 +32,10 @@ enum sysbus_space {
 };
 
 struct sysbus_region_ops {
-	/* @size: 1, 2, 4 or 8; @offset + @size may reach past the region's end: the device decides what that means (all ones). */
+	/*
+	 * @size: 1, 2, 4 or 8; @offset + @size may reach past the region's end: the device decides
+	 * what that means (all ones).
+	 */
 	uint64_t (*read)(struct sysbus_region *r, uint64_t offset, unsigned size);
 	void (*write)(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size);
 };
@@ -45,8 +51,8 @@ struct sysbus_region {
 };
 
 /*
- * What the machine under the bus can do.  Optional members may be NULL; a device then does without (an exit to user space instead of an ioeventfd,
- * msi_send() instead of an irqfd).
+ * What the machine under the bus can do.  Optional members may be NULL; a device then does without
+ * (an exit to user space instead of an ioeventfd, msi_send() instead of an irqfd).
  */
 struct sysbus_host_ops {
 	/* Level of a global interrupt line (GSI). */
@@ -55,8 +61,9 @@ struct sysbus_host_ops {
 	void (*msi_send)(struct sysbus *bus, uint64_t address, uint32_t data);
 
 	/*
-	 * A guest's write of @size bytes (0: any) at @addr becomes a signal of @fd without leaving for user space; with @match only when @value is
-	 * written.  Optional; 0 or -errno, then the write arrives at the region as ever.
+	 * A guest's write of @size bytes (0: any) at @addr becomes a signal of @fd without leaving
+	 * for user space; with @match only when @value is written.  Optional; 0 or -errno, then the
+	 * write arrives at the region as ever.
 	 */
 	int (*ioeventfd_add)(struct sysbus *bus, enum sysbus_space space, uint64_t addr,
 			     unsigned size, bool match, uint64_t value, int fd);
@@ -64,12 +71,15 @@ struct sysbus_host_ops {
 			      unsigned size, bool match, uint64_t value, int fd);
 
 	/*
-	 * A signal of @fd becomes the interrupt message, until irqfd_msi_del() or another add for the same fd.  Returns a handle >= 0, or -errno.
-	 * Optional.
+	 * A signal of @fd becomes the interrupt message, until irqfd_msi_del() or another add for
+	 * the same fd.  Returns a handle >= 0, or -errno. Optional.
 	 */
 	int (*irqfd_msi_add)(struct sysbus *bus, int fd, uint64_t address, uint32_t data);
 	void (*irqfd_msi_del)(struct sysbus *bus, int handle, int fd);
-	/* A signal of @fd raises the line; the guest's end of interrupt lowers it and signals @resample_fd. Optional. */
+	/*
+	 * A signal of @fd raises the line; the guest's end of interrupt lowers it and signals
+	 * @resample_fd. Optional.
+	 */
 	int (*irqfd_line_add)(struct sysbus *bus, int fd, int resample_fd, unsigned gsi);
 	void (*irqfd_line_del)(struct sysbus *bus, int fd, unsigned gsi);
 };

@@ -83,14 +83,6 @@ void virtio_device_set_status(struct virtio_device *vdev, uint8_t status)
 	vdev->status = status | mine;
 }
 
-static void wait_over(struct virtio_device *vdev)
-{
-	vdev->features = 0;
-	vdev->status = 0;
-	if (vdev->cls->reset)
-		vdev->cls->reset(vdev);
-}
-
 /* The queues' stop orders, then the caller's waiter. */
 struct reset {
 	struct virtio_waiter waiter;
@@ -101,8 +93,17 @@ struct reset {
 static void reset_done(struct virtio_waiter *w)
 {
 	struct reset *r = container_of(w, struct reset, waiter);
+	struct virtio_device *vdev = r->vdev;
 
-	wait_over(r->vdev);
+	/* A queue that could not even be told to stop runs on: then this is no reset. */
+	if (!w->rc) {
+		vdev->features = 0;
+		vdev->status = 0;
+		if (vdev->cls->reset)
+			vdev->cls->reset(vdev);
+	} else if (r->caller && !r->caller->rc) {
+		r->caller->rc = error_set(&r->caller->err, w->rc, "%s cannot be reset", vdev->path);
+	}
 	if (r->caller && !--r->caller->pending)
 		r->caller->done(r->caller);
 	free(r);
@@ -117,12 +118,19 @@ int virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter
 	r->vdev = vdev;
 	r->caller = waiter;
 	r->waiter.done = reset_done;
+	for (unsigned i = 0; i < vdev->n_queues; i++) {
+		struct virtio_queue *q = &vdev->queues[i];
+
+		if (virtio_queue_set_enabled(q, false, &r->waiter) ||
+		    virtio_queue_stop(q, &r->waiter))
+			r->waiter.rc = -ENOMEM;
+	}
+	if (!r->waiter.pending) {
+		free(r);
+		return -ENOMEM;
+	}
 	if (waiter)
 		waiter->pending++;
-	for (unsigned i = 0; i < vdev->n_queues; i++) {
-		virtio_queue_set_enabled(&vdev->queues[i], false, &r->waiter);
-		virtio_queue_stop(&vdev->queues[i], &r->waiter);
-	}
 	return 0;
 }
 

@@ -27,6 +27,8 @@ struct order {
 
 	struct vring_config config;
 	struct gmem *mem;
+	struct gmem *record_mem;
+	struct vqdev_record record;
 	int fd;
 	bool flag;
 };
@@ -95,21 +97,35 @@ static bool may_pop(const struct virtio_queue *q)
 	return q->enabled && !q->quiescing && !q->failed;
 }
 
+/* How many chains this turn may pop. */
+static unsigned pop_budget(const struct virtio_queue *q)
+{
+	unsigned again;
+
+	if (likely(may_pop(q)))
+		return TURN_BUDGET;
+	/* What was in flight before the start is in flight now: who waits for that waits for these,
+	 * which come first. */
+	again = q->quiescing && !q->failed ? vqdev_again(&q->ring) : 0;
+	return again < TURN_BUDGET ? again : TURN_BUDGET;
+}
+
 static unsigned queue_poll(struct reactor_poller *p)
 {
 	struct virtio_queue *q = container_of(p, struct virtio_queue, poller);
-	unsigned did = 0;
+	unsigned did = 0, budget;
 
 	if (!q->running)
 		return 0;
-	if (may_pop(q)) {
+	budget = pop_budget(q);
+	if (budget) {
 		int n;
 
 		if (!q->silenced) {
 			vqdev_kicks_off(&q->ring);
 			q->silenced = true;
 		}
-		n = q->vdev->cls->process(q->vdev, q, TURN_BUDGET);
+		n = q->vdev->cls->process(q->vdev, q, budget);
 		if (n > 0) {
 			did += (unsigned)n;
 			q->requests += (unsigned)n;
@@ -124,6 +140,8 @@ static unsigned queue_poll(struct reactor_poller *p)
 	}
 	if (unlikely(gmem_lost(q->mem)))
 		vqdev_break(&q->ring, "guest memory was taken away");
+	if (unlikely(q->kept) && unlikely(gmem_lost(q->kept)))
+		vqdev_break(&q->ring, "the in-flight record was taken away");
 	if (unlikely(vqdev_broken(&q->ring)))
 		queue_fail(q);
 	if (unlikely(!list_empty(&q->orders)))
@@ -175,6 +193,8 @@ static void order_arrive(struct reactor_msg *msg)
 	q->quiescing++;
 	list_add_tail(&q->orders, &o->link);
 	run_quiet_orders(q);
+	if (!list_empty(&q->orders) && q->running && vqdev_again(&q->ring))
+		reactor_poller_activate(q->reactor, &q->poller);
 }
 
 static void order_done(struct reactor_msg *msg)
@@ -235,24 +255,34 @@ static int run_start(struct order *o)
 		goto put_mem;
 	}
 	gmem_guard_enter(&q->guard, o->mem);
-	rc = vqdev_init(&q->ring, &o->config, o->mem, vdev->cls->chain_max, &o->err);
+	if (o->record_mem)
+		gmem_guard_enter(&q->kept_guard, o->record_mem);
+	rc = vqdev_init_recorded(&q->ring, &o->config, o->mem, vdev->cls->chain_max,
+				 o->record_mem ? &o->record : NULL, &o->err);
 	if (rc)
 		goto leave_guard;
 	rc = vdev->cls->queue_start(vdev, q, &o->err);
 	if (rc)
 		goto fini_ring;
 	q->mem = o->mem;
+	q->kept = o->record_mem;
 	q->running = true;
 	q->failed = false;
 	q->silenced = false;
 	q->pushed = 0;
+	/* Whoever had the ring before may have ended between publishing and telling. */
+	if (vqdev_resumed(&q->ring))
+		interrupt(q);
 	reactor_poller_activate(q->reactor, &q->poller);
 	return 0;
 fini_ring:
 	vqdev_fini(&q->ring);
 leave_guard:
+	if (o->record_mem)
+		gmem_guard_leave(&q->kept_guard);
 	gmem_guard_leave(&q->guard);
 put_mem:
+	gmem_put(o->record_mem);
 	gmem_put(o->mem);
 	return rc;
 }
@@ -266,8 +296,20 @@ int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config
 		return -ENOMEM;
 	o->config = *config;
 	o->mem = gmem_get(mem);
+	if (q->record_mem) {
+		o->record_mem = gmem_get(q->record_mem);
+		o->record = q->record;
+	}
 	q->started = true;
 	return order_send(o, waiter);
+}
+
+void virtio_queue_set_record(struct virtio_queue *q, struct gmem *mem,
+			     const struct vqdev_record *record)
+{
+	gmem_put(q->record_mem);
+	q->record_mem = mem ? gmem_get(mem) : NULL;
+	q->record = mem ? *record : (struct vqdev_record){0};
 }
 
 static int run_stop(struct order *o)
@@ -284,9 +326,12 @@ static int run_stop(struct order *o)
 	q->vdev->cls->queue_stop(q->vdev, q);
 	q->running = false;
 	vqdev_fini(&q->ring);
+	if (q->kept)
+		gmem_guard_leave(&q->kept_guard);
 	gmem_guard_leave(&q->guard);
+	gmem_put(q->kept);
 	gmem_put(q->mem);
-	q->mem = NULL;
+	q->kept = q->mem = NULL;
 	return 0;
 }
 
@@ -390,7 +435,10 @@ static int run_set_mem(struct order *o)
 	}
 	gmem_guard_leave(&q->guard);
 	gmem_guard_enter(&q->guard, o->mem);
-	/* Rings that are not in the new map break the queue, which is the driver's business, not the caller's. */
+	/*
+	 * Rings that are not in the new map break the queue, which is the driver's business, not
+	 * the caller's.
+	 */
 	vqdev_remap(&q->ring, o->mem);
 	gmem_put(q->mem);
 	q->mem = o->mem;
@@ -456,6 +504,7 @@ static void fini_on_worker(void *arg)
 void virtio_queue_fini(struct virtio_queue *q)
 {
 	worker_call(q->worker, fini_on_worker, q);
+	virtio_queue_set_record(q, NULL, NULL);
 	if (q->kick_fd >= 0)
 		close(q->kick_fd);
 	q->kick_fd = -1;

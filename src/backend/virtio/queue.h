@@ -46,8 +46,10 @@ struct virtio_queue {
 	char path[80];
 
 	/* Control thread: */
-	bool started;  /* a start was ordered and no stop since */
-	uint32_t base; /* where it stopped, valid once stop is done */
+	bool started;		 /* a start was ordered and no stop since */
+	uint32_t base;		 /* where it stopped, valid once stop is done */
+	struct gmem *record_mem; /* for starts to come; NULL: no record is kept */
+	struct vqdev_record record;
 
 	/* Worker thread: */
 	bool running;
@@ -60,6 +62,8 @@ struct virtio_queue {
 	struct vqdev ring;
 	struct gmem *mem;
 	struct gmem_guard guard;
+	struct gmem *kept; /* the record's memory; NULL: none is kept */
+	struct gmem_guard kept_guard;
 	struct reactor_poller poller;
 	struct reactor_watch kick;
 	int kick_fd;
@@ -88,6 +92,12 @@ void virtio_queue_fini(struct virtio_queue *q);
  * outside memory) come in the waiter. */
 int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config, struct gmem *mem,
 		       struct virtio_waiter *waiter);
+/*
+ * From the next start on the queue keeps a record of what it has in flight (vring/device.h): @record lies in @mem, to which a
+ * reference is taken.  A record that was in use is gone on from, and the driver interrupted.  NULL, NULL: no record.
+ */
+void virtio_queue_set_record(struct virtio_queue *q, struct gmem *mem,
+			     const struct vqdev_record *record);
 /* Pops no more, waits for what is in flight; afterwards no byte of guest memory is touched and
  * q->base tells where it stands. */
 int virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter);

@@ -30,6 +30,15 @@ uint32_t virtio_pci_status(struct virtio_pci *b)
 	return vdev->status;
 }
 
+/* Features stay as they are as long as a queue works by them. */
+static bool any_queue_works(const struct virtio_pci *b)
+{
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].running || b->queues[i].resetting)
+			return true;
+	return false;
+}
+
 /* Queues that were set up before the driver was ready. */
 static void start_queues(struct virtio_pci *b)
 {
@@ -45,7 +54,8 @@ static void apply_status(struct virtio_pci *b, uint8_t status)
 
 	b->bus.takes_legacy = b->legacy_driver;
 	if (status & ~before & VIRTIO_STATUS_FEATURES_OK &&
-	    (!features_possible(b) || virtio_device_set_features(vdev, driver_features(b))))
+	    (any_queue_works(b) || !features_possible(b) ||
+	     virtio_device_set_features(vdev, driver_features(b))))
 		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	virtio_device_set_status(vdev, status);
 	/* Not before the features are agreed on, which a legacy driver does without a word. */
@@ -77,9 +87,8 @@ static void apply_legacy_features(struct virtio_pci *b)
 
 void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features)
 {
-	for (unsigned i = 0; i < b->n_queues; i++)
-		if (b->queues[i].running)
-			return;
+	if (any_queue_works(b))
+		return;
 	b->driver_features[0] = features & (uint32_t)b->vdev->offered;
 	b->driver_features[1] = b->driver_features[2] = b->driver_features[3] = 0;
 	if (!b->resetting)
@@ -124,12 +133,7 @@ static void forget(struct virtio_pci *b)
 
 static bool untouched(const struct virtio_pci *b)
 {
-	const struct virtio_device *vdev = b->vdev;
-
-	for (unsigned i = 0; i < b->n_queues; i++)
-		if (b->queues[i].running || b->queues[i].resetting)
-			return false;
-	return !vdev->status && !vdev->features;
+	return !any_queue_works(b) && !b->vdev->status && !b->vdev->features;
 }
 
 void virtio_pci_reset(struct virtio_pci *b)

@@ -59,6 +59,7 @@ struct ringside_queue {
 	struct disk_list failed; /* waiting for the next poll only */
 	unsigned pending;
 	unsigned idle_polls;
+	int sleep_fd; /* an epoll descriptor: calls, and the loss of the connection */
 	bool polling;
 	uint64_t submitted, completed;
 } __attribute__((aligned(128))); /* each its owner's: no line, nor its neighbour, in common */

@@ -5,9 +5,10 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 enum kind {
 	KIND_READ,
@@ -29,6 +30,9 @@ enum kind {
 #define T_ZONE_APPEND	       15u
 
 #define LIFETIME_BYTES	       6
+
+/* A device that is awake sees so many at a time: it works on them while the next are made. */
+#define SHOW_EACH 8
 
 /* So many polls that find nothing, and a look whether the device is still there pays. */
 #define POLLS_PER_LOOK 65536
@@ -60,9 +64,42 @@ uint64_t disk_queue_bytes(uint16_t num, bool packed, uint16_t table_len)
 	       num * (sizeof(struct disk_slot) + sizeof(struct disk_slot_ranges));
 }
 
+/* What woke a sleeper. */
+enum { SLEEP_CALL, SLEEP_HANGUP };
+
+/*
+ * Edge-triggered, so that a call wakes once and the eventfd need not be read: one system call for
+ * one sleep.
+ */
+static int sleep_init(struct ringside_queue *q, struct error *err)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u32 = SLEEP_CALL};
+
+	q->sleep_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (q->sleep_fd < 0)
+		return error_set(err, -errno, "cannot make an epoll descriptor");
+	if (epoll_ctl(q->sleep_fd, EPOLL_CTL_ADD, q->vq.call_fd, &e))
+		return error_set(err, -errno, "cannot watch a queue");
+	return 0;
+}
+
+/* The connection is a new one after each reconnection; a closed one has gone by itself. */
+static int sleep_watch_hangup(struct ringside_queue *q, struct error *err)
+{
+	struct transport *t = q->disk->v.t;
+	struct epoll_event e = {.events = EPOLLRDHUP, .data.u32 = SLEEP_HANGUP};
+	int fd = t->ops->hangup_fd ? t->ops->hangup_fd(t) : -1;
+
+	if (fd >= 0 && epoll_ctl(q->sleep_fd, EPOLL_CTL_ADD, fd, &e) && errno != EEXIST)
+		return error_set(err, -errno, "cannot watch the connection");
+	return 0;
+}
+
 int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t index, uint16_t num,
 		    uint16_t table_len, uint8_t *shared, struct error *err)
 {
+	int rc;
+
 	q->disk = d;
 	q->slots = (struct disk_slot *)(void *)shared;
 	q->ranges = (struct disk_slot_ranges *)(void *)(q->slots + num);
@@ -70,18 +107,25 @@ int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t 
 	q->bufs = calloc(num, sizeof(*q->bufs));
 	if (!q->free_slots || !q->bufs)
 		return error_set(err, -ENOMEM, "no memory for a queue of %u", num);
-	return vqueue_init(&q->vq, &d->v, index, num, table_len, q->ranges + num, err);
+	rc = vqueue_init(&q->vq, &d->v, index, num, table_len, q->ranges + num, err);
+	return rc ? rc : sleep_init(q, err);
 }
 
 void disk_queue_fini(struct ringside_queue *q)
 {
 	vqueue_fini(&q->vq);
+	if (q->sleep_fd > 0)
+		close(q->sleep_fd);
 	free(q->free_slots);
 	free(q->bufs);
 }
 
 int disk_queue_start(struct ringside_queue *q, struct error *err)
 {
+	int rc = sleep_watch_hangup(q, err);
+
+	if (rc)
+		return rc;
 	for (uint16_t i = 0; i < q->vq.num; i++)
 		q->free_slots[i] = (uint16_t)(q->vq.num - 1 - i);
 	q->n_free = q->vq.num;
@@ -216,12 +260,16 @@ static inline void submit(struct ringside_queue *q, struct ringside_request *req
 		return;
 	}
 	rc = place(q, req);
-	if (likely(!rc))
+	if (unlikely(rc)) {
+		if (can_wait(rc))
+			list_append(&q->held, req);
+		else
+			fail(q, req, rc == -E2BIG ? -EINVAL : rc);
 		return;
-	if (can_wait(rc))
-		list_append(&q->held, req);
-	else
-		fail(q, req, rc == -E2BIG ? -EINVAL : rc);
+	}
+	/* The kick is for all of them, in vqueue_commit(). */
+	if (q->vq.ring.unpublished >= SHOW_EACH && likely(req->kind != KIND_CHAIN))
+		vqdrv_publish(&q->vq.ring);
 }
 
 /* ---- the requests ---- */
@@ -609,7 +657,7 @@ static int time_left(int timeout_ms, uint64_t until)
 
 int ringside_wait(struct ringside_queue *q, int timeout_ms)
 {
-	const struct transport_ops *ops = q->disk->v.t->ops;
+	struct epoll_event events[2];
 	uint64_t until = 0;
 
 	if (timeout_ms > 0)
@@ -624,15 +672,10 @@ int ringside_wait(struct ringside_queue *q, int timeout_ms)
 			return 0;
 		if (ringside_arm(q))
 			continue;
-		struct pollfd p[2] = {
-			{.fd = q->vq.call_fd, .events = POLLIN},
-			{.fd = ops->hangup_fd ? ops->hangup_fd(q->disk->v.t) : -1,
-			 .events = POLLRDHUP},
-		};
-
-		n = poll(p, 2, left);
-		ringside_disarm(q);
-		if (n > 0 && p[1].revents) {
+		n = epoll_wait(q->sleep_fd, events, 2, left);
+		vqueue_calls_off(&q->vq);
+		if (n > 0 && (events[0].data.u32 == SLEEP_HANGUP ||
+			      (n > 1 && events[1].data.u32 == SLEEP_HANGUP))) {
 			n = ringside_poll(q, 0);
 			write_once(&q->disk->halt, -ENODEV);
 			return n ? n : -ENODEV;

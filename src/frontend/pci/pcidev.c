@@ -3,10 +3,7 @@
 
 #include <errno.h>
 
-/* As many capabilities of four bytes as fit behind the header. */
-#define CAPS_MAX ((PCI_CONFIG_BYTES - PCI_HEADER_BYTES) / 4)
-
-#define NOBODY	 0xffffu
+#define NOBODY 0xffffu
 
 /* ---- BARs ---- */
 
@@ -121,23 +118,23 @@ int pcidev_assign(struct pcidev *dev, struct pcidev_window *ports, struct pcidev
 
 unsigned pcidev_cap(const struct pcidev *dev, uint8_t id, unsigned after)
 {
-	unsigned at = PCI_CAP_POINTER;
+	uint64_t seen = 0; /* one bit for each place: a list that comes round has ended */
 	bool behind = !after;
+	unsigned at;
 
 	if (!(pcidev_config_read(dev, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST))
 		return 0;
-	for (unsigned n = 0; n < CAPS_MAX; n++) {
-		uint32_t head;
+	at = pcidev_config_read(dev, PCI_CAP_POINTER, 1) & 0xfc;
+	while (at >= PCI_HEADER_BYTES && !(seen >> at / 4 & 1)) {
+		uint32_t head = pcidev_config_read(dev, at, 2);
 
-		at = pcidev_config_read(dev, n ? at + 1 : at, 1) & 0xfc;
-		if (at < PCI_HEADER_BYTES)
-			return 0;
-		head = pcidev_config_read(dev, at, 2);
 		if (head == NOBODY)
 			return 0;
 		if (behind && (head & 0xff) == id)
 			return at;
 		behind = behind || at == after;
+		seen |= UINT64_C(1) << at / 4;
+		at = head >> 8 & 0xfc;
 	}
 	return 0;
 }

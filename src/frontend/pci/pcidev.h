@@ -5,7 +5,7 @@
  * How configuration space, ports and memory are reached stands behind struct pci_access: an in-process machine, VFIO, or the processor's own
  * instructions.  No C library but memcpy and memset is needed.
  *
- * Invariants: the device is not believed: a capability list ends after as many steps as there is room for capabilities; what reads as all ones is
+ * Invariants: the device is not believed: a capability list ends where it comes round; what reads as all ones is
  * not there.
  *
  * Threads: the owner's.

@@ -121,14 +121,19 @@ bool vqueue_arm(struct vqueue *q)
 	return false;
 }
 
+void vqueue_calls_off(struct vqueue *q)
+{
+	vqdrv_calls_off(&q->ring);
+	q->armed = false;
+}
+
 void vqueue_disarm(struct vqueue *q)
 {
 	eventfd_t n;
 
-	vqdrv_calls_off(&q->ring);
+	vqueue_calls_off(q);
 	if (!eventfd_read(q->call_fd, &n))
 		q->calls += n;
-	q->armed = false;
 }
 
 void vqueue_wake(const struct vqueue *q)

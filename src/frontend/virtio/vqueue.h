@@ -47,7 +47,9 @@ static inline void vqueue_commit(struct vqueue *q)
 
 /* true: something is used already and there is no need to sleep. */
 bool vqueue_arm(struct vqueue *q);
-/* Takes back what arm asked for, and the calls that came. */
+/* Takes back what arm asked for; the calls that came stay to be counted. */
+void vqueue_calls_off(struct vqueue *q);
+/* The same, and counts them: the fd is no longer readable. */
 void vqueue_disarm(struct vqueue *q);
 /* Makes a sleeper on the call fd wake up; any thread. */
 void vqueue_wake(const struct vqueue *q);

@@ -35,6 +35,8 @@ static vhost_user_handler *const handlers[VHOST_USER_REQUEST_MAX] = {
 	[VHOST_USER_SET_BACKEND_REQ_FD] = vhost_user_set_backend_req_fd,
 	[VHOST_USER_GET_CONFIG] = vhost_user_get_config,
 	[VHOST_USER_SET_CONFIG] = vhost_user_set_config,
+	[VHOST_USER_GET_INFLIGHT_FD] = vhost_user_get_inflight_fd,
+	[VHOST_USER_SET_INFLIGHT_FD] = vhost_user_set_inflight_fd,
 	[VHOST_USER_RESET_DEVICE] = vhost_user_reset_device,
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = vhost_user_get_max_mem_slots,
 	[VHOST_USER_ADD_MEM_REG] = vhost_user_add_mem_reg,
@@ -113,6 +115,9 @@ static void reply(struct vhost_user_connection *c, uint32_t request, const void 
 	};
 	memcpy(out->payload.bytes, payload, size);
 	out->n_fds = 0;
+	if (c->reply_fd >= 0)
+		out->fds[out->n_fds++] = c->reply_fd;
+	c->reply_fd = -1;
 	/* A peer that cannot be written to has gone: reading will say so. */
 	if (vhost_user_channel_send(&c->channel))
 		c->leaving = true;
@@ -275,6 +280,7 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	c->home = home;
 	c->closed = closed;
 	c->state = VHOST_USER_IDLE;
+	c->reply_fd = -1;
 	vhost_user_channel_init(&c->channel, -1);
 	c->watch.ready = socket_ready;
 	c->more.run = more_ready;

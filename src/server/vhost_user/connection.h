@@ -36,9 +36,18 @@ struct vhost_user_vring {
 	bool has_base;
 	bool has_addr;
 	bool running;  /* its queue is                              */
-	bool enabled;  /* as ordered last                           */
+	bool enabled;  /* by the front end                          */
+	bool on;       /* its queue may take requests, as ordered last */
 	bool unkicked; /* started without a kick fd: to be polled   */
 	struct notifier err;
+};
+
+/* The memory of SET_INFLIGHT_FD. */
+struct vhost_user_inflight_region {
+	struct gmem *mem; /* one region, at 0; NULL: none was given */
+	uint64_t size;
+	uint16_t num_queues;
+	uint16_t queue_size;
 };
 
 enum vhost_user_state {
@@ -71,6 +80,8 @@ struct vhost_user_connection {
 	struct gmem *mem;   /* NULL: none yet */
 	struct gmem *next;  /* to be, once the workers have let go of @mem */
 	struct vhost_user_vring *vrings;
+	struct vhost_user_inflight_region inflight;
+	int reply_fd; /* goes with the reply to come; -1: none */
 
 	/* Of the message that waits for workers: */
 	struct virtio_waiter waiter;

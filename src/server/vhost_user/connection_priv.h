@@ -38,10 +38,10 @@ static inline void vhost_user_ordered(struct vhost_user_connection *c, int rc)
 }
 
 /* features.c */
-#define VHOST_USER_PROTOCOL_FEATURES                                                      \
-	(BIT64(VHOST_USER_PROTOCOL_F_MQ) | BIT64(VHOST_USER_PROTOCOL_F_REPLY_ACK) |       \
-	 BIT64(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT64(VHOST_USER_PROTOCOL_F_CONFIG) | \
-	 BIT64(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                                      \
+#define VHOST_USER_PROTOCOL_FEATURES                                                               \
+	(BIT64(VHOST_USER_PROTOCOL_F_MQ) | BIT64(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                \
+	 BIT64(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT64(VHOST_USER_PROTOCOL_F_CONFIG) |          \
+	 BIT64(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT64(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
 	 BIT64(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT64(VHOST_USER_PROTOCOL_F_STATUS))
 vhost_user_handler vhost_user_get_features;
 vhost_user_handler vhost_user_set_features;
@@ -68,12 +68,26 @@ vhost_user_handler vhost_user_set_vring_kick;
 vhost_user_handler vhost_user_set_vring_call;
 vhost_user_handler vhost_user_set_vring_err;
 vhost_user_handler vhost_user_set_vring_enable;
+/*
+ * Orders the queues on or off as the front end enabled them.  One that tells the status is believed
+ * in that, too: nothing is taken from a ring before DRIVER_OK (virtio 1.4, 2.1.2).
+ */
+void vhost_user_vrings_gate(struct vhost_user_connection *c);
 /* The device was reset: no ring runs or is enabled; sizes, addresses and fds are kept. */
 void vhost_user_vrings_reset(struct vhost_user_connection *c);
 /* The front end is gone: nothing is kept. */
 void vhost_user_vrings_forget(struct vhost_user_connection *c);
 /* Timer: looks at the rings that nobody kicks. */
 void vhost_user_vrings_poll(struct reactor_timer *t);
+
+/* inflight.c */
+vhost_user_handler vhost_user_get_inflight_fd;
+vhost_user_handler vhost_user_set_inflight_fd;
+/* The ring, about to start, keeps its record in the region, if there is one for it.  0 or -errno. */
+int vhost_user_inflight_attach(struct vhost_user_connection *c, unsigned index,
+			       const struct vring_config *config, struct error *err);
+/* Lets go of the region; running queues keep theirs until they stop. */
+void vhost_user_inflight_forget(struct vhost_user_connection *c);
 
 /* config.c */
 vhost_user_handler vhost_user_get_config;

@@ -44,10 +44,9 @@ int vhost_user_set_features(struct vhost_user_connection *c, struct vhost_user_m
 	c->enables_rings = m->payload.u64 & OWN_FEATURES;
 	if (c->enables_rings)
 		return 0;
-	for (unsigned i = 0; i < vdev->n_queues; i++) {
+	for (unsigned i = 0; i < vdev->n_queues; i++)
 		c->vrings[i].enabled = true;
-		vhost_user_ordered(c, virtio_queue_set_enabled(&vdev->queues[i], true, &c->waiter));
-	}
+	vhost_user_vrings_gate(c);
 	return VHOST_USER_WAIT;
 }
 
@@ -113,7 +112,8 @@ int vhost_user_set_status(struct vhost_user_connection *c, struct vhost_user_mes
 	if (!m->payload.u64)
 		return vhost_user_reset_device(c, m, err);
 	virtio_device_set_status(vhost_user_device(c), (uint8_t)m->payload.u64);
-	return 0;
+	vhost_user_vrings_gate(c);
+	return VHOST_USER_WAIT;
 }
 
 int vhost_user_nothing_to_do(struct vhost_user_connection *c, struct vhost_user_message *m,

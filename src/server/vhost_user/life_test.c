@@ -472,6 +472,7 @@ static void status_is_kept_and_0_resets(void **state)
 	(void)state;
 	rig_start(&rig);
 	front_open(&f, &rig);
+	f.tells_status = true;
 	front_start(&f);
 	assert_int_equal(front_get_u64(&f, VHOST_USER_GET_STATUS), 0);
 	assert_int_equal(front_ack_u64(&f, VHOST_USER_SET_STATUS, 11), 0);
@@ -486,7 +487,29 @@ static void status_is_kept_and_0_resets(void **state)
 	front_ring_setup(&f, 0);
 	front_ring_start(&f, 0);
 	front_ring_enable(&f, 0);
+	assert_int_equal(front_ack_u64(&f, VHOST_USER_SET_STATUS, 15), 0);
 	front_echo(&f, 0);
+	front_close(&f);
+	rig_stop(&rig);
+}
+
+static void st_d_01_nothing_is_taken_before_driver_ok(void **state)
+{
+	struct rig rig;
+	struct front f;
+
+	(void)state;
+	rig_start(&rig);
+	front_open(&f, &rig);
+	f.tells_status = true;
+	front_start(&f);
+	assert_int_equal(front_ack_u64(&f, VHOST_USER_SET_STATUS, 11), 0);
+	front_submit(&f, 0, 1);
+	front_kick(&f, 0);
+	usleep(20000);
+	assert_false(vqdrv_waiting(&f.rings[0].drv));
+	assert_int_equal(front_ack_u64(&f, VHOST_USER_SET_STATUS, 15), 0);
+	front_complete(&f, 0, 1);
 	front_close(&f);
 	rig_stop(&rig);
 }
@@ -742,6 +765,7 @@ int main(void)
 		cmocka_unit_test(addresses_given_again_move_the_ring),
 		cmocka_unit_test(features_may_be_said_again),
 		cmocka_unit_test(status_is_kept_and_0_resets),
+		cmocka_unit_test(st_d_01_nothing_is_taken_before_driver_ok),
 		cmocka_unit_test(reset_device_with_requests_in_flight),
 		cmocka_unit_test(config_is_written_where_it_may_be),
 		cmocka_unit_test(config_changes_are_told),

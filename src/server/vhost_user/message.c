@@ -5,11 +5,15 @@
 
 #include <unistd.h>
 
-#define U64    sizeof(uint64_t), sizeof(uint64_t)
-#define STATE  sizeof(struct vhost_user_vring_state), sizeof(struct vhost_user_vring_state)
-#define ADDR   sizeof(struct vhost_user_vring_addr), sizeof(struct vhost_user_vring_addr)
-#define TABLE  offsetof(struct vhost_user_mem_table, regions), sizeof(struct vhost_user_mem_table)
-#define REG    sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg)
+#define U64   sizeof(uint64_t), sizeof(uint64_t)
+#define STATE sizeof(struct vhost_user_vring_state), sizeof(struct vhost_user_vring_state)
+#define ADDR  sizeof(struct vhost_user_vring_addr), sizeof(struct vhost_user_vring_addr)
+#define TABLE offsetof(struct vhost_user_mem_table, regions), sizeof(struct vhost_user_mem_table)
+#define REG   sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg)
+/* 20 bytes, or 24 with the padding behind them */
+#define INFLIGHT                                                             \
+	offsetof(struct vhost_user_inflight, queue_size) + sizeof(uint16_t), \
+		sizeof(struct vhost_user_inflight)
 #define CONFIG offsetof(struct vhost_user_config, data), sizeof(struct vhost_user_config)
 
 static const struct vhost_user_rule rules[VHOST_USER_REQUEST_MAX] = {
@@ -33,6 +37,8 @@ static const struct vhost_user_rule rules[VHOST_USER_REQUEST_MAX] = {
 	[VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, sizeof(uint64_t), 1, false},
 	[VHOST_USER_GET_CONFIG] = {"GET_CONFIG", CONFIG, 0, true},
 	[VHOST_USER_SET_CONFIG] = {"SET_CONFIG", CONFIG, 0, false},
+	[VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", INFLIGHT, 0, true},
+	[VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", INFLIGHT, 1, false},
 	[VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, 0, 0, false},
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, 0, 0, true},
 	[VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", REG, 1, false},

@@ -45,7 +45,8 @@ static void finish(struct echo_queue *eq)
 	for (unsigned i = 0; i < eq->n; i++) {
 		struct held *h = &eq->held[i];
 
-		memcpy(h->iov[1].iov_base, h->iov[0].iov_base, h->len);
+		if (h->len)
+			memcpy(h->iov[1].iov_base, h->iov[0].iov_base, h->len);
 		virtio_queue_push(eq->q, &h->ticket, h->len);
 	}
 	eq->n = 0;
@@ -535,6 +536,9 @@ void front_negotiate(struct front *f)
 
 	assert_int_equal(features, OFFERED | PROTOCOL);
 	v = front_get_u64(f, VHOST_USER_GET_PROTOCOL_FEATURES);
+	assert_true(v & BIT64(VHOST_USER_PROTOCOL_F_STATUS));
+	if (!f->tells_status)
+		v &= ~BIT64(VHOST_USER_PROTOCOL_F_STATUS);
 	front_send(f, VHOST_USER_SET_PROTOCOL_FEATURES, FLAGS_PLAIN, &v, sizeof(v), NULL, 0);
 	assert_int_equal(front_get_u64(f, VHOST_USER_GET_QUEUE_NUM), QUEUES);
 	assert_int_equal(front_ack(f, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0), 0);

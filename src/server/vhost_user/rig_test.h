@@ -99,6 +99,7 @@ struct front {
 	int memfd;
 	uint8_t *mem;
 	uint64_t features; /* to be acknowledged */
+	bool tells_status; /* takes the protocol feature STATUS */
 	struct front_ring rings[QUEUES];
 };
 
@@ -117,7 +118,9 @@ bool front_recv(struct front *f, struct vhost_user_header *h, union vhost_user_p
 #define FLAGS_PLAIN VHOST_USER_VERSION
 #define FLAGS_REPLY (VHOST_USER_VERSION | VHOST_USER_NEED_REPLY)
 
-/* Sends with need_reply and returns the acknowledgement: 0 or what the back end says; -1: closed. */
+/*
+ * Sends with need_reply and returns the acknowledgement: 0 or what the back end says; -1: closed.
+ */
 int front_ack(struct front *f, uint32_t request, const void *payload, uint32_t size, const int *fds,
 	      int n_fds);
 int front_ack_u64(struct front *f, uint32_t request, uint64_t v);

@@ -100,6 +100,8 @@ static int ring_start(struct vhost_user_connection *c, struct vhost_user_vring *
 	struct vring_config config;
 	int rc = ring_config(c, v, v->has_addr ? &v->addr : NULL, &config, err);
 
+	if (!rc)
+		rc = vhost_user_inflight_attach(c, (unsigned)(v - c->vrings), &config, err);
 	if (rc)
 		return rc;
 	rc = virtio_queue_start(queue_of(c, v), &config, c->mem, &c->waiter);
@@ -225,10 +227,12 @@ void vhost_user_vrings_reset(struct vhost_user_connection *c)
 	for (unsigned i = 0; i < vhost_user_device(c)->n_queues; i++) {
 		struct vhost_user_vring *v = &c->vrings[i];
 
-		v->running = v->enabled = v->unkicked = false;
+		v->running = v->enabled = v->on = v->unkicked = false;
 		v->base = 0;
 		v->has_base = false;
 	}
+	/* What it says was of the driver before. */
+	vhost_user_inflight_forget(c);
 }
 
 void vhost_user_vrings_forget(struct vhost_user_connection *c)
@@ -239,6 +243,7 @@ void vhost_user_vrings_forget(struct vhost_user_connection *c)
 		memset(&c->vrings[i], 0, sizeof(c->vrings[i]));
 		notifier_init(&c->vrings[i].err);
 	}
+	vhost_user_inflight_forget(c);
 }
 
 /* ---- kick, call, err, enable ---- */
@@ -365,6 +370,23 @@ int vhost_user_set_vring_enable(struct vhost_user_connection *c, struct vhost_us
 	if (s->num > 1)
 		return error_set(err, -EINVAL, "queue %u: neither 0 nor 1", s->index);
 	v->enabled = s->num;
-	vhost_user_ordered(c, virtio_queue_set_enabled(queue_of(c, v), v->enabled, &c->waiter));
+	vhost_user_vrings_gate(c);
 	return VHOST_USER_WAIT;
+}
+
+void vhost_user_vrings_gate(struct vhost_user_connection *c)
+{
+	const struct virtio_device *vdev = vhost_user_device(c);
+	bool open = !(c->protocol_features & BIT64(VHOST_USER_PROTOCOL_F_STATUS)) ||
+		    vdev->status & VIRTIO_STATUS_DRIVER_OK;
+
+	for (unsigned i = 0; i < vdev->n_queues; i++) {
+		struct vhost_user_vring *v = &c->vrings[i];
+		bool on = v->enabled && open;
+
+		if (on == v->on)
+			continue;
+		v->on = on;
+		vhost_user_ordered(c, virtio_queue_set_enabled(queue_of(c, v), on, &c->waiter));
+	}
 }

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+#include "conform/peer.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* What the front end calls its memory: an address that nothing of ours has, so that only its use as
+ * "the front end's address" can work. */
+#define USER_SHIFT 0x7a0000000000ull
+
+const char *peer_request_name(uint32_t request)
+{
+	static const char *const names[] = {
+		[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
+		[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
+		[VHOST_USER_SET_OWNER] = "SET_OWNER",
+		[VHOST_USER_RESET_OWNER] = "RESET_OWNER",
+		[VHOST_USER_SET_MEM_TABLE] = "SET_MEM_TABLE",
+		[VHOST_USER_SET_LOG_BASE] = "SET_LOG_BASE",
+		[VHOST_USER_SET_LOG_FD] = "SET_LOG_FD",
+		[VHOST_USER_SET_VRING_NUM] = "SET_VRING_NUM",
+		[VHOST_USER_SET_VRING_ADDR] = "SET_VRING_ADDR",
+		[VHOST_USER_SET_VRING_BASE] = "SET_VRING_BASE",
+		[VHOST_USER_GET_VRING_BASE] = "GET_VRING_BASE",
+		[VHOST_USER_SET_VRING_KICK] = "SET_VRING_KICK",
+		[VHOST_USER_SET_VRING_CALL] = "SET_VRING_CALL",
+		[VHOST_USER_SET_VRING_ERR] = "SET_VRING_ERR",
+		[VHOST_USER_GET_PROTOCOL_FEATURES] = "GET_PROTOCOL_FEATURES",
+		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
+		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
+		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
+		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
+		[VHOST_USER_SET_CONFIG] = "SET_CONFIG",
+		[VHOST_USER_GET_INFLIGHT_FD] = "GET_INFLIGHT_FD",
+		[VHOST_USER_SET_INFLIGHT_FD] = "SET_INFLIGHT_FD",
+		[VHOST_USER_RESET_DEVICE] = "RESET_DEVICE",
+		[VHOST_USER_GET_MAX_MEM_SLOTS] = "GET_MAX_MEM_SLOTS",
+		[VHOST_USER_ADD_MEM_REG] = "ADD_MEM_REG",
+		[VHOST_USER_REM_MEM_REG] = "REM_MEM_REG",
+		[VHOST_USER_SET_STATUS] = "SET_STATUS",
+		[VHOST_USER_GET_STATUS] = "GET_STATUS",
+	};
+
+	if (request < sizeof(names) / sizeof(names[0]) && names[request])
+		return names[request];
+	return "an unknown request";
+}
+
+void peer_init(struct peer *p, int timeout_ms)
+{
+	memset(p, 0, sizeof(*p));
+	p->fd = -1;
+	p->timeout_ms = timeout_ms;
+}
+
+void peer_fini(struct peer *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+	for (unsigned i = 0; i < p->n_areas; i++) {
+		munmap(p->areas[i].host, p->areas[i].size);
+		close(p->areas[i].fd);
+	}
+	p->n_areas = 0;
+}
+
+int peer_connect(struct peer *p, const char *path, int wait_ms)
+{
+	uint64_t until = clock_ns() + (uint64_t)wait_ms * NSEC_PER_MSEC;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(a.sun_path, path, strlen(path));
+	for (;;) {
+		int rc;
+
+		p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (p->fd < 0)
+			return -errno;
+		if (!connect(p->fd, (const struct sockaddr *)&a, sizeof(a)))
+			return 0;
+		rc = -errno;
+		close(p->fd);
+		p->fd = -1;
+		if (rc != -ECONNREFUSED && rc != -ENOENT && rc != -EAGAIN)
+			return rc;
+		if (clock_ns() >= until)
+			return rc;
+		usleep(10000);
+	}
+}
+
+static int ready(int fd, short events, uint64_t until)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	for (;;) {
+		uint64_t now = clock_ns();
+		int n = poll(&p, 1, now >= until ? 0 : (int)((until - now) / NSEC_PER_MSEC) + 1);
+
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0 && now >= until)
+			return -ETIMEDOUT;
+	}
+}
+
+static uint64_t deadline(int ms)
+{
+	return clock_ns() + (uint64_t)ms * NSEC_PER_MSEC;
+}
+
+int peer_send_raw(struct peer *p, const void *data, size_t len, const int *fds, unsigned n_fds)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * 253)];
+		struct cmsghdr align;
+	} control = {0};
+	uint64_t until = deadline(p->timeout_ms);
+	const char *at = data;
+
+	while (len) {
+		struct iovec iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = len};
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+		ssize_t n;
+
+		if (n_fds) {
+			struct cmsghdr *h;
+
+			m.msg_control = control.bytes;
+			m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+			h = CMSG_FIRSTHDR(&m);
+			h->cmsg_level = SOL_SOCKET;
+			h->cmsg_type = SCM_RIGHTS;
+			h->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+			memcpy(CMSG_DATA(h), fds, sizeof(int) * n_fds);
+		}
+		n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+			n_fds = 0;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || errno != EAGAIN)
+			return -EPIPE;
+		int rc = ready(p->fd, POLLOUT, until);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int peer_send(struct peer *p, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+	      const int *fds, unsigned n_fds)
+{
+	const struct vhost_user_header h = {
+		.request = request, .flags = VHOST_USER_VERSION | flags, .size = size};
+	uint8_t m[sizeof(h) + sizeof(union vhost_user_payload)];
+
+	if (size > sizeof(union vhost_user_payload))
+		return -EINVAL;
+	memcpy(m, &h, sizeof(h));
+	if (size)
+		memcpy(m + sizeof(h), payload, size);
+	return peer_send_raw(p, m, sizeof(h) + size, fds, n_fds);
+}
+
+static void take_fds(struct message *m, struct msghdr *h)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (m->n_fds < VHOST_USER_FDS_MAX)
+				m->fds[m->n_fds++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+static int recv_all(struct peer *p, struct message *m, void *data, size_t len, uint64_t until)
+{
+	char *at = data;
+
+	while (len) {
+		union {
+			char bytes[CMSG_SPACE(sizeof(int) * 253)];
+			struct cmsghdr align;
+		} control;
+		struct iovec iov = {.iov_base = at, .iov_len = len};
+		struct msghdr h = {.msg_iov = &iov,
+				   .msg_iovlen = 1,
+				   .msg_control = control.bytes,
+				   .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(p->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (n > 0) {
+			take_fds(m, &h);
+			at += n;
+			len -= (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || errno != EAGAIN)
+			return -ENOTCONN;
+		int rc = ready(p->fd, POLLIN, until);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int peer_recv(struct peer *p, struct message *m, int timeout_ms)
+{
+	uint64_t until = deadline(timeout_ms);
+	int rc;
+
+	m->n_fds = 0;
+	rc = recv_all(p, m, &m->h, sizeof(m->h), until);
+	if (rc)
+		return rc;
+	if (m->h.size > sizeof(m->payload))
+		return -EPROTO;
+	memset(&m->payload, 0, sizeof(m->payload));
+	return recv_all(p, m, &m->payload, m->h.size, until);
+}
+
+void message_close_fds(struct message *m)
+{
+	for (unsigned i = 0; i < m->n_fds; i++)
+		close(m->fds[i]);
+	m->n_fds = 0;
+}
+
+bool peer_readable(struct peer *p, int ms)
+{
+	return ready(p->fd, POLLIN, deadline(ms)) == 0;
+}
+
+bool peer_closed(struct peer *p, int ms)
+{
+	uint64_t until = deadline(ms);
+
+	for (;;) {
+		char c[256];
+		ssize_t n;
+
+		if (ready(p->fd, POLLIN, until))
+			return false;
+		n = recv(p->fd, c, sizeof(c), MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return true;
+	}
+}
+
+struct area *peer_area(struct peer *p, uint64_t size)
+{
+	struct area *a = &p->areas[p->n_areas];
+	const struct area *before = p->n_areas ? a - 1 : NULL;
+
+	if (p->n_areas == PEER_AREAS)
+		return NULL;
+	a->gpa = before ? before->gpa + before->size : PEER_GPA;
+	a->size = size;
+	a->offset = PEER_MEM_SHIFT;
+	a->known = false;
+	a->fd = memfd_create("conform", MFD_CLOEXEC);
+	if (a->fd < 0)
+		return NULL;
+	if (ftruncate(a->fd, (off_t)(a->offset + size)))
+		goto close_fd;
+	a->host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, (off_t)a->offset);
+	if (a->host == MAP_FAILED)
+		goto close_fd;
+	p->n_areas++;
+	return a;
+close_fd:
+	close(a->fd);
+	return NULL;
+}
+
+void *peer_at(struct peer *p, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < p->n_areas; i++) {
+		const struct area *a = &p->areas[i];
+
+		if (gpa >= a->gpa && gpa - a->gpa <= a->size && len <= a->size - (gpa - a->gpa))
+			return a->host + (gpa - a->gpa);
+	}
+	return NULL;
+}
+
+uint64_t peer_user(struct peer *p, uint64_t gpa)
+{
+	(void)p;
+	return gpa + USER_SHIFT;
+}
+
+struct vhost_user_region peer_region(const struct area *a)
+{
+	return (struct vhost_user_region){
+		.gpa = a->gpa, .size = a->size, .user = a->gpa + USER_SHIFT, .offset = a->offset};
+}

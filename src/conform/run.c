@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "conform/run.h"
+
+#include "conform/blk.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* Bytes that one request of the runner's own carries. */
+#define CHUNK 65536u
+
+struct run {
+	const struct conform_options *o;
+	struct report *report;
+	uint8_t *saved; /* what the disk held where cases write */
+	uint32_t saved_len;
+	void (*check)(
+		struct trial *); /* what it was able to do to begin with, and has to be still */
+	bool unsaved;		 /* it could not be read: no case may overwrite it */
+	bool gone;		 /* the back end is away for good ... */
+	bool missed;		 /* ... and cases could not be run because of it */
+};
+
+static bool matches(const char *globs, const char *id)
+{
+	while (*globs) {
+		size_t n = strcspn(globs, ",");
+		char glob[128];
+
+		if (n && n < sizeof(glob)) {
+			memcpy(glob, globs, n);
+			glob[n] = '\0';
+			if (!fnmatch(glob, id, 0))
+				return true;
+		}
+		globs += n + (globs[n] == ',');
+	}
+	return false;
+}
+
+bool conform_selected(const struct conform_options *o, const struct conform_case *c)
+{
+	return (!o->only || matches(o->only, c->id)) && !(o->skip && matches(o->skip, c->id));
+}
+
+/* One trial from beginning to end; what the function leaves is freed. */
+static void conduct(struct trial *t, const struct conform_options *o, void (*body)(struct trial *))
+{
+	t->o = o;
+	peer_init(&t->peer, o->timeout_ms);
+	if (!setjmp(t->end))
+		body(t);
+	hang_up(t);
+}
+
+static void reach(struct trial *t)
+{
+	int rc = peer_connect(&t->peer, t->o->path, t->o->timeout_ms);
+
+	if (rc)
+		trial_fail(t, "the back end takes the connection", "%s", strerror(-rc));
+}
+
+static void health(struct trial *t)
+{
+	struct ring *r = disk_up(t, (struct setup){0});
+
+	blk_read(r, 0, 512);
+}
+
+/* Whether a well-behaved front end is served. */
+static bool healthy(const struct run *run, struct trial *t)
+{
+	memset(t, 0, sizeof(*t));
+	conduct(t, run->o, run->check);
+	return t->outcome == OUTCOME_OK;
+}
+
+static void respawn(struct run *run)
+{
+	struct trial t;
+	int rc;
+
+	if (run->o->respawn) {
+		rc = system(run->o->respawn);
+		if (rc == 0 && healthy(run, &t))
+			return;
+	}
+	/* Somebody else may watch over it. */
+	run->gone = !healthy(run, &t);
+}
+
+/* The runner's own copying. Sector by sector of what the man page calls the scratch area. */
+static void copy(struct trial *t, struct run *run, uint32_t type)
+{
+	struct ring *r = disk_up(t, (struct setup){0});
+	uint64_t first = scratch(t, 1);
+	struct req q = req_make(t, type, 0, CHUNK);
+
+	for (uint32_t done = 0; done < run->saved_len; done += q.len) {
+		q.sector = first + done / 512;
+		q.len = (uint32_t)min_u64(CHUNK, run->saved_len - done);
+		req_header(t, &q);
+		if (type == VIRTIO_BLK_T_OUT)
+			memcpy(at(t, q.data, q.len), run->saved + done, q.len);
+		req_ok(r, &q);
+		if (type == VIRTIO_BLK_T_IN)
+			memcpy(run->saved + done, at(t, q.data, q.len), q.len);
+	}
+}
+
+struct copier {
+	struct trial t; /* first: the body is given its address */
+	struct run *run;
+};
+
+static void save_body(struct trial *t)
+{
+	struct run *run = container_of(t, struct copier, t)->run;
+	uint64_t first, end;
+
+	disk_up(t, (struct setup){.stopped = true});
+	first = scratch(t, 1);
+	end = min_u64((t->o->offset + t->o->size) / 512, capacity(t));
+	run->saved_len = (uint32_t)((end - first) * 512);
+	run->saved = malloc(run->saved_len);
+	if (!run->saved)
+		trial_skip(t, "out of memory");
+}
+
+static void read_body(struct trial *t)
+{
+	copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_IN);
+}
+
+static void restore_body(struct trial *t)
+{
+	copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_OUT);
+}
+
+/* Reads what cases will overwrite. A disk that cannot be written has nothing to lose: they will skip. */
+static void save(struct run *run)
+{
+	struct copier c = {.run = run};
+
+	conduct(&c.t, run->o, save_body);
+	if (c.t.outcome == OUTCOME_SKIPPED)
+		return;
+	if (c.t.outcome == OUTCOME_OK) {
+		memset(&c.t, 0, sizeof(c.t));
+		conduct(&c.t, run->o, read_body);
+	}
+	run->unsaved = c.t.outcome != OUTCOME_OK;
+}
+
+static void restore(struct run *run, struct trial *t)
+{
+	struct copier c = {.run = run};
+
+	if (!run->saved)
+		return;
+	conduct(&c.t, run->o, restore_body);
+	if (c.t.outcome == OUTCOME_OK || t->outcome == OUTCOME_FAILED)
+		return;
+	t->outcome = OUTCOME_FAILED;
+	snprintf(t->expected, sizeof(t->expected), "the disk can be written again after the case");
+	snprintf(t->got, sizeof(t->got), "%.500s", c.t.got);
+}
+
+static void one(struct run *run, const struct case_table *table, const struct conform_case *c)
+{
+	struct trial t = {.c = c}, check;
+
+	if (run->gone) {
+		run->missed = true;
+		t.outcome = OUTCOME_SKIPPED;
+		snprintf(t.got, sizeof(t.got), "the back end is gone");
+	} else if ((c->needs & CASE_WRITES) && !run->o->allow_writes) {
+		t.outcome = OUTCOME_SKIPPED;
+		snprintf(t.got, sizeof(t.got), "writes to the disk; needs --allow-writes");
+	} else if ((c->needs & CASE_WRITES) && run->unsaved) {
+		t.outcome = OUTCOME_SKIPPED;
+		snprintf(t.got, sizeof(t.got), "what it would overwrite cannot be read first");
+	} else {
+		conduct(&t, run->o, c->run);
+		if (!healthy(run, &check)) {
+			t.outcome = OUTCOME_FAILED;
+			snprintf(t.expected, sizeof(t.expected),
+				 "the back end serves the next front end");
+			snprintf(t.got, sizeof(t.got), "afterwards: %.200s (%.200s)", check.got,
+				 check.expected);
+			respawn(run);
+		}
+		if ((c->needs & CASE_WRITES) && !run->gone)
+			restore(run, &t);
+	}
+	report_case(run->report, table, &t);
+}
+
+int conform_run(const struct conform_options *o, struct report *report, struct error *err)
+{
+	static void (*const checks[])(struct trial *) = {health, dial, reach};
+	struct run run = {.o = o, .report = report};
+	struct trial t;
+	int rc = 0;
+
+	/* A back end that cannot even do a plain read is still told what else is wrong with it. */
+	for (unsigned i = 0; i < ARRAY_SIZE(checks); i++) {
+		run.check = checks[i];
+		if (healthy(&run, &t))
+			break;
+		if (i + 1 == ARRAY_SIZE(checks))
+			return error_set(err, -ENOTCONN, "no back end at %s: %s.", o->path, t.got);
+	}
+	if (o->allow_writes)
+		save(&run);
+	for (const struct case_table *const *table = case_tables; *table; table++)
+		for (size_t i = 0; i < (*table)->n; i++)
+			if (conform_selected(o, &(*table)->cases[i]))
+				one(&run, *table, &(*table)->cases[i]);
+	if (run.missed)
+		rc = error_set(err, -ENOTCONN, "the back end at %s went away.", o->path);
+	free(run.saved);
+	return rc;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "conformance/mutant.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const struct {
+	const char *name, *where, *what;
+} mutations[] = {[M_NONE] = {"none", "", ""},
+#define X(id, name, where, what) [M_##id] = {name, where, what},
+		 MUTATIONS(X)
+#undef X
+};
+#define N_MUTATIONS (sizeof(mutations) / sizeof(mutations[0]))
+
+#define BIT(n)	    (UINT64_C(1) << (n))
+
+uint64_t mutant_offers(const struct mutant *m)
+{
+	uint64_t f = BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |
+		     BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_CONFIG_WCE) | BIT(VIRTIO_BLK_F_MQ) |
+		     BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES) |
+		     BIT(VIRTIO_BLK_F_LIFETIME) | BIT(VIRTIO_BLK_F_SECURE_ERASE) |
+		     BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |
+		     BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER) |
+		     BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(26);
+
+	if (m->readonly)
+		f |= BIT(VIRTIO_BLK_F_RO);
+	if (is(m, M_STRANGE))
+		f |= BIT(55);
+	if (is(m, M_NO_VERSION_1))
+		f &= ~BIT(VIRTIO_F_VERSION_1);
+	if (is(m, M_NO_FLUSH))
+		f &= ~(BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_CONFIG_WCE));
+	if (is(m, M_WCE_NO_FLUSH))
+		f &= ~BIT(VIRTIO_BLK_F_FLUSH);
+	return f;
+}
+
+uint64_t mutant_protocols(void)
+{
+	return BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
+	       BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
+	       BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
+	       BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS);
+}
+
+void mutant_config(struct mutant *m)
+{
+	bool wce = !m->features_set || has(m, VIRTIO_BLK_F_FLUSH) || is(m, M_WRITEBACK);
+
+	m->config = (struct virtio_blk_config){
+		.capacity = le64_make(DISK / 512 + is(m, M_CAPACITY)),
+		.seg_max = le32_make(is(m, M_CONFIG_CHANGES) && m->features_set ? 64 : 126),
+		.blk_size = le32_make(512),
+		.writeback = wce,
+		.unused0 = is(m, M_PADDING) ? 0x40 : 0,
+		.num_queues = le16_make(QUEUES),
+		.max_discard_sectors = le32_make(DISK / 512),
+		.max_discard_seg = le32_make(8),
+		.discard_sector_alignment = le32_make(1),
+		.max_write_zeroes_sectors = le32_make(DISK / 512),
+		.max_write_zeroes_seg = le32_make(8),
+		.write_zeroes_may_unmap = 0,
+		.max_secure_erase_sectors = le32_make(DISK / 512),
+		.max_secure_erase_seg = le32_make(8),
+		.secure_erase_sector_alignment = le32_make(1),
+	};
+}
+
+static void serve(struct mutant *m)
+{
+	for (;;) {
+		struct pollfd fds[1 + QUEUES] = {{.fd = m->fd, .events = POLLIN}};
+		bool later = false;
+		int n;
+
+		for (unsigned i = 0; i < QUEUES; i++) {
+			struct queue *q = &m->queues[i];
+
+			fds[1 + i] = (struct pollfd){
+				.fd = q->started || is(m, M_STOP_IGNORED) ? q->kick : -1,
+				.events = POLLIN};
+			later |= q->touch || q->n_late;
+		}
+		n = poll(fds, 1 + QUEUES, later ? 10 : -1);
+		if (n < 0 && errno != EINTR)
+			return;
+		/* A queue is looked at when it is kicked, and after every message: enabling may have been what was missing. */
+		for (unsigned i = 0; i < QUEUES; i++) {
+			struct queue *q = &m->queues[i];
+			uint64_t count;
+
+			if (n == 0)
+				queue_later(m, q);
+			if (!fds[1 + i].revents)
+				continue;
+			if (read(q->kick, &count, sizeof(count)) != sizeof(count)) {
+				q->started = false; /* no eventfd */
+				continue;
+			}
+			q->kicked = true;
+			queue_run(m, q);
+		}
+		if (!fds[0].revents)
+			continue;
+		if (!message_handle(m))
+			return;
+		for (unsigned i = 0; i < QUEUES; i++)
+			if (!is(m, M_KICK_FIRST))
+				queue_run(m, &m->queues[i]);
+	}
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
+		return -1;
+	memcpy(a.sun_path, path, strlen(path));
+	unlink(path);
+	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 64))
+		return -1;
+	return fd;
+}
+
+/* The disk's sum into PATH.fingerprint: first of all, and what it is now. */
+static void fingerprint(const struct mutant *m, const char *path)
+{
+	static uint64_t first;
+	uint64_t sum = 14695981039346656037u;
+	char name[200];
+	FILE *f;
+
+	for (size_t i = 0; i < DISK; i++)
+		sum = (sum ^ m->disk[i]) * 1099511628211u;
+	first = first ? first : sum;
+	snprintf(name, sizeof(name), "%s.fingerprint", path);
+	f = fopen(name, "w");
+	if (!f)
+		return;
+	fprintf(f, "%016llx %016llx\n", (unsigned long long)first, (unsigned long long)sum);
+	fclose(f);
+}
+
+static int usage(void)
+{
+	fputs("Usage: mutant [--readonly] [--fingerprint] [--mutation=NAME] SOCKET\n"
+	      "       mutant --list | --table\n",
+	      stderr);
+	return 2;
+}
+
+static int list(bool table)
+{
+	if (table)
+		puts("| case | mutation | what the device does wrong |\n|---|---|---|");
+	for (size_t i = 1; i < N_MUTATIONS; i++)
+		printf(table ? "| %s | %s | %s |\n" : "%s\t%s\t%s\n",
+		       table ? mutations[i].where : mutations[i].name,
+		       table ? mutations[i].name : mutations[i].where, mutations[i].what);
+	return fflush(stdout) ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct mutant m;
+	const char *path = NULL;
+	bool fingerprints = false;
+	int fd;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--table"))
+			return list(argv[i][2] == 't');
+		if (!strcmp(argv[i], "--readonly")) {
+			m.readonly = true;
+		} else if (!strcmp(argv[i], "--fingerprint")) {
+			fingerprints = true;
+		} else if (!strncmp(argv[i], "--mutation=", 11)) {
+			size_t k = 1;
+
+			while (k < N_MUTATIONS && strcmp(mutations[k].name, argv[i] + 11))
+				k++;
+			if (k == N_MUTATIONS)
+				return usage();
+			m.mutation = (enum mutation)k;
+		} else if (argv[i][0] == '-' || path) {
+			return usage();
+		} else {
+			path = argv[i];
+		}
+	}
+	if (!path)
+		return usage();
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < QUEUES; i++)
+		m.queues[i] = (struct queue){.index = i, .kick = -1, .call = -1, .old_call = -1};
+	for (size_t i = 0; i < DISK; i++)
+		m.disk[i] = (uint8_t)(i / 512 * 7 + i);
+	memcpy(m.stable, m.disk, DISK);
+	fd = listen_at(path);
+	if (fd < 0) {
+		perror(path);
+		return 1;
+	}
+	mutant_config(&m);
+	if (fingerprints)
+		fingerprint(&m, path);
+	for (;;) {
+		m.fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (m.fd < 0)
+			continue;
+		serve(&m);
+		close(m.fd);
+		connection_reset(&m);
+		if (fingerprints)
+			fingerprint(&m, path);
+	}
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Proves that the conformance suite can fail: every mutation of the mutant is noticed by the case that names its rule.
+
+    mutants_test.py RINGSIDE MUTANT [MUTATION...]
+
+Without names: the mutant without a mutation keeps every rule, then all mutations, and how the program behaves when a back end
+is missing or dies.  TAP on standard output.
+"""
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+# The mutant maps memory like everybody and does not survive that it is cut away.
+NEVER = "R-21.*"
+
+
+def conform(ringside, socket, *options):
+    """Outcome of each case: {id: case}."""
+    done = subprocess.run(
+        [ringside, "conform", "--format=json", "--allow-writes", "--timeout=2", *options, "vhost-user:" + socket],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    return {case["id"]: case for case in json.loads(done.stdout)["cases"]}, done.returncode
+
+
+class Mutant:
+    def __init__(self, program, folder, *options):
+        self.socket = os.path.join(folder, "socket")
+        self.process = subprocess.Popen([program, *options, self.socket], stderr=subprocess.DEVNULL)
+        while not os.path.exists(self.socket) and self.process.poll() is None:
+            time.sleep(0.005)
+
+    def __enter__(self):
+        return self.socket
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def clean(ringside, program, *options):
+    """What the mutant without a mutation breaks: nothing."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, *options) as socket:
+        cases, status = conform(ringside, socket, "--timeout=10", "--skip=" + NEVER)
+    broken = [f"{case['id']}: {case['expected']}; {case['got']}"
+              for case in cases.values() if case["outcome"] == "failed"]
+    if status or not cases:
+        broken.append(f"exit status {status}, {len(cases)} cases")
+    return broken
+
+
+def caught(ringside, program, name, where):
+    """Why a mutation went unnoticed: nothing if it was noticed."""
+    options = ["--mutation=" + name] + (["--readonly"] if where.startswith("BLK-D-09") else [])
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, *options) as socket:
+        cases, status = conform(ringside, socket, "--timeout=0.5", "--only=" + where)
+    if where not in cases:
+        return [f"{where} did not run, exit status {status}"]
+    case = cases[where]
+    if case["outcome"] != "failed":
+        return [f"{where}: {case['outcome']} {case.get('why', '')}"]
+    if case["level"] == "MUST" and status != 1:
+        return [f"a broken MUST and exit status {status}"]
+    return []
+
+
+def absent(ringside, _):
+    """Nobody listens: exit status 2 and one sentence."""
+    done = subprocess.run([ringside, "conform", "--timeout=0.1", "vhost-user:/nonexistent/socket"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    good = done.returncode == 2 and done.stderr.startswith("ringside: ") and done.stderr.count("\n") == 1
+    return [] if good else [f"exit status {done.returncode}: {done.stderr}"]
+
+
+def died(ringside, program):
+    """A back end that dies and that nobody starts again: the case failed, the rest is skipped, exit status 2."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, \
+            Mutant(program, folder, "--mutation=die-unknown") as socket:
+        cases, status = conform(ringside, socket, "--timeout=0.5", "--only=V-03.*")
+    outcomes = [case["outcome"] for case in cases.values()]
+    return [] if outcomes == ["failed", "skipped", "skipped"] and status == 2 else [f"{outcomes}, exit status {status}"]
+
+
+def respawned(ringside, program):
+    """A back end that dies is started again: the case failed, the rest runs, a broken practice does not count."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        socket = os.path.join(folder, "socket")
+        with open(os.path.join(folder, "start"), "w", encoding="utf-8") as script:
+            script.write(f"'{program}' '{socket}' </dev/null >/dev/null 2>&1 & echo $! >'{folder}/pid'\n")
+        with Mutant(program, folder, "--mutation=die-unknown"):
+            cases, status = conform(ringside, socket, "--only=V-03.*", f"--respawn=sh '{folder}/start'")
+        with open(os.path.join(folder, "pid"), encoding="utf-8") as pid:
+            os.kill(int(pid.read()), 9)
+    outcomes = [case["outcome"] for case in cases.values()]
+    return [] if outcomes == ["failed", "ok", "ok"] and status == 0 else [f"{outcomes}, exit status {status}"]
+
+
+def untouched(ringside, program):
+    """What cases overwrite is put back, and without --allow-writes nothing is written."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, "--fingerprint") as socket:
+        subprocess.run([ringside, "conform", "vhost-user:" + socket], stdout=subprocess.DEVNULL, timeout=300, check=False)
+        conform(ringside, socket, "--only=BLK-W.*,BLK-D-1*,VU-18.*")
+        with open(socket + ".fingerprint", encoding="utf-8") as file:
+            prints = file.read().split()
+    return [] if len(set(prints)) == 1 else ["the disk at the end is not the disk of the beginning"]
+
+
+def documented(_, program):
+    """docs/mutations.md has the table."""
+    table = subprocess.run([program, "--table"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with open(os.path.join(folder, "docs", "mutations.md"), encoding="utf-8") as file:
+        return [] if table in file.read() else ["the table in docs/mutations.md is not what `mutant --table` prints"]
+
+
+def main():
+    ringside, program, wanted = sys.argv[1], sys.argv[2], sys.argv[3:]
+    listed = subprocess.run([program, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    mutations = [line.split("\t") for line in listed.splitlines()]
+    jobs = [(f"{name} is noticed by {where}", caught, (name, where))
+            for name, where, _ in mutations if not wanted or name in wanted]
+    if not wanted:
+        jobs.insert(0, ("without a mutation every rule is kept", clean, ()))
+        jobs.insert(1, ("the same on a read-only disk", clean, ("--readonly",)))
+        jobs += [("no back end", absent, ()), ("a back end that dies", died, ()),
+                 ("a back end that dies and is started again", respawned, ()), ("the disk is as it was", untouched, ()),
+                 ("the table of mutations is in docs/mutations.md", documented, ())]
+    print("TAP version 13")
+    print(f"1..{len(jobs)}")
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = [pool.submit(function, ringside, program, *arguments) for _, function, arguments in jobs]
+        for number, ((title, _, _), result) in enumerate(zip(jobs, results), 1):
+            why = result.result()
+            failed += bool(why)
+            print(f"{'not ok' if why else 'ok'} {number} - {title}")
+            for line in why:
+                print("# " + line)
+            sys.stdout.flush()
+    return 1 if failed else 0
+
+
+sys.exit(main())
