@@ -20,6 +20,8 @@ struct command {
 extern const struct command command_conform;
 extern const struct command command_serve;
 extern const struct command command_bench;
+extern const struct command command_pc;
+extern const struct command command_tree;
 
 /*
  * One sentence on standard error, in front of it "ringside: ", behind it where to read more;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/disk.h"
 
-#include "backend/blk/virtio_blk.h"
+#include "backend/blk/options.h"
 
 #include <stdio.h>
 
@@ -29,21 +29,13 @@ int server_add_disk(struct server *s, const struct disk_spec *spec,
 	unsigned queues, disks = server_offers(s, &queues), n_workers;
 	struct worker *const *workers = server_workers(s, &n_workers);
 	char path[32];
-	struct virtio_blk_options bo = {
-		.path = path,
-		.serial = spec->serial,
-		.queues = spec->queues,
-		.queue_size = spec->queue_size,
-		.blk_size = spec->blk_size,
-		.no_packed = !spec->packed,
-		.no_event_idx = !spec->event_idx,
-		.write_through = !spec->wce,
-	};
+	struct virtio_blk_options bo;
 	struct storage *storage;
 	struct virtio_blk *blk;
 	int rc;
 
 	snprintf(path, sizeof(path), "disk%u", disks);
+	bo = virtio_blk_options_from(spec, path);
 	rc = storage_open(&so, &storage, err);
 	if (rc)
 		return rc;

@@ -203,8 +203,10 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
-    def __init__(self, name):
+    def __init__(self, name, memory=512, cpu="max"):
         self.name = name
+        self.memory = memory  # MiB of the guest
+        self.cpu = cpu
         self.folder = None
         self.cases = 0
         self.failed = 0
@@ -320,7 +322,7 @@ class Scene:
 
     # -- the guest ----------------------------------------------------------------------------------------------------
 
-    def boot(self, script, disks, programs=(), files=(), answers=None, cpus=1):
+    def boot(self, script, disks, programs=(), files=(), answers=None, cpus=1, modules=()):
         """Boots a guest, runs the script in it to its end, powers off.
 
         answers: what the host does when the script says "ask NAME".  What the script says with "tell NAME VALUE" is in
@@ -329,7 +331,7 @@ class Scene:
         self.expect(*re.findall(r"^\s*check (\w+)", script, re.MULTILINE))
         self.boots += 1
         console = self.path(f"console-{self.boots}.log")
-        image = self.initramfs(script, programs, files)
+        image = self.initramfs(script, programs, files, modules)
         words = (["-smp", str(cpus), "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
                   "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
                   "-serial", "file:" + console, "-serial", "stdio"] +
@@ -363,8 +365,8 @@ class Scene:
 
     def start_qemu(self, args):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", "max", "-m", "512",
-                   "-object", "memory-backend-memfd,id=mem,size=512M,share=on"] + args
+                   "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
+                   "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on"] + args
         with open(self.path("qemu.log"), "ab") as log:
             log.write(("$ " + shlex.join(command) + "\n").encode())
             log.flush()
@@ -376,14 +378,16 @@ class Scene:
             self.guest.wait()
             self.guest = None
 
-    def initramfs(self, script, programs, files):
+    def initramfs(self, script, programs, files, modules=(), name="initramfs"):
         with open(os.path.join(HERE, "prelude.sh"), encoding="utf-8") as file:
             prelude = file.read()
         with open(self.path("script.sh"), "w", encoding="utf-8") as file:
             file.write(prelude + script)
-        image = self.path("initramfs")
+        image = self.path(name)
         command = [os.path.join(TOP, "tools", "guest-initramfs"), "--kernel", kernel(), "--out", image,
                    "--script", self.path("script.sh")]
+        for module in modules:
+            command += ["--module", module]
         for program in programs:
             command += ["--program", program]
         for source, path in files:

@@ -71,7 +71,12 @@ static const struct pci_function_ops bridge_ops = {0};
 void pci_host_init(struct pci_host *host, struct sysbus *sysbus)
 {
 	static const struct pci_identity i440fx = {
-		.vendor = 0x8086, .device = 0x1237, .revision = 2, .class_code = 0x060000};
+		.vendor = 0x8086,
+		.device = 0x1237,
+		.revision = 2,
+		.class_code = 0x060000,
+		.subsystem_vendor = 0x1af4,
+		.subsystem = 0x1100 /* SeaBIOS looks for these */};
 
 	memset(host, 0, sizeof(*host));
 	pci_bus_init(&host->bus, "pci.0", sysbus);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/machine/pc.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COM1_PORT 0x3f8
+#define COM1_GSI  4
+
+/* ---- how it ends ---- */
+
+static void woken(struct reactor_msg *msg)
+{
+	container_of(msg, struct pc, wake)->waking = false;
+}
+
+/* With the lock held.  The CPUs leave the guest; the control thread sees to the rest. */
+static void end(struct pc *pc, enum pc_end how)
+{
+	if (pc->end != PC_RUNNING)
+		return;
+	pc->end = how;
+	kvm_vm_halt(&pc->vm);
+	if (!pc->waking) {
+		pc->waking = true;
+		reactor_post(pc->home, &pc->wake);
+	}
+}
+
+static void power_off(struct power *p)
+{
+	end(container_of(p, struct pc, power), PC_OFF);
+}
+
+static void power_resets(struct power *p)
+{
+	end(container_of(p, struct pc, power), PC_RESET);
+}
+
+static void power_exit(struct power *p, uint8_t value)
+{
+	struct pc *pc = container_of(p, struct pc, power);
+
+	if (pc->end == PC_RUNNING)
+		pc->exit_value = value;
+	end(pc, PC_EXIT);
+}
+
+static void power_debug(struct power *p, char c)
+{
+	struct pc *pc = container_of(p, struct pc, power);
+
+	if (c != '\n' && pc->message_n < sizeof(pc->message) - 1) {
+		pc->message[pc->message_n++] = c >= ' ' && c <= '~' ? c : '?';
+		return;
+	}
+	pc->message[pc->message_n] = '\0';
+	pc->message_n = 0;
+	log_dbg("pc/firmware", "%s", pc->message);
+}
+
+static const struct power_ops power_ops = {
+	.off = power_off,
+	.reset = power_resets,
+	.exit = power_exit,
+	.debug = power_debug,
+};
+
+static void vm_ended(struct kvm_vm *vm, enum kvm_end how, const char *text)
+{
+	struct pc *pc = container_of(vm, struct pc, vm);
+
+	if (pc->end == PC_RUNNING)
+		snprintf(pc->failure, sizeof(pc->failure), "%s", text);
+	end(pc, how == KVM_END_RESET ? PC_CRASHED : PC_FAILED);
+}
+
+static const struct kvm_vm_ops vm_ops = {
+	.ended = vm_ended,
+};
+
+void pc_stop(struct pc *pc)
+{
+	/* A reset that is on its way must not lose the order. */
+	if (pc->end == PC_RESET || pc->end == PC_CRASHED)
+		pc->end = PC_STOPPED;
+	end(pc, PC_STOPPED);
+}
+
+/* ---- power on ---- */
+
+static int load(struct pc *pc, struct kvm_start *start, struct error *err)
+{
+	const struct acpi_machine machine = {
+		.cpus = pc->vm.n_cpus,
+		.pci_hole = PC_PCI_HOLE,
+		.pci_hole_end = PC_PCI_HOLE_END,
+	};
+	uint8_t *at = pc_memory_at(&pc->memory, PC_ACPI, PC_ACPI_SIZE);
+	int n;
+
+	if (pc->bios.data)
+		return pc_bios_start(pc, &machine, start, err);
+	n = acpi_write(&machine, PC_ACPI, at, PC_ACPI_SIZE);
+	if (n < 0)
+		return error_set(err, n, "the ACPI tables do not fit into their place");
+	pc->image.acpi_rsdp = PC_ACPI;
+	pc_assign_pci(pc);
+	return boot_load(&pc->memory, &pc->image, start, err);
+}
+
+/* What the reset line does; the CPUs are stopped. */
+static int reset(struct pc *pc, struct error *err)
+{
+	struct kvm_start start;
+	int rc;
+
+	pthread_mutex_lock(&pc->vm.lock);
+	pci_host_reset(&pc->host);
+	serial_reset(&pc->serial);
+	power_reset(&pc->power);
+	pthread_mutex_unlock(&pc->vm.lock);
+	rc = kvm_vm_reset(&pc->vm, err);
+	if (!rc)
+		rc = load(pc, &start, err);
+	if (rc)
+		return rc;
+	pc->resets++;
+	pc->end = PC_RUNNING;
+	return kvm_vm_start(&pc->vm, &start, err);
+}
+
+static bool resets(const struct pc *pc)
+{
+	return (pc->end == PC_RESET || pc->end == PC_CRASHED) && !pc->no_reboot;
+}
+
+void pc_turn(struct pc *pc)
+{
+	struct pollfd fd = {.fd = reactor_fd(pc->home), .events = POLLIN};
+
+	poll(&fd, 1, reactor_timeout_ms(pc->home));
+	pthread_mutex_lock(&pc->vm.lock);
+	reactor_process(pc->home);
+	pthread_mutex_unlock(&pc->vm.lock);
+}
+
+static enum pc_end how_ended(struct pc *pc)
+{
+	enum pc_end how;
+
+	pthread_mutex_lock(&pc->vm.lock);
+	how = pc->end;
+	pthread_mutex_unlock(&pc->vm.lock);
+	return how;
+}
+
+int pc_run(struct pc *pc, struct error *err)
+{
+	struct kvm_start start;
+	int rc = load(pc, &start, err);
+
+	if (!rc) {
+		pc_disks_start(pc);
+		rc = kvm_vm_start(&pc->vm, &start, err);
+	}
+	while (!rc) {
+		pc_turn(pc);
+		if (how_ended(pc) == PC_RUNNING)
+			continue;
+		kvm_vm_stop(&pc->vm);
+		if (!resets(pc))
+			break;
+		rc = reset(pc, err);
+	}
+	return rc;
+}
+
+/* ---- life ---- */
+
+static int add_memory(struct pc *pc, struct error *err)
+{
+	const struct gmem *map = pc->memory.map;
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < map->n; i++)
+		rc = kvm_vm_add_memory(&pc->vm, map->regions[i].gpa, map->regions[i].size,
+				       map->regions[i].host, false, err);
+	return rc;
+}
+
+static int read_files(struct pc *pc, const struct pc_config *config, struct error *err)
+{
+	int rc;
+
+	if (config->bios)
+		return boot_file_read(&pc->bios, config->bios, err);
+	rc = boot_file_read(&pc->image.kernel, config->kernel, err);
+	if (!rc && config->initrd)
+		rc = boot_file_read(&pc->image.initrd, config->initrd, err);
+	pc->image.cmdline = config->cmdline ? config->cmdline : "";
+	return rc;
+}
+
+static void no_irq(struct sysbus *bus, unsigned gsi, bool level)
+{
+	(void)bus;
+	(void)gsi;
+	(void)level;
+}
+
+static void no_msi(struct sysbus *bus, uint64_t address, uint32_t data)
+{
+	(void)bus;
+	(void)address;
+	(void)data;
+}
+
+/* The host of a bus that no processor looks at. */
+static const struct sysbus_host_ops nobody = {.irq_set = no_irq, .msi_send = no_msi};
+
+static int plan(struct pc *pc)
+{
+	sysbus_init(&pc->vm.bus, &nobody);
+	pthread_mutex_init(&pc->vm.lock, NULL);
+	return 0;
+}
+
+int pc_create(struct pc **out, const struct pc_config *config, struct error *err)
+{
+	const struct kvm_vm_config vm = {
+		.ops = &vm_ops,
+		.cpus = config->cpus,
+		.no_ioeventfd = config->no_ioeventfd,
+		.no_irqfd = config->no_irqfd,
+	};
+	struct reactor_config control = {.uring = false};
+	struct pc *pc = calloc(1, sizeof(*pc));
+	int rc;
+
+	if (!pc)
+		return error_set(err, -ENOMEM, "cannot make a machine");
+	pc->no_reboot = config->no_reboot;
+	pc->wake.run = woken;
+	list_init(&pc->disks);
+	rc = config->plan ? 0 : read_files(pc, config, err);
+	if (!rc)
+		rc = reactor_create(&pc->home, &control, err);
+	if (!rc)
+		rc = pc_memory_init(&pc->memory, config->memory, err);
+	if (!rc)
+		rc = config->plan ? plan(pc) : kvm_vm_open(&pc->vm, &vm, err);
+	if (!rc && !config->plan)
+		rc = add_memory(pc, err);
+	if (!rc && pc->bios.data)
+		rc = pc_bios_map(pc, err);
+	if (!rc)
+		rc = pc_workers_create(pc, config, err);
+	if (rc)
+		goto destroy;
+	pci_host_init(&pc->host, &pc->vm.bus);
+	pc->host_ready = true;
+	rc = piix3_init(&pc->isa, &pc->host, err);
+	if (!rc)
+		rc = piix4_pm_init(&pc->pm, &pc->host.bus, err);
+	if (rc)
+		goto destroy;
+	serial_init(&pc->serial, &pc->vm.bus, COM1_PORT, COM1_GSI);
+	pc->serial.line = config->serial;
+	rtc_init(&pc->rtc, &pc->vm.bus, pc->memory.size, pc->memory.low, config->cpus);
+	power_init(&pc->power, &pc->vm.bus, &power_ops);
+	if (pc->bios.data)
+		fw_cfg_init(&pc->fw_cfg, &pc->vm.bus, config->cpus);
+	*out = pc;
+	return 0;
+destroy:
+	pc_destroy(&pc);
+	return rc;
+}
+
+void pc_destroy(struct pc **pcp)
+{
+	struct pc *pc = *pcp;
+
+	if (!pc)
+		return;
+	pc_disks_destroy(pc);
+	if (pc->host_ready) {
+		piix4_pm_fini(&pc->pm);
+		piix3_fini(&pc->isa);
+		pci_host_fini(&pc->host);
+	}
+	fw_cfg_fini(&pc->fw_cfg);
+	kvm_vm_close(&pc->vm);
+	pc_bios_unmap(pc);
+	pc_memory_fini(&pc->memory);
+	if (pc->home)
+		reactor_destroy(&pc->home);
+	boot_file_free(&pc->image.kernel);
+	boot_file_free(&pc->image.initrd);
+	free(pc);
+	*pcp = NULL;
+}
+
+struct reactor *pc_home(struct pc *pc)
+{
+	return pc->home;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PC: processors, memory and the main system bus with all that stands on it, in the shape of an i440FX/PIIX3 board.
+ *
+ *      struct pc
+ *        vm            KVM; its `bus` is the main system bus
+ *        memory
+ *        host          the PCI host bridge, with its bus
+ *          isa           the ISA bridge, which leads PCI interrupts to lines
+ *          pm            power management
+ *          disks         virtio-blk-pci boards
+ *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
+ *
+ *      pc.c        the machine's life      disks.c      its disks      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
+ *
+ * No globals: as many machines as wanted live in one process.
+ *
+ * Threads: pc_create(), pc_run() and pc_destroy() on one thread, the machine's control thread, whose reactor is pc_home().  It holds the
+ * machine lock (vm.lock) while it processes the reactor, so that whatever is called from there and the virtual CPUs' exits come one at
+ * a time.  The disks' queues run on workers and take no lock.
+ */
+#ifndef BACKEND_MACHINE_PC_H
+#define BACKEND_MACHINE_PC_H
+
+#include "backend/board/virtio_blk_pci.h"
+#include "backend/kvm/vm.h"
+#include "backend/machine/acpi.h"
+#include "backend/machine/boot.h"
+#include "backend/machine/fw_cfg.h"
+#include "backend/machine/memory.h"
+#include "backend/machine/piix4_pm.h"
+#include "backend/machine/power.h"
+#include "backend/machine/rtc.h"
+#include "backend/machine/serial.h"
+#include "backend/pci/piix3.h"
+#include "base/reactor.h"
+#include "base/worker.h"
+#include "storage/spec.h"
+
+#define PC_MEMORY_MAX (UINT64_C(1) << 40)
+
+/* How a run ends. */
+enum pc_end {
+	PC_RUNNING,
+	PC_OFF,	    /* the guest switched the power off                    */
+	PC_EXIT,    /* it wrote a byte to the exit port                    */
+	PC_RESET,   /* it asked for a reset, and shall not have one        */
+	PC_CRASHED, /* triple fault, and no reset shall follow             */
+	PC_FAILED,  /* the host cannot go on: pc->failure says why         */
+	PC_STOPPED, /* pc_stop()                                           */
+};
+
+struct pc_config {
+	uint64_t memory; /* bytes, whole MiB */
+	unsigned cpus;
+	const char *bios; /* firmware; NULL: the kernel is booted directly */
+	const char *kernel;
+	const char *initrd;	    /* NULL: none */
+	const char *cmdline;	    /* NULL: empty */
+	struct serial_line *serial; /* what COM1 is plugged into; NULL: nothing */
+	bool no_reboot;		    /* a reset ends the run */
+	bool plan;		    /* put together without KVM, to be looked at: it cannot run */
+	bool no_ioeventfd, no_irqfd;
+	unsigned workers; /* threads that share the disks' queues, at least 1 */
+	uint32_t poll_us; /* longest time that they look for requests before sleeping */
+};
+
+/* One disk in its slot. */
+struct pc_disk {
+	struct list link;
+	struct virtio_blk_pci *card;
+};
+
+struct pc {
+	struct kvm_vm vm;
+	struct pc_memory memory;
+	struct pci_host host;
+	struct piix3 isa;
+	struct piix4_pm pm;
+	bool host_ready;
+	struct serial serial;
+	struct rtc rtc;
+	struct power power;
+	struct fw_cfg fw_cfg; /* with firmware only */
+
+	struct list disks;
+	unsigned disk_queues; /* of all disks */
+	unsigned stopping;    /* disks that have not said yet that nothing is in flight */
+	bool ticking;
+	struct reactor_timer tick; /* for looks at the disks' sizes */
+	struct worker **workers;
+	unsigned n_workers;
+
+	struct reactor *home;
+	struct reactor_msg wake;
+	bool waking;
+	struct boot_image image;
+	struct boot_file bios; /* data NULL: none */
+	void *rom;
+	bool no_reboot;
+
+	enum pc_end end; /* the first reason counts */
+	uint8_t exit_value;
+	char failure[256];
+	uint64_t resets;
+
+	char message[160]; /* of the firmware, until its line ends */
+	size_t message_n;
+};
+
+/* Opens KVM, gets the memory, reads the kernel: all that can be wrong is said here.  The strings stay the caller's. */
+int pc_create(struct pc **out, const struct pc_config *config, struct error *err);
+/*
+ * A virtio-blk-pci card with this disk, in the next empty slot, before the machine runs.  @board: what the card is like; its name and class
+ * may be left out.
+ */
+int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio_pci_options *board,
+		struct error *err);
+
+/* Not running.  Waits until nothing is in flight.  NULLs *pc. */
+void pc_destroy(struct pc **pc);
+
+struct reactor *pc_home(struct pc *pc);
+
+/* Runs until the machine ends; may be called once.  -errno: it could not even begin. */
+int pc_run(struct pc *pc, struct error *err);
+
+/* From the home reactor or with the lock held: the run ends soon. */
+void pc_stop(struct pc *pc);
+
+/* ---- between the files of this folder ---- */
+
+/* One turn of the home reactor, which may sleep. */
+void pc_turn(struct pc *pc);
+int pc_workers_create(struct pc *pc, const struct pc_config *config, struct error *err);
+void pc_disks_start(struct pc *pc);
+/* Stops and destroys them, then their workers. */
+void pc_disks_destroy(struct pc *pc);
+/* ---- bios.c ---- */
+
+int pc_bios_map(struct pc *pc, struct error *err);
+/* What it finds at each start. */
+int pc_bios_start(struct pc *pc, const struct acpi_machine *machine, struct kvm_start *start,
+		  struct error *err);
+void pc_bios_unmap(struct pc *pc);
+
+/* Addresses for every card, their decoding on; interrupt lines as they are wired. */
+void pc_assign_pci(struct pc *pc);
+
+#endif

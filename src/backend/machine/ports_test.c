@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/* What stands on the main bus by itself: serial port, clock, power; seen through its ports. */
+#include "test.h"
+
+#include "backend/machine/power.h"
+#include "backend/machine/rtc.h"
+#include "backend/machine/serial.h"
+
+#include <string.h>
+
+#define COM1 0x3f8
+
+struct board {
+	struct sysbus bus;
+	bool level[24];
+	struct serial serial;
+	struct serial_line line;
+	uint8_t sent[64];
+	unsigned sent_n, room;
+	struct rtc rtc;
+	struct power power;
+	char did[16];
+	uint8_t value;
+};
+
+static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+{
+	container_of(bus, struct board, bus)->level[gsi] = level;
+}
+
+static const struct sysbus_host_ops host = {.irq_set = irq_set};
+
+static bool sent(struct serial_line *line, uint8_t byte)
+{
+	struct board *b = container_of(line, struct board, line);
+
+	b->sent[b->sent_n++] = byte;
+	return b->sent_n < b->room;
+}
+
+static const struct serial_line_ops line_ops = {.sent = sent};
+
+static void off(struct power *p)
+{
+	strcpy(container_of(p, struct board, power)->did, "off");
+}
+
+static void reset(struct power *p)
+{
+	strcpy(container_of(p, struct board, power)->did, "reset");
+}
+
+static void exits(struct power *p, uint8_t value)
+{
+	strcpy(container_of(p, struct board, power)->did, "exit");
+	container_of(p, struct board, power)->value = value;
+}
+
+static const struct power_ops power_ops = {.off = off, .reset = reset, .exit = exits};
+
+static time_t now(void)
+{
+	return 1709208245; /* 2024-02-29 12:04:05, a Thursday */
+}
+
+static void set_up(struct board *b)
+{
+	memset(b, 0, sizeof(*b));
+	sysbus_init(&b->bus, &host);
+	b->line.ops = &line_ops;
+	b->room = sizeof(b->sent);
+	serial_init(&b->serial, &b->bus, COM1, 4);
+	b->serial.line = &b->line;
+	rtc_init(&b->rtc, &b->bus, UINT64_C(5) << 30, UINT64_C(3) << 30, 4);
+	b->rtc.now = now;
+	power_init(&b->power, &b->bus, &power_ops);
+}
+
+static void out(struct board *b, uint64_t port, uint64_t v)
+{
+	sysbus_write(&b->bus, SYSBUS_PORT, port, v, 1);
+}
+
+static uint8_t in(struct board *b, uint64_t port)
+{
+	return (uint8_t)sysbus_read(&b->bus, SYSBUS_PORT, port, 1);
+}
+
+/* ---- serial ---- */
+
+static void what_is_sent_goes_over_the_line(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, COM1, 'h');
+	out(&b, COM1, 'i');
+	assert_int_equal(b.sent_n, 2);
+	assert_memory_equal(b.sent, "hi", 2);
+	assert_int_equal(in(&b, COM1 + 5) & 0x60, 0x60);
+}
+
+static void a_full_line_holds_the_transmitter(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	b.room = 1;
+	out(&b, COM1 + 4, 8);
+	out(&b, COM1, 'a');
+	assert_int_equal(in(&b, COM1 + 5) & 0x60, 0);
+	out(&b, COM1 + 1, 2);
+	assert_false(b.level[4]);
+	serial_room(&b.serial);
+	assert_true(b.level[4]);
+	assert_int_equal(in(&b, COM1 + 5) & 0x60, 0x60);
+	assert_int_equal(in(&b, COM1 + 2) & 0x0f, 2);
+	assert_false(b.level[4]); /* the reading was the acknowledgement */
+}
+
+static void what_arrives_interrupts_until_it_is_read(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, COM1 + 2, 1);
+	out(&b, COM1 + 1, 1);
+	out(&b, COM1 + 4, 8);
+	assert_int_equal(serial_receive(&b.serial, (const uint8_t *)"0123456789abcdefgh", 18), 16);
+	assert_true(b.level[4]);
+	assert_int_equal(in(&b, COM1 + 2), 0xc4);
+	for (unsigned i = 0; i < 16; i++) {
+		assert_int_equal(in(&b, COM1 + 5) & 1, 1);
+		assert_int_equal(in(&b, COM1), "0123456789abcdef"[i]);
+	}
+	assert_int_equal(in(&b, COM1 + 5) & 1, 0);
+	assert_false(b.level[4]);
+}
+
+static void without_fifos_there_is_room_for_one(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	assert_int_equal(serial_receive(&b.serial, (const uint8_t *)"xy", 2), 1);
+	assert_int_equal(in(&b, COM1), 'x');
+}
+
+static void without_out2_no_interrupt_leaves_the_card(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, COM1 + 1, 1);
+	serial_receive(&b.serial, (const uint8_t *)"x", 1);
+	assert_false(b.level[4]);
+	out(&b, COM1 + 4, 8);
+	assert_true(b.level[4]);
+}
+
+static void a_loop_comes_back(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, COM1 + 4, 0x1a);
+	assert_int_equal(in(&b, COM1 + 6) & 0xf0, 0x90);
+	out(&b, COM1, 'l');
+	assert_int_equal(b.sent_n, 0);
+	assert_int_equal(in(&b, COM1), 'l');
+	out(&b, COM1, 'a');
+	out(&b, COM1, 'b');
+	assert_int_equal(in(&b, COM1 + 5) & 2, 2);
+	assert_int_equal(in(&b, COM1 + 5) & 2, 0);
+}
+
+static void the_divisor_is_behind_its_latch(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, COM1 + 3, 0x83);
+	out(&b, COM1, 0x34);
+	out(&b, COM1 + 1, 0x12);
+	assert_int_equal(in(&b, COM1), 0x34);
+	assert_int_equal(in(&b, COM1 + 1), 0x12);
+	out(&b, COM1 + 3, 0x03);
+	assert_int_equal(in(&b, COM1 + 1), 0);
+	assert_int_equal(b.sent_n, 0);
+}
+
+/* ---- clock ---- */
+
+static uint8_t cmos(struct board *b, uint8_t index)
+{
+	out(b, 0x70, index);
+	return in(b, 0x71);
+}
+
+static void set_cmos(struct board *b, uint8_t index, uint8_t v)
+{
+	out(b, 0x70, index);
+	out(b, 0x71, v);
+}
+
+static void the_clock_tells_the_date(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	assert_int_equal(cmos(&b, 0), 0x05);
+	assert_int_equal(cmos(&b, 2), 0x04);
+	assert_int_equal(cmos(&b, 4), 0x12);
+	assert_int_equal(cmos(&b, 6), 5);
+	assert_int_equal(cmos(&b, 7), 0x29);
+	assert_int_equal(cmos(&b, 8), 0x02);
+	assert_int_equal(cmos(&b, 9), 0x24);
+	assert_int_equal(cmos(&b, 0x32), 0x20);
+	assert_int_equal(cmos(&b, 10) & 0x80, 0);
+	assert_int_equal(cmos(&b, 13), 0x80);
+}
+
+static void the_clock_knows_binary_and_twelve_hours(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	set_cmos(&b, 11, 0x04);
+	assert_int_equal(cmos(&b, 7), 29);
+	assert_int_equal(cmos(&b, 4), 12 | 0x80);
+	set_cmos(&b, 11, 0x00);
+	assert_int_equal(cmos(&b, 4), 0x12 | 0x80);
+}
+
+static void the_guest_sets_the_clock(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	set_cmos(&b, 11, 0x82);
+	set_cmos(&b, 9, 0x30);
+	set_cmos(&b, 4, 0x23);
+	set_cmos(&b, 11, 0x02);
+	assert_int_equal(cmos(&b, 9), 0x30);
+	assert_int_equal(cmos(&b, 4), 0x23);
+	assert_int_equal(cmos(&b, 2), 0x04);
+}
+
+static void firmware_finds_the_memory_in_cmos(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	assert_int_equal(cmos(&b, 0x34) | cmos(&b, 0x35) << 8, (0xc0000000 - 0x1000000) >> 16);
+	assert_int_equal(cmos(&b, 0x5b) | cmos(&b, 0x5c) << 8, 0x8000);
+	assert_int_equal(cmos(&b, 0x5f), 3);
+	assert_int_equal(cmos(&b, 0x15) | cmos(&b, 0x16) << 8, 640);
+}
+
+/* ---- power ---- */
+
+static void sleep_type_0_is_power_off(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x604, 0x2001 | 1 << 10, 2);
+	assert_string_equal(b.did, "");
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x604, 0x2000, 2);
+	assert_string_equal(b.did, "off");
+}
+
+static void three_ways_lead_to_a_reset(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, 0x64, 0xfe);
+	assert_string_equal(b.did, "reset");
+	set_up(&b);
+	out(&b, 0xcf9, 0x02);
+	assert_string_equal(b.did, "");
+	out(&b, 0xcf9, 0x06);
+	assert_string_equal(b.did, "reset");
+	set_up(&b);
+	out(&b, 0x92, in(&b, 0x92) | 1);
+	assert_string_equal(b.did, "reset");
+}
+
+static void the_exit_port_takes_a_byte(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0xf4, 0x10, 4);
+	assert_string_equal(b.did, "exit");
+	assert_int_equal(b.value, 0x10);
+}
+
+static void acpi_says_it_is_on_and_its_timer_runs(void **state)
+{
+	struct board b;
+	uint32_t first;
+
+	(void)state;
+	set_up(&b);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x604, 2) & 1, 1);
+	first = (uint32_t)sysbus_read(&b.bus, SYSBUS_PORT, 0x608, 4);
+	while ((uint32_t)sysbus_read(&b.bus, SYSBUS_PORT, 0x608, 4) == first)
+		;
+}
+
+/* ---- all of them ---- */
+
+static void random_accesses_do_no_harm(void **state)
+{
+	static const uint16_t ports[] = {0x64, 0x70, 0x92, 0xf4, 0x3f8, 0x402, 0x600, 0xcf8};
+	uint64_t seed = 3;
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	b.room = 0;
+	for (unsigned i = 0; i < 200000; i++) {
+		uint64_t port;
+		unsigned size;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		port = ports[seed >> 61] + (seed >> 40) % 16;
+		size = 1u << (seed >> 36) % 3;
+		b.sent_n = 0;
+		if (seed >> 35 & 1)
+			sysbus_write(&b.bus, SYSBUS_PORT, port, seed >> 3, size);
+		else
+			sysbus_read(&b.bus, SYSBUS_PORT, port, size);
+		if (!(i % 64))
+			serial_receive(&b.serial, (const uint8_t *)&seed, 8);
+		if (!(i % 128))
+			serial_room(&b.serial);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_sent_goes_over_the_line),
+		cmocka_unit_test(a_full_line_holds_the_transmitter),
+		cmocka_unit_test(what_arrives_interrupts_until_it_is_read),
+		cmocka_unit_test(without_fifos_there_is_room_for_one),
+		cmocka_unit_test(without_out2_no_interrupt_leaves_the_card),
+		cmocka_unit_test(a_loop_comes_back),
+		cmocka_unit_test(the_divisor_is_behind_its_latch),
+		cmocka_unit_test(the_clock_tells_the_date),
+		cmocka_unit_test(the_clock_knows_binary_and_twelve_hours),
+		cmocka_unit_test(the_guest_sets_the_clock),
+		cmocka_unit_test(firmware_finds_the_memory_in_cmos),
+		cmocka_unit_test(sleep_type_0_is_power_off),
+		cmocka_unit_test(three_ways_lead_to_a_reset),
+		cmocka_unit_test(the_exit_port_takes_a_byte),
+		cmocka_unit_test(acpi_says_it_is_on_and_its_timer_runs),
+		cmocka_unit_test(random_accesses_do_no_harm),
+	};
+
+	return cmocka_run_group_tests_name("ports", tests, NULL, NULL);
+}

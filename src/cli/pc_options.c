@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/pc_options.h"
+
+#include "backend/kvm/probe.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORKERS_MAX 64
+#define POLL_US	    50
+#define DEFAULT_MIB 512
+#define MIB	    (UINT64_C(1) << 20)
+
+static const char pc_help_head[] =
+	"Usage: ringside pc --kernel FILE [OPTION...]\n"
+	"       ringside pc --bios FILE --disk SPEC [OPTION...]\n"
+	"\n"
+	"Boots a PC on KVM.  Its serial port is standard input and output; on a terminal Ctrl-A X "
+	"ends it.\n"
+	"\n"
+	"";
+
+static const char tree_help_head[] =
+	"Usage: ringside tree [--format text|json] [OPTION of ringside pc...]\n"
+	"\n"
+	"Prints the buses and devices of the machine that ringside pc would make, without making "
+	"it.\n"
+	"\n";
+
+static const char pc_help_options[] =
+	"  --bios FILE          firmware, which boots from the first disk: SeaBIOS' bios-256k.bin\n"
+	"  --kernel FILE        a bzImage, or an ELF file with a PVH entry point\n"
+	"  --initrd FILE        its initial RAM disk\n"
+	"  --append TEXT        its command line\n"
+	"  --disk SPEC          a disk on a virtio-blk-pci card, see below; repeat for more\n"
+	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
+	"  --cpus N             virtual CPUs, 1 to 64; default: 1\n"
+	"  --no-reboot          a reset ends the machine\n"
+	"  --ioeventfd on|off   off: a guest's kick leaves to user space\n"
+	"  --irqfd on|off       off: an interrupt is sent by a system call\n"
+	"  --stats FILE         what was counted, as JSON, when the machine has ended\n"
+	"  --probe              only says whether KVM here can run 64-bit guests\n"
+	"  --quiet, --verbose   fewer or more messages\n"
+	"\n"
+	"SPEC, for example file=vm.raw,readonly=on,serial=abc:\n";
+
+static const char pc_help_tail[] =
+	"\n"
+	"Exit status: 0 when the guest switched itself off; (v << 1) | 1 when it wrote v to port "
+	"0xf4; 1 after\n"
+	"a failure, 2 after a wrong command line, 128 and the signal's number after a signal.\n"
+	"\n"
+	"More: ringside-pc(1)\n";
+
+enum {
+	OPT_BIOS = 256,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_DISK,
+	OPT_MEMORY,
+	OPT_CPUS,
+	OPT_NO_REBOOT,
+	OPT_IOEVENTFD,
+	OPT_IRQFD,
+	OPT_PROBE,
+	OPT_STATS,
+	OPT_FORMAT,
+	OPT_QUIET,
+	OPT_VERBOSE,
+	OPT_HELP,
+};
+
+static const struct option pc_options[] = {
+	{"bios", required_argument, NULL, OPT_BIOS},
+	{"kernel", required_argument, NULL, OPT_KERNEL},
+	{"initrd", required_argument, NULL, OPT_INITRD},
+	{"append", required_argument, NULL, OPT_APPEND},
+	{"disk", required_argument, NULL, OPT_DISK},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"cpus", required_argument, NULL, OPT_CPUS},
+	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
+	{"ioeventfd", required_argument, NULL, OPT_IOEVENTFD},
+	{"irqfd", required_argument, NULL, OPT_IRQFD},
+	{"probe", no_argument, NULL, OPT_PROBE},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"stats", required_argument, NULL, OPT_STATS},
+	{"quiet", no_argument, NULL, OPT_QUIET},
+	{"verbose", no_argument, NULL, OPT_VERBOSE},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+/* ---- the command line ---- */
+
+static int take_memory(struct pc_options *o, const char *arg)
+{
+	uint64_t size;
+	int rc = size_parse(arg, &size);
+
+	if (!rc && strspn(arg, "0123456789") == strlen(arg))
+		size = size > PC_MEMORY_MAX / MIB ? UINT64_MAX : size * MIB;
+	if (rc == -EINVAL)
+		return usage_error(o->command, "--memory %s: this is no size.", arg);
+	if (rc || size < PC_MEMORY_MIN || size > PC_MEMORY_MAX || size % MIB)
+		return usage_error(o->command, "--memory %s: give %llu to %llu, in whole MiB.", arg,
+				   (unsigned long long)(PC_MEMORY_MIN / MIB),
+				   (unsigned long long)(PC_MEMORY_MAX / MIB));
+	o->config.memory = size;
+	return EXIT_OK;
+}
+
+static int add_disk(struct pc_options *o, const char *arg)
+{
+	struct error err;
+
+	if (o->n_disks == PC_DISKS_MAX)
+		return usage_error(o->command, "more than %d disks.", PC_DISKS_MAX);
+	if (disk_words_parse(arg, &o->disks[o->n_disks], &err))
+		return usage_error(o->command, "--disk %s: %s.", arg, err.text);
+	o->n_disks++;
+	return EXIT_OK;
+}
+
+static int take_switch(const struct pc_options *o, const char *name, const char *arg, bool *off)
+{
+	if (strcmp(arg, "on") && strcmp(arg, "off"))
+		return usage_error(o->command, "--%s %s: say on or off.", name, arg);
+	*off = !strcmp(arg, "off");
+	return EXIT_OK;
+}
+
+static int probe(void)
+{
+	struct error err;
+
+	if (kvm_probe(&err))
+		return failure("%s", err.text);
+	puts("KVM here runs 64-bit guests.");
+	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+static int take_option(struct pc_options *o, int opt, const char *arg)
+{
+	uint64_t n;
+
+	switch (opt) {
+	case OPT_BIOS:
+		o->config.bios = arg;
+		return EXIT_OK;
+	case OPT_KERNEL:
+		o->config.kernel = arg;
+		return EXIT_OK;
+	case OPT_INITRD:
+		o->config.initrd = arg;
+		return EXIT_OK;
+	case OPT_APPEND:
+		o->config.cmdline = arg;
+		return EXIT_OK;
+	case OPT_DISK:
+		return add_disk(o, arg);
+	case OPT_MEMORY:
+		return take_memory(o, arg);
+	case OPT_CPUS:
+		if (number_parse(arg, 1, KVM_CPUS_MAX, &n))
+			return usage_error(o->command, "--cpus %s: give 1 to %d.", arg,
+					   KVM_CPUS_MAX);
+		o->config.cpus = (unsigned)n;
+		return EXIT_OK;
+	case OPT_NO_REBOOT:
+		o->config.no_reboot = true;
+		return EXIT_OK;
+	case OPT_IOEVENTFD:
+		return take_switch(o, "ioeventfd", arg, &o->config.no_ioeventfd);
+	case OPT_IRQFD:
+		return take_switch(o, "irqfd", arg, &o->config.no_irqfd);
+	case OPT_PROBE:
+		o->done = true;
+		return probe();
+	case OPT_FORMAT:
+		if (strcmp(o->command, "tree"))
+			return usage_error(o->command, "--format is for ringside tree.");
+		if (strcmp(arg, "text") && strcmp(arg, "json"))
+			return usage_error(o->command, "--format %s: give text or json.", arg);
+		o->json = !strcmp(arg, "json");
+		return EXIT_OK;
+	case OPT_STATS:
+		o->stats = arg;
+		return EXIT_OK;
+	case OPT_QUIET:
+		log_setup(LOG_LEVEL_ERR, NULL, NULL);
+		return EXIT_OK;
+	case OPT_VERBOSE:
+		log_setup(LOG_LEVEL_DBG, NULL, NULL);
+		return EXIT_OK;
+	case OPT_HELP:
+		fputs(strcmp(o->command, "tree") ? pc_help_head : tree_help_head, stdout);
+		fputs(pc_help_options, stdout);
+		fputs(disk_spec_help, stdout);
+		fputs(disk_words_help, stdout);
+		fputs(pc_help_tail, stdout);
+		o->done = true;
+		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+static int check(const struct pc_options *o)
+{
+	if (!strcmp(o->command, "tree"))
+		return EXIT_OK;
+	if (!o->config.kernel && !o->config.bios)
+		return usage_error(o->command,
+				   "what shall be booted? Give --kernel FILE or --bios FILE.");
+	if (o->config.bios && (o->config.kernel || o->config.initrd || o->config.cmdline))
+		return usage_error(o->command, "--bios boots from a disk: it takes no kernel.");
+	return EXIT_OK;
+}
+
+static unsigned choose_workers(const struct pc_options *o)
+{
+	unsigned queues = 0, cpus = 1;
+	cpu_set_t set;
+
+	for (unsigned i = 0; i < o->n_disks; i++)
+		queues += o->disks[i].disk.queues;
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		cpus = (unsigned)CPU_COUNT(&set);
+	return (unsigned)max_u64(1, min_u64(min_u64(queues, cpus), WORKERS_MAX));
+}
+
+int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv)
+{
+	int opt, rc;
+
+	*o = (struct pc_options){
+		.command = command,
+		.config = {.memory = DEFAULT_MIB * MIB, .cpus = 1, .poll_us = POLL_US},
+	};
+
+	optind = 1;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:", pc_options, NULL)) != -1) {
+		if (opt == ':')
+			return usage_error(o->command, "%s needs a value.", argv[optind - 1]);
+		if (opt == '?')
+			return usage_error(o->command, "%s is no option of %s.", argv[optind - 1],
+					   o->command);
+		rc = take_option(o, opt, optarg);
+		if (rc || o->done)
+			return rc;
+	}
+	if (optind < argc)
+		return usage_error(o->command, "'%s' stands alone: did you mean --kernel %s?",
+				   argv[optind], argv[optind]);
+	o->config.workers = choose_workers(o);
+	return check(o);
+}
+
+void pc_options_fini(struct pc_options *o)
+{
+	for (unsigned i = 0; i < o->n_disks; i++)
+		disk_words_fini(&o->disks[i]);
+	o->n_disks = 0;
+}
+
+int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err)
+{
+	for (unsigned i = 0; i < o->n_disks; i++) {
+		int rc = pc_add_disk(pc, &o->disks[i].disk, &o->disks[i].board, err);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line that describes a machine: for `ringside pc`, which runs it, and `ringside tree`, which shows it. */
+#ifndef CLI_PC_OPTIONS_H
+#define CLI_PC_OPTIONS_H
+
+#include "backend/machine/pc.h"
+#include "cli/disk_words.h"
+
+#define PC_DISKS_MAX 28 /* slots that are free */
+
+struct pc_options {
+	const char *command; /* the subcommand's name */
+	struct pc_config config;
+	struct disk_words disks[PC_DISKS_MAX];
+	unsigned n_disks;
+	const char *stats; /* file for the counters, NULL: none */
+	bool json;	   /* tree only */
+	bool done;	   /* an option has already done all there is to do */
+};
+
+/* Returns an exit status; EXIT_OK: go on, unless done.  To be followed by pc_options_fini() in either case. */
+int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv);
+void pc_options_fini(struct pc_options *o);
+
+/* Puts all the disks in. */
+int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err);
+
+#endif

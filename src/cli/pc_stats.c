@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/pc_stats.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const end_names[] = {
+	[PC_RUNNING] = "running", [PC_OFF] = "power-off", [PC_EXIT] = "exit-port",
+	[PC_RESET] = "reset",	  [PC_CRASHED] = "crash", [PC_FAILED] = "failure",
+	[PC_STOPPED] = "stopped",
+};
+
+static json_t *cpus(const struct pc *pc)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < pc->vm.n_cpus; i++) {
+		json_t *exits = json_object();
+
+		for (unsigned why = 0; why < KVM_EXIT_COUNTS; why++)
+			json_object_set_new(exits, kvm_exit_names[why],
+					    json_integer((json_int_t)pc->vm.cpus[i]->exits[why]));
+		json_array_append_new(all, exits);
+	}
+	return all;
+}
+
+static json_t *queues(const struct virtio_device *vdev)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < vdev->n_queues; i++) {
+		const struct virtio_queue *q = &vdev->queues[i];
+
+		json_array_append_new(all, json_pack("{sI sI sI}", "kicks", (json_int_t)q->kicks,
+						     "requests", (json_int_t)q->requests, "calls",
+						     (json_int_t)q->calls));
+	}
+	return all;
+}
+
+static json_t *disks(const struct pc *pc)
+{
+	json_t *all = json_array();
+
+	list_for_each (l, &pc->disks) {
+		const struct virtio_blk_pci *card = list_entry(l, struct pc_disk, link)->card;
+
+		json_array_append_new(all, json_pack("{ss sI so}", "path", card->blk->vdev.path,
+						     "messages-sent",
+						     (json_int_t)card->board.fn.msix.sent, "queues",
+						     queues(&card->blk->vdev)));
+	}
+	return all;
+}
+
+int pc_stats_write(const struct pc *pc, const char *file, struct error *err)
+{
+	FILE *to = strcmp(file, "-") ? fopen(file, "we") : stderr;
+	json_t *all;
+	int rc = 0;
+
+	if (!to)
+		return error_set(err, -errno, "cannot write %s", file);
+	all = json_pack("{ss sI so s{sI sI} so}", "end", end_names[pc->end], "resets",
+			(json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
+			(json_int_t)pc->vm.irq_stats.lines, "messages",
+			(json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc));
+	if (!all || json_dumpf(all, to, JSON_INDENT(1)) || fputc('\n', to) == EOF)
+		rc = error_set(err, -EIO, "cannot write %s", file);
+	json_decref(all);
+	if (to != stderr && fclose(to) && !rc)
+		rc = error_set(err, -errno, "cannot write %s", file);
+	return rc;
+}

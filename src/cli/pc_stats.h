@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What a machine has counted, as JSON: exits of its virtual CPUs by reason, interrupts, and per queue kicks, requests and calls. */
+#ifndef CLI_PC_STATS_H
+#define CLI_PC_STATS_H
+
+#include "backend/machine/pc.h"
+
+/* @file: "-" is standard error.  The machine has ended. */
+int pc_stats_write(const struct pc *pc, const char *file, struct error *err);
+
+#endif

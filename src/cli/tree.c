@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `ringside tree`: the buses and devices of a machine.
+ *
+ * A node is a JSON object: "name", perhaps "at" (its address on the bus above), "properties" (strings), "children".  The text is made of
+ * the same nodes.
+ */
+#include "cli/commands.h"
+#include "cli/pc_options.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- nodes ---- */
+
+static json_t *node(json_t *parent, const char *at, const char *name)
+{
+	json_t *n = json_object(), *children = json_object_get(parent, "children");
+
+	json_object_set_new(n, "name", json_string(name));
+	if (at)
+		json_object_set_new(n, "at", json_string(at));
+	if (!parent)
+		return n;
+	if (!children) {
+		children = json_array();
+		json_object_set_new(parent, "children", children);
+	}
+	json_array_append_new(children, n);
+	return n;
+}
+
+static void property(json_t *n, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void property(json_t *n, const char *key, const char *fmt, ...)
+{
+	json_t *all = json_object_get(n, "properties");
+	char text[320];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!all) {
+		all = json_object();
+		json_object_set_new(n, "properties", all);
+	}
+	/* A file's name need not be text. */
+	json_object_set_new(all, key, json_string(text) ?: json_string("?"));
+}
+
+static void region_node(json_t *parent, const struct sysbus_region *r)
+{
+	property(node(parent, NULL, r->name), r->space == SYSBUS_PORT ? "ports" : "memory",
+		 "0x%" PRIx64 "-0x%" PRIx64, r->base, r->base + r->size - 1);
+}
+
+/* ---- the machine ---- */
+
+static void add_isa(json_t *bridge, const struct pc *pc)
+{
+	const struct sysbus_region *const regions[] = {
+		&pc->serial.region, &pc->rtc.region,  &pc->power.keyboard, &pc->power.port92,
+		&pc->power.exit,    &pc->power.debug, &pc->power.control,  &pc->fw_cfg.region,
+	};
+	json_t *isa = node(bridge, NULL, "isa.0");
+
+	for (size_t i = 0; i < ARRAY_SIZE(regions); i++)
+		if (regions[i]->name)
+			region_node(isa, regions[i]);
+}
+
+static const struct pc_disk *disk_of(const struct pc *pc, const struct pci_function *fn)
+{
+	list_for_each (l, &pc->disks) {
+		const struct pc_disk *disk = list_entry(l, struct pc_disk, link);
+
+		if (&disk->card->board.fn == fn)
+			return disk;
+	}
+	return NULL;
+}
+
+static void add_disk(json_t *function, const struct virtio_blk_pci *card, const char *file)
+{
+	const struct virtio_device *vdev = &card->blk->vdev;
+	json_t *device = node(node(function, NULL, "virtio-bus"), NULL, vdev->cls->name);
+
+	property(device, "path", "%s", vdev->path);
+	property(device, "file", "%s", file);
+	property(device, "serial", "%.*s", VIRTIO_BLK_ID_BYTES, card->blk->serial);
+	property(device, "sectors", "%" PRIu64, le64_get(card->blk->config.capacity));
+	property(device, "queues", "%u", vdev->n_queues);
+	property(device, "features", "0x%" PRIx64, vdev->offered);
+}
+
+static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,
+			 const struct pci_function *fn, unsigned *n_disk)
+{
+	char at[16];
+	json_t *n;
+
+	snprintf(at, sizeof(at), "00:%02x.%x", PCI_SLOT(fn->devfn), PCI_FUNC(fn->devfn));
+	n = node(bus, at, fn->name);
+	property(n, "id", "%04x:%04x", pci_function_get16(fn, PCI_VENDOR_ID),
+		 pci_function_get16(fn, PCI_DEVICE_ID));
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *bar = &fn->bars[i];
+		char key[8];
+
+		snprintf(key, sizeof(key), "bar%u", i);
+		if (bar->region.size)
+			property(n, key, "%s, %" PRIu64 " bytes%s", bar->region.name,
+				 bar->region.size, bar->flags & PCI_BAR_IO ? " of ports" : "");
+	}
+	if (fn->msix.n)
+		property(n, "msix-vectors", "%u", fn->msix.n);
+	if (fn == &pc->isa.fn)
+		add_isa(n, pc);
+	if (fn == &pc->pm.fn)
+		region_node(n, &pc->power.pm);
+	if (disk_of(pc, fn))
+		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
+}
+
+static json_t *describe(const struct pc *pc, const struct pc_options *o)
+{
+	json_t *root = node(NULL, NULL, "main-system-bus"), *host, *bus;
+	unsigned n_disk = 0;
+
+	property(root, "cpus", "%u", o->config.cpus);
+	property(root, "memory", "%" PRIu64 " MiB", pc->memory.size >> 20);
+	host = node(root, NULL, "i440FX-pcihost");
+	property(host, "ports", "0x%x-0x%x", PCI_CONFIG_ADDRESS_PORT, PCI_CONFIG_DATA_PORT + 3);
+	bus = node(host, NULL, pc->host.bus.name);
+	for (unsigned devfn = 0; devfn < PCI_DEVFNS; devfn++)
+		if (pc->host.bus.functions[devfn])
+			add_function(bus, pc, o, pc->host.bus.functions[devfn], &n_disk);
+	return root;
+}
+
+/* ---- printing ---- */
+
+static void print_text(const json_t *n, int depth)
+{
+	const char *at = json_string_value(json_object_get(n, "at")), *key;
+	json_t *value;
+	size_t i;
+
+	printf("%*s%s%s%s", depth * 2, "", at ? at : "", at ? " " : "",
+	       json_string_value(json_object_get(n, "name")));
+	i = 0;
+	json_object_foreach(json_object_get(n, "properties"), key, value)
+	{
+		if (*json_string_value(value))
+			printf("%s%s %s", i++ ? ", " : "  (", key, json_string_value(value));
+	}
+	puts(i ? ")" : "");
+	json_array_foreach(json_object_get(n, "children"), i, value) print_text(value, depth + 1);
+}
+
+static int print(json_t *root, bool json)
+{
+	if (json) {
+		json_dumpf(root, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		print_text(root, 0);
+	}
+	json_decref(root);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+static int tree(struct pc_options *o)
+{
+	struct pc *pc = NULL;
+	struct error err = {""};
+	int rc;
+
+	o->config.plan = true;
+	/* A machine may have the images open at this moment. */
+	for (unsigned i = 0; i < o->n_disks; i++)
+		o->disks[i].disk.no_lock = true;
+	if (pc_create(&pc, &o->config, &err))
+		return failure("%s", err.text);
+	rc = pc_options_plug(o, pc, &err) ? failure("%s", err.text)
+					  : print(describe(pc, o), o->json);
+	pc_destroy(&pc);
+	return rc;
+}
+
+static int tree_main(int argc, char **argv)
+{
+	struct pc_options *o = calloc(1, sizeof(*o));
+	int rc;
+
+	if (!o)
+		return failure("out of memory");
+	rc = pc_options_parse(o, argv[0], argc, argv);
+	if (!rc && !o->done)
+		rc = tree(o);
+	pc_options_fini(o);
+	free(o);
+	return rc;
+}
+
+const struct command command_tree = {
+	.name = "tree",
+	.summary = "show the buses and devices of a machine",
+	.run = tree_main,
+};

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`ringside pc` and `ringside tree` as a person or a script meets them.  TAP on standard output.
+
+Guests here are a few instructions of 32-bit code (tests/guest/pvh.S); where there is no /dev/kvm for us these cases are skipped.
+"""
+
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+RINGSIDE = os.environ["RINGSIDE"]
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEADLINE = 20
+
+results = []
+home = tempfile.mkdtemp(prefix="ringside-pc-")
+os.chdir(home)
+
+
+def say(ok, name, more=""):
+    results.append(bool(ok))
+    print(f"{'ok' if ok else 'not ok'} {len(results)} - {name}{more}", flush=True)
+
+
+def case(name, ok, evidence=""):
+    say(ok, name)
+    if not ok:
+        for line in str(evidence).splitlines():
+            print("# " + line, flush=True)
+
+
+def run(*args):
+    return subprocess.run([RINGSIDE, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def refused(name, status, words, *args):
+    """Ends with the status, and one sentence that has the words."""
+    got = run(*args)
+    lines = got.stderr.splitlines()
+    ok = got.returncode == status and not got.stdout and len(lines) == (2 if status == 2 else 1)
+    ok = ok and all(word in lines[0] for word in words) and lines[0].startswith("ringside: ")
+    case(name, ok, f"{args}: status {got.returncode}\n{got.stderr}{got.stdout}")
+
+
+def command_lines():
+    open("empty", "wb").close()
+    with open("junk", "wb") as file:
+        file.write(b"x" * 100000)
+    with open("disk", "wb") as file:
+        file.truncate(1 << 20)
+    refused("nothing_to_boot", 2, ["--kernel FILE or --bios FILE"], "pc")
+    refused("unknown_option", 2, ["--frob"], "pc", "--frob")
+    refused("missing_value", 2, ["--kernel needs a value"], "pc", "--kernel")
+    refused("stray_word", 2, ["'vmlinuz' stands alone"], "pc", "vmlinuz")
+    refused("memory_no_size", 2, ["--memory lots"], "pc", "--memory", "lots")
+    refused("memory_too_small", 2, ["--memory 1:"], "pc", "--memory", "1")
+    refused("memory_not_whole", 2, ["whole MiB"], "pc", "--memory", "4097K")
+    refused("cpus_none", 2, ["--cpus 0"], "pc", "--cpus", "0")
+    refused("cpus_many", 2, ["1 to 64"], "pc", "--cpus", "65")
+    refused("switch", 2, ["say on or off"], "pc", "--irqfd", "maybe")
+    refused("bios_and_kernel", 2, ["takes no kernel"], "pc", "--bios", "junk", "--kernel", "junk")
+    refused("disk_unknown_word", 2, ["frob"], "pc", "--kernel", "junk", "--disk", "file=disk,frob=1")
+    refused("disk_no_interface", 2, ["nothing is left"], "pc", "--kernel", "junk", "--disk",
+            "file=disk,disable-legacy=on,disable-modern=on")
+    refused("disk_bad_switch", 2, ["ioeventfd=perhaps"], "pc", "--kernel", "junk", "--disk", "file=disk,ioeventfd=perhaps")
+    refused("format_is_for_tree", 2, ["ringside tree"], "pc", "--format", "json")
+    refused("kernel_missing", 1, ["nowhere"], "pc", "--kernel", "nowhere")
+    refused("kernel_empty", 1, ["empty is empty"], "pc", "--kernel", "empty")
+    refused("kernel_is_a_folder", 1, ["is not a file"], "pc", "--kernel", "/")
+    refused("initrd_missing", 1, ["nowhere"], "pc", "--kernel", "junk", "--initrd", "nowhere")
+
+
+def trees():
+    got = run("tree", "--disk", "file=disk,serial=abc,queues=2", "--disk", "null:1G")
+    order = ["main-system-bus", "i440FX-pcihost", "pci.0", "00:00.0 i440FX", "00:01.0 PIIX3 ISA bridge", "isa.0", "serial", "rtc",
+             "00:01.3 PIIX4 ACPI PM", "virtio-blk-pci", "virtio-bus", "virtio-blk  (", "serial abc", "queues 2", "null:1G"]
+    at = [got.stdout.find(word) for word in order]
+    case("tree_text", got.returncode == 0 and at == sorted(at) and -1 not in at, f"{at}\n{got.stdout}{got.stderr}")
+    got = run("tree", "--format", "json", "--cpus", "3", "--disk", "file=disk")
+    root = json.loads(got.stdout)
+    bus = root["children"][0]["children"][0]
+    case("tree_json", root["properties"]["cpus"] == "3" and [n["at"] for n in bus["children"]] ==
+         ["00:00.0", "00:01.0", "00:01.3", "00:02.0"], got.stdout)
+    refused("tree_of_a_missing_disk", 1, ["nowhere"], "tree", "--disk", "file=nowhere")
+
+
+def build_kernel():
+    source = os.path.join(TOP, "tests/guest/pvh.S")
+    for command in (["gcc", "-m32", "-c", "-o", "pvh.o", source],
+                    ["ld", "-m", "elf_i386", "-Ttext-segment=0x200000", "-e", "_start", "-z", "noseparate-code", "-o", "kernel", "pvh.o"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return done.stderr
+    return None
+
+
+def pc(do, *more):
+    return run("pc", "--memory", "16", "--kernel", "kernel", "--append", do, *more)
+
+
+def ends(name, do, status, words, *more):
+    got = pc(do, *more)
+    case(name, got.returncode == status and words in got.stdout + got.stderr, f"status {got.returncode}\n{got.stdout}{got.stderr}")
+
+
+def start(do, **how):
+    return subprocess.Popen([RINGSIDE, "pc", "--memory", "16", "--kernel", "kernel", "--append", do], **how)
+
+
+def wait_for(fd, word):
+    seen = b""
+    end = time.monotonic() + DEADLINE
+    while word not in seen and time.monotonic() < end:
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                seen += os.read(fd, 1000)
+            except OSError:
+                break
+    return seen
+
+
+def power_off():
+    ends("power_off_is_0", "o", 0, "")
+
+
+def exit_port():
+    ends("exit_port_is_33", "x", 33, "")
+
+
+def reset_ends():
+    ends("no_reboot_ends_at_a_reset", "r", 0, "R", "--no-reboot")
+
+
+def triple_fault():
+    # A KVM that emulates instructions has other words for it.
+    ends("triple_fault_is_said", "t", 1, "virtual CPU 0", "--no-reboot")
+
+
+def resets_go_on():
+    process = start("r", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    seen = b""
+    while seen.count(b"R") < 3 and (more := wait_for(process.stdout.fileno(), b"R")):
+        seen += more
+    process.terminate()
+    case("a_reset_starts_again", process.wait(DEADLINE) == 143 and seen.count(b"R") >= 3, seen)
+
+
+def sigterm():
+    process = start("s", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    wait_for(process.stdout.fileno(), b"!")
+    process.send_signal(signal.SIGTERM)
+    case("sigterm_ends_a_spinning_guest", process.wait(DEADLINE) == 128 + signal.SIGTERM)
+
+
+def echo():
+    done = subprocess.run([RINGSIDE, "pc", "--memory", "16", "--kernel", "kernel", "--append", "e"], input=b"hello.\x01x",
+                          capture_output=True, timeout=DEADLINE, check=False)
+    case("serial_takes_and_gives", done.returncode == 0 and done.stdout == b">hello.", done)
+
+
+def terminal(name, keys, status):
+    """On a terminal: raw while it runs, as before afterwards."""
+    main, other = pty.openpty()
+    before = termios.tcgetattr(other)
+    process = start("s", stdin=other, stdout=other, stderr=other, start_new_session=True,
+                    preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))
+    wait_for(main, b"!")
+    raw = termios.tcgetattr(other)
+    if isinstance(keys, bytes):
+        os.write(main, keys)
+    else:
+        process.send_signal(keys)
+    ended = process.wait(DEADLINE)
+    after = termios.tcgetattr(other)
+    case(name, ended == status and not raw[3] & termios.ICANON and after == before, f"status {ended}\n{before}\n{raw}\n{after}")
+    os.close(main)
+    os.close(other)
+
+
+def ctrl_a_x():
+    terminal("ctrl_a_x_ends_it", b"\x01x", 0)
+
+
+def terminal_sigterm():
+    terminal("sigterm_puts_the_terminal_back", signal.SIGTERM, 143)
+
+
+def guests():
+    reason = None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm for us"
+    if not reason and build_kernel():
+        reason = "no 32-bit kernel can be made here"
+    for test in (power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, echo, ctrl_a_x, terminal_sigterm):
+        if reason:
+            say(True, test.__name__, f" # SKIP {reason}")
+        else:
+            test()
+
+
+print("TAP version 13")
+try:
+    command_lines()
+    trees()
+    guests()
+finally:
+    shutil.rmtree(home)
+    print(f"1..{len(results)}")
+sys.exit(0 if all(results) else 1)
