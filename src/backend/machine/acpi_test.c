@@ -77,12 +77,13 @@ static void tables_are_found_and_their_sums_are_right(void **state)
 static void every_processor_is_named(void **state)
 {
 	uint8_t all[8192];
-	const uint8_t *madt;
+	const uint8_t *rsdt, *madt;
 	unsigned cpus = 0;
 
 	(void)state;
 	assert_true(acpi_write(&machine, PLACE, all, sizeof(all)) > 0);
-	madt = all + get(all + get(all + 16, 4) - PLACE + 40, 4) - PLACE;
+	rsdt = all + (get(all + 16, 4) - PLACE);
+	madt = all + (get(rsdt + 40, 4) - PLACE);
 	for (uint64_t at = 44; at < get(madt + 4, 4); at += madt[at + 1]) {
 		assert_true(madt[at + 1] >= 2);
 		if (madt[at] == 0)
@@ -230,14 +231,16 @@ static void the_disassembler_reads_the_dsdt(void **state)
 {
 	char folder[] = "/tmp/ringside-acpi-XXXXXX", command[256], name[64];
 	uint8_t all[8192];
-	const uint8_t *dsdt;
+	const uint8_t *rsdt, *fadt, *dsdt;
 	FILE *file;
 
 	(void)state;
 	if (system("command -v iasl >/dev/null 2>&1"))
 		skip();
 	assert_true(acpi_write(&machine, PLACE, all, sizeof(all)) > 0);
-	dsdt = all + get(all + get(all + get(all + 16, 4) - PLACE + 36, 4) - PLACE + 40, 4) - PLACE;
+	rsdt = all + (get(all + 16, 4) - PLACE);
+	fadt = all + (get(rsdt + 36, 4) - PLACE);
+	dsdt = all + (get(fadt + 40, 4) - PLACE);
 	assert_non_null(mkdtemp(folder));
 	snprintf(name, sizeof(name), "%s/dsdt.aml", folder);
 	file = fopen(name, "we");

@@ -326,14 +326,14 @@ void rig_quiet(struct rig *rig)
 	} look = {rig, false};
 	uint64_t start = clock_ns();
 
+	/* An fd that is closed may still be in the kernel's hands for a moment: io_uring lets go later. */
 	for (;;) {
 		rig_call(rig, look_idle, &look);
-		if (look.idle)
+		if (look.idle && count_fds() == rig->fds)
 			break;
 		patience(start);
 	}
 	assert_int_equal(rig->echo.running, 0);
-	assert_int_equal(count_fds(), rig->fds);
 }
 
 void rig_healthy(struct rig *rig)
