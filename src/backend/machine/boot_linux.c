@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Linux boot protocol (Documentation/arch/x86/boot.rst), entered in 64-bit mode. */
+/* The Linux boot protocol (Documentation/arch/x86/boot.rst): entered in 64-bit mode, or by a kernel of 32 bits in 32-bit mode. */
 #include "backend/machine/boot.h"
 
 #include "base/bits.h"
@@ -15,6 +15,7 @@
 #define HDR_VERSION	     0x206
 #define HDR_LOADER	     0x210
 #define HDR_LOADFLAGS	     0x211
+#define HDR_CODE32_START     0x214
 #define HDR_RAMDISK_IMAGE    0x218
 #define HDR_RAMDISK_SIZE     0x21c
 #define HDR_CMD_LINE_PTR     0x228
@@ -33,8 +34,11 @@
 #define ZERO_E820_TABLE	  0x2d0
 #define ZERO_SIZE	  0x1000
 
-#define VERSION_MIN	  0x20c /* the first with xloadflags */
+#define VERSION_MIN	  0x206 /* the first that tells how long its command line may be */
+#define VERSION_PREFERS	  0x20a /* tells where it wants to be and the room it needs */
+#define VERSION_64	  0x20c /* has xloadflags */
 #define XLF_KERNEL_64	  1
+#define LOADED_HIGH	  1
 #define LOADER_UNDEFINED  0xff
 #define ENTRY_64	  0x200
 #define SECTOR		  512
@@ -75,6 +79,12 @@ bool boot_is_linux(const struct boot_file *kernel)
 	return kernel->size >= HDR_MAGIC + 4 && !memcmp(kernel->data + HDR_MAGIC, "HdrS", 4);
 }
 
+static bool has_64_bit_entry(const struct boot_file *k)
+{
+	return get16(k->data + HDR_VERSION) >= VERSION_64 &&
+	       (get16(k->data + HDR_XLOADFLAGS) & XLF_KERNEL_64);
+}
+
 static int check_header(const struct boot_file *k, struct error *err)
 {
 	uint16_t version;
@@ -84,11 +94,13 @@ static int check_header(const struct boot_file *k, struct error *err)
 	version = get16(k->data + HDR_VERSION);
 	if (version < VERSION_MIN)
 		return error_set(err, -ENOEXEC,
-				 "%s speaks boot protocol %u.%02u; 2.12 (Linux 3.8) is needed.",
+				 "%s speaks boot protocol %u.%02u; 2.06 (Linux 2.6.22) is needed.",
 				 k->name, version >> 8, version & 0xffu);
-	if (!(get16(k->data + HDR_XLOADFLAGS) & XLF_KERNEL_64))
+	if (!(k->data[HDR_LOADFLAGS] & LOADED_HIGH) || !get32(k->data + HDR_CODE32_START))
 		return error_set(err, -ENOEXEC,
-				 "%s has no 64-bit entry point: it is a 32-bit kernel.", k->name);
+				 "%s can only be started in 16-bit mode: let a boot loader do it, "
+				 "from a disk (--bios).",
+				 k->name);
 	return 0;
 }
 
@@ -143,8 +155,12 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 	if (setup + ENTRY_64 >= k->size)
 		return error_set(err, -ENOEXEC, "%s ends before its code: it is cut off.", k->name);
 	body = k->size - setup;
-	at = get64(k->data + HDR_PREF_ADDRESS);
-	room = max_u64(get32(k->data + HDR_INIT_SIZE), body);
+	at = BOOT_KERNEL_FIRST;
+	room = body;
+	if (get16(k->data + HDR_VERSION) >= VERSION_PREFERS) {
+		at = get64(k->data + HDR_PREF_ADDRESS);
+		room = max_u64(get32(k->data + HDR_INIT_SIZE), body);
+	}
 	if (at < BOOT_KERNEL_FIRST || at > m->low || m->low - at < room) {
 		/* Not where it would like to be; it moves if it can. */
 		uint32_t alignment = get32(k->data + HDR_KERNEL_ALIGNMENT);
@@ -166,13 +182,16 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 	if (rc)
 		return rc;
 	make_zero_page(m, image, initrd);
-	make_page_tables(m);
-	*start = (struct kvm_start){
-		.mode = KVM_START_LONG,
-		.ip = at + ENTRY_64,
-		.rsi = BOOT_ZERO_PAGE,
-		.page_table = BOOT_PAGE_TABLES,
-	};
+	*start = (struct kvm_start){.mode = KVM_START_PROTECTED, .ip = at, .rsi = BOOT_ZERO_PAGE};
+	if (has_64_bit_entry(k)) {
+		make_page_tables(m);
+		*start = (struct kvm_start){
+			.mode = KVM_START_LONG,
+			.ip = at + ENTRY_64,
+			.rsi = BOOT_ZERO_PAGE,
+			.page_table = BOOT_PAGE_TABLES,
+		};
+	}
 	boot_load_gdt(m, start);
 	return 0;
 }

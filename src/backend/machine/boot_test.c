@@ -50,6 +50,7 @@ static void make_bzimage(struct rig *r)
 	memcpy(k + 0x202, "HdrS", 4);
 	put(k + 0x206, 0x20f, 2);
 	k[0x211] = 1;
+	put(k + 0x214, 1 * MIB, 4);
 	put(k + 0x22c, 0x7fffffff, 4);
 	put(k + 0x230, 2 * MIB, 4);
 	k[0x234] = 1;
@@ -226,17 +227,43 @@ static void an_old_boot_protocol_is_said(void **state)
 	struct rig *r = set_up(64 * MIB);
 
 	(void)state;
-	put(r->kernel + 0x206, 0x20b, 2);
-	refused(r, -ENOEXEC, "2.11");
+	put(r->kernel + 0x206, 0x205, 2);
+	refused(r, -ENOEXEC, "2.05");
 }
 
-static void a_32_bit_kernel_is_said(void **state)
+static void a_32_bit_kernel_starts_at_its_32_bit_entry(void **state)
 {
 	struct rig *r = set_up(64 * MIB);
 
 	(void)state;
 	put(r->kernel + 0x236, 0, 2);
-	refused(r, -ENOEXEC, "32-bit kernel");
+	assert_int_equal(load(r), 0);
+	assert_int_equal(r->start.mode, KVM_START_PROTECTED);
+	assert_int_equal(r->start.ip, 16 * MIB);
+	assert_int_equal(r->start.rsi, BOOT_ZERO_PAGE);
+	tear_down(r);
+}
+
+static void an_old_32_bit_kernel_lies_at_1_mib(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	put(r->kernel + 0x206, 0x207, 2);
+	assert_int_equal(load(r), 0);
+	assert_int_equal(r->start.mode, KVM_START_PROTECTED);
+	assert_int_equal(r->start.ip, 1 * MIB);
+	assert_int_equal(get(r, 1 * MIB, 1), 0xab);
+	tear_down(r);
+}
+
+static void a_16_bit_program_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	put(r->kernel + 0x214, 0, 4);
+	refused(r, -ENOEXEC, "16-bit mode");
 }
 
 static void no_kernel_at_all_is_said(void **state)
@@ -439,7 +466,9 @@ int main(void)
 		cmocka_unit_test(an_initrd_that_does_not_fit_is_said),
 		cmocka_unit_test(a_long_command_line_is_said),
 		cmocka_unit_test(an_old_boot_protocol_is_said),
-		cmocka_unit_test(a_32_bit_kernel_is_said),
+		cmocka_unit_test(a_32_bit_kernel_starts_at_its_32_bit_entry),
+		cmocka_unit_test(an_old_32_bit_kernel_lies_at_1_mib),
+		cmocka_unit_test(a_16_bit_program_is_said),
 		cmocka_unit_test(no_kernel_at_all_is_said),
 		cmocka_unit_test(a_cut_bzimage_is_refused_at_every_length),
 		cmocka_unit_test(random_headers_do_no_harm),
