@@ -2,12 +2,15 @@
 /* `ringside pc`: a small PC on KVM, with its serial port on standard input and output. */
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/control.h"
 #include "cli/pc_options.h"
 #include "cli/pc_stats.h"
+#include "cli/tree.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -16,6 +19,7 @@ struct machine {
 	struct pc_options options;
 	struct pc *pc;
 	struct console console;
+	struct control control;
 	int signal_fd;
 	int signal; /* that ended it, 0: none */
 	struct reactor_watch signals;
@@ -57,6 +61,17 @@ static void quit(struct console *c)
 	pc_stop(container_of(c, struct machine, console)->pc);
 }
 
+static json_t *answer(struct control *c, const char *request)
+{
+	const struct machine *m = container_of(c, struct machine, control);
+
+	return strcmp(request, "tree") ? NULL : tree_machine(m->pc, &m->options);
+}
+
+static const struct control_ops control_ops = {
+	.answer = answer,
+};
+
 static int run(struct machine *m, struct error *err)
 {
 	int rc;
@@ -65,10 +80,15 @@ static int run(struct machine *m, struct error *err)
 	rc = reactor_watch_start(pc_home(m->pc), &m->signals, m->signal_fd, EPOLLIN);
 	if (rc)
 		return error_set(err, rc, "cannot wait for signals");
-	rc = console_start(&m->console, &m->pc->serial, pc_home(m->pc), quit, err);
+	if (m->options.control)
+		rc = control_open(&m->control, &control_ops, m->options.control, pc_home(m->pc),
+				  err);
+	if (!rc)
+		rc = console_start(&m->console, &m->pc->serial, pc_home(m->pc), quit, err);
 	if (!rc)
 		rc = pc_run(m->pc, err);
 	console_fini(&m->console);
+	control_close(&m->control);
 	reactor_watch_stop(pc_home(m->pc), &m->signals);
 	if (!rc && m->options.stats)
 		rc = pc_stats_write(m->pc, m->options.stats, err);

@@ -28,9 +28,11 @@ static const char pc_help_head[] =
 
 static const char tree_help_head[] =
 	"Usage: ringside tree [--format text|json] [OPTION of ringside pc...]\n"
+	"       ringside tree [--format text|json] --of SOCKET\n"
 	"\n"
 	"Prints the buses and devices of the machine that ringside pc would make, without making "
-	"it.\n"
+	"it;\n"
+	"with --of SOCKET, of the machine that runs and has that control socket.\n"
 	"\n";
 
 static const char pc_help_options[] =
@@ -45,6 +47,7 @@ static const char pc_help_options[] =
 	"  --ioeventfd on|off   off: a guest's kick leaves to user space\n"
 	"  --irqfd on|off       off: an interrupt is sent by a system call\n"
 	"  --stats FILE         what was counted, as JSON, when the machine has ended\n"
+	"  --control SOCKET     answers questions there: see ringside tree --of SOCKET\n"
 	"  --probe              only says whether KVM here can run 64-bit guests\n"
 	"  --quiet, --verbose   fewer or more messages\n"
 	"\n"
@@ -71,6 +74,8 @@ enum {
 	OPT_IRQFD,
 	OPT_PROBE,
 	OPT_STATS,
+	OPT_CONTROL,
+	OPT_OF,
 	OPT_FORMAT,
 	OPT_QUIET,
 	OPT_VERBOSE,
@@ -89,6 +94,8 @@ static const struct option pc_options[] = {
 	{"ioeventfd", required_argument, NULL, OPT_IOEVENTFD},
 	{"irqfd", required_argument, NULL, OPT_IRQFD},
 	{"probe", no_argument, NULL, OPT_PROBE},
+	{"control", required_argument, NULL, OPT_CONTROL},
+	{"of", required_argument, NULL, OPT_OF},
 	{"format", required_argument, NULL, OPT_FORMAT},
 	{"stats", required_argument, NULL, OPT_STATS},
 	{"quiet", no_argument, NULL, OPT_QUIET},
@@ -189,6 +196,14 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		if (strcmp(arg, "text") && strcmp(arg, "json"))
 			return usage_error(o->command, "--format %s: give text or json.", arg);
 		o->json = !strcmp(arg, "json");
+		return EXIT_OK;
+	case OPT_CONTROL:
+		o->control = arg;
+		return EXIT_OK;
+	case OPT_OF:
+		if (strcmp(o->command, "tree"))
+			return usage_error(o->command, "--of is for ringside tree.");
+		o->of = arg;
 		return EXIT_OK;
 	case OPT_STATS:
 		o->stats = arg;

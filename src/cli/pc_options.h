@@ -13,9 +13,11 @@ struct pc_options {
 	struct pc_config config;
 	struct disk_words disks[PC_DISKS_MAX];
 	unsigned n_disks;
-	const char *stats; /* file for the counters, NULL: none */
-	bool json;	   /* tree only */
-	bool done;	   /* an option has already done all there is to do */
+	const char *stats;   /* file for the counters, NULL: none */
+	const char *control; /* socket that answers questions, NULL: none */
+	const char *of;	     /* tree only: the control socket to ask, NULL: none */
+	bool json;	     /* tree only */
+	bool done;	     /* an option has already done all there is to do */
 };
 
 /* Returns an exit status; EXIT_OK: go on, unless done.  To be followed by pc_options_fini() in either case. */

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * `ringside tree`: the buses and devices of a machine.
- *
- * A node is a JSON object: "name", perhaps "at" (its address on the bus above), "properties" (strings), "children".  The text is made of
- * the same nodes.
- */
+/* `ringside tree`: the buses and devices of a machine, as text or as JSON.  The text is made of the same nodes. */
+#include "cli/tree.h"
+
 #include "cli/commands.h"
-#include "cli/pc_options.h"
+#include "cli/control.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +13,7 @@
 
 /* ---- nodes ---- */
 
-static json_t *node(json_t *parent, const char *at, const char *name)
+json_t *tree_node(json_t *parent, const char *at, const char *name)
 {
 	json_t *n = json_object(), *children = json_object_get(parent, "children");
 
@@ -34,10 +30,7 @@ static json_t *node(json_t *parent, const char *at, const char *name)
 	return n;
 }
 
-static void property(json_t *n, const char *key, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void property(json_t *n, const char *key, const char *fmt, ...)
+void tree_property(json_t *n, const char *key, const char *fmt, ...)
 {
 	json_t *all = json_object_get(n, "properties");
 	char text[320];
@@ -56,8 +49,9 @@ static void property(json_t *n, const char *key, const char *fmt, ...)
 
 static void region_node(json_t *parent, const struct sysbus_region *r)
 {
-	property(node(parent, NULL, r->name), r->space == SYSBUS_PORT ? "ports" : "memory",
-		 "0x%" PRIx64 "-0x%" PRIx64, r->base, r->base + r->size - 1);
+	tree_property(tree_node(parent, NULL, r->name),
+		      r->space == SYSBUS_PORT ? "ports" : "memory", "0x%" PRIx64 "-0x%" PRIx64,
+		      r->base, r->base + r->size - 1);
 }
 
 /* ---- the machine ---- */
@@ -68,7 +62,7 @@ static void add_isa(json_t *bridge, const struct pc *pc)
 		&pc->serial.region, &pc->rtc.region,  &pc->power.keyboard, &pc->power.port92,
 		&pc->power.exit,    &pc->power.debug, &pc->power.control,  &pc->fw_cfg.region,
 	};
-	json_t *isa = node(bridge, NULL, "isa.0");
+	json_t *isa = tree_node(bridge, NULL, "isa.0");
 
 	for (size_t i = 0; i < ARRAY_SIZE(regions); i++)
 		if (regions[i]->name)
@@ -88,15 +82,36 @@ static const struct pc_disk *disk_of(const struct pc *pc, const struct pci_funct
 
 static void add_disk(json_t *function, const struct virtio_blk_pci *card, const char *file)
 {
-	const struct virtio_device *vdev = &card->blk->vdev;
-	json_t *device = node(node(function, NULL, "virtio-bus"), NULL, vdev->cls->name);
+	json_t *device = tree_virtio(function, &card->board);
 
-	property(device, "path", "%s", vdev->path);
-	property(device, "file", "%s", file);
-	property(device, "serial", "%.*s", VIRTIO_BLK_ID_BYTES, card->blk->serial);
-	property(device, "sectors", "%" PRIu64, le64_get(card->blk->config.capacity));
-	property(device, "queues", "%u", vdev->n_queues);
-	property(device, "features", "0x%" PRIx64, vdev->offered);
+	tree_property(device, "file", "%s", file);
+	tree_property(device, "serial", "%.*s", VIRTIO_BLK_ID_BYTES, card->blk->serial);
+	tree_property(device, "sectors", "%" PRIu64, le64_get(card->blk->config.capacity));
+}
+
+static void add_bar(json_t *n, unsigned i, const struct pci_bar *bar)
+{
+	char key[8], where[32] = "";
+
+	if (!bar->region.size)
+		return;
+	snprintf(key, sizeof(key), "bar%u", i);
+	if (bar->mapped)
+		snprintf(where, sizeof(where), " at 0x%" PRIx64, bar->region.base);
+	tree_property(n, key, "%s, %" PRIu64 " bytes%s%s", bar->region.name, bar->region.size,
+		      bar->flags & PCI_BAR_IO ? " of ports" : "", where);
+}
+
+static void add_interrupts(json_t *n, const struct pci_function *fn)
+{
+	if (fn->msix.n)
+		tree_property(n, "msix-vectors", "%u%s%s", fn->msix.n,
+			      fn->msix.enabled ? ", on" : "",
+			      fn->msix.enabled && fn->msix.silent ? ", silent" : "");
+	/* The line is what firmware noted. */
+	if (fn->config[PCI_INTERRUPT_PIN] && fn->config[PCI_INTERRUPT_LINE])
+		tree_property(n, "pin", "%c, line %u%s", 'A' - 1 + fn->config[PCI_INTERRUPT_PIN],
+			      fn->config[PCI_INTERRUPT_LINE], fn->intx ? ", asserted" : "");
 }
 
 static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,
@@ -106,20 +121,12 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 	json_t *n;
 
 	snprintf(at, sizeof(at), "00:%02x.%x", PCI_SLOT(fn->devfn), PCI_FUNC(fn->devfn));
-	n = node(bus, at, fn->name);
-	property(n, "id", "%04x:%04x", pci_function_get16(fn, PCI_VENDOR_ID),
-		 pci_function_get16(fn, PCI_DEVICE_ID));
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		const struct pci_bar *bar = &fn->bars[i];
-		char key[8];
-
-		snprintf(key, sizeof(key), "bar%u", i);
-		if (bar->region.size)
-			property(n, key, "%s, %" PRIu64 " bytes%s", bar->region.name,
-				 bar->region.size, bar->flags & PCI_BAR_IO ? " of ports" : "");
-	}
-	if (fn->msix.n)
-		property(n, "msix-vectors", "%u", fn->msix.n);
+	n = tree_node(bus, at, fn->name);
+	tree_property(n, "id", "%04x:%04x", pci_function_get16(fn, PCI_VENDOR_ID),
+		      pci_function_get16(fn, PCI_DEVICE_ID));
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		add_bar(n, i, &fn->bars[i]);
+	add_interrupts(n, fn);
 	if (fn == &pc->isa.fn)
 		add_isa(n, pc);
 	if (fn == &pc->pm.fn)
@@ -128,16 +135,17 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
 }
 
-static json_t *describe(const struct pc *pc, const struct pc_options *o)
+json_t *tree_machine(const struct pc *pc, const struct pc_options *o)
 {
-	json_t *root = node(NULL, NULL, "main-system-bus"), *host, *bus;
+	json_t *root = tree_node(NULL, NULL, "main-system-bus"), *host, *bus;
 	unsigned n_disk = 0;
 
-	property(root, "cpus", "%u", o->config.cpus);
-	property(root, "memory", "%" PRIu64 " MiB", pc->memory.size >> 20);
-	host = node(root, NULL, "i440FX-pcihost");
-	property(host, "ports", "0x%x-0x%x", PCI_CONFIG_ADDRESS_PORT, PCI_CONFIG_DATA_PORT + 3);
-	bus = node(host, NULL, pc->host.bus.name);
+	tree_property(root, "cpus", "%u", o->config.cpus);
+	tree_property(root, "memory", "%" PRIu64 " MiB", pc->memory.size >> 20);
+	host = tree_node(root, NULL, "i440FX-pcihost");
+	tree_property(host, "ports", "0x%x-0x%x", PCI_CONFIG_ADDRESS_PORT,
+		      PCI_CONFIG_DATA_PORT + 3);
+	bus = tree_node(host, NULL, pc->host.bus.name);
 	for (unsigned devfn = 0; devfn < PCI_DEVFNS; devfn++)
 		if (pc->host.bus.functions[devfn])
 			add_function(bus, pc, o, pc->host.bus.functions[devfn], &n_disk);
@@ -176,7 +184,17 @@ static int print(json_t *root, bool json)
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
-static int tree(struct pc_options *o)
+static int ask(const struct pc_options *o)
+{
+	struct error err = {""};
+	json_t *root = NULL;
+
+	if (control_ask(o->of, "tree", &root, &err))
+		return failure("%s", err.text);
+	return print(root, o->json);
+}
+
+static int plan(struct pc_options *o)
 {
 	struct pc *pc = NULL;
 	struct error err = {""};
@@ -189,7 +207,7 @@ static int tree(struct pc_options *o)
 	if (pc_create(&pc, &o->config, &err))
 		return failure("%s", err.text);
 	rc = pc_options_plug(o, pc, &err) ? failure("%s", err.text)
-					  : print(describe(pc, o), o->json);
+					  : print(tree_machine(pc, o), o->json);
 	pc_destroy(&pc);
 	return rc;
 }
@@ -203,7 +221,7 @@ static int tree_main(int argc, char **argv)
 		return failure("out of memory");
 	rc = pc_options_parse(o, argv[0], argc, argv);
 	if (!rc && !o->done)
-		rc = tree(o);
+		rc = o->of ? ask(o) : plan(o);
 	pc_options_fini(o);
 	free(o);
 	return rc;

@@ -11,6 +11,7 @@ import pty
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -82,7 +83,7 @@ def command_lines():
 def trees():
     got = run("tree", "--disk", "file=disk,serial=abc,queues=2", "--disk", "null:1G")
     order = ["main-system-bus", "i440FX-pcihost", "pci.0", "00:00.0 i440FX", "00:01.0 PIIX3 ISA bridge", "isa.0", "serial", "rtc",
-             "00:01.3 PIIX4 ACPI PM", "virtio-blk-pci", "virtio-bus", "virtio-blk  (", "serial abc", "queues 2", "null:1G"]
+             "00:01.3 PIIX4 ACPI PM", "virtio-blk-pci", "virtio-bus", "virtio-blk  (", "queues 2", "serial abc", "null:1G"]
     at = [got.stdout.find(word) for word in order]
     case("tree_text", got.returncode == 0 and at == sorted(at) and -1 not in at, f"{at}\n{got.stdout}{got.stderr}")
     got = run("tree", "--format", "json", "--cpus", "3", "--disk", "file=disk")
@@ -90,6 +91,8 @@ def trees():
     bus = root["children"][0]["children"][0]
     case("tree_json", root["properties"]["cpus"] == "3" and [n["at"] for n in bus["children"]] ==
          ["00:00.0", "00:01.0", "00:01.3", "00:02.0"], got.stdout)
+    refused("of_is_for_tree", 2, ["ringside tree"], "pc", "--of", "control")
+    refused("tree_of_nobody", 1, ["nobody answers at nowhere"], "tree", "--of", "nowhere")
     refused("tree_of_a_missing_disk", 1, ["nowhere"], "tree", "--disk", "file=nowhere")
 
 
@@ -112,8 +115,8 @@ def ends(name, do, status, words, *more):
     case(name, got.returncode == status and words in got.stdout + got.stderr, f"status {got.returncode}\n{got.stdout}{got.stderr}")
 
 
-def start(do, **how):
-    return subprocess.Popen([RINGSIDE, "pc", "--memory", "16", "--kernel", "kernel", "--append", do], **how)
+def start(do, *more, **how):
+    return subprocess.Popen([RINGSIDE, "pc", "--memory", "16", "--kernel", "kernel", "--append", do, *more], **how)
 
 
 def wait_for(fd, word):
@@ -194,11 +197,67 @@ def terminal_sigterm():
     terminal("sigterm_puts_the_terminal_back", signal.SIGTERM, 143)
 
 
+def tree_of_a_running_machine():
+    process = start("s", "--disk", "file=disk", "--control", "control", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    wait_for(process.stdout.fileno(), b"!")
+    text = run("tree", "--of", "control")
+    # A plan of the same machine knows no addresses.
+    plan = run("tree", "--memory", "16", "--disk", "file=disk")
+    at = " at 0xc000,"
+    case("tree_of_a_running_machine", text.returncode == 0 and at in text.stdout and at not in plan.stdout and
+         text.stdout.splitlines()[:4] == plan.stdout.splitlines()[:4], text.stdout + text.stderr + plan.stdout)
+    tree = json.loads(run("tree", "--of", "control", "--format", "json").stdout)
+    case("tree_of_a_running_machine_json", tree["name"] == "main-system-bus", tree)
+    case("control_lets_only_its_owner_in", os.stat("control").st_mode & 0o777 == 0o600)
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(DEADLINE)
+        peer.connect("control")
+        questions = [b'{"request": "tree"}'] * 20 + [b"junk", b"", b'{"request": "frob"}', b'{"request": 5}', b"[]", b"x" * 20000,
+                     b'{"request": "tree"}']
+        peer.sendall(b"\n".join(questions) + b"\n")
+        with peer.makefile("rb") as answers:
+            told = [json.loads(answers.readline()) for _ in questions]
+    good = [list(answer) for answer in told] == [["answer"]] * 20 + [["error"]] * 6 + [["answer"]]
+    case("control_answers_each_line", good and told[0] == told[-1], told[20:])
+    got = pc("o", "--control", "control")
+    case("control_of_another_is_left_alone", got.returncode == 1 and "another server" in got.stderr, got.stderr)
+    process.terminate()
+    process.wait(DEADLINE)
+    case("control_leaves_no_file", not os.path.exists("control"))
+
+
+def silent_peers():
+    process = start("s", "--control", "control", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    wait_for(process.stdout.fileno(), b"!")
+    # More than are let in, saying half a line, and one that asks and does not listen.
+    peers = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+    for peer in peers:
+        peer.connect("control")
+        peer.setblocking(False)
+        try:
+            peer.send(b'{"request"')
+        except OSError:
+            pass
+    time.sleep(0.1)
+    for peer in peers[1:]:
+        peer.close()
+    try:
+        peers[0].send(b': "tree"}\n' + b'{"request": "tree"}\n' * 100000)
+    except OSError:
+        pass
+    got = run("tree", "--of", "control")
+    case("control_waits_for_nobody", got.returncode == 0, got.stderr)
+    peers[0].close()
+    process.terminate()
+    case("control_ends_with_the_machine", process.wait(DEADLINE) == 143)
+
+
 def guests():
     reason = None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm for us"
     if not reason and build_kernel():
         reason = "no 32-bit kernel can be made here"
-    for test in (power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, echo, ctrl_a_x, terminal_sigterm):
+    for test in (power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, echo, ctrl_a_x, terminal_sigterm,
+                 tree_of_a_running_machine, silent_peers):
         if reason:
             say(True, test.__name__, f" # SKIP {reason}")
         else:

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tree of buses and devices that a machine is, of one that is only planned as of one that runs.
+ *
+ * A node is a JSON object: "name", perhaps "at" (its address on the bus above), "properties" (strings), "children".
+ *
+ * Threads: of a machine that runs, with the machine lock held.
+ */
+#ifndef CLI_TREE_H
+#define CLI_TREE_H
+
+#include "cli/pc_options.h"
+
+#include <jansson.h>
+
+/* Lives as long as its parent; without one (NULL) it is the caller's. */
+json_t *tree_node(json_t *parent, const char *at, const char *name);
+void tree_property(json_t *node, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Below a card's node: its virtio bus, the device on it, and the queues that the driver has set up.  Returns the device's node. */
+json_t *tree_virtio(json_t *card, const struct virtio_pci *board);
+
+/* The whole machine that @o described; the caller's. */
+json_t *tree_machine(const struct pc *pc, const struct pc_options *o);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/atomic.h"
+#include "cli/tree.h"
+#include "wire/virtio.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct bit_name {
+	unsigned bit;
+	const char *name;
+};
+
+static const struct bit_name status_names[] = {
+	{0, "acknowledge"}, {1, "driver"},	{3, "features-ok"}, {2, "driver-ok"},
+	{4, "suspend"},	    {6, "needs-reset"}, {7, "failed"},
+};
+
+/* Those that change how the rings work; the others are the device type's and stay numbers. */
+static const struct bit_name feature_names[] = {
+	{VIRTIO_F_VERSION_1, "version-1"}, {VIRTIO_F_RING_PACKED, "packed"},
+	{VIRTIO_F_EVENT_IDX, "event-idx"}, {VIRTIO_F_INDIRECT_DESC, "indirect"},
+	{VIRTIO_F_IN_ORDER, "in-order"},   {VIRTIO_F_ACCESS_PLATFORM, "access-platform"},
+};
+
+static void bits(json_t *node, const char *key, uint64_t value, const struct bit_name *names,
+		 size_t n)
+{
+	char text[160] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (value & BIT64(names[i].bit))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, " %s", names[i].name);
+	tree_property(node, key, "0x%" PRIx64 "%s", value, text);
+}
+
+/* ---- queues ---- */
+
+static const char *kick_way(const struct virtio_pci_queue *q)
+{
+	if (!q->running)
+		return "none";
+	return q->modern_kick.on || q->legacy_kick.on ? "ioeventfd" : "exit";
+}
+
+static void add_call(json_t *node, const struct virtio_pci_queue *q)
+{
+	const struct pci_msix *msix = &q->board->fn.msix;
+	const uint32_t *word;
+
+	if (!msix->enabled) {
+		tree_property(node, "interrupt", "pin");
+		return;
+	}
+	if (q->vector >= msix->n) {
+		tree_property(node, "interrupt", "none");
+		return;
+	}
+	word = msix->entries[q->vector].word;
+	tree_property(node, "interrupt", "vector %u, message 0x%x to 0x%" PRIx64 ", %s%s",
+		      q->vector, word[2], word[0] | (uint64_t)word[1] << 32,
+		      q->call.way == PCI_CALL_IRQFD ? "irqfd" : "by system call",
+		      word[3] & 1 ? ", masked" : "");
+}
+
+static void add_queue(json_t *device, const struct virtio_pci_queue *q,
+		      const struct virtio_queue *counters)
+{
+	char at[16];
+	json_t *n;
+
+	snprintf(at, sizeof(at), "%u", q->index);
+	n = tree_node(device, at, "queue");
+	tree_property(n, "size", "%u", q->size);
+	tree_property(n, "descriptors", "0x%" PRIx64, q->desc);
+	tree_property(n, "driver-area", "0x%" PRIx64, q->driver);
+	tree_property(n, "device-area", "0x%" PRIx64, q->device);
+	tree_property(n, "state", "%s",
+		      q->resetting ? "resetting"
+		      : q->running ? "running"
+				   : "enabled");
+	tree_property(n, "kick", "%s", kick_way(q));
+	add_call(n, q);
+	tree_property(n, "kicks", "%" PRIu64, read_once(&counters->kicks));
+	tree_property(n, "requests", "%" PRIu64, read_once(&counters->requests));
+	tree_property(n, "calls", "%" PRIu64, read_once(&counters->calls));
+}
+
+/* ---- the device ---- */
+
+json_t *tree_virtio(json_t *card, const struct virtio_pci *board)
+{
+	const struct virtio_device *vdev = board->vdev;
+	json_t *device = tree_node(tree_node(card, NULL, "virtio-bus"), NULL, vdev->cls->name);
+
+	tree_property(device, "path", "%s", vdev->path);
+	tree_property(device, "queues", "%u", vdev->n_queues);
+	bits(device, "offered", vdev->offered, feature_names, ARRAY_SIZE(feature_names));
+	/* A planned machine, or one whose guest has not come to this card. */
+	if (!vdev->status)
+		return device;
+	tree_property(device, "interface", "%s", board->legacy_driver ? "legacy" : "modern");
+	bits(device, "status", vdev->status, status_names, ARRAY_SIZE(status_names));
+	bits(device, "features", vdev->features, feature_names, ARRAY_SIZE(feature_names));
+	for (unsigned i = 0; i < board->n_queues; i++)
+		if (board->queues[i].enabled)
+			add_queue(device, &board->queues[i], &vdev->queues[i]);
+	return device;
+}
