@@ -21,6 +21,38 @@
 
 /* ---- what the guest is told about its processor ---- */
 
+#define CPUID_1_XSAVE BIT64(26)
+
+/*
+ * Instructions on registers that only XSAVE can switch.  An emulated host may have them without XSAVE; a guest that believes it dies of the
+ * first of them, since it cannot switch them on.
+ */
+static void drop_wide_registers(struct kvm_cpuid_entry2 *e)
+{
+	switch (e->function) {
+	case 0x1: /* FMA, AVX, F16C */
+		e->ecx &= ~(1u << 12 | 1u << 28 | 1u << 29);
+		break;
+	case 0x7: /* AVX2, AVX-512, AMX; VAES and VPCLMULQDQ */
+		if (e->index == 0) {
+			e->ebx &= ~(1u << 5 | 1u << 16 | 1u << 17 | 1u << 21 | 1u << 26 | 1u << 27 |
+				    1u << 28 | 1u << 30 | 1u << 31);
+			e->ecx &= ~(1u << 1 | 1u << 6 | 1u << 9 | 1u << 10 | 1u << 11 | 1u << 12 |
+				    1u << 14);
+			e->edx &= ~(1u << 2 | 1u << 3 | 1u << 8 | 1u << 22 | 1u << 23 | 1u << 24 |
+				    1u << 25);
+		} else {
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+		}
+		break;
+	case 0x80000001: /* XOP, FMA4 */
+		e->ecx &= ~(1u << 11 | 1u << 16);
+		break;
+	default:
+		break;
+	}
+}
+
 /* Each CPU is a package of its own, with its index as its APIC number. */
 static void adapt_leaf(struct kvm_cpuid_entry2 *e, uint32_t apic, bool deadline_timer)
 {
@@ -59,6 +91,7 @@ int kvm_cpu_set_cpuid(struct kvm_vcpu *cpu, struct error *err)
 {
 	struct kvm_cpuid2 *id = calloc(1, sizeof(*id) + CPUID_ENTRIES * sizeof(id->entries[0]));
 	bool deadline = ioctl(cpu->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	bool xsave = false;
 	int rc = 0;
 
 	if (!id)
@@ -69,7 +102,13 @@ int kvm_cpu_set_cpuid(struct kvm_vcpu *cpu, struct error *err)
 		goto free_id;
 	}
 	for (uint32_t i = 0; i < id->nent; i++)
+		if (id->entries[i].function == 1)
+			xsave = id->entries[i].ecx & CPUID_1_XSAVE;
+	for (uint32_t i = 0; i < id->nent; i++) {
 		adapt_leaf(&id->entries[i], cpu->index, deadline);
+		if (!xsave)
+			drop_wide_registers(&id->entries[i]);
+	}
 	if (ioctl(cpu->fd, KVM_SET_CPUID2, id))
 		rc = error_set(err, -errno, "KVM does not take the processor's description");
 free_id:
