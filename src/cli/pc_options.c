@@ -41,6 +41,8 @@ static const char pc_help_options[] =
 	"  --initrd FILE        its initial RAM disk\n"
 	"  --append TEXT        its command line\n"
 	"  --disk SPEC          a disk on a virtio-blk-pci card, see below; repeat for more\n"
+	"  --ide SPEC           an IDE disk, at most 4; of the words below those of the storage, serial "
+	"and wce\n"
 	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
 	"  --cpus N             virtual CPUs, 1 to 64; default: 1\n"
 	"  --no-reboot          a reset ends the machine\n"
@@ -67,6 +69,7 @@ enum {
 	OPT_INITRD,
 	OPT_APPEND,
 	OPT_DISK,
+	OPT_IDE,
 	OPT_MEMORY,
 	OPT_CPUS,
 	OPT_NO_REBOOT,
@@ -88,6 +91,7 @@ static const struct option pc_options[] = {
 	{"initrd", required_argument, NULL, OPT_INITRD},
 	{"append", required_argument, NULL, OPT_APPEND},
 	{"disk", required_argument, NULL, OPT_DISK},
+	{"ide", required_argument, NULL, OPT_IDE},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
@@ -135,6 +139,24 @@ static int add_disk(struct pc_options *o, const char *arg)
 	return EXIT_OK;
 }
 
+static int add_ide(struct pc_options *o, const char *arg)
+{
+	struct disk_spec *spec = &o->ide[o->n_ide];
+	struct error err;
+
+	if (o->n_ide == PIIX3_IDE_DISKS_MAX)
+		return usage_error(o->command, "more than %u IDE disks.", PIIX3_IDE_DISKS_MAX);
+	if (disk_spec_parse(arg, spec, &err))
+		return usage_error(o->command, "--ide %s: %s.", arg, err.text);
+	o->n_ide++;
+	if (spec->queues != 1 || spec->queue_size || spec->blk_size || !spec->packed ||
+	    !spec->event_idx)
+		return usage_error(o->command,
+				   "--ide %s: an IDE disk has no queues, and blocks of 512 bytes.",
+				   arg);
+	return EXIT_OK;
+}
+
 static int take_switch(const struct pc_options *o, const char *name, const char *arg, bool *off)
 {
 	if (strcmp(arg, "on") && strcmp(arg, "off"))
@@ -172,6 +194,8 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		return EXIT_OK;
 	case OPT_DISK:
 		return add_disk(o, arg);
+	case OPT_IDE:
+		return add_ide(o, arg);
 	case OPT_MEMORY:
 		return take_memory(o, arg);
 	case OPT_CPUS:
@@ -283,16 +307,18 @@ void pc_options_fini(struct pc_options *o)
 {
 	for (unsigned i = 0; i < o->n_disks; i++)
 		disk_words_fini(&o->disks[i]);
-	o->n_disks = 0;
+	for (unsigned i = 0; i < o->n_ide; i++)
+		disk_spec_fini(&o->ide[i]);
+	o->n_disks = o->n_ide = 0;
 }
 
 int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err)
 {
-	for (unsigned i = 0; i < o->n_disks; i++) {
-		int rc = pc_add_disk(pc, &o->disks[i].disk, &o->disks[i].board, err);
+	int rc = 0;
 
-		if (rc)
-			return rc;
-	}
-	return 0;
+	for (unsigned i = 0; !rc && i < o->n_disks; i++)
+		rc = pc_add_disk(pc, &o->disks[i].disk, &o->disks[i].board, err);
+	for (unsigned i = 0; !rc && i < o->n_ide; i++)
+		rc = pc_add_ide(pc, &o->ide[i], err);
+	return rc;
 }

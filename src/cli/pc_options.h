@@ -13,6 +13,8 @@ struct pc_options {
 	struct pc_config config;
 	struct disk_words disks[PC_DISKS_MAX];
 	unsigned n_disks;
+	struct disk_spec ide[PIIX3_IDE_DISKS_MAX];
+	unsigned n_ide;
 	const char *stats;   /* file for the counters, NULL: none */
 	const char *control; /* socket that answers questions, NULL: none */
 	const char *of;	     /* tree only: the control socket to ask, NULL: none */

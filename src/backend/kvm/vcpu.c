@@ -55,16 +55,10 @@ static void port_access(struct kvm_vcpu *cpu)
 
 	count(cpu, in ? KVM_EXIT_COUNT_PORT_IN : KVM_EXIT_COUNT_PORT_OUT);
 	pthread_mutex_lock(&cpu->vm->lock);
-	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-		if (in)
-			bytes_of(
-				data,
-				sysbus_read(&cpu->vm->bus, SYSBUS_PORT, run->io.port, run->io.size),
-				run->io.size);
-		else
-			sysbus_write(&cpu->vm->bus, SYSBUS_PORT, run->io.port,
-				     value_of(data, run->io.size), run->io.size);
-	}
+	if (in)
+		sysbus_read_string(&cpu->vm->bus, run->io.port, data, run->io.size, run->io.count);
+	else
+		sysbus_write_string(&cpu->vm->bus, run->io.port, data, run->io.size, run->io.count);
 	pthread_mutex_unlock(&cpu->vm->lock);
 }
 

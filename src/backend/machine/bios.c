@@ -46,10 +46,10 @@ static int set_memory(struct pc *pc)
 	return fw_cfg_set_file(&pc->fw_cfg, "etc/e820", list, n * sizeof(list[0]));
 }
 
-/* The disks in the order of the command line, in the words of Open Firmware. */
+/* The disks in the order of the command line, those on IDE last, in the words of Open Firmware. */
 static int set_boot_order(struct pc *pc)
 {
-	char text[PCI_DEVFNS * 40] = "";
+	char text[(PCI_DEVFNS + PIIX3_IDE_DISKS_MAX) * 40] = "";
 	size_t n = 0;
 
 	list_for_each (l, &pc->disks) {
@@ -58,6 +58,7 @@ static int set_boot_order(struct pc *pc)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "/pci@i0cf8/scsi@%x/disk@0,0\n",
 				      PCI_SLOT(card->board.fn.devfn));
 	}
+	n += pc_ide_boot_order(pc, text + n, sizeof(text) - n);
 	return fw_cfg_set_file(&pc->fw_cfg, "bootorder", text, n + 1);
 }
 

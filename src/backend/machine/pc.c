@@ -290,6 +290,7 @@ void pc_destroy(struct pc **pcp)
 	if (!pc)
 		return;
 	pc_disks_destroy(pc);
+	piix3_ide_destroy(&pc->ide);
 	if (pc->host_ready) {
 		piix4_pm_fini(&pc->pm);
 		piix3_fini(&pc->isa);

@@ -7,11 +7,12 @@
  *        memory
  *        host          the PCI host bridge, with its bus
  *          isa           the ISA bridge, which leads PCI interrupts to lines
+ *          ide           the IDE function, when there are disks for it
  *          pm            power management
  *          disks         virtio-blk-pci boards
  *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
  *
- *      pc.c        the machine's life      disks.c      its disks      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
+ *      pc.c        the machine's life      disks.c      its disks      ide_disks.c  those on IDE      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
  *
  * No globals: as many machines as wanted live in one process.
  *
@@ -23,6 +24,7 @@
 #define BACKEND_MACHINE_PC_H
 
 #include "backend/board/virtio_blk_pci.h"
+#include "backend/ide/piix3_ide.h"
 #include "backend/kvm/vm.h"
 #include "backend/machine/acpi.h"
 #include "backend/machine/boot.h"
@@ -83,6 +85,8 @@ struct pc {
 	struct power power;
 	struct fw_cfg fw_cfg; /* with firmware only */
 
+	struct piix3_ide *ide; /* NULL: no disk is on it */
+
 	struct list disks;
 	unsigned disk_queues; /* of all disks */
 	unsigned stopping;    /* disks that have not said yet that nothing is in flight */
@@ -116,6 +120,8 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
  */
 int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio_pci_options *board,
 		struct error *err);
+/* An IDE disk, in the next empty place; the words that speak of a virtio device have their defaults. */
+int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err);
 
 /* Not running.  Waits until nothing is in flight.  NULLs *pc. */
 void pc_destroy(struct pc **pc);
@@ -136,6 +142,8 @@ int pc_workers_create(struct pc *pc, const struct pc_config *config, struct erro
 void pc_disks_start(struct pc *pc);
 /* Stops and destroys them, then their workers. */
 void pc_disks_destroy(struct pc *pc);
+/* Lines of the firmware's boot order, one a disk; returns their length. */
+size_t pc_ide_boot_order(const struct pc *pc, char *text, size_t size);
 /* ---- bios.c ---- */
 
 int pc_bios_map(struct pc *pc, struct error *err);

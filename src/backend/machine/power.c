@@ -155,12 +155,12 @@ static void pm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, u
 
 /* ---- life ---- */
 
-static const struct sysbus_region_ops keyboard_ops = {keyboard_read, keyboard_write};
-static const struct sysbus_region_ops port92_ops = {port92_read, port92_write};
-static const struct sysbus_region_ops exit_ops = {all_ones, exit_write};
-static const struct sysbus_region_ops debug_ops = {debug_read, debug_write};
-static const struct sysbus_region_ops pm_ops = {pm_read, pm_write};
-static const struct sysbus_region_ops control_ops = {control_read, control_write};
+static const struct sysbus_region_ops keyboard_ops = {.read = keyboard_read, .write = keyboard_write};
+static const struct sysbus_region_ops port92_ops = {.read = port92_read, .write = port92_write};
+static const struct sysbus_region_ops exit_ops = {.read = all_ones, .write = exit_write};
+static const struct sysbus_region_ops debug_ops = {.read = debug_read, .write = debug_write};
+static const struct sysbus_region_ops pm_ops = {.read = pm_read, .write = pm_write};
+static const struct sysbus_region_ops control_ops = {.read = control_read, .write = control_write};
 
 static void map(struct sysbus *bus, struct sysbus_region *r, const char *name, uint64_t port,
 		uint64_t size, const struct sysbus_region_ops *ops)

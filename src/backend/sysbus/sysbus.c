@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/sysbus/sysbus.h"
 
+#include "base/endian.h"
+
+#include <string.h>
+
 void sysbus_init(struct sysbus *bus, const struct sysbus_host_ops *host)
 {
 	bus->host = host;
@@ -57,4 +61,34 @@ void sysbus_write(struct sysbus *bus, enum sysbus_space space, uint64_t addr, ui
 
 	if (r)
 		r->ops->write(r, addr - r->base, value & ones(size), size);
+}
+
+void sysbus_read_string(struct sysbus *bus, uint64_t port, uint8_t *data, unsigned size,
+			uint32_t count)
+{
+	struct sysbus_region *r = find(bus, SYSBUS_PORT, port);
+
+	if (r && r->ops->read_string && r->ops->read_string(r, port - r->base, data, size, count))
+		return;
+	/* A device may move while it is read. */
+	for (uint32_t i = 0; i < count; i++, data += size) {
+		le64 v = le64_make(sysbus_read(bus, SYSBUS_PORT, port, size));
+
+		memcpy(data, &v, size);
+	}
+}
+
+void sysbus_write_string(struct sysbus *bus, uint64_t port, const uint8_t *data, unsigned size,
+			 uint32_t count)
+{
+	struct sysbus_region *r = find(bus, SYSBUS_PORT, port);
+
+	if (r && r->ops->write_string && r->ops->write_string(r, port - r->base, data, size, count))
+		return;
+	for (uint32_t i = 0; i < count; i++, data += size) {
+		le64 v = {0};
+
+		memcpy(&v, data, size);
+		sysbus_write(bus, SYSBUS_PORT, port, le64_get(v), size);
+	}
 }

@@ -38,6 +38,14 @@ struct sysbus_region_ops {
 	 */
 	uint64_t (*read)(struct sysbus_region *r, uint64_t offset, unsigned size);
 	void (*write)(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size);
+	/*
+	 * Optional: @count accesses of @size bytes, 1, 2 or 4, to the same place, as one access after the other would do them; @data
+	 * holds them in the order of their addresses.  false: nothing is done, one by one please.
+	 */
+	bool (*read_string)(struct sysbus_region *r, uint64_t offset, uint8_t *data, unsigned size,
+			    uint32_t count);
+	bool (*write_string)(struct sysbus_region *r, uint64_t offset, const uint8_t *data,
+			     unsigned size, uint32_t count);
 };
 
 /* A range of addresses that a device answers; embedded by the device. */
@@ -101,5 +109,10 @@ void sysbus_unmap(struct sysbus_region *r);
 uint64_t sysbus_read(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size);
 void sysbus_write(struct sysbus *bus, enum sysbus_space space, uint64_t addr, uint64_t value,
 		  unsigned size);
+/* Its string instruction: @count accesses to one port, little-endian in @data. */
+void sysbus_read_string(struct sysbus *bus, uint64_t port, uint8_t *data, unsigned size,
+			uint32_t count);
+void sysbus_write_string(struct sysbus *bus, uint64_t port, const uint8_t *data, unsigned size,
+			 uint32_t count);
 
 #endif

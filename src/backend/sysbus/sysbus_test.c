@@ -28,7 +28,7 @@ static void latch_write(struct sysbus_region *r, uint64_t offset, uint64_t value
 	l->size = size;
 }
 
-static const struct sysbus_region_ops latch_ops = {latch_read, latch_write};
+static const struct sysbus_region_ops latch_ops = {.read = latch_read, .write = latch_write};
 
 static struct latch latch(enum sysbus_space space, uint64_t size)
 {

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/* What each command is: a table from its number to the function that begins it. */
+#include "backend/ide/channel.h"
+
+#include <string.h>
+
+/* How a command names sectors and moves them. */
+#define EXT	 0x01u
+#define MULTIPLE 0x02u
+#define DMA	 0x04u
+#define WRITE	 0x08u
+#define FUA	 0x10u
+#define VERIFY	 0x20u
+
+struct ata_command {
+	void (*begin)(struct ide_drive *d, unsigned how);
+	unsigned how;
+};
+
+/* ---- addresses ---- */
+
+/* false: there is no such sector. */
+static bool read_address(const struct ide_drive *d, bool ext, uint64_t *lba)
+{
+	const struct ide_registers *r = &d->regs;
+	const struct ide_geometry *g = &d->current;
+	uint64_t low = r->lba[0][0] | (uint64_t)r->lba[1][0] << 8 | (uint64_t)r->lba[2][0] << 16;
+	unsigned head = r->device & ATA_DEVICE_HEAD;
+
+	if (ext) {
+		*lba = low | (uint64_t)r->lba[0][1] << 24 | (uint64_t)r->lba[1][1] << 32 |
+		       (uint64_t)r->lba[2][1] << 40;
+		return true;
+	}
+	if (r->device & ATA_DEVICE_LBA) {
+		*lba = low | (uint64_t)head << 24;
+		return true;
+	}
+	if (!r->lba[0][0] || r->lba[0][0] > g->track || head >= g->heads)
+		return false;
+	*lba = ((low >> 8) * g->heads + head) * g->track + r->lba[0][0] - 1;
+	return true;
+}
+
+/* 0 stands for one more than the register can hold. */
+static uint32_t read_count(const struct ide_drive *d, bool ext)
+{
+	uint32_t n = d->regs.count[0];
+
+	if (!ext)
+		return n ? n : 0x100;
+	n |= (uint32_t)d->regs.count[1] << 8;
+	return n ? n : 0x10000;
+}
+
+static bool inside(const struct ide_drive *d, uint64_t lba, uint32_t n)
+{
+	return lba < d->sectors && n <= d->sectors - lba;
+}
+
+/* ---- sectors ---- */
+
+static enum ide_transfer_kind kind_of(unsigned how)
+{
+	if (how & VERIFY)
+		return IDE_VERIFY;
+	if (how & DMA)
+		return how & WRITE ? IDE_DMA_OUT : IDE_DMA_IN;
+	return how & WRITE ? IDE_PIO_OUT : IDE_PIO_IN;
+}
+
+static void transfer(struct ide_drive *d, unsigned how)
+{
+	struct ide_transfer t = {.kind = kind_of(how), .ext = how & EXT, .block = 1};
+	bool possible = read_address(d, t.ext, &t.lba);
+
+	t.left = read_count(d, t.ext);
+	if (how & MULTIPLE)
+		t.block = d->multiple;
+	if ((how & WRITE) && (!d->write_cache || (how & FUA)))
+		t.flags = STORAGE_FUA;
+	d->t.ext = t.ext;
+	d->t.left = t.left;
+	d->standby = false;
+	if (!t.block || ((how & WRITE) && storage_readonly(d->storage)))
+		ide_drive_abort(d);
+	else if (!possible)
+		ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_NO_ADDRESS);
+	else if (!inside(d, t.lba, t.left))
+		ide_drive_fail_at(d, max_u64(t.lba, d->sectors), ATA_STATUS_ERR,
+				  ATA_ERROR_NO_ADDRESS);
+	else
+		ide_transfer_begin(d, &t);
+}
+
+static void seek(struct ide_drive *d, unsigned how)
+{
+	uint64_t lba;
+
+	if (read_address(d, how & EXT, &lba) && inside(d, lba, 1))
+		ide_drive_done(d);
+	else
+		ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_NO_ADDRESS);
+}
+
+static void trim(struct ide_drive *d, unsigned how)
+{
+	uint32_t blocks = read_count(d, how & EXT);
+
+	if (d->regs.feature[0] != ATA_DATA_SET_TRIM || blocks > IDE_TRIM_BLOCKS ||
+	    !storage_limits(d->storage)->max_discard || storage_readonly(d->storage))
+		ide_drive_abort(d);
+	else
+		ide_trim_begin(d, blocks);
+}
+
+static void flushed(struct ide_drive *d, int err)
+{
+	if (err)
+		ide_drive_fail(d, ATA_STATUS_ERR | ATA_STATUS_FAULT, ATA_ERROR_ABORTED);
+	else
+		ide_drive_done(d);
+}
+
+static void flush(struct ide_drive *d, unsigned how)
+{
+	(void)how;
+	ide_drive_submit(d, STORAGE_FLUSH, 0, 0, 0, 0, flushed);
+}
+
+/* ---- what the disk is ---- */
+
+static void identify(struct ide_drive *d, unsigned how)
+{
+	le16 words[ATA_ID_WORDS];
+
+	(void)how;
+	ide_identify(d, words);
+	memcpy(d->buffer, words, sizeof(words));
+	ide_transfer_answer(d);
+}
+
+static void read_max(struct ide_drive *d, unsigned how)
+{
+	uint64_t last = d->sectors - 1;
+
+	if (!(how & EXT))
+		last = min_u64(last, ATA_SECTORS_28 - 1);
+	for (unsigned i = 0; i < 3; i++) {
+		d->regs.lba[i][0] = (uint8_t)(last >> (8 * i));
+		if (how & EXT)
+			d->regs.lba[i][1] = (uint8_t)(last >> (8 * i + 24));
+	}
+	if (!(how & EXT))
+		d->regs.device = (uint8_t)((d->regs.device & ~ATA_DEVICE_HEAD) | last >> 24);
+	ide_drive_done(d);
+}
+
+static void diagnose(struct ide_drive *d, unsigned how)
+{
+	(void)how;
+	ide_channel_diagnose(d->channel);
+}
+
+/* ---- settings ---- */
+
+static void set_geometry(struct ide_drive *d, unsigned how)
+{
+	struct ide_geometry g = {.heads = (d->regs.device & ATA_DEVICE_HEAD) + 1u,
+				 .track = d->regs.count[0]};
+
+	(void)how;
+	if (!g.track) {
+		ide_drive_abort(d);
+		return;
+	}
+	g.cylinders = (uint32_t)min_u64(d->sectors / (g.heads * g.track), 0xffff);
+	d->current = g;
+	ide_drive_done(d);
+}
+
+static void set_multiple(struct ide_drive *d, unsigned how)
+{
+	uint8_t n = d->regs.count[0];
+
+	(void)how;
+	if (n && (n > IDE_MULTIPLE_MAX || !is_pow2(n))) {
+		ide_drive_abort(d);
+		return;
+	}
+	d->multiple = n;
+	ide_drive_done(d);
+}
+
+static bool mode_possible(uint8_t mode)
+{
+	switch (mode >> 3) {
+	case ATA_MODE_PIO_DEFAULT:
+		return (mode & 7) <= 1;
+	case ATA_MODE_PIO:
+		return (mode & 7) <= 4;
+	case ATA_MODE_MULTIWORD:
+		return (mode & 7) <= 2;
+	case ATA_MODE_ULTRA:
+		return (mode & 7) <= 5;
+	default:
+		return false;
+	}
+}
+
+static bool take_mode(struct ide_drive *d, uint8_t mode)
+{
+	if (!mode_possible(mode))
+		return false;
+	/* PIO is a pace of the data port; the mode of direct transfers stays beside it. */
+	if (mode >> 3 >= ATA_MODE_MULTIWORD)
+		d->mode = mode;
+	return true;
+}
+
+static bool take_feature(struct ide_drive *d, uint8_t feature)
+{
+	switch (feature) {
+	case ATA_FEATURE_MODE:
+		return take_mode(d, d->regs.count[0]);
+	case ATA_FEATURE_CACHE_ON:
+		d->write_cache = true;
+		return true;
+	case ATA_FEATURE_LOOK_ON:
+	case ATA_FEATURE_LOOK_OFF:
+		d->look_ahead = feature == ATA_FEATURE_LOOK_ON;
+		return true;
+	case ATA_FEATURE_KEEP:
+	case ATA_FEATURE_FORGET:
+		d->keep = feature == ATA_FEATURE_KEEP;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void cache_is_off(struct ide_drive *d, int err)
+{
+	d->write_cache = err != 0;
+	flushed(d, err);
+}
+
+static void set_features(struct ide_drive *d, unsigned how)
+{
+	uint8_t feature = d->regs.feature[0];
+
+	(void)how;
+	if (feature == ATA_FEATURE_CACHE_OFF)
+		ide_drive_submit(d, STORAGE_FLUSH, 0, 0, 0, 0, cache_is_off);
+	else if (take_feature(d, feature))
+		ide_drive_done(d);
+	else
+		ide_drive_abort(d);
+}
+
+/* ---- power ---- */
+
+static void wake(struct ide_drive *d, unsigned how)
+{
+	(void)how;
+	d->standby = false;
+	ide_drive_done(d);
+}
+
+static void standby(struct ide_drive *d, unsigned how)
+{
+	(void)how;
+	d->standby = true;
+	ide_drive_done(d);
+}
+
+static void check_power(struct ide_drive *d, unsigned how)
+{
+	(void)how;
+	d->regs.count[0] = d->standby ? ATA_POWER_STANDBY : ATA_POWER_ACTIVE;
+	ide_drive_done(d);
+}
+
+static void recalibrate(struct ide_drive *d, unsigned how)
+{
+	(void)how;
+	ide_drive_done(d);
+}
+
+/* ---- the table; what is not in it is aborted: NOP, SMART, IDENTIFY PACKET DEVICE among them ---- */
+
+static const struct ata_command commands[256] = {
+	[ATA_DATA_SET] = {trim, EXT},
+	[ATA_RECALIBRATE... ATA_RECALIBRATE + 15] = {recalibrate, 0},
+	[ATA_READ] = {transfer, 0},
+	[ATA_READ_ONCE] = {transfer, 0},
+	[ATA_READ_EXT] = {transfer, EXT},
+	[ATA_READ_DMA_EXT] = {transfer, DMA | EXT},
+	[ATA_READ_MAX_EXT] = {read_max, EXT},
+	[ATA_READ_MULTIPLE_EXT] = {transfer, MULTIPLE | EXT},
+	[ATA_WRITE] = {transfer, WRITE},
+	[ATA_WRITE_ONCE] = {transfer, WRITE},
+	[ATA_WRITE_EXT] = {transfer, WRITE | EXT},
+	[ATA_WRITE_DMA_EXT] = {transfer, WRITE | DMA | EXT},
+	[ATA_WRITE_MULTIPLE_EXT] = {transfer, WRITE | MULTIPLE | EXT},
+	[ATA_WRITE_DMA_FUA_EXT] = {transfer, WRITE | DMA | EXT | FUA},
+	[ATA_VERIFY] = {transfer, VERIFY},
+	[ATA_VERIFY_ONCE] = {transfer, VERIFY},
+	[ATA_VERIFY_EXT] = {transfer, VERIFY | EXT},
+	[ATA_SEEK... ATA_SEEK + 15] = {seek, 0},
+	[ATA_DIAGNOSTIC] = {diagnose, 0},
+	[ATA_SET_GEOMETRY] = {set_geometry, 0},
+	[ATA_STANDBY_NOW_OLD] = {standby, 0},
+	[ATA_IDLE_NOW_OLD] = {wake, 0},
+	[ATA_STANDBY_OLD] = {standby, 0},
+	[ATA_IDLE_OLD] = {wake, 0},
+	[ATA_CHECK_POWER_OLD] = {check_power, 0},
+	[ATA_SLEEP_OLD] = {standby, 0},
+	[ATA_READ_MULTIPLE] = {transfer, MULTIPLE},
+	[ATA_WRITE_MULTIPLE] = {transfer, WRITE | MULTIPLE},
+	[ATA_SET_MULTIPLE] = {set_multiple, 0},
+	[ATA_READ_DMA] = {transfer, DMA},
+	[ATA_READ_DMA_ONCE] = {transfer, DMA},
+	[ATA_WRITE_DMA] = {transfer, WRITE | DMA},
+	[ATA_WRITE_DMA_ONCE] = {transfer, WRITE | DMA},
+	[ATA_WRITE_MULTIPLE_FUA] = {transfer, WRITE | MULTIPLE | EXT | FUA},
+	[ATA_STANDBY_NOW] = {standby, 0},
+	[ATA_IDLE_NOW] = {wake, 0},
+	[ATA_STANDBY] = {standby, 0},
+	[ATA_IDLE] = {wake, 0},
+	[ATA_CHECK_POWER] = {check_power, 0},
+	[ATA_SLEEP] = {standby, 0},
+	[ATA_FLUSH] = {flush, 0},
+	[ATA_FLUSH_EXT] = {flush, 0},
+	[ATA_IDENTIFY] = {identify, 0},
+	[ATA_SET_FEATURES] = {set_features, 0},
+	[ATA_READ_MAX] = {read_max, 0},
+};
+
+void ide_drive_command(struct ide_drive *d, uint8_t opcode)
+{
+	const struct ata_command *c = &commands[opcode];
+
+	if (!ide_drive_present(d) || (d->regs.status & (ATA_STATUS_BUSY | ATA_STATUS_DRQ)))
+		return;
+	d->channel->counters.commands++;
+	d->irq = false;
+	ide_channel_update_irq(d->channel);
+	d->regs.error = 0;
+	d->t = (struct ide_transfer){0};
+	if (c->begin)
+		c->begin(d, c->how);
+	else
+		ide_drive_abort(d);
+}
