@@ -65,13 +65,14 @@ static json_t *ide(const struct pc *pc)
 		const struct ide_counters *c = &ch->counters;
 
 		json_array_append_new(
-			all, json_pack("{ss sI sI sI sI sI sI sI sI}", "channel", ch->name,
+			all, json_pack("{ss sI sI sI sI sI sI sI sI sI}", "channel", ch->name,
 				       "register-accesses", (json_int_t)c->registers,
 				       "data-accesses", (json_int_t)c->data, "bytes-copied",
 				       (json_int_t)c->copied, "bytes-direct", (json_int_t)c->direct,
 				       "commands", (json_int_t)c->commands, "requests",
 				       (json_int_t)c->requests, "interrupts",
-				       (json_int_t)c->interrupts, "errors", (json_int_t)c->errors));
+				       (json_int_t)c->interrupts, "soft-resets", (json_int_t)c->resets, "errors",
+				       (json_int_t)c->errors));
 	}
 	return all;
 }

@@ -323,6 +323,7 @@ static void control_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 		(uint8_t)value & (ATA_CONTROL_NO_IRQ | ATA_CONTROL_RESET | ATA_CONTROL_HIGH);
 	if ((before ^ value) & ATA_CONTROL_RESET) {
 		if (value & ATA_CONTROL_RESET) {
+			ch->counters.resets++;
 			ch->selected = 0;
 			/* What is left of a table must not serve the next command. */
 			ide_dma_stop(&ch->dma, 0);

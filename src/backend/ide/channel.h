@@ -27,6 +27,7 @@ struct ide_counters {
 	uint64_t commands;   /* that the guest gave                                 */
 	uint64_t requests;   /* at the storage                                      */
 	uint64_t interrupts; /* times the line went up                              */
+	uint64_t resets;     /* by the guest                                        */
 	uint64_t errors;     /* commands that failed                                */
 };
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define MODEL	 "RINGSIDE HARDDISK"
+#define MODEL	 "RINGSIDE DISK"
 #define FIRMWARE "1.0"
 
 #define HEADS	  16u
