@@ -16,7 +16,7 @@ disk()
 	done
 }
 found() { [ -b "$(disk $1)" ]; }
-unlogged() { ! dmesg | grep "$1"; }
+unlogged() { ! dmesg | grep -E "$1"; }
 mode() { cat /sys/class/ata_device/dev1.0/xfer_mode; }
 sectors() { cat /sys/block/$(basename $(disk $1))/size; }
 check disk_is_found wait_for 20 found ide-first

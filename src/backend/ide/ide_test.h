@@ -232,7 +232,7 @@ static inline uint8_t bm_status(struct guest *g)
 static inline void fill(uint8_t *at, uint32_t lba, unsigned sectors)
 {
 	for (unsigned i = 0; i < sectors * ATA_SECTOR; i++)
-		at[i] = (uint8_t)((lba + i / ATA_SECTOR) * 31 + i * 7 + (i >> 8));
+		at[i] = (uint8_t)((lba + i / ATA_SECTOR) * 31 + i * 7 + (i % ATA_SECTOR >> 8));
 }
 
 /* What a disk holds, past everything that is tested. */

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+/* What ATA and the bus master interface ask of a disk and its channel, seen by a model guest. */
+#include "backend/ide/ide_test.h"
+
+static uint16_t word(const uint8_t *data, unsigned i)
+{
+	return (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
+}
+
+static void identify(struct guest *g, uint8_t data[512])
+{
+	out(g, CMD + ATA_REG_COMMAND, ATA_IDENTIFY, 1);
+	assert_int_equal(status(g), DATA);
+	ins(g, data, 512);
+	assert_int_equal(status(g), READY);
+}
+
+static void ata_identify_tells_what_the_disk_is(void **state)
+{
+	struct guest g;
+	uint8_t data[512], sum = 0;
+
+	(void)state;
+	guest_start(&g, "memory:200G");
+	identify(&g, data);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		sum = (uint8_t)(sum + data[i]);
+	assert_int_equal(sum, 0);
+	assert_memory_equal(data + 2 * ATA_ID_MODEL, "IRGNISEDD SI K", 14);
+	assert_memory_equal(data + 2 * ATA_ID_SERIAL, "esirla0-", 8);
+	assert_int_equal(word(data, ATA_ID_SECTORS) | word(data, ATA_ID_SECTORS + 1) << 16,
+			 ATA_SECTORS_28);
+	assert_int_equal(word(data, ATA_ID_SECTORS_48) |
+				 (uint32_t)word(data, ATA_ID_SECTORS_48 + 1) << 16,
+			 UINT32_C(200) << 21);
+	assert_int_equal(word(data, ATA_ID_MULTIPLE), 0x0110);
+	assert_int_equal(word(data, ATA_ID_CAPABILITIES) & 0x0300, 0x0300);
+	assert_int_equal(word(data, ATA_ID_ULTRA) & 0xff, 0x3f);
+	assert_int_equal(word(data, ATA_ID_TRIM), 1);
+	guest_fini(&g);
+}
+
+static void ata_pio_one_interrupt_a_sector(void **state)
+{
+	struct guest g;
+	uint8_t *data = malloc(300 * ATA_SECTOR), *back = malloc(300 * ATA_SECTOR);
+	unsigned before;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	fill(data, 7, 256);
+	before = g.raised[14];
+	command28(&g, ATA_WRITE, 7, 0); /* 256 */
+	for (unsigned i = 0; i < 256; i++) {
+		assert_int_equal(status(&g), DATA);
+		assert_int_equal(g.raised[14] - before, i); /* the first block needs no asking */
+		outs(&g, data + i * ATA_SECTOR, ATA_SECTOR);
+	}
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(g.raised[14] - before, 256);
+
+	before = g.raised[14];
+	command28(&g, ATA_READ, 7, 0);
+	for (unsigned i = 0; i < 256; i++) {
+		assert_int_equal(status(&g), DATA);
+		assert_int_equal(g.raised[14] - before, i + 1);
+		ins(&g, back + i * ATA_SECTOR, ATA_SECTOR);
+	}
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(g.raised[14] - before, 256);
+	assert_memory_equal(data, back, 256 * ATA_SECTOR);
+	assert_int_equal(g.ide->channels[0].counters.copied, 2 * 256 * ATA_SECTOR);
+	assert_int_equal(g.ide->channels[0].counters.requests, 2);
+	free(data);
+	free(back);
+	guest_fini(&g);
+}
+
+static void ata_pio_words_of_16_and_32_bits(void **state)
+{
+	struct guest g;
+	uint8_t data[ATA_SECTOR];
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	disk_write(&g, 3, 1);
+	fill(data, 3, 1);
+	command28(&g, ATA_READ, 3, 1);
+	assert_int_equal(status(&g), DATA);
+	for (unsigned i = 0; i < ATA_SECTOR; i += 4) {
+		if (i % 8) {
+			assert_int_equal(in(&g, CMD, 4), data[i] | data[i + 1] << 8 |
+								 data[i + 2] << 16 |
+								 (uint32_t)data[i + 3] << 24);
+		} else {
+			assert_int_equal(in(&g, CMD, 2), data[i] | data[i + 1] << 8);
+			assert_int_equal(in(&g, CMD, 2), data[i + 2] | data[i + 3] << 8);
+		}
+	}
+	assert_int_equal(status(&g), READY);
+	guest_fini(&g);
+}
+
+static void ata_multiple_one_interrupt_a_block(void **state)
+{
+	struct guest g;
+	uint8_t data[20 * ATA_SECTOR], back[20 * ATA_SECTOR];
+	unsigned before;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	fill(data, 0, 20);
+	command28(&g, ATA_SET_MULTIPLE, 0, 8);
+	assert_int_equal(status(&g), READY);
+	before = g.raised[14];
+	command48(&g, ATA_WRITE_MULTIPLE_EXT, 9, 20);
+	for (unsigned at = 0; at < 20; at += 8) {
+		assert_int_equal(status(&g), DATA);
+		outs(&g, data + at * ATA_SECTOR, (at < 16 ? 8 : 4) * ATA_SECTOR);
+	}
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(g.raised[14] - before, 3);
+	before = g.raised[14];
+	command28(&g, ATA_READ_MULTIPLE, 9, 20);
+	for (unsigned at = 0; at < 20; at += 8) {
+		assert_int_equal(status(&g), DATA);
+		ins(&g, back + at * ATA_SECTOR, (at < 16 ? 8 : 4) * ATA_SECTOR);
+	}
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(g.raised[14] - before, 3);
+	assert_memory_equal(data, back, sizeof(data));
+
+	command28(&g, ATA_SET_MULTIPLE, 0, 32); /* too many */
+	assert_int_equal(status(&g), FAILED);
+	command28(&g, ATA_SET_MULTIPLE, 0, 3); /* no power of two */
+	assert_int_equal(status(&g), FAILED);
+	command28(&g, ATA_SET_MULTIPLE, 0, 0); /* off */
+	assert_int_equal(status(&g), READY);
+	command28(&g, ATA_READ_MULTIPLE, 9, 1);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	guest_fini(&g);
+}
+
+static void ata_dma_reads_and_writes(void **state)
+{
+	static const uint8_t reads[] = {ATA_READ_DMA, ATA_READ_DMA_ONCE, ATA_READ_DMA_EXT};
+	static const uint8_t writes[] = {ATA_WRITE_DMA, ATA_WRITE_DMA_ONCE, ATA_WRITE_DMA_EXT,
+					 ATA_WRITE_DMA_FUA_EXT};
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	for (unsigned i = 0; i < ARRAY_SIZE(writes); i++) {
+		fill(g.ram + BUFFER, i, 4);
+		/* Pieces that are no sectors, in an order that is none. */
+		prd(&g, 0, BUFFER, 700, false);
+		prd(&g, 1, BUFFER + 700, 2, false);
+		prd(&g, 2, BUFFER + 702, 2048 - 702, true);
+		command48(&g, writes[i], i * 8, 4);
+		assert_int_equal(status(&g), DATA);
+		assert_false(g.line[14]);
+		bm_start(&g, false);
+		settle(&g);
+		assert_true(g.line[14]);
+		assert_int_equal(bm_status(&g), BM_STATUS_INTERRUPT);
+		assert_int_equal(status(&g), READY);
+		assert_false(g.line[14]);
+		out(&g, BM + BM_COMMAND, 0, 1);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(reads); i++) {
+		uint8_t want[2048];
+
+		fill(want, i, 4);
+		memset(g.ram + BUFFER, 0xee, 4096);
+		prd(&g, 0, BUFFER, 512, false);
+		prd(&g, 1, BUFFER + 1000, 1536, true);
+		command48(&g, reads[i], i * 8, 4);
+		bm_start(&g, true);
+		assert_int_equal(status(&g), READY);
+		assert_memory_equal(g.ram + BUFFER, want, 512);
+		assert_memory_equal(g.ram + BUFFER + 1000, want + 512, 1536);
+		assert_int_equal(g.ram[BUFFER + 512], 0xee);
+		assert_int_equal(g.ram[BUFFER + 999], 0xee);
+		assert_int_equal(g.ram[BUFFER + 2536], 0xee);
+		out(&g, BM + BM_COMMAND, 0, 1);
+	}
+	assert_int_equal(g.ide->channels[0].counters.direct, 7 * 2048);
+	assert_int_equal(g.ide->channels[0].counters.copied, 0);
+	guest_fini(&g);
+}
+
+static void ata_dma_may_be_started_before_the_command(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	disk_write(&g, 5, 2);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	prd(&g, 0, BUFFER, 1024, true);
+	bm_start(&g, true);
+	assert_int_equal(bm_status(&g), BM_STATUS_ACTIVE);
+	command28(&g, ATA_READ_DMA, 5, 2);
+	settle(&g);
+	assert_int_equal(bm_status(&g), BM_STATUS_INTERRUPT);
+	assert_int_equal(status(&g), READY);
+	guest_fini(&g);
+}
+
+static void ata_lba_28_ends_where_48_goes_on(void **state)
+{
+	struct guest g;
+	const uint64_t far = (UINT64_C(1) << 28) + 12345;
+
+	(void)state;
+	guest_start(&g, "memory:200G");
+	fill(g.ram + BUFFER, 1, 2);
+	prd(&g, 0, BUFFER, 1024, true);
+	command48(&g, ATA_WRITE_DMA_EXT, far, 2);
+	bm_start(&g, false);
+	assert_int_equal(status(&g), READY);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	memset(g.ram + BUFFER, 0, 1024);
+	command28(&g, ATA_READ_DMA, 12345, 2); /* not the same place */
+	bm_start(&g, true);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(g.ram[BUFFER + 1], 0);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	command48(&g, ATA_READ_DMA_EXT, far, 2);
+	bm_start(&g, true);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(g.ram[BUFFER + 1], 31 + 7);
+	command28(&g, ATA_READ_MAX, 0, 0);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1) & 0xf, 0xf);
+	assert_int_equal(in(&g, CMD + ATA_REG_LBA_LOW, 1), 0xfe);
+	command48(&g, ATA_READ_MAX_EXT, 0, 0);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(in(&g, CMD + ATA_REG_LBA_LOW, 1), 0xff);
+	out(&g, CTL, ATA_CONTROL_HIGH, 1);
+	assert_int_equal(in(&g, CMD + ATA_REG_LBA_LOW, 1), 0x18);
+	guest_fini(&g);
+}
+
+static void ata_chs_counts_sectors_from_one(void **state)
+{
+	struct guest g;
+	uint8_t data[ATA_SECTOR], want[ATA_SECTOR];
+
+	(void)state;
+	guest_start(&g, "memory:8M");
+	disk_write(&g, (2 * 16 + 3) * 63 + 4, 1);
+	fill(want, (2 * 16 + 3) * 63 + 4, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		unsigned lba = (2 * 16 + 3) * 63 + 4, heads = round ? 4 : 16, track = round ? 17 : 63;
+
+		out(&g, CMD + ATA_REG_DEVICE, heads - 1, 1);
+		out(&g, CMD + ATA_REG_COUNT, track, 1);
+		out(&g, CMD + ATA_REG_COMMAND, ATA_SET_GEOMETRY, 1);
+		assert_int_equal(status(&g), READY);
+		out(&g, CMD + ATA_REG_COUNT, 1, 1);
+		out(&g, CMD + ATA_REG_LBA_LOW, lba % track + 1, 1);
+		out(&g, CMD + ATA_REG_LBA_MID, lba / track / heads, 1);
+		out(&g, CMD + ATA_REG_LBA_HIGH, 0, 1);
+		out(&g, CMD + ATA_REG_DEVICE, lba / track % heads, 1);
+		out(&g, CMD + ATA_REG_COMMAND, ATA_READ, 1);
+		assert_int_equal(status(&g), DATA);
+		ins(&g, data, sizeof(data));
+		assert_memory_equal(data, want, sizeof(data));
+	}
+	/* There is no sector 0. */
+	out(&g, CMD + ATA_REG_LBA_LOW, 0, 1);
+	out(&g, CMD + ATA_REG_COMMAND, ATA_READ, 1);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_NO_ADDRESS);
+	guest_fini(&g);
+}
+
+static void ata_registers_of_both_disks_are_written(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	guest_disk(&g, &(struct storage_options){.target = "memory:2M"});
+	address28(&g, 0x123456, 0x78, 0);
+	out(&g, CMD + ATA_REG_DEVICE, ATA_DEVICE_SECOND, 1);
+	assert_int_equal(in(&g, CMD + ATA_REG_LBA_MID, 1), 0x34);
+	out(&g, CMD + ATA_REG_COMMAND, ATA_READ_MAX, 1);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(in(&g, CMD + ATA_REG_LBA_MID, 1), 0x0f);
+	out(&g, CMD + ATA_REG_DEVICE, 0, 1);
+	assert_int_equal(in(&g, CMD + ATA_REG_LBA_MID, 1), 0x34);
+	guest_fini(&g);
+}
+
+static void ata_absent_disks(void **state)
+{
+	struct guest g;
+	uint8_t data[512];
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	/* Beside another one. */
+	out(&g, CMD + ATA_REG_DEVICE, ATA_DEVICE_SECOND, 1);
+	out(&g, CMD + ATA_REG_COMMAND, ATA_IDENTIFY, 1);
+	assert_int_equal(status(&g), 0);
+	ins(&g, data, 512);
+	assert_int_equal(data[0], 0);
+	/* On a channel without any. */
+	assert_int_equal(in(&g, ATA_SECONDARY_COMMAND + ATA_REG_STATUS, 1), 0x7f);
+	assert_int_equal(in(&g, ATA_SECONDARY_CONTROL, 1), 0x7f);
+	out(&g, ATA_SECONDARY_COMMAND + ATA_REG_COUNT, 0x55, 1);
+	assert_int_equal(in(&g, ATA_SECONDARY_COMMAND + ATA_REG_COUNT, 1), 0x7f);
+	out(&g, ATA_SECONDARY_COMMAND + ATA_REG_COMMAND, ATA_READ, 1);
+	out(&g, ATA_SECONDARY_CONTROL, ATA_CONTROL_RESET, 1);
+	out(&g, ATA_SECONDARY_CONTROL, 0, 1);
+	out(&g, BM + BM_CHANNEL, BM_COMMAND_START, 1);
+	out(&g, BM + BM_CHANNEL, 0, 1);
+	assert_false(g.line[15]);
+	healthy(&g);
+	guest_fini(&g);
+}
+
+static void ata_interrupts_can_be_off(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	out(&g, CTL, ATA_CONTROL_NO_IRQ, 1);
+	out(&g, CMD + ATA_REG_COMMAND, ATA_FLUSH, 1);
+	settle(&g);
+	assert_int_equal(in(&g, CTL, 1), READY);
+	assert_int_equal(g.raised[14], 0);
+	/* It waits, and comes when it may; the other status does not take it back. */
+	out(&g, CTL, 0, 1);
+	assert_true(g.line[14]);
+	assert_int_equal(in(&g, CTL, 1), READY);
+	assert_true(g.line[14]);
+	assert_int_equal(in(&g, CMD + ATA_REG_STATUS, 1), READY);
+	assert_false(g.line[14]);
+	guest_fini(&g);
+}
+
+static void ata_commands_without_data(void **state)
+{
+	static const uint8_t good[] = {0x10, 0x1f, ATA_FLUSH, ATA_FLUSH_EXT, ATA_STANDBY_NOW, ATA_IDLE_NOW,
+				       ATA_STANDBY, ATA_IDLE, ATA_SLEEP, 0x94, 0x97, ATA_VERIFY,
+				       0x70};
+	static const uint8_t bad[] = {ATA_NOP, 0x08, ATA_IDENTIFY_PACKET, 0xa0, ATA_SMART, 0xf5, 0x2f,
+				      0x45, 0x60, 0xff, 0x92, 0xe4, 0xe8};
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
+		command28(&g, good[i], 1, 5);
+		assert_int_equal(status(&g), READY);
+	}
+	command48(&g, ATA_VERIFY_EXT, 48, 2000);
+	assert_int_equal(status(&g), READY);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		command28(&g, bad[i], 1, 5);
+		assert_true(g.line[14]);
+		assert_int_equal(status(&g), FAILED);
+		assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	}
+	command28(&g, ATA_STANDBY_NOW, 0, 0);
+	command28(&g, ATA_CHECK_POWER, 0, 7);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), ATA_POWER_STANDBY);
+	command28(&g, ATA_VERIFY, 0, 0);
+	assert_int_equal(status(&g), READY);
+	command28(&g, ATA_CHECK_POWER, 0, 7);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), ATA_POWER_ACTIVE);
+	guest_fini(&g);
+}
+
+static void feature(struct guest *g, uint8_t what, uint8_t count)
+{
+	out(g, CMD + ATA_REG_FEATURE, what, 1);
+	out(g, CMD + ATA_REG_COUNT, count, 1);
+	out(g, CMD + ATA_REG_COMMAND, ATA_SET_FEATURES, 1);
+}
+
+static void ata_features_show_in_identify(void **state)
+{
+	struct guest g;
+	uint8_t data[512];
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	feature(&g, ATA_FEATURE_MODE, ATA_MODE_ULTRA << 3 | 5);
+	assert_int_equal(status(&g), READY);
+	identify(&g, data);
+	assert_int_equal(word(data, ATA_ID_ULTRA), 0x203f);
+	feature(&g, ATA_FEATURE_MODE, ATA_MODE_MULTIWORD << 3 | 2);
+	assert_int_equal(status(&g), READY);
+	identify(&g, data);
+	assert_int_equal(word(data, ATA_ID_ULTRA), 0x003f);
+	assert_int_equal(word(data, ATA_ID_MULTIWORD), 0x0407);
+	feature(&g, ATA_FEATURE_MODE, ATA_MODE_ULTRA << 3 | 6);
+	assert_int_equal(status(&g), FAILED);
+	feature(&g, ATA_FEATURE_CACHE_OFF, 0);
+	assert_int_equal(status(&g), READY);
+	identify(&g, data);
+	assert_int_equal(word(data, ATA_ID_ENABLED_1) & 0x20, 0);
+	feature(&g, ATA_FEATURE_CACHE_ON, 0);
+	assert_int_equal(status(&g), READY);
+	identify(&g, data);
+	assert_int_equal(word(data, ATA_ID_ENABLED_1) & 0x20, 0x20);
+	feature(&g, 0xd0, 0);
+	assert_int_equal(status(&g), FAILED);
+	guest_fini(&g);
+}
+
+static void trim_range(struct guest *g, unsigned i, uint64_t lba, uint64_t n)
+{
+	const le64 v = le64_make(n << 48 | lba);
+
+	memcpy(g->ram + BUFFER + 8 * i, &v, 8);
+}
+
+static void trim(struct guest *g, unsigned blocks)
+{
+	prd(g, 0, BUFFER, blocks ? blocks * 512 : 512, true);
+	out(g, CMD + ATA_REG_FEATURE, 0, 1);
+	out(g, CMD + ATA_REG_FEATURE, ATA_DATA_SET_TRIM, 1);
+	command48(g, ATA_DATA_SET, 0, blocks);
+	bm_start(g, false);
+}
+
+static void ata_trim_discards_ranges(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	disk_write(&g, 0, 64);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	memset(g.ram + BUFFER, 0, 1024);
+	trim_range(&g, 0, 8, 8);
+	trim_range(&g, 70, 32, 16);
+	trim(&g, 2);
+	assert_int_equal(status(&g), READY);
+	assert_true(disk_holds(&g, 0, 8));
+	assert_false(disk_holds(&g, 8, 8));
+	assert_true(disk_holds(&g, 16, 16));
+	assert_false(disk_holds(&g, 32, 16));
+	assert_true(disk_holds(&g, 48, 16));
+	guest_fini(&g);
+}
+
+static void kb_83_trim_with_bad_ranges(void **state)
+{
+	static const uint64_t bad[][2] = {
+		{2048, 1}, {2047, 2}, {UINT64_C(0xffffffffffff), 1}, {0, 0xffff}};
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	disk_write(&g, 0, 64);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		out(&g, BM + BM_COMMAND, 0, 1);
+		memset(g.ram + BUFFER, 0, 512);
+		trim_range(&g, 0, 0, 8);
+		trim_range(&g, 63, bad[i][0], bad[i][1]);
+		trim(&g, 1);
+		assert_int_equal(status(&g), FAILED);
+	}
+	assert_true(disk_holds(&g, 0, 64));
+	for (unsigned blocks = 0; blocks < 100; blocks += 9) {
+		trim(&g, blocks); /* 0 stands for 65536 */
+		assert_int_equal(status(&g), FAILED);
+		out(&g, BM + BM_COMMAND, 0, 1);
+	}
+	healthy(&g);
+	guest_fini(&g);
+}
+
+static void ata_diagnosis_and_reset_sign(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	guest_disk(&g, &(struct storage_options){.target = "memory:1M"});
+	for (unsigned round = 0; round < 2; round++) {
+		address28(&g, 0x123456, 0x78, 1);
+		if (round) {
+			out(&g, CMD + ATA_REG_COMMAND, ATA_DIAGNOSTIC, 1);
+			assert_true(g.line[14]);
+		} else {
+			out(&g, CTL, ATA_CONTROL_RESET, 1);
+			assert_int_equal(in(&g, CTL, 1), ATA_STATUS_BUSY);
+			out(&g, CTL, 0, 1);
+			assert_false(g.line[14]);
+		}
+		for (unsigned unit = 0; unit < 2; unit++) {
+			if (unit)
+				out(&g, CMD + ATA_REG_DEVICE, ATA_DEVICE_SECOND, 1);
+			assert_int_equal(status(&g), READY);
+			assert_int_equal(error(&g), ATA_DIAGNOSTIC_GOOD);
+			assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 1);
+			assert_int_equal(in(&g, CMD + ATA_REG_LBA_LOW, 1), 1);
+			assert_int_equal(in(&g, CMD + ATA_REG_LBA_MID, 1), 0);
+			assert_int_equal(in(&g, CMD + ATA_REG_LBA_HIGH, 1), 0);
+		}
+	}
+	guest_fini(&g);
+}
+
+static void ata_decode_follows_configuration(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	assert_int_equal(in(&g, CTL, 1), READY);
+	config_out(&g, PIIX3_IDE_TIMING, 0, 2);
+	assert_int_equal(in(&g, CTL, 1), 0xff);
+	assert_int_equal(in(&g, ATA_SECONDARY_CONTROL, 1), 0x7f);
+	config_out(&g, PIIX3_IDE_TIMING, PIIX3_IDE_DECODE, 2);
+	assert_int_equal(in(&g, CTL, 1), READY);
+	config_out(&g, PCI_COMMAND, 0, 2);
+	assert_int_equal(in(&g, CTL, 1), 0xff);
+	/* A machine's reset: as firmware finds it. */
+	config_out(&g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
+	pthread_mutex_lock(&g.lock);
+	pci_bus_reset(&g.pci);
+	pthread_mutex_unlock(&g.lock);
+	assert_int_equal(in(&g, CTL, 1), 0xff);
+	config_out(&g, PCI_BAR0 + 16, BM, 4);
+	config_out(&g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
+	healthy(&g);
+	guest_fini(&g);
+}
+
+static void ata_readonly_disks_refuse_writes(void **state)
+{
+	static const uint8_t writes[] = {ATA_WRITE, ATA_WRITE_MULTIPLE, ATA_WRITE_DMA, ATA_WRITE_EXT,
+					 ATA_WRITE_DMA_EXT, ATA_WRITE_DMA_FUA_EXT, ATA_DATA_SET};
+	struct guest g;
+
+	(void)state;
+	guest_init(&g);
+	guest_disk(&g, &(struct storage_options){.target = "memory:1M", .readonly = true});
+	out(&g, CMD + ATA_REG_FEATURE, ATA_DATA_SET_TRIM, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(writes); i++) {
+		command48(&g, writes[i], 0, 1);
+		assert_int_equal(status(&g), FAILED);
+		assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	}
+	command28(&g, ATA_READ, 0, 1);
+	assert_int_equal(status(&g), DATA);
+	guest_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ata_identify_tells_what_the_disk_is),
+		cmocka_unit_test(ata_pio_one_interrupt_a_sector),
+		cmocka_unit_test(ata_pio_words_of_16_and_32_bits),
+		cmocka_unit_test(ata_multiple_one_interrupt_a_block),
+		cmocka_unit_test(ata_dma_reads_and_writes),
+		cmocka_unit_test(ata_dma_may_be_started_before_the_command),
+		cmocka_unit_test(ata_lba_28_ends_where_48_goes_on),
+		cmocka_unit_test(ata_chs_counts_sectors_from_one),
+		cmocka_unit_test(ata_registers_of_both_disks_are_written),
+		cmocka_unit_test(ata_absent_disks),
+		cmocka_unit_test(ata_interrupts_can_be_off),
+		cmocka_unit_test(ata_commands_without_data),
+		cmocka_unit_test(ata_features_show_in_identify),
+		cmocka_unit_test(ata_trim_discards_ranges),
+		cmocka_unit_test(kb_83_trim_with_bad_ranges),
+		cmocka_unit_test(ata_diagnosis_and_reset_sign),
+		cmocka_unit_test(ata_decode_follows_configuration),
+		cmocka_unit_test(ata_readonly_disks_refuse_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
