@@ -235,11 +235,20 @@ static inline void fill(uint8_t *at, uint32_t lba, unsigned sectors)
 		at[i] = (uint8_t)((lba + i / ATA_SECTOR) * 31 + i * 7 + (i % ATA_SECTOR >> 8));
 }
 
+/* The buffer's first sectors, up to 256. */
+static inline void buffer_table(struct guest *g, unsigned sectors)
+{
+	unsigned bytes = sectors * ATA_SECTOR, first = bytes < 0x10000 ? bytes : 0x10000;
+
+	prd(g, 0, BUFFER, first & 0xffff, bytes == first);
+	prd(g, 1, BUFFER + first, (bytes - first) & 0xffff, true);
+}
+
 /* What a disk holds, past everything that is tested. */
 static inline void disk_write(struct guest *g, uint32_t lba, unsigned sectors)
 {
 	fill(g->ram + BUFFER, lba, sectors);
-	prd(g, 0, BUFFER, sectors * ATA_SECTOR, true);
+	buffer_table(g, sectors);
 	command28(g, ATA_WRITE_DMA, lba, sectors);
 	bm_start(g, false);
 	assert_int_equal(status(g), READY);
@@ -253,7 +262,7 @@ static inline bool disk_holds(struct guest *g, uint32_t lba, unsigned sectors)
 
 	assert_non_null(want);
 	memset(g->ram + BUFFER, 0, sectors * ATA_SECTOR);
-	prd(g, 0, BUFFER, sectors * ATA_SECTOR, true);
+	buffer_table(g, sectors);
 	command28(g, ATA_READ_DMA, lba, sectors);
 	bm_start(g, true);
 	assert_int_equal(status(g), READY);

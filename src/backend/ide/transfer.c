@@ -262,9 +262,14 @@ static void stepped(struct ide_drive *d, int err)
 		failed(d, err);
 		return;
 	}
-	if (!err)
+	if (err) {
+		t->single = true;
+		/* What is in front of the bad sector goes to the guest first. */
+		if (t->kind == IDE_PIO_IN)
+			t->want = (uint32_t)min_u64(t->want, t->block);
+	} else {
 		t->have += t->step;
-	t->single |= err != 0;
+	}
 	if (t->have < t->want)
 		step(d);
 	else
