@@ -62,17 +62,21 @@ static json_t *ide(const struct pc *pc)
 
 	for (unsigned i = 0; pc->ide && i < PIIX3_IDE_CHANNELS; i++) {
 		const struct ide_channel *ch = &pc->ide->channels[i];
-		const struct ide_counters *c = &ch->counters;
+		struct ide_counters c;
 
+		/* A request may come back from the storage at this moment. */
+		pthread_mutex_lock(ch->lock);
+		c = ch->counters;
+		pthread_mutex_unlock(ch->lock);
 		json_array_append_new(
-			all, json_pack("{ss sI sI sI sI sI sI sI sI sI}", "channel", ch->name,
-				       "register-accesses", (json_int_t)c->registers,
-				       "data-accesses", (json_int_t)c->data, "bytes-copied",
-				       (json_int_t)c->copied, "bytes-direct", (json_int_t)c->direct,
-				       "commands", (json_int_t)c->commands, "requests",
-				       (json_int_t)c->requests, "interrupts",
-				       (json_int_t)c->interrupts, "soft-resets", (json_int_t)c->resets, "errors",
-				       (json_int_t)c->errors));
+			all,
+			json_pack("{ss sI sI sI sI sI sI sI sI sI}", "channel", ch->name,
+				  "register-accesses", (json_int_t)c.registers, "data-accesses",
+				  (json_int_t)c.data, "bytes-copied", (json_int_t)c.copied,
+				  "bytes-direct", (json_int_t)c.direct, "commands",
+				  (json_int_t)c.commands, "requests", (json_int_t)c.requests,
+				  "interrupts", (json_int_t)c.interrupts, "soft-resets",
+				  (json_int_t)c.resets, "errors", (json_int_t)c.errors));
 	}
 	return all;
 }
@@ -88,8 +92,7 @@ int pc_stats_write(const struct pc *pc, const char *file, struct error *err)
 	all = json_pack("{ss sI so s{sI sI} so so}", "end", end_names[pc->end], "resets",
 			(json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
 			(json_int_t)pc->vm.irq_stats.lines, "messages",
-			(json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide",
-			ide(pc));
+			(json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc));
 	if (!all || json_dumpf(all, to, JSON_INDENT(1)) || fputc('\n', to) == EOF)
 		rc = error_set(err, -EIO, "cannot write %s", file);
 	json_decref(all);

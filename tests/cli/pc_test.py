@@ -73,6 +73,9 @@ def command_lines():
     refused("disk_no_interface", 2, ["nothing is left"], "pc", "--kernel", "junk", "--disk",
             "file=disk,disable-legacy=on,disable-modern=on")
     refused("disk_bad_switch", 2, ["ioeventfd=perhaps"], "pc", "--kernel", "junk", "--disk", "file=disk,ioeventfd=perhaps")
+    refused("ide_too_many", 2, ["more than 4"], "pc", "--kernel", "junk", *["--ide", "null:1M"] * 5)
+    refused("ide_has_no_queues", 2, ["no queues"], "pc", "--kernel", "junk", "--ide", "null:1M,queues=2")
+    refused("ide_missing", 1, ["nowhere"], "tree", "--ide", "file=nowhere")
     refused("format_is_for_tree", 2, ["ringside tree"], "pc", "--format", "json")
     refused("kernel_missing", 1, ["nowhere"], "pc", "--kernel", "nowhere")
     refused("kernel_empty", 1, ["empty is empty"], "pc", "--kernel", "empty")
@@ -86,6 +89,13 @@ def trees():
              "00:01.3 PIIX4 ACPI PM", "virtio-blk-pci", "virtio-bus", "virtio-blk  (", "queues 2", "serial abc", "null:1G"]
     at = [got.stdout.find(word) for word in order]
     case("tree_text", got.returncode == 0 and at == sorted(at) and -1 not in at, f"{at}\n{got.stdout}{got.stderr}")
+    got = run("tree", "--ide", "file=disk,serial=abc", "--ide", "null:1G", "--ide", "null:2G")
+    order = ["00:01.1 PIIX3 IDE", "ide.0  (", "irq 14", "disk  (", "serial abc", "disk  (", "null:1G", "ide.1  (", "disk  (", "null:2G",
+             "00:01.3 PIIX4"]
+    at = [0]
+    for word in order:
+        at.append(got.stdout.find(word, at[-1] + 1))
+    case("tree_ide", got.returncode == 0 and -1 not in at, f"{at}\n{got.stdout}{got.stderr}")
     got = run("tree", "--format", "json", "--cpus", "3", "--disk", "file=disk")
     root = json.loads(got.stdout)
     bus = root["children"][0]["children"][0]

@@ -30,8 +30,8 @@ static void ata_identify_tells_what_the_disk_is(void **state)
 	assert_memory_equal(data + 2 * ATA_ID_SERIAL, "esirla0-", 8);
 	assert_int_equal(word(data, ATA_ID_SECTORS) | word(data, ATA_ID_SECTORS + 1) << 16,
 			 ATA_SECTORS_28);
-	assert_int_equal(word(data, ATA_ID_SECTORS_48) |
-				 (uint32_t)word(data, ATA_ID_SECTORS_48 + 1) << 16,
+	assert_int_equal(word(data, ATA_ID_SECTORS_48) | (uint32_t)word(data, ATA_ID_SECTORS_48 + 1)
+								 << 16,
 			 UINT32_C(200) << 21);
 	assert_int_equal(word(data, ATA_ID_MULTIPLE), 0x0110);
 	assert_int_equal(word(data, ATA_ID_CAPABILITIES) & 0x0300, 0x0300);
@@ -253,7 +253,8 @@ static void ata_chs_counts_sectors_from_one(void **state)
 	disk_write(&g, (2 * 16 + 3) * 63 + 4, 1);
 	fill(want, (2 * 16 + 3) * 63 + 4, 1);
 	for (unsigned round = 0; round < 2; round++) {
-		unsigned lba = (2 * 16 + 3) * 63 + 4, heads = round ? 4 : 16, track = round ? 17 : 63;
+		unsigned lba = (2 * 16 + 3) * 63 + 4, heads = round ? 4 : 16,
+			 track = round ? 17 : 63;
 
 		out(&g, CMD + ATA_REG_DEVICE, heads - 1, 1);
 		out(&g, CMD + ATA_REG_COUNT, track, 1);
@@ -346,11 +347,15 @@ static void ata_interrupts_can_be_off(void **state)
 
 static void ata_commands_without_data(void **state)
 {
-	static const uint8_t good[] = {0x10, 0x1f, ATA_FLUSH, ATA_FLUSH_EXT, ATA_STANDBY_NOW, ATA_IDLE_NOW,
-				       ATA_STANDBY, ATA_IDLE, ATA_SLEEP, 0x94, 0x97, ATA_VERIFY,
-				       0x70};
-	static const uint8_t bad[] = {ATA_NOP, 0x08, ATA_IDENTIFY_PACKET, 0xa0, ATA_SMART, 0xf5, 0x2f,
-				      0x45, 0x60, 0xff, 0x92, 0xe4, 0xe8};
+	static const uint8_t good[] = {
+		0x10,	      0x1f,	   ATA_FLUSH, ATA_FLUSH_EXT, ATA_STANDBY_NOW,
+		ATA_IDLE_NOW, ATA_STANDBY, ATA_IDLE,  ATA_SLEEP,     0x94,
+		0x97,	      ATA_VERIFY,  0x70};
+	static const uint8_t bad[] = {ATA_NOP, 0x08,	  ATA_IDENTIFY_PACKET,
+				      0xa0,    ATA_SMART, 0xf5,
+				      0x2f,    0x45,	  0x60,
+				      0xff,    0x92,	  0xe4,
+				      0xe8};
 	struct guest g;
 
 	(void)state;
@@ -539,8 +544,9 @@ static void ata_decode_follows_configuration(void **state)
 
 static void ata_readonly_disks_refuse_writes(void **state)
 {
-	static const uint8_t writes[] = {ATA_WRITE, ATA_WRITE_MULTIPLE, ATA_WRITE_DMA, ATA_WRITE_EXT,
-					 ATA_WRITE_DMA_EXT, ATA_WRITE_DMA_FUA_EXT, ATA_DATA_SET};
+	static const uint8_t writes[] = {ATA_WRITE,	ATA_WRITE_MULTIPLE, ATA_WRITE_DMA,
+					 ATA_WRITE_EXT, ATA_WRITE_DMA_EXT,  ATA_WRITE_DMA_FUA_EXT,
+					 ATA_DATA_SET};
 	struct guest g;
 
 	(void)state;

@@ -111,7 +111,7 @@ void ide_channel_bm_write(struct ide_channel *ch, unsigned reg, uint8_t value)
 		bm_command(ch, value);
 		break;
 	case BM_STATUS:
-		dma->status &= (uint8_t)~(cleared | BM_STATUS_CAPABLE);
+		dma->status &= (uint8_t) ~(cleared | BM_STATUS_CAPABLE);
 		dma->status |= value & BM_STATUS_CAPABLE;
 		break;
 	case BM_TABLE:
@@ -319,8 +319,8 @@ static void control_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 	(void)offset;
 	(void)size;
 	ch->counters.registers++;
-	ch->control_register =
-		(uint8_t)value & (ATA_CONTROL_NO_IRQ | ATA_CONTROL_RESET | ATA_CONTROL_HIGH);
+	ch->control_register = (uint8_t)value &
+			       (ATA_CONTROL_NO_IRQ | ATA_CONTROL_RESET | ATA_CONTROL_HIGH);
 	if ((before ^ value) & ATA_CONTROL_RESET) {
 		if (value & ATA_CONTROL_RESET) {
 			ch->counters.resets++;

@@ -8,7 +8,7 @@
  *
  * A disk that is missing beside one that is there shows status 0; where both are missing the bus floats, with its line 7 pulled down.
  *
- * Threads: the machine lock.  ide_channel_wait() lets go of it meanwhile.
+ * Threads: the machine lock.  Whoever takes the bus master away waits for the storage, and lets go of it meanwhile.
  */
 #ifndef BACKEND_IDE_CHANNEL_H
 #define BACKEND_IDE_CHANNEL_H
@@ -47,8 +47,8 @@ struct ide_channel {
 	struct ide_drive drives[IDE_DRIVES];
 };
 
-void ide_channel_init(struct ide_channel *ch, unsigned index, struct sysbus *bus,
-		      struct gmem *mem, pthread_mutex_t *lock);
+void ide_channel_init(struct ide_channel *ch, unsigned index, struct sysbus *bus, struct gmem *mem,
+		      pthread_mutex_t *lock);
 /* Nothing is in flight. */
 void ide_channel_fini(struct ide_channel *ch);
 /* Whether it answers at its ports. */

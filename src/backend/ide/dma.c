@@ -47,7 +47,8 @@ static int append(struct ide_dma *dma, uint32_t bytes, bool to_memory, struct io
 
 	if (more < 0)
 		return more;
-	if (n && more == 1 && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == iov[n].iov_base) {
+	if (n && more == 1 &&
+	    (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == iov[n].iov_base) {
 		iov[n - 1].iov_len += iov[n].iov_len;
 		more = 0;
 	}

@@ -37,7 +37,8 @@ static void put_address(struct ide_drive *d, uint64_t lba)
 	uint32_t head = (uint32_t)(lba >> 24);
 
 	if (!d->t.ext && !(r->device & ATA_DEVICE_LBA)) {
-		uint32_t sector = (uint32_t)(lba % g->track) + 1, track = (uint32_t)(lba / g->track);
+		uint32_t sector = (uint32_t)(lba % g->track) + 1,
+			 track = (uint32_t)(lba / g->track);
 
 		lba = sector | (uint64_t)(track / g->heads & 0xffff) << 8;
 		head = track % g->heads;

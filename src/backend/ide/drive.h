@@ -13,7 +13,7 @@
  *
  * Invariants: at most one request is at the storage, and BSY is shown while it is; a command's address and count are read from the registers
  * once, when it is written, so what the guest writes meanwhile changes nothing; a reset during a request is over, and BSY gone, when
- * the request is; guest memory is touched only by a request at the storage.
+ * the request is; guest memory is touched only by a request at the storage, or with the lock held.
  *
  * Threads: the machine lock, but for what ide_drive_submit() hands to the I/O thread.
  */
@@ -30,9 +30,9 @@
 /* Sectors of the buffer: as many as a command with 28 address bits can name. */
 #define IDE_BUFFER_SECTORS 256u
 /* Pieces of guest memory in one request; a sector may come in 256 pieces, and a piece may cross a region's border. */
-#define IDE_SLICES_MAX	   512
-#define IDE_MULTIPLE_MAX   16u
-#define IDE_TRIM_BLOCKS	   8u
+#define IDE_SLICES_MAX	 512
+#define IDE_MULTIPLE_MAX 16u
+#define IDE_TRIM_BLOCKS	 8u
 
 struct ide_channel;
 struct ide_drive;

@@ -133,15 +133,20 @@ static void p_prd_without_end(void **state)
 static void p_lba_beyond_the_end(void **state)
 {
 	static const uint8_t commands[] = {
-		ATA_READ_EXT,	    ATA_READ_DMA_EXT,	    ATA_READ_MULTIPLE_EXT,
-		ATA_WRITE_EXT,	    ATA_WRITE_DMA_EXT,	    ATA_WRITE_MULTIPLE_EXT,
-		ATA_VERIFY_EXT,	    ATA_WRITE_MULTIPLE_FUA, ATA_WRITE_DMA_FUA_EXT,
+		ATA_READ_EXT,	ATA_READ_DMA_EXT,	ATA_READ_MULTIPLE_EXT,
+		ATA_WRITE_EXT,	ATA_WRITE_DMA_EXT,	ATA_WRITE_MULTIPLE_EXT,
+		ATA_VERIFY_EXT, ATA_WRITE_MULTIPLE_FUA, ATA_WRITE_DMA_FUA_EXT,
 	};
 	static const struct {
 		uint64_t lba;
 		unsigned count;
 	} places[] = {
-		{2048, 1}, {2047, 2}, {0, 2049}, {0, 0}, {ATA_SECTORS_48, 1}, {ATA_SECTORS_48, 0},
+		{2048, 1},
+		{2047, 2},
+		{0, 2049},
+		{0, 0},
+		{ATA_SECTORS_48, 1},
+		{ATA_SECTORS_48, 0},
 		{UINT64_C(1) << 47, 65535},
 	};
 	struct guest g;
@@ -410,7 +415,6 @@ static void p_diagnosis_while_the_other_drive_works(void **state)
 	guest_fini(&g);
 }
 
-
 static void *let_go_soon(void *arg)
 {
 	usleep(20000);
@@ -542,7 +546,8 @@ static uint32_t next_random(uint32_t *s)
 
 static void p_registers_at_random(void **state)
 {
-	static const unsigned bases[] = {CMD, ATA_SECONDARY_COMMAND, BM, CTL, ATA_SECONDARY_CONTROL};
+	static const unsigned bases[] = {CMD, ATA_SECONDARY_COMMAND, BM, CTL,
+					 ATA_SECONDARY_CONTROL};
 	static uint8_t data[4096];
 	struct guest g;
 	uint32_t s = 20261122;

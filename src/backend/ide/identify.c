@@ -5,17 +5,17 @@
 
 #include <string.h>
 
-#define MODEL	 "RINGSIDE DISK"
-#define FIRMWARE "1.0"
+#define MODEL		"RINGSIDE DISK"
+#define FIRMWARE	"1.0"
 
-#define HEADS	  16u
-#define TRACK	  63u
-#define CYLINDERS 16383u
+#define HEADS		16u
+#define TRACK		63u
+#define CYLINDERS	16383u
 
-#define MARK	  0x4000u /* bit 14 set, bit 15 clear: the word means something */
+#define MARK		0x4000u /* bit 14 set, bit 15 clear: the word means something */
 
-#define VERSIONS  0x01f0u /* ATA-4 to ATA8-ACS */
-#define CYCLE_NS  120
+#define VERSIONS	0x01f0u /* ATA-4 to ATA8-ACS */
+#define CYCLE_NS	120
 
 #define ENABLED_1_CACHE 0x0020u
 #define ENABLED_1_LOOK	0x0040u
@@ -42,8 +42,8 @@ static void put_text(le16 *words, const char *text, size_t length, size_t bytes)
 	memset(padded, ' ', sizeof(padded));
 	memcpy(padded, text, min_u64(length, bytes));
 	for (size_t i = 0; i < bytes / 2; i++)
-		words[i] = le16_make((uint16_t)((uint8_t)padded[2 * i] << 8 |
-						(uint8_t)padded[2 * i + 1]));
+		words[i] = le16_make(
+			(uint16_t)((uint8_t)padded[2 * i] << 8 | (uint8_t)padded[2 * i + 1]));
 }
 
 static void put(le16 *words, unsigned n, uint64_t v)
@@ -114,7 +114,8 @@ void ide_identify(const struct ide_drive *d, le16 words[ATA_ID_WORDS])
 	put_text(w + ATA_ID_MODEL, MODEL, strlen(MODEL), ATA_ID_MODEL_BYTES);
 	put_size(d, w);
 	put(w + ATA_ID_MULTIPLE_MAX, 1, 0x8000 | IDE_MULTIPLE_MAX);
-	put(w + ATA_ID_CAPABILITIES, 1, 0x2f00); /* standby timer, IORDY that can be off, LBA, DMA */
+	put(w + ATA_ID_CAPABILITIES, 1,
+	    0x2f00); /* standby timer, IORDY that can be off, LBA, DMA */
 	put(w + ATA_ID_CAPABILITIES_2, 1, MARK);
 	put(w + ATA_ID_PIO_OLD, 1, 0x0200);
 	put(w + ATA_ID_VALID, 1, 0x0007);

@@ -11,7 +11,7 @@
  * leave it.
  *
  * Threads: the machine lock; requests to the storage go by a worker of our own, which takes the lock when one comes back.  Whoever holds the
- * lock may therefore wait for it (ide_channel_wait), and nobody else's queue waits for the lock.
+ * lock may therefore wait for a request to come back, and nobody else's queue waits for the lock.
  */
 #ifndef BACKEND_IDE_PIIX3_IDE_H
 #define BACKEND_IDE_PIIX3_IDE_H

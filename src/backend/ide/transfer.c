@@ -51,10 +51,9 @@ static void step(struct ide_drive *d)
 	struct ide_transfer *t = &d->t;
 
 	t->step = t->single ? 1 : t->want - t->have;
-	ide_drive_submit(d, writes(t) ? STORAGE_WRITE : STORAGE_READ, t->flags, t->lba + t->have,
-			 t->step,
-			 cut(d, (size_t)t->have * ATA_SECTOR, (size_t)t->step * ATA_SECTOR),
-			 stepped);
+	ide_drive_submit(
+		d, writes(t) ? STORAGE_WRITE : STORAGE_READ, t->flags, t->lba + t->have, t->step,
+		cut(d, (size_t)t->have * ATA_SECTOR, (size_t)t->step * ATA_SECTOR), stepped);
 }
 
 static void failed(struct ide_drive *d, int err)

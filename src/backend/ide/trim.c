@@ -66,5 +66,6 @@ void ide_trim_ranges(struct ide_drive *d)
 
 void ide_trim_begin(struct ide_drive *d, uint32_t blocks)
 {
-	ide_transfer_begin(d, &(struct ide_transfer){.kind = IDE_TRIM, .ext = true, .left = blocks});
+	ide_transfer_begin(d,
+			   &(struct ide_transfer){.kind = IDE_TRIM, .ext = true, .left = blocks});
 }

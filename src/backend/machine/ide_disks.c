@@ -46,8 +46,7 @@ size_t pc_ide_boot_order(const struct pc *pc, char *text, size_t size)
 	size_t n = 0;
 
 	for (unsigned i = 0; pc->ide && i < pc->ide->n_disks; i++)
-		n += (size_t)snprintf(text + n, size - n,
-				      "/pci@i0cf8/ide@1,1/drive@%x/disk@%x\n", i / IDE_DRIVES,
-				      i % IDE_DRIVES);
+		n += (size_t)snprintf(text + n, size - n, "/pci@i0cf8/ide@1,1/drive@%x/disk@%x\n",
+				      i / IDE_DRIVES, i % IDE_DRIVES);
 	return n;
 }

@@ -155,7 +155,8 @@ static void pm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, u
 
 /* ---- life ---- */
 
-static const struct sysbus_region_ops keyboard_ops = {.read = keyboard_read, .write = keyboard_write};
+static const struct sysbus_region_ops keyboard_ops = {.read = keyboard_read,
+						      .write = keyboard_write};
 static const struct sysbus_region_ops port92_ops = {.read = port92_read, .write = port92_write};
 static const struct sysbus_region_ops exit_ops = {.read = all_ones, .write = exit_write};
 static const struct sysbus_region_ops debug_ops = {.read = debug_read, .write = debug_write};

@@ -4,6 +4,8 @@
 
 #include "backend/sysbus/sysbus.h"
 
+#include <string.h>
+
 struct latch {
 	struct sysbus_region region;
 	uint64_t value, at;
@@ -54,6 +56,64 @@ static void an_access_reaches_its_region(void **state)
 	assert_int_equal(sysbus_read(&bus, SYSBUS_MEMORY, 0x100, 8), 0);
 }
 
+static bool whole_read(struct sysbus_region *r, uint64_t offset, uint8_t *data, unsigned size,
+		       uint32_t count)
+{
+	(void)r;
+	if (offset)
+		return false;
+	memset(data, 0x77, (size_t)size * count);
+	return true;
+}
+
+static bool whole_write(struct sysbus_region *r, uint64_t offset, const uint8_t *data,
+			unsigned size, uint32_t count)
+{
+	struct latch *l = container_of(r, struct latch, region);
+
+	if (offset)
+		return false;
+	l->size = size * count;
+	l->value = data[size * count - 1];
+	return true;
+}
+
+/* A device takes a string whole, or one by one; the bytes stand in the order of addresses. */
+static void strings(void **state)
+{
+	static const struct sysbus_region_ops ops = {
+		.read = latch_read,
+		.write = latch_write,
+		.read_string = whole_read,
+		.write_string = whole_write,
+	};
+	struct latch a = latch(SYSBUS_PORT, 8), b = latch(SYSBUS_PORT, 8);
+	const uint8_t bytes[] = {1, 2, 3, 4, 5, 6};
+	struct sysbus bus;
+	uint8_t data[6];
+
+	(void)state;
+	sysbus_init(&bus, NULL);
+	b.region.ops = &ops;
+	sysbus_map(&bus, &a.region, 0x100);
+	sysbus_map(&bus, &b.region, 0x200);
+	sysbus_write_string(&bus, 0x102, bytes, 2, 3);
+	assert_int_equal(a.value, 0x0605);
+	assert_int_equal(a.size, 2);
+	sysbus_read_string(&bus, 0x102, data, 2, 3);
+	assert_memory_equal(data, "\5\6\5\6\5\6", 6);
+	sysbus_write_string(&bus, 0x200, bytes, 2, 3);
+	assert_int_equal(b.value, 6);
+	assert_int_equal(b.size, 6);
+	sysbus_read_string(&bus, 0x200, data, 1, 6);
+	assert_int_equal(data[5], 0x77);
+	sysbus_write_string(&bus, 0x201, bytes, 1, 6);
+	assert_int_equal(b.value, 6);
+	assert_int_equal(b.size, 1);
+	sysbus_read_string(&bus, 0x300, data, 2, 3);
+	assert_int_equal(data[5], 0xff);
+}
+
 static void nobody_answers_all_ones(void **state)
 {
 	struct latch a = latch(SYSBUS_MEMORY, 16);
@@ -97,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_access_reaches_its_region),
+		cmocka_unit_test(strings),
 		cmocka_unit_test(nobody_answers_all_ones),
 		cmocka_unit_test(the_one_mapped_last_wins),
 	};
