@@ -114,27 +114,6 @@ static void add_interrupts(json_t *n, const struct pci_function *fn)
 			      fn->config[PCI_INTERRUPT_LINE], fn->intx ? ", asserted" : "");
 }
 
-static void add_ide(json_t *function, const struct pc *pc, const struct pc_options *o)
-{
-	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++) {
-		const struct ide_channel *ch = &pc->ide->channels[i];
-		json_t *bus = node(function, NULL, ch->name);
-
-		property(bus, "ports", "0x%" PRIx64 "-0x%" PRIx64 " 0x%" PRIx64, ch->command.base,
-			 ch->command.base + ch->command.size - 1, ch->control.base);
-		property(bus, "irq", "%u", ch->irq);
-		for (unsigned n = i * IDE_DRIVES; n < (i + 1) * IDE_DRIVES && n < o->n_ide; n++) {
-			const struct ide_drive *d = piix3_ide_drive(pc->ide, n);
-			json_t *disk = node(bus, NULL, "disk");
-
-			property(disk, "path", "%s", d->path);
-			property(disk, "file", "%s", o->ide[n].file);
-			property(disk, "serial", "%.*s", (int)sizeof(d->serial), d->serial);
-			property(disk, "sectors", "%" PRIu64, d->sectors);
-		}
-	}
-}
-
 static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,
 			 const struct pci_function *fn, unsigned *n_disk)
 {
@@ -153,7 +132,7 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 	if (fn == &pc->pm.fn)
 		region_node(n, &pc->power.pm);
 	if (pc->ide && fn == &pc->ide->fn)
-		add_ide(n, pc, o);
+		tree_ide(n, pc->ide, o->ide);
 	if (disk_of(pc, fn))
 		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
 }

@@ -21,6 +21,9 @@ void tree_property(json_t *node, const char *key, const char *fmt, ...)
 /* Below a card's node: its virtio bus, the device on it, and the queues that the driver has set up.  Returns the device's node. */
 json_t *tree_virtio(json_t *card, const struct virtio_pci *board);
 
+/* Below the IDE function's node: its channels and their disks, which @specs described in this order. */
+void tree_ide(json_t *function, const struct piix3_ide *ide, const struct disk_spec *specs);
+
 /* The whole machine that @o described; the caller's. */
 json_t *tree_machine(const struct pc *pc, const struct pc_options *o);
 

@@ -40,6 +40,6 @@ with Scene("pc_bios") as scene:
         with open(scene.path(f"{name}.log"), "wb") as log:
             done = subprocess.run([os.environ["RINGSIDE"], "pc", "--verbose", "--bios", BIOS, "--memory", "64",
                                    "--no-reboot", "--ide" if words is None else "--disk", f"file={disk.path}{words or ''}"],
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120, check=False)
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=240, check=False)
         good = done.returncode == BOOT_OK and disk.read(4096 * 512, len(data)) == data
         scene.case(f"{name}_boots_and_copies", good, f"exit status {done.returncode}")
