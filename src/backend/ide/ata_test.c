@@ -89,12 +89,11 @@ static void ata_pio_words_of_16_and_32_bits(void **state)
 	assert_int_equal(status(&g), DATA);
 	for (unsigned i = 0; i < ATA_SECTOR; i += 4) {
 		if (i % 8) {
-			assert_int_equal(in(&g, CMD, 4), data[i] | data[i + 1] << 8 |
-								 data[i + 2] << 16 |
-								 (uint32_t)data[i + 3] << 24);
+			assert_int_equal(in(&g, CMD, 4),
+					 word(data, i / 2) | (uint32_t)word(data, i / 2 + 1) << 16);
 		} else {
-			assert_int_equal(in(&g, CMD, 2), data[i] | data[i + 1] << 8);
-			assert_int_equal(in(&g, CMD, 2), data[i + 2] | data[i + 3] << 8);
+			assert_int_equal(in(&g, CMD, 2), word(data, i / 2));
+			assert_int_equal(in(&g, CMD, 2), word(data, i / 2 + 1));
 		}
 	}
 	assert_int_equal(status(&g), READY);
