@@ -541,6 +541,37 @@ static void ata_decode_follows_configuration(void **state)
 	guest_fini(&g);
 }
 
+static void ata_writes_are_stable_without_the_cache(void **state)
+{
+	struct guest g;
+	const struct ide_drive *d;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	d = piix3_ide_drive(g.ide, 0);
+	disk_write(&g, 0, 1);
+	assert_int_equal(d->request.flags, 0);
+	command48(&g, ATA_WRITE_DMA_FUA_EXT, 0, 1);
+	bm_start(&g, false);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(d->request.flags, STORAGE_FUA);
+	feature(&g, ATA_FEATURE_CACHE_OFF, 0);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(d->request.op, STORAGE_FLUSH);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	disk_write(&g, 0, 1);
+	assert_int_equal(d->request.flags, STORAGE_FUA);
+	/* A reset puts the cache back on, unless the guest wants its settings kept. */
+	feature(&g, ATA_FEATURE_KEEP, 0);
+	healthy(&g);
+	assert_int_equal(d->request.flags, 0); /* that of a read */
+	assert_false(d->write_cache);
+	feature(&g, ATA_FEATURE_FORGET, 0);
+	healthy(&g);
+	assert_true(d->write_cache);
+	guest_fini(&g);
+}
+
 static void ata_readonly_disks_refuse_writes(void **state)
 {
 	static const uint8_t writes[] = {ATA_WRITE,	ATA_WRITE_MULTIPLE, ATA_WRITE_DMA,
@@ -582,6 +613,7 @@ int main(void)
 		cmocka_unit_test(kb_83_trim_with_bad_ranges),
 		cmocka_unit_test(ata_diagnosis_and_reset_sign),
 		cmocka_unit_test(ata_decode_follows_configuration),
+		cmocka_unit_test(ata_writes_are_stable_without_the_cache),
 		cmocka_unit_test(ata_readonly_disks_refuse_writes),
 	};
 

@@ -579,6 +579,10 @@ static void p_registers_at_random(void **state)
 		if (!(i % 1000))
 			settle(&g);
 	}
+	/* It came far enough to be worth it. */
+	assert_true(g.ide->channels[0].counters.commands > 1000);
+	assert_true(g.ide->channels[0].counters.requests > 50);
+	assert_true(g.ide->channels[0].counters.direct > 0);
 	out(&g, CTL, 0, 1);
 	healthy(&g);
 	guest_fini(&g);

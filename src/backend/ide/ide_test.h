@@ -133,7 +133,7 @@ static inline void guest_init(struct guest *g)
 	assert_non_null(g->ram);
 	memset(g->ram, 0, RAM);
 	assert_int_equal(gmem_with_host(NULL, 0, RAM, 0, g->ram, &g->mem, NULL), 0);
-	assert_int_equal(piix3_ide_create(&g->ide, &g->pci, g->mem, &g->lock, NULL), 0);
+	assert_int_equal(piix3_ide_create(&g->ide, &g->pci, g->mem, &g->lock, 0, NULL), 0);
 	config_out(g, PCI_BAR0 + 16, BM, 4);
 	config_out(g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
 }

@@ -88,11 +88,12 @@ static const struct pci_function_ops piix3_ide_ops = {
 /* ---- life ---- */
 
 int piix3_ide_create(struct piix3_ide **out, struct pci_bus *bus, struct gmem *mem,
-		     pthread_mutex_t *lock, struct error *err)
+		     pthread_mutex_t *lock, uint32_t poll_us, struct error *err)
 {
 	static const struct pci_identity id = {
 		.vendor = 0x8086, .device = 0x7010, .class_code = 0x010180};
-	const struct worker_config worker = {.name = "ide", .reactor = {.uring = true}, .cpu = -1};
+	const struct worker_config worker = {
+		.name = "ide", .reactor = {.uring = true, .poll_us = poll_us}, .cpu = -1};
 	struct piix3_ide *ide = calloc(1, sizeof(*ide));
 	int rc;
 

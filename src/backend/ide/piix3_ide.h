@@ -29,9 +29,9 @@ struct piix3_ide {
 	struct ide_channel channels[PIIX3_IDE_CHANNELS];
 };
 
-/* Attaches itself to @bus at 00:01.1.  @lock: the machine lock. */
+/* Attaches itself to @bus at 00:01.1.  @lock: the machine lock.  @poll_us: longest time that its worker looks for work before it sleeps. */
 int piix3_ide_create(struct piix3_ide **out, struct pci_bus *bus, struct gmem *mem,
-		     pthread_mutex_t *lock, struct error *err);
+		     pthread_mutex_t *lock, uint32_t poll_us, struct error *err);
 /* No CPU runs, and the lock is not held.  Waits for what is in flight; closes the storages.  NULLs *ide. */
 void piix3_ide_destroy(struct piix3_ide **ide);
 

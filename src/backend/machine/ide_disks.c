@@ -25,7 +25,8 @@ int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err)
 	int rc = 0;
 
 	if (!pc->ide)
-		rc = piix3_ide_create(&pc->ide, &pc->host.bus, pc->memory.map, &pc->vm.lock, err);
+		rc = piix3_ide_create(&pc->ide, &pc->host.bus, pc->memory.map, &pc->vm.lock,
+				      pc->poll_us, err);
 	if (!rc)
 		rc = storage_open(&so, &storage, err);
 	if (rc)

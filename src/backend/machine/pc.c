@@ -246,6 +246,7 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	if (!pc)
 		return error_set(err, -ENOMEM, "cannot make a machine");
 	pc->no_reboot = config->no_reboot;
+	pc->poll_us = config->poll_us;
 	pc->wake.run = woken;
 	list_init(&pc->disks);
 	rc = config->plan ? 0 : read_files(pc, config, err);

@@ -94,6 +94,7 @@ struct pc {
 	struct reactor_timer tick; /* for looks at the disks' sizes */
 	struct worker **workers;
 	unsigned n_workers;
+	uint32_t poll_us;
 
 	struct reactor *home;
 	struct reactor_msg wake;
