@@ -164,14 +164,6 @@ void ring_publish(struct ring *r)
 	barrier_full();
 }
 
-void ring_kick(struct ring *r)
-{
-	uint64_t one = 1;
-
-	if (write(r->kick, &one, sizeof(one)) < 0)
-		return; /* full: the back end is woken in any case */
-}
-
 bool ring_take(struct ring *r, struct used *u)
 {
 	const struct virtq_used_elem *e;
@@ -226,9 +218,7 @@ void ring_wait(struct ring *r, struct used *u)
 	if (!ring_poll(r, u, r->t->o->timeout_ms))
 		trial_fail(r->t, "the request is completed",
 			   "nothing was used on queue %u within %d ms%s", r->index,
-			   r->t->o->timeout_ms,
-			   peer_closed(&r->t->peer, 0) ? "; the back end closed the connection"
-						       : "");
+			   r->t->o->timeout_ms, gone(r->t) ? "; the device has gone away" : "");
 }
 
 void ring_expect_nothing(struct ring *r, const char *expected)

@@ -10,6 +10,7 @@
 
 #include "pc_rig.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
 
 /*
