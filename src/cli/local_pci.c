@@ -284,6 +284,7 @@ int local_pci_start(const char *target, struct local_pci **out, struct pci_targe
 		.memory = pc_memory_at(&l->pc->memory, MEMORY_AT, MEMORY_SIZE),
 		.memory_at = MEMORY_AT,
 		.memory_size = MEMORY_SIZE,
+		.masks = true,
 		.ports = {0xc000, 0x10000},
 		.bars = {PC_PCI_HOLE, PC_PCI_HOLE_END},
 	};

@@ -25,6 +25,7 @@ struct carrier {
 	/* The driver is ready: behind the set-up of all rings.  Optional. */
 	void (*ready)(struct trial *t);
 	void (*kick)(struct ring *r);
+	uint64_t (*calls)(struct ring *r, int ms);
 	/* The other side has gone away. */
 	bool (*gone)(struct trial *t);
 	/* Rings are at rest and memory is ours alone when it returns.  Never fails. */

@@ -32,6 +32,8 @@ struct pci_target {
 	/* Memory of at least PEER_MEM bytes, and the address that the device knows it under.  What lies behind it is no memory. */
 	void *memory;
 	uint64_t memory_at, memory_size;
+	/* The masks of vectors, and the pending bits, are the board's own. */
+	bool masks;
 	/* Where BARs are put, each time anew; both empty: they stay where they are. */
 	struct pcidev_window ports, bars;
 };

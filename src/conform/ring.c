@@ -230,16 +230,6 @@ void ring_expect_nothing(struct ring *r, const char *expected)
 			   u.id, u.len);
 }
 
-uint64_t ring_calls(struct ring *r, int ms)
-{
-	struct pollfd p = {.fd = r->call, .events = POLLIN};
-	uint64_t n = 0;
-
-	if (poll(&p, 1, ms) < 1 || read(r->call, &n, sizeof(n)) != sizeof(n))
-		return 0;
-	return n;
-}
-
 void ring_used_event(struct ring *r, uint16_t idx)
 {
 	if (r->packed)

@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "vring/vring.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,6 +99,11 @@ uint32_t ring_stop(struct ring *r)
 void ring_kick(struct ring *r)
 {
 	carrier_of(r->t)->kick(r);
+}
+
+uint64_t ring_calls(struct ring *r, int ms)
+{
+	return carrier_of(r->t)->calls(r, ms);
 }
 
 bool gone(struct trial *t)
@@ -272,6 +278,16 @@ bool filled(struct trial *t, uint64_t gpa, uint8_t value, uint32_t len)
 uint8_t byte_at(struct trial *t, uint64_t gpa)
 {
 	return *(volatile uint8_t *)at(t, gpa, 1);
+}
+
+uint64_t eventfd_wait(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t n = 0;
+
+	if (poll(&p, 1, ms) < 1 || read(fd, &n, sizeof(n)) != sizeof(n))
+		return 0;
+	return n;
 }
 
 void quiet(struct trial *t)

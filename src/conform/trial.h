@@ -64,6 +64,7 @@ struct trial {
 	unsigned n_rings;
 	uint64_t next_gpa;	/* where mem() goes on */
 	uint64_t protos_wanted; /* protocol features to take if offered; set before dial() */
+	bool no_msix;		/* PCI: interrupts by the pin; set before dial() */
 	uint32_t queues;	/* the back end has */
 	struct virtio_blk_config config;
 	uint32_t config_len; /* bytes of it the back end knows */
@@ -151,6 +152,8 @@ void fill(struct trial *t, uint64_t gpa, uint8_t value, uint32_t len);
 bool filled(struct trial *t, uint64_t gpa, uint8_t value, uint32_t len);
 uint8_t byte_at(struct trial *t, uint64_t gpa);
 
+/* What an eventfd has counted since the last look; waits up to @ms for the first. */
+uint64_t eventfd_wait(int fd, int ms);
 /* Lets time pass in which nothing should happen. */
 void quiet(struct trial *t);
 

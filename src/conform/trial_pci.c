@@ -5,7 +5,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -170,12 +169,7 @@ void vector_connect(struct trial *t, uint16_t vector)
 
 uint64_t vector_count(struct trial *t, uint16_t vector, int ms)
 {
-	struct pollfd p = {.fd = t->board.vectors[vector] - 1, .events = POLLIN};
-	uint64_t n = 0;
-
-	if (poll(&p, 1, ms) < 1 || read(p.fd, &n, sizeof(n)) != sizeof(n))
-		return 0;
-	return n;
+	return eventfd_wait(t->board.vectors[vector] - 1, ms);
 }
 
 bool vector_pending(struct trial *t, uint16_t vector)
@@ -231,7 +225,7 @@ static void pci_dial(struct trial *t)
 	struct vpci *v = &t->board.v;
 
 	board_modern(t);
-	if (target(t)->platform && target(t)->platform->ops->vector && v->n_vectors)
+	if (!t->no_msix && target(t)->platform && target(t)->platform->ops->vector && v->n_vectors)
 		vpci_msix(v, true);
 	t->peer.offered = vpci_features(v);
 	t->queues = vpci_num_queues(v);
@@ -336,6 +330,24 @@ static void pci_kick(struct ring *r)
 	vpci_kick(&t->board.v, &t->board.kicks[r - t->rings], next << 16);
 }
 
+/* By the pin nobody can tell one queue from another. */
+static uint64_t pci_calls(struct ring *r, int ms)
+{
+	struct trial *t = r->t;
+	uint64_t until = clock_ns() + (uint64_t)ms * NSEC_PER_MSEC;
+
+	if (t->board.v.msix)
+		return eventfd_wait(r->call, ms);
+	need_pin(t);
+	for (;;) {
+		if (pin(t) && vpci_isr(&t->board.v) & VIRTIO_PCI_ISR_QUEUE)
+			return 1;
+		if (clock_ns() >= until)
+			return 0;
+		usleep(50);
+	}
+}
+
 static bool pci_gone(struct trial *t)
 {
 	return !pcidev_alive(&t->board.dev);
@@ -371,6 +383,7 @@ const struct carrier carrier_pci = {
 	.ring_stop = pci_ring_stop,
 	.ready = pci_ready,
 	.kick = pci_kick,
+	.calls = pci_calls,
 	.gone = pci_gone,
 	.hang_up = pci_hang_up,
 };

@@ -248,6 +248,11 @@ static void vu_kick(struct ring *r)
 		return; /* full: the back end is woken in any case */
 }
 
+static uint64_t vu_calls(struct ring *r, int ms)
+{
+	return eventfd_wait(r->call, ms);
+}
+
 static bool vu_gone(struct trial *t)
 {
 	return peer_closed(&t->peer, 0);
@@ -284,6 +289,7 @@ const struct carrier carrier_vhost_user = {
 	.ring_enable = vu_ring_enable,
 	.ring_stop = vu_ring_stop,
 	.kick = vu_kick,
+	.calls = vu_calls,
 	.gone = vu_gone,
 	.hang_up = vu_hang_up,
 };
