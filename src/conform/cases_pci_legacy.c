@@ -31,7 +31,9 @@ static void ports(struct trial *t)
 {
 	const struct pcidev_bar *bar = &t->board.dev.bars[0];
 
-	board_legacy(t);
+	board_find(t);
+	if (t->board.dev.device >= VIRTIO_PCI_DEVICE_MODERN)
+		trial_skip(t, "the board is not transitional");
 	if (!bar->io || bar->size < 24)
 		trial_fail(t, "BAR 0 is ports, 24 of them or more", "%llu bytes of %s",
 			   (unsigned long long)bar->size, bar->io ? "ports" : "memory");
