@@ -155,10 +155,10 @@ static void before_driver_ok(struct trial *t)
 	struct req q = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
 	struct used u;
 
-	ring_enable(r, true);
 	req_add(r, &q);
 	ring_publish(r);
 	trial_sent(t, "a request, and DRIVER_OK only later");
+	ring_enable(r, true);
 	ring_expect_nothing(r, "before DRIVER_OK no buffer is used");
 	board_set_status(t, 15);
 	ring_kick(r);

@@ -118,7 +118,8 @@ static uint32_t bar_read(struct mutant_pci *b, unsigned bar, uint32_t at, unsign
 	return bar == 1 ? table_read(b, at, size) : modern_read(b, at, size);
 }
 
-static void bar_write(struct mutant_pci *b, unsigned bar, uint32_t at, uint32_t value, unsigned size)
+static void bar_write(struct mutant_pci *b, unsigned bar, uint32_t at, uint32_t value,
+		      unsigned size)
 {
 	if (bar == 0)
 		legacy_write(b, at, value, size);
@@ -149,8 +150,7 @@ static int find(const struct mutant_pci *b, bool io, uint64_t address, uint32_t 
 {
 	uint32_t command = get(b->config + PCI_COMMAND, 2);
 
-	if (!(command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) &&
-	    (io || !wrong(b, PM_DECODE)))
+	if (!(command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) && (io || !wrong(b, PM_DECODE)))
 		return -1;
 	for (unsigned bar = 0; bar < PCI_BARS; bar++) {
 		uint64_t base = bar_address(b, bar);
@@ -394,8 +394,13 @@ void board_init(struct mutant_pci *b, void *memory, uint64_t at, uint64_t size)
 	uint8_t msix[12] = {0};
 
 	put(b->config, VIRTIO_PCI_VENDOR, 2);
-	put(b->config + PCI_DEVICE_ID, b->modern_only ? 0x1042 : wrong(b, PM_ID) ? 0x1050 : 0x1001, 2);
-	b->config[PCI_REVISION] = (b->modern_only && !wrong(b, PM_REVISION)) || wrong(b, PM_LEGACY_ID);
+	put(b->config + PCI_DEVICE_ID,
+	    b->modern_only    ? 0x1042
+	    : wrong(b, PM_ID) ? 0x1050
+			      : 0x1001,
+	    2);
+	b->config[PCI_REVISION] = (b->modern_only && !wrong(b, PM_REVISION)) ||
+				  wrong(b, PM_LEGACY_ID);
 	put(b->config + PCI_CLASS, 0x010000, 3);
 	put(b->config + PCI_SUBSYSTEM_VENDOR_ID, VIRTIO_PCI_VENDOR, 2);
 	put(b->config + PCI_SUBSYSTEM_ID, b->modern_only ? 0x1100 : VIRTIO_ID_BLOCK, 2);

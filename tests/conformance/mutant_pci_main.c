@@ -20,7 +20,8 @@ static const struct {
 
 static int usage(void)
 {
-	fputs("Usage: mutant-pci [--modern] [--readonly] [--mutation=NAME] [--only=GLOB,...] [--timeout-ms=N]\n"
+	fputs("Usage: mutant-pci [--modern] [--readonly] [--mutation=NAME] [--only=GLOB,...] "
+	      "[--timeout-ms=N]\n"
 	      "       mutant-pci --list | --table\n",
 	      stderr);
 	return 2;
@@ -50,8 +51,11 @@ static unsigned cases(const struct conform_options *o)
 int main(int argc, char **argv)
 {
 	static struct mutant_pci b;
-	struct conform_options o = {
-		.pci = &b.target, .allow_writes = true, .timeout_ms = 2000, .quiet_ms = 50, .size = 1 << 20};
+	struct conform_options o = {.pci = &b.target,
+				    .allow_writes = true,
+				    .timeout_ms = 2000,
+				    .quiet_ms = 50,
+				    .size = 1 << 20};
 	struct report report;
 	struct error err;
 	void *memory;

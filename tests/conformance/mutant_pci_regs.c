@@ -26,7 +26,8 @@ static uint16_t largest(const struct mutant_pci *b)
 static void forget(struct mutant_pci *b, unsigned i)
 {
 	b->queues[i] = (struct board_queue){
-		.size = largest(b), .vector = wrong(b, PM_VECTOR_STAYS) ? b->queues[i].vector : 0xffff};
+		.size = largest(b),
+		.vector = wrong(b, PM_VECTOR_STAYS) ? b->queues[i].vector : 0xffff};
 	if (!wrong(b, PM_RESET_GOES_ON) && !wrong(b, PM_QUEUE_ON))
 		b->m.queues[i].started = b->m.queues[i].enabled = false;
 }
@@ -41,8 +42,7 @@ void board_reset_all(struct mutant_pci *b)
 		b->queues[i].enable = enable && wrong(b, PM_ENABLE_STAYS);
 		if (wrong(b, PM_PAGE_STAYS))
 			b->queues[i].desc = desc;
-		b->m.queues[i].started =
-			b->m.queues[i].started && wrong(b, PM_RESET_GOES_ON);
+		b->m.queues[i].started = b->m.queues[i].started && wrong(b, PM_RESET_GOES_ON);
 	}
 	memset(b->features, 0, sizeof(b->features));
 	b->device_select = b->driver_select = 0;
@@ -144,10 +144,9 @@ static void run(struct mutant_pci *b, unsigned index)
 static bool usable(const struct mutant_pci *b, const struct board_queue *q)
 {
 	bool packed = b->features[1] & 4;
-	bool in_memory =
-		guest_at_user(&b->m, q->desc, vring_desc_size(q->size)) &&
-		guest_at_user(&b->m, q->driver, vring_driver_size(q->size, packed)) &&
-		guest_at_user(&b->m, q->device, vring_device_size(q->size, packed));
+	bool in_memory = guest_at_user(&b->m, q->desc, vring_desc_size(q->size)) &&
+			 guest_at_user(&b->m, q->driver, vring_driver_size(q->size, packed)) &&
+			 guest_at_user(&b->m, q->device, vring_device_size(q->size, packed));
 
 	if (wrong(b, PM_TAKES_SIZE))
 		return true;
@@ -213,7 +212,6 @@ static void kick(struct mutant_pci *b, unsigned index, uint32_t value, unsigned 
 }
 
 /* ---- the common configuration ---- */
-
 
 #define AT(field)   offsetof(struct virtio_pci_common_cfg, field)
 #define SIZE(field) sizeof(((struct virtio_pci_common_cfg *)NULL)->field)
@@ -401,7 +399,8 @@ void modern_write(struct mutant_pci *b, uint32_t at, uint32_t value, unsigned si
 
 static uint32_t config_at(const struct mutant_pci *b)
 {
-	return board_msix(b) && !wrong(b, PM_LEGACY_PLACE) && !wrong(b, PM_LEGACY_VECTORS) ? 24 : 20;
+	return board_msix(b) && !wrong(b, PM_LEGACY_PLACE) && !wrong(b, PM_LEGACY_VECTORS) ? 24
+											   : 20;
 }
 
 uint32_t legacy_read(struct mutant_pci *b, uint32_t at, unsigned size)
