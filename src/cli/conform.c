@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/local.h"
+#include "cli/local_pci.h"
 #include "conform/run.h"
 #include "mem/gmem.h"
 
@@ -19,8 +20,10 @@ static const char help[] =
 	"\n"
 	"Checks a virtio-blk back end against virtio 1.4 and the vhost-user protocol, without a "
 	"virtual machine.\n"
-	"TARGET is vhost-user:SOCKET, or local:DISK: our own device in this process, DISK as in\n"
-	"ringside serve --disk.\n"
+	"TARGET is vhost-user:SOCKET; or local:DISK, our own device in this process, DISK as in\n"
+	"ringside serve --disk; or local-pci:DISK, the same on a PCI board, DISK as in ringside "
+	"pc\n"
+	"--disk.\n"
 	"\n"
 	"  --allow-writes     also cases that write to the disk; what they overwrite is put back\n"
 	"  --offset=BYTES     where they write (0)\n"
@@ -41,7 +44,7 @@ static void list(const struct conform_options *o)
 		for (size_t i = 0; i < (*table)->n; i++) {
 			const struct conform_case *c = &(*table)->cases[i];
 
-			if (conform_selected(o, c))
+			if (conform_selected(o, *table, c))
 				printf("%-28s %-8s %s%s (%s)\n", c->id, level_name(c->level),
 				       c->rule, c->needs & CASE_WRITES ? " [writes]" : "",
 				       c->section);
@@ -57,6 +60,45 @@ static int parse_seconds(const char *text, int *ms)
 		return -1;
 	*ms = (int)(s * 1000);
 	return 0;
+}
+
+/* The device under test, and what of it is ours. */
+struct subject {
+	struct local *local;
+	struct local_pci *board;
+};
+
+static int subject_open(struct subject *s, const char *target, struct conform_options *o,
+			struct error *err)
+{
+	const char *uri = target;
+	int rc;
+
+	*s = (struct subject){0};
+	if (local_is(target) || local_pci_is(target)) {
+		log_setup(LOG_LEVEL_ERR, NULL, NULL);
+		rc = gmem_guard_install(err);
+		if (!rc)
+			rc = local_is(target) ? local_start(target, &s->local, &uri, err)
+					      : local_pci_start(target, &s->board, &o->pci, err);
+		if (rc)
+			return rc;
+	}
+	if (!o->pci)
+		o->path = uri + strlen("vhost-user:");
+	return 0;
+}
+
+static void subject_close(struct subject *s)
+{
+	local_stop(&s->local);
+	local_pci_stop(&s->board);
+}
+
+static bool is_target(const char *target)
+{
+	return !strncmp(target, "vhost-user:", strlen("vhost-user:")) || local_is(target) ||
+	       local_pci_is(target);
 }
 
 static int run(int argc, char **argv)
@@ -79,8 +121,8 @@ static int run(int argc, char **argv)
 	struct conform_options o = {.timeout_ms = 5000, .quiet_ms = 100, .size = 1 << 20};
 	enum report_format format = REPORT_TEXT;
 	bool listing = false;
-	const char *target, *uri = NULL;
-	struct local *local = NULL;
+	const char *target;
+	struct subject subject;
 	struct report report;
 	struct error err;
 	unsigned cases = 0;
@@ -146,29 +188,27 @@ static int run(int argc, char **argv)
 		return usage_error("conform",
 				   "one target is wanted, as in vhost-user:/run/disk.sock.");
 	target = argv[optind];
-	if (strncmp(target, "vhost-user:", 11) && !local_is(target))
+	if (!is_target(target))
 		return usage_error("conform",
-				   "'%s' is no target; vhost-user:SOCKET and local:DISK are.",
+				   "'%s' is no target; vhost-user:SOCKET, local:DISK and "
+				   "local-pci:DISK are.",
 				   target);
+	signal(SIGPIPE, SIG_IGN);
+	if (subject_open(&subject, target, &o, &err)) {
+		failure("%s", err.text);
+		return 2;
+	}
 	for (const struct case_table *const *table = case_tables; *table; table++)
 		for (size_t i = 0; i < (*table)->n; i++)
-			cases += conform_selected(&o, &(*table)->cases[i]);
-	if (!cases)
+			cases += conform_selected(&o, *table, &(*table)->cases[i]);
+	if (!cases) {
+		subject_close(&subject);
 		return usage_error("conform", "no case is left to run.");
-
-	signal(SIGPIPE, SIG_IGN);
-	if (local_is(target)) {
-		log_setup(LOG_LEVEL_ERR, NULL, NULL);
-		if (gmem_guard_install(&err) || local_start(target, &local, &uri, &err)) {
-			failure("%s", err.text);
-			return 2;
-		}
 	}
-	o.path = uri ? uri + 11 : target + 11;
 	report_begin(&report, format, stdout, target, cases);
 	rc = conform_run(&o, &report, &err);
 	report_end(&report, rc);
-	local_stop(&local);
+	subject_close(&subject);
 	if (rc)
 		failure("%s", err.text);
 	if (report.failed[LEVEL_MUST])

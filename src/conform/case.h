@@ -37,10 +37,18 @@ struct conform_case {
 	void (*run)(struct trial *t);
 };
 
+/* What has to carry the virtio bus for a table's cases to make sense. */
+enum carried_by {
+	BY_ANY,
+	BY_VHOST_USER,
+	BY_PCI,
+};
+
 struct case_table {
 	const char *title;
 	const struct conform_case *cases;
 	size_t n;
+	enum carried_by by;
 };
 
 /* Every case there is, in the order in which they run; ends with NULL. */

@@ -342,4 +342,4 @@ static const struct conform_case cases[] = {
 	 "A read whose length is no multiple of 512 gets IOERR.", odd_length},
 };
 const struct case_table block_cases = {"Block requests that change nothing", cases,
-				       ARRAY_SIZE(cases)};
+				       ARRAY_SIZE(cases), BY_ANY};

@@ -414,4 +414,5 @@ static const struct conform_case cases[] = {
 	{"BLK-D-29.write-length", "practice", LEVEL_PRACTICE, CASE_WRITES,
 	 "A write whose length is no multiple of 512 gets IOERR and writes nothing.", odd_write},
 };
-const struct case_table block_write_cases = {"Block requests that write", cases, ARRAY_SIZE(cases)};
+const struct case_table block_write_cases = {"Block requests that write", cases, ARRAY_SIZE(cases),
+					     BY_ANY};

@@ -453,4 +453,4 @@ static const struct conform_case cases[] = {
 	 "The limits of WRITE_ZEROES leave room for a request.", zeroes_limits},
 };
 const struct case_table feature_cases = {"Features, status, configuration", cases,
-					 ARRAY_SIZE(cases)};
+					 ARRAY_SIZE(cases), BY_VHOST_USER};

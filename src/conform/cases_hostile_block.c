@@ -304,4 +304,5 @@ static const struct conform_case cases[] = {
 	{"B-13.vanish", PRACTICE, 0,
 	 "A front end that vanishes with requests in flight does no harm.", vanish},
 };
-const struct case_table hostile_block_cases = {"Hostile block requests", cases, ARRAY_SIZE(cases)};
+const struct case_table hostile_block_cases = {"Hostile block requests", cases, ARRAY_SIZE(cases),
+					       BY_ANY};

@@ -709,4 +709,4 @@ static const struct conform_case cases[] = {
 	 call_full},
 };
 const struct case_table hostile_vhost_user_cases = {"Hostile vhost-user messages", cases,
-						    ARRAY_SIZE(cases)};
+						    ARRAY_SIZE(cases), BY_VHOST_USER};

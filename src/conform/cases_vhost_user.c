@@ -565,4 +565,5 @@ static const struct conform_case cases[] = {
 	{"VU-25.read-only", "vhost-user, SET_CONFIG", LEVEL_MUST, 0,
 	 "SET_CONFIG does not write read-only fields.", config_read_only},
 };
-const struct case_table vhost_user_cases = {"vhost-user: messages", cases, ARRAY_SIZE(cases)};
+const struct case_table vhost_user_cases = {"vhost-user: messages", cases, ARRAY_SIZE(cases),
+					    BY_VHOST_USER};

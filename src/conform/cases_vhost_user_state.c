@@ -551,4 +551,4 @@ static const struct conform_case cases[] = {
 	 dirty_log},
 };
 const struct case_table vhost_user_state_cases = {"vhost-user: states of rings", cases,
-						  ARRAY_SIZE(cases)};
+						  ARRAY_SIZE(cases), BY_VHOST_USER};

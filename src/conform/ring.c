@@ -164,14 +164,6 @@ void ring_publish(struct ring *r)
 	barrier_full();
 }
 
-void ring_kick(struct ring *r)
-{
-	uint64_t one = 1;
-
-	if (write(r->kick, &one, sizeof(one)) < 0)
-		return; /* full: the back end is woken in any case */
-}
-
 bool ring_take(struct ring *r, struct used *u)
 {
 	const struct virtq_used_elem *e;
@@ -226,9 +218,7 @@ void ring_wait(struct ring *r, struct used *u)
 	if (!ring_poll(r, u, r->t->o->timeout_ms))
 		trial_fail(r->t, "the request is completed",
 			   "nothing was used on queue %u within %d ms%s", r->index,
-			   r->t->o->timeout_ms,
-			   peer_closed(&r->t->peer, 0) ? "; the back end closed the connection"
-						       : "");
+			   r->t->o->timeout_ms, gone(r->t) ? "; the device has gone away" : "");
 }
 
 void ring_expect_nothing(struct ring *r, const char *expected)
@@ -238,16 +228,6 @@ void ring_expect_nothing(struct ring *r, const char *expected)
 	if (ring_poll(r, &u, r->t->o->quiet_ms))
 		trial_fail(r->t, expected, "queue %u: used entry with id %u, len %u", r->index,
 			   u.id, u.len);
-}
-
-uint64_t ring_calls(struct ring *r, int ms)
-{
-	struct pollfd p = {.fd = r->call, .events = POLLIN};
-	uint64_t n = 0;
-
-	if (poll(&p, 1, ms) < 1 || read(r->call, &n, sizeof(n)) != sizeof(n))
-		return 0;
-	return n;
 }
 
 void ring_used_event(struct ring *r, uint16_t idx)

@@ -42,8 +42,11 @@ static bool matches(const char *globs, const char *id)
 	return false;
 }
 
-bool conform_selected(const struct conform_options *o, const struct conform_case *c)
+bool conform_selected(const struct conform_options *o, const struct case_table *table,
+		      const struct conform_case *c)
 {
+	if ((o->path && table->by == BY_PCI) || (o->pci && table->by == BY_VHOST_USER))
+		return false;
 	return (!o->only || matches(o->only, c->id)) && !(o->skip && matches(o->skip, c->id));
 }
 
@@ -55,14 +58,6 @@ static void conduct(struct trial *t, const struct conform_options *o, void (*bod
 	if (!setjmp(t->end))
 		body(t);
 	hang_up(t);
-}
-
-static void reach(struct trial *t)
-{
-	int rc = peer_connect(&t->peer, t->o->path, t->o->timeout_ms);
-
-	if (rc)
-		trial_fail(t, "the back end takes the connection", "%s", strerror(-rc));
 }
 
 static void health(struct trial *t)
@@ -201,6 +196,11 @@ static void one(struct run *run, const struct case_table *table, const struct co
 	report_case(run->report, table, &t);
 }
 
+static const char *place(const struct conform_options *o)
+{
+	return o->pci ? "that place of the PCI bus" : o->path;
+}
+
 int conform_run(const struct conform_options *o, struct report *report, struct error *err)
 {
 	static void (*const checks[])(struct trial *) = {health, dial, reach};
@@ -214,16 +214,16 @@ int conform_run(const struct conform_options *o, struct report *report, struct e
 		if (healthy(&run, &t))
 			break;
 		if (i + 1 == ARRAY_SIZE(checks))
-			return error_set(err, -ENOTCONN, "no back end at %s: %s.", o->path, t.got);
+			return error_set(err, -ENOTCONN, "no back end at %s: %s.", place(o), t.got);
 	}
 	if (o->allow_writes)
 		save(&run);
 	for (const struct case_table *const *table = case_tables; *table; table++)
 		for (size_t i = 0; i < (*table)->n; i++)
-			if (conform_selected(o, &(*table)->cases[i]))
+			if (conform_selected(o, *table, &(*table)->cases[i]))
 				one(&run, *table, &(*table)->cases[i]);
 	if (run.missed)
-		rc = error_set(err, -ENOTCONN, "the back end at %s went away.", o->path);
+		rc = error_set(err, -ENOTCONN, "the back end at %s went away.", place(o));
 	free(run.saved);
 	return rc;
 }

@@ -12,8 +12,9 @@
 #include "conform/report.h"
 #include "conform/trial.h"
 
-/* Whether --only and --skip let this case run. */
-bool conform_selected(const struct conform_options *o, const struct conform_case *c);
+/* Whether the target can have such cases, and --only and --skip let this one run.  Without a target: whatever it is. */
+bool conform_selected(const struct conform_options *o, const struct case_table *table,
+		      const struct conform_case *c);
 
 /**
  * conform_run() - every selected case

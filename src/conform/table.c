@@ -3,6 +3,10 @@
 
 const struct case_table *const case_tables[] = {
 	&feature_cases,
+	&pci_function_cases,
+	&pci_common_cases,
+	&pci_interrupt_cases,
+	&pci_legacy_cases,
 	&ring_split_cases,
 	&notify_cases,
 	&ring_packed_cases,

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "conform/case.h"
+#include "conform/pci_target.h"
 #include "conform/peer.h"
 #include "conform/ring.h"
 #include "wire/virtio.h"
@@ -16,10 +17,12 @@
 
 #include <setjmp.h>
 
-#define TRIAL_RINGS 8
+#define TRIAL_RINGS   8
+#define TRIAL_VECTORS 16
 
 struct conform_options {
-	const char *path; /* of the socket */
+	const char *path;	/* of the socket */
+	struct pci_target *pci; /* instead: a board */
 	bool allow_writes;
 	int timeout_ms;		 /* what must happen happens within this */
 	int quiet_ms;		 /* what must not happen has not happened after this */
@@ -42,14 +45,26 @@ struct saved {
 	uint8_t bytes[];
 };
 
+/* The board of a trial on PCI. */
+struct board {
+	struct pcidev dev;
+	struct vpci v;
+	uint8_t status; /* as last written */
+	struct vpci_kick kicks[TRIAL_RINGS];
+	int vectors[TRIAL_VECTORS]; /* eventfd + 1 of vectors that are connected by themselves */
+	bool open;
+};
+
 struct trial {
 	const struct conform_options *o;
 	const struct conform_case *c;
 	struct peer peer;
+	struct board board;
 	struct ring rings[TRIAL_RINGS];
 	unsigned n_rings;
 	uint64_t next_gpa;	/* where mem() goes on */
 	uint64_t protos_wanted; /* protocol features to take if offered; set before dial() */
+	bool no_msix;		/* PCI: interrupts by the pin; set before dial() */
 	uint32_t queues;	/* the back end has */
 	struct virtio_blk_config config;
 	uint32_t config_len; /* bytes of it the back end knows */
@@ -92,6 +107,7 @@ void sync_messages(struct trial *t);
 void set_vring(struct trial *t, uint32_t request, uint32_t index, uint32_t num);
 
 /* Bring-up, in this order. */
+void reach(struct trial *t);	    /* somebody is there */
 void dial(struct trial *t);	    /* connect, owner, features, protocol features */
 void read_config(struct trial *t);  /* into t->config; skips without CONFIG */
 void share_memory(struct trial *t); /* one area, by SET_MEM_TABLE */
@@ -108,6 +124,10 @@ void ring_kick_fd(struct ring *r);
 void ring_enable(struct ring *r, bool on);
 /* GET_VRING_BASE; returns what it answers. */
 uint32_t ring_stop(struct ring *r);
+/* The case is skipped if it is not vhost-user that carries the bus. */
+void need_vhost_user(struct trial *t);
+/* The device has gone away. */
+bool gone(struct trial *t);
 /* All of it. Returns the first ring. */
 struct ring *disk_up(struct trial *t, struct setup s);
 /* As a driver ends: rings stopped, connection closed.  Never fails. */
@@ -132,6 +152,8 @@ void fill(struct trial *t, uint64_t gpa, uint8_t value, uint32_t len);
 bool filled(struct trial *t, uint64_t gpa, uint8_t value, uint32_t len);
 uint8_t byte_at(struct trial *t, uint64_t gpa);
 
+/* What an eventfd has counted since the last look; waits up to @ms for the first. */
+uint64_t eventfd_wait(int fd, int ms);
 /* Lets time pass in which nothing should happen. */
 void quiet(struct trial *t);
 

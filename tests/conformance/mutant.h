@@ -102,7 +102,7 @@ static inline bool has(const struct mutant *m, unsigned bit)
 	return m->features >> bit & 1;
 }
 
-/* mutant.c */
+/* mutant_features.c */
 uint64_t mutant_offers(const struct mutant *m);
 uint64_t mutant_protocols(void);
 void mutant_config(struct mutant *m);

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Proves that the conformance suite can fail: every mutation of the mutant is noticed by the case that names its rule.
 
-    mutants_test.py RINGSIDE MUTANT [MUTATION...]
+    mutants_test.py RINGSIDE MUTANT MUTANT_PCI [MUTATION...]
 
-Without names: the mutant without a mutation keeps every rule, then all mutations, and how the program behaves when a back end
+Without names: each mutant without a mutation keeps every rule, then all mutations, and how the program behaves when a back end
 is missing or dies.  TAP on standard output.
 """
 
@@ -59,6 +59,10 @@ def caught(ringside, program, name, where):
     options = ["--mutation=" + name] + (["--readonly"] if where.startswith("BLK-D-09") else [])
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, *options) as socket:
         cases, status = conform(ringside, socket, "--timeout=0.5", "--only=" + where)
+    return judge(cases, status, where)
+
+
+def judge(cases, status, where):
     if where not in cases:
         return [f"{where} did not run, exit status {status}"]
     case = cases[where]
@@ -67,6 +71,28 @@ def caught(ringside, program, name, where):
     if case["level"] == "MUST" and status != 1:
         return [f"a broken MUST and exit status {status}"]
     return []
+
+
+def on_board(program, *options):
+    """Outcome of each case on the mutant board, which has the suite in it."""
+    done = subprocess.run([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    return {case["id"]: case for case in json.loads(done.stdout)["cases"]}, done.returncode
+
+
+def board_clean(_, program, *options):
+    """What the mutant board without a mutation breaks: nothing."""
+    cases, status = on_board(program, "--timeout-ms=10000", *options)
+    broken = [f"{case['id']}: {case['expected']}; {case['got']}"
+              for case in cases.values() if case["outcome"] == "failed"]
+    if status or not cases:
+        broken.append(f"exit status {status}, {len(cases)} cases")
+    return broken
+
+
+def board_caught(_, program, name, where):
+    options = ["--mutation=" + name, "--only=" + where, "--timeout-ms=500"]
+    cases, status = on_board(program, *options, *(["--modern"] if where == "PCI-D-02.modern" else []))
+    return judge(cases, status, where)
 
 
 def absent(ringside, _):
@@ -111,31 +137,40 @@ def untouched(ringside, program):
 
 
 def documented(_, program):
-    """docs/mutations.md has the table."""
+    """docs/mutations.md has the mutant's table."""
     table = subprocess.run([program, "--table"], stdout=subprocess.PIPE, check=True, text=True).stdout
     folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     with open(os.path.join(folder, "docs", "mutations.md"), encoding="utf-8") as file:
-        return [] if table in file.read() else ["the table in docs/mutations.md is not what `mutant --table` prints"]
+        return [] if table in file.read() else ["the table in docs/mutations.md is not what --table prints"]
+
+
+def mutations(program, wanted):
+    listed = subprocess.run([program, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    return [line.split("\t")[:2] for line in listed.splitlines() if not wanted or line.split("\t")[0] in wanted]
 
 
 def main():
-    ringside, program, wanted = sys.argv[1], sys.argv[2], sys.argv[3:]
-    listed = subprocess.run([program, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    mutations = [line.split("\t") for line in listed.splitlines()]
-    jobs = [(f"{name} is noticed by {where}", caught, (name, where))
-            for name, where, _ in mutations if not wanted or name in wanted]
+    ringside, program, board, wanted = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+    jobs = [(f"{name} is noticed by {where}", caught, program, (name, where)) for name, where in mutations(program, wanted)]
+    jobs += [(f"{name} is noticed by {where}", board_caught, board, (name, where))
+             for name, where in mutations(board, wanted)]
     if not wanted:
-        jobs.insert(0, ("without a mutation every rule is kept", clean, ()))
-        jobs.insert(1, ("the same on a read-only disk", clean, ("--readonly",)))
-        jobs += [("no back end", absent, ()), ("a back end that dies", died, ()),
-                 ("a back end that dies and is started again", respawned, ()), ("the disk is as it was", untouched, ()),
-                 ("the table of mutations is in docs/mutations.md", documented, ())]
+        jobs = [("without a mutation every rule is kept", clean, program, ()),
+                ("the same on a read-only disk", clean, program, ("--readonly",)),
+                ("without a mutation the board keeps every rule", board_clean, board, ()),
+                ("the same on a modern board", board_clean, board, ("--modern",)),
+                ("the same on a read-only disk on a board", board_clean, board, ("--readonly",)), *jobs,
+                ("no back end", absent, program, ()), ("a back end that dies", died, program, ()),
+                ("a back end that dies and is started again", respawned, program, ()),
+                ("the disk is as it was", untouched, program, ()),
+                ("the table of mutations is in docs/mutations.md", documented, program, ()),
+                ("the table of the board's mutations is in docs/mutations.md", documented, board, ())]
     print("TAP version 13")
     print(f"1..{len(jobs)}")
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        results = [pool.submit(function, ringside, program, *arguments) for _, function, arguments in jobs]
-        for number, ((title, _, _), result) in enumerate(zip(jobs, results), 1):
+        results = [pool.submit(function, ringside, which, *arguments) for _, function, which, arguments in jobs]
+        for number, ((title, *_), result) in enumerate(zip(jobs, results), 1):
             why = result.result()
             failed += bool(why)
             print(f"{'not ok' if why else 'ok'} {number} - {title}")
