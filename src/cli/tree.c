@@ -114,6 +114,33 @@ static void add_interrupts(json_t *n, const struct pci_function *fn)
 			      fn->config[PCI_INTERRUPT_LINE], fn->intx ? ", asserted" : "");
 }
 
+static const struct virtio_net *net_of(const struct pc *pc, const struct pci_function *fn)
+{
+	list_for_each (l, &pc->nets) {
+		const struct virtio_net_pci *card = list_entry(l, struct pc_net, link)->card;
+
+		if (&card->board.fn == fn)
+			return card->net;
+	}
+	return NULL;
+}
+
+static void add_net(json_t *function, const struct virtio_net *net)
+{
+	const struct virtio_device *vdev = &net->vdev;
+	json_t *device = node(node(function, NULL, "virtio-bus"), NULL, vdev->cls->name);
+	uint64_t mac = net->mac;
+
+	property(device, "path", "%s", vdev->path);
+	property(device, "mac", "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)(mac & 0xff),
+		 (unsigned)(mac >> 8 & 0xff), (unsigned)(mac >> 16 & 0xff),
+		 (unsigned)(mac >> 24 & 0xff), (unsigned)(mac >> 32 & 0xff),
+		 (unsigned)(mac >> 40 & 0xff));
+	property(device, "pairs", "%u", net->n_pairs);
+	property(device, "queues", "%u", vdev->n_queues);
+	property(device, "features", "0x%" PRIx64, vdev->offered);
+}
+
 static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,
 			 const struct pci_function *fn, unsigned *n_disk)
 {
@@ -133,6 +160,8 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 		region_node(n, &pc->power.pm);
 	if (disk_of(pc, fn))
 		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
+	if (net_of(pc, fn))
+		add_net(n, net_of(pc, fn));
 }
 
 json_t *tree_machine(const struct pc *pc, const struct pc_options *o)

@@ -248,6 +248,7 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	pc->no_reboot = config->no_reboot;
 	pc->wake.run = woken;
 	list_init(&pc->disks);
+	list_init(&pc->nets);
 	rc = config->plan ? 0 : read_files(pc, config, err);
 	if (!rc)
 		rc = reactor_create(&pc->home, &control, err);
@@ -289,6 +290,7 @@ void pc_destroy(struct pc **pcp)
 
 	if (!pc)
 		return;
+	pc_nets_destroy(pc);
 	pc_disks_destroy(pc);
 	if (pc->host_ready) {
 		piix4_pm_fini(&pc->pm);

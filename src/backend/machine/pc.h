@@ -9,9 +9,10 @@
  *          isa           the ISA bridge, which leads PCI interrupts to lines
  *          pm            power management
  *          disks         virtio-blk-pci boards
+ *          nets          virtio-net-pci boards
  *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
  *
- *      pc.c        the machine's life      disks.c      its disks      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
+ *      pc.c        the machine's life      disks.c, nets.c      its cards      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
  *
  * No globals: as many machines as wanted live in one process.
  *
@@ -23,6 +24,7 @@
 #define BACKEND_MACHINE_PC_H
 
 #include "backend/board/virtio_blk_pci.h"
+#include "backend/board/virtio_net_pci.h"
 #include "backend/kvm/vm.h"
 #include "backend/machine/acpi.h"
 #include "backend/machine/boot.h"
@@ -32,6 +34,7 @@
 #include "backend/machine/power.h"
 #include "backend/machine/rtc.h"
 #include "backend/machine/serial.h"
+#include "backend/net/spec.h"
 #include "backend/pci/piix3.h"
 #include "base/reactor.h"
 #include "base/worker.h"
@@ -71,6 +74,12 @@ struct pc_disk {
 	struct virtio_blk_pci *card;
 };
 
+/* One network card in its slot. */
+struct pc_net {
+	struct list link;
+	struct virtio_net_pci *card;
+};
+
 struct pc {
 	struct kvm_vm vm;
 	struct pc_memory memory;
@@ -83,9 +92,9 @@ struct pc {
 	struct power power;
 	struct fw_cfg fw_cfg; /* with firmware only */
 
-	struct list disks;
-	unsigned disk_queues; /* of all disks */
-	unsigned stopping;    /* disks that have not said yet that nothing is in flight */
+	struct list disks, nets;
+	unsigned disk_queues; /* of all disks and network cards */
+	unsigned stopping;    /* cards that have not said yet that nothing is in flight */
 	bool ticking;
 	struct reactor_timer tick; /* for looks at the disks' sizes */
 	struct worker **workers;
@@ -117,6 +126,10 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio_pci_options *board,
 		struct error *err);
 
+/* The same for a virtio-net-pci card.  Takes over @link, on failure too. */
+int pc_add_net(struct pc *pc, struct net_link *link, const struct net_spec *spec,
+	       const struct virtio_pci_options *board, struct error *err);
+
 /* Not running.  Waits until nothing is in flight.  NULLs *pc. */
 void pc_destroy(struct pc **pc);
 
@@ -136,6 +149,8 @@ int pc_workers_create(struct pc *pc, const struct pc_config *config, struct erro
 void pc_disks_start(struct pc *pc);
 /* Stops and destroys them, then their workers. */
 void pc_disks_destroy(struct pc *pc);
+/* Before that. */
+void pc_nets_destroy(struct pc *pc);
 /* ---- bios.c ---- */
 
 int pc_bios_map(struct pc *pc, struct error *err);
