@@ -41,7 +41,8 @@ static const char pc_help_options[] =
 	"  --initrd FILE        its initial RAM disk\n"
 	"  --append TEXT        its command line\n"
 	"  --disk SPEC          a disk on a virtio-blk-pci card, see below; repeat for more\n"
-	"  --net SPEC           a network card on a virtio-net-pci card, see below; repeat for more\n"
+	"  --net SPEC           a network card on a virtio-net-pci card, see below; repeat for "
+	"more\n"
 	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
 	"  --cpus N             virtual CPUs, 1 to 64; default: 1\n"
 	"  --no-reboot          a reset ends the machine\n"
@@ -235,7 +236,8 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		fputs(strcmp(o->command, "tree") ? pc_help_head : tree_help_head, stdout);
 		fputs(pc_help_options, stdout);
 		fputs(disk_spec_help, stdout);
-		fputs("\nSPEC of a network card, for example user,hostfwd=tcp::8080-:80:\n", stdout);
+		fputs("\nSPEC of a network card, for example user,hostfwd=tcp::8080-:80:\n",
+		      stdout);
 		fputs(net_spec_help, stdout);
 		fputs("\nof either card:\n", stdout);
 		fputs(disk_words_help, stdout);

@@ -81,13 +81,13 @@ static json_t *nets(const struct pc *pc)
 				pairs, json_pack("{so so}", "received",
 						 counters(&net->pairs[i].received, true), "sent",
 						 counters(&net->pairs[i].sent, false)));
-		json_array_append_new(
-			all, json_pack("{ss sI sI sI sI so so}", "path", net->vdev.path,
-				       "messages-sent", (json_int_t)card->board.fn.msix.sent,
-				       "commands", (json_int_t)net->commands, "commands-refused",
-				       (json_int_t)net->refused, "lost-by-link",
-				       (json_int_t)net->link->lost, "pairs", pairs, "queues",
-				       queues(&net->vdev)));
+		json_array_append_new(all, json_pack("{ss sI sI sI sI so so}", "path",
+						     net->vdev.path, "messages-sent",
+						     (json_int_t)card->board.fn.msix.sent,
+						     "commands", (json_int_t)net->commands,
+						     "commands-refused", (json_int_t)net->refused,
+						     "lost-by-link", (json_int_t)net->link->lost,
+						     "pairs", pairs, "queues", queues(&net->vdev)));
 	}
 	return all;
 }

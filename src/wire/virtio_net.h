@@ -40,7 +40,7 @@
 #define VIRTIO_NET_F_STANDBY		 62
 #define VIRTIO_NET_F_SPEED_DUPLEX	 63
 
-#define VIRTIO_NET_MAC_BYTES 6
+#define VIRTIO_NET_MAC_BYTES		 6
 
 /* 5.1.4; what stands behind duplex belongs to features that nobody here offers. */
 struct virtio_net_config {
@@ -57,8 +57,7 @@ struct virtio_net_config {
 _Static_assert(sizeof(struct virtio_net_config) == 24, "virtio 1.4, 5.1.4");
 _Static_assert(offsetof(struct virtio_net_config, max_virtqueue_pairs) == 8, "virtio 1.4, 5.1.4");
 _Static_assert(offsetof(struct virtio_net_config, speed) == 12, "virtio 1.4, 5.1.4");
-_Static_assert(offsetof(struct virtio_net_config, supported_hash_types) == 20,
-	       "virtio 1.4, 5.1.4");
+_Static_assert(offsetof(struct virtio_net_config, supported_hash_types) == 20, "virtio 1.4, 5.1.4");
 
 #define VIRTIO_NET_S_LINK_UP	 1u
 #define VIRTIO_NET_S_ANNOUNCE	 2u
@@ -82,18 +81,18 @@ struct virtio_net_hdr {
 };
 _Static_assert(sizeof(struct virtio_net_hdr) == 12, "virtio 1.4, 5.1.6");
 _Static_assert(offsetof(struct virtio_net_hdr, csum_start) == 6, "virtio 1.4, 5.1.6");
-#define VIRTIO_NET_HDR_LEGACY_BYTES   10u
+#define VIRTIO_NET_HDR_LEGACY_BYTES 10u
 
-#define VIRTIO_NET_HDR_F_NEEDS_CSUM   1u
-#define VIRTIO_NET_HDR_F_DATA_VALID   2u
-#define VIRTIO_NET_HDR_F_RSC_INFO     4u
+#define VIRTIO_NET_HDR_F_NEEDS_CSUM 1u
+#define VIRTIO_NET_HDR_F_DATA_VALID 2u
+#define VIRTIO_NET_HDR_F_RSC_INFO   4u
 
-#define VIRTIO_NET_HDR_GSO_NONE	      0u
-#define VIRTIO_NET_HDR_GSO_TCPV4      1u
-#define VIRTIO_NET_HDR_GSO_UDP	      3u
-#define VIRTIO_NET_HDR_GSO_TCPV6      4u
-#define VIRTIO_NET_HDR_GSO_UDP_L4     5u
-#define VIRTIO_NET_HDR_GSO_ECN	      0x80u
+#define VIRTIO_NET_HDR_GSO_NONE	    0u
+#define VIRTIO_NET_HDR_GSO_TCPV4    1u
+#define VIRTIO_NET_HDR_GSO_UDP	    3u
+#define VIRTIO_NET_HDR_GSO_TCPV6    4u
+#define VIRTIO_NET_HDR_GSO_UDP_L4   5u
+#define VIRTIO_NET_HDR_GSO_ECN	    0x80u
 
 /* 5.1.6.5: the control queue; class and command, then the command's own data, and a byte for the answer. */
 struct virtio_net_ctrl {
@@ -102,27 +101,27 @@ struct virtio_net_ctrl {
 };
 _Static_assert(sizeof(struct virtio_net_ctrl) == 2, "virtio 1.4, 5.1.6.5");
 
-#define VIRTIO_NET_OK			    0
-#define VIRTIO_NET_ERR			    1
+#define VIRTIO_NET_OK			   0
+#define VIRTIO_NET_ERR			   1
 
-#define VIRTIO_NET_CTRL_RX		    0
-#define VIRTIO_NET_CTRL_RX_PROMISC	    0
-#define VIRTIO_NET_CTRL_RX_ALLMULTI	    1
-#define VIRTIO_NET_CTRL_RX_ALLUNI	    2
-#define VIRTIO_NET_CTRL_RX_NOMULTI	    3
-#define VIRTIO_NET_CTRL_RX_NOUNI	    4
-#define VIRTIO_NET_CTRL_RX_NOBCAST	    5
-#define VIRTIO_NET_CTRL_MAC		    1
-#define VIRTIO_NET_CTRL_MAC_TABLE_SET	    0
-#define VIRTIO_NET_CTRL_MAC_ADDR_SET	    1
-#define VIRTIO_NET_CTRL_VLAN		    2
-#define VIRTIO_NET_CTRL_VLAN_ADD	    0
-#define VIRTIO_NET_CTRL_VLAN_DEL	    1
-#define VIRTIO_NET_CTRL_ANNOUNCE	    3
-#define VIRTIO_NET_CTRL_ANNOUNCE_ACK	    0
-#define VIRTIO_NET_CTRL_MQ		    4
-#define VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET	    0
-#define VIRTIO_NET_CTRL_GUEST_OFFLOADS	    5
-#define VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET  0
+#define VIRTIO_NET_CTRL_RX		   0
+#define VIRTIO_NET_CTRL_RX_PROMISC	   0
+#define VIRTIO_NET_CTRL_RX_ALLMULTI	   1
+#define VIRTIO_NET_CTRL_RX_ALLUNI	   2
+#define VIRTIO_NET_CTRL_RX_NOMULTI	   3
+#define VIRTIO_NET_CTRL_RX_NOUNI	   4
+#define VIRTIO_NET_CTRL_RX_NOBCAST	   5
+#define VIRTIO_NET_CTRL_MAC		   1
+#define VIRTIO_NET_CTRL_MAC_TABLE_SET	   0
+#define VIRTIO_NET_CTRL_MAC_ADDR_SET	   1
+#define VIRTIO_NET_CTRL_VLAN		   2
+#define VIRTIO_NET_CTRL_VLAN_ADD	   0
+#define VIRTIO_NET_CTRL_VLAN_DEL	   1
+#define VIRTIO_NET_CTRL_ANNOUNCE	   3
+#define VIRTIO_NET_CTRL_ANNOUNCE_ACK	   0
+#define VIRTIO_NET_CTRL_MQ		   4
+#define VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET	   0
+#define VIRTIO_NET_CTRL_GUEST_OFFLOADS	   5
+#define VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET 0
 
 #endif

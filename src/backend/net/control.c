@@ -299,8 +299,7 @@ int net_control(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 		}
 		net->ack = iov[chain.readable].iov_base;
 		net->command = chain.ticket;
-		data = (struct reader){
-			.iov = iov, .n = chain.readable, .left = chain.readable_len};
+		data = (struct reader){.iov = iov, .n = chain.readable, .left = chain.readable_len};
 		if (perform(net, &data))
 			tell(net);
 		else

@@ -64,8 +64,8 @@ struct net_link_ops {
 struct net_link {
 	const struct net_link_ops *ops;
 	struct net_link_client *client; /* set before the first receive_start */
-	uint64_t offloads;		/* feature bits that it can do: CSUM, GUEST_CSUM, HOST_*, GUEST_* */
-	unsigned pairs;			/* that it can tell apart */
+	uint64_t offloads; /* feature bits that it can do: CSUM, GUEST_CSUM, HOST_*, GUEST_* */
+	unsigned pairs;	   /* that it can tell apart */
 	bool one_thread;
 	bool up;       /* atomic: has a carrier */
 	uint64_t lost; /* frames for the driver that found no place to wait */

@@ -20,10 +20,10 @@
 #define BUFFER_BYTES (1 << 20)
 
 /* Accepted at a time. */
-#define COMERS_MAX   16
+#define COMERS_MAX 16
 
 /* Between two tries to find the other side again. */
-#define RETRY_NS     NSEC_PER_SEC
+#define RETRY_NS NSEC_PER_SEC
 
 struct socket_link {
 	struct net_link link;

@@ -64,7 +64,8 @@ static const uint64_t base_offloads = BIT64(VIRTIO_NET_F_CSUM) | BIT64(VIRTIO_NE
 				      BIT64(VIRTIO_NET_F_HOST_TSO6) | BIT64(VIRTIO_NET_F_HOST_ECN) |
 				      BIT64(VIRTIO_NET_F_GUEST_CSUM) |
 				      BIT64(VIRTIO_NET_F_GUEST_TSO4) |
-				      BIT64(VIRTIO_NET_F_GUEST_TSO6) | BIT64(VIRTIO_NET_F_GUEST_ECN);
+				      BIT64(VIRTIO_NET_F_GUEST_TSO6) |
+				      BIT64(VIRTIO_NET_F_GUEST_ECN);
 static const uint64_t uso_offloads = BIT64(VIRTIO_NET_F_HOST_USO) | BIT64(VIRTIO_NET_F_GUEST_USO4) |
 				     BIT64(VIRTIO_NET_F_GUEST_USO6);
 
@@ -239,9 +240,8 @@ static int open_queue(const char *name, unsigned pairs, struct error *err)
 	memcpy(req.ifr_name, name, strlen(name));
 	if (ioctl(fd, TUNSETIFF, &req)) {
 		rc = error_set(err, -errno, "cannot use the TAP interface %s%s", name,
-			       errno == EINVAL && pairs > 1
-				       ? " (was it made without multi_queue?)"
-				       : "");
+			       errno == EINVAL && pairs > 1 ? " (was it made without multi_queue?)"
+							    : "");
 		goto close_fd;
 	}
 	rc = set_header(fd);
@@ -260,8 +260,8 @@ int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct
 	struct tap *t;
 
 	if (!*name || strlen(name) >= IFNAMSIZ)
-		return error_set(err, -EINVAL, "tap=%s: an interface's name has 1 to %d bytes.", name,
-				 IFNAMSIZ - 1);
+		return error_set(err, -EINVAL, "tap=%s: an interface's name has 1 to %d bytes.",
+				 name, IFNAMSIZ - 1);
 	t = tap_new(pairs);
 	if (!t)
 		return error_set(err, -ENOMEM, "cannot use the TAP interface %s", name);

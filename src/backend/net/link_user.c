@@ -27,9 +27,9 @@
 #define WAITING_BYTES_MAX (1u << 20)
 
 /* Events taken from the set at a time. */
-#define EVENTS		  64
+#define EVENTS 64
 
-#define PATH		  "net/user"
+#define PATH   "net/user"
 
 struct frame {
 	struct list link;

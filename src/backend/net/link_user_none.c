@@ -8,7 +8,8 @@ int net_user_open(struct net_link **out, const struct net_user_options *o, struc
 {
 	(void)out;
 	(void)o;
-	return error_set(err, -ENOTSUP,
-			 "user-mode networking needs libslirp, and this program was built without it "
-			 "(package libslirp-dev).");
+	return error_set(
+		err, -ENOTSUP,
+		"user-mode networking needs libslirp, and this program was built without it "
+		"(package libslirp-dev).");
 }

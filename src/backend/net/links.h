@@ -37,7 +37,7 @@ struct net_forward {
 };
 
 struct net_user_options {
-	uint16_t mtu;  /* 0: 1500 */
+	uint16_t mtu;	 /* 0: 1500 */
 	bool restricted; /* no way out but to what is forwarded */
 	const struct net_forward *forwards;
 	unsigned n_forwards;

@@ -19,8 +19,9 @@ int net_spec_open(const struct net_spec *spec, struct net_link **link, struct er
 	case NET_SOCKET:
 		return net_socket_open(link, spec->target, err);
 	case NET_FD:
-		return net_tap_adopt(link, spec->fd, &ignored) ? net_socket_adopt(link, spec->fd, err)
-							      : 0;
+		return net_tap_adopt(link, spec->fd, &ignored)
+			       ? net_socket_adopt(link, spec->fd, err)
+			       : 0;
 	case NET_USER:
 		return net_user_open(link, &user, err);
 	}

@@ -34,8 +34,8 @@ struct receive {
 
 	struct buffer *buffers; /* one per ring entry */
 	unsigned n_buffers;
-	uint64_t room; /* their bytes */
-	unsigned slots;	 /* ring entries that they are known to take */
+	uint64_t room;	/* their bytes */
+	unsigned slots; /* ring entries that they are known to take */
 	int n_slices, slices_max;
 	struct iovec slices[];
 };

@@ -191,7 +191,8 @@ static int take_target(struct net_spec *spec, const char *word, const char *valu
 static int check(const struct net_spec *spec, struct error *err)
 {
 	if (spec->kind != NET_USER && (spec->n_forwards || spec->restricted))
-		return error_set(err, -EINVAL, "hostfwd and restrict are for user-mode networking.");
+		return error_set(err, -EINVAL,
+				 "hostfwd and restrict are for user-mode networking.");
 	if (spec->kind != NET_TAP && spec->queues > 1)
 		return error_set(err, -EINVAL,
 				 "queues=%u: only a TAP interface has more than one pair.",

@@ -19,7 +19,7 @@ struct transmit {
 	struct net_offloads may;
 	unsigned header_bytes;
 	int pieces_max;
-	uint8_t *flat;	     /* NET_FRAME_MAX bytes; NULL until needed */
+	uint8_t *flat;	    /* NET_FRAME_MAX bytes; NULL until needed */
 	struct iovec iov[]; /* the chain at hand */
 };
 

@@ -24,7 +24,7 @@
 #include "backend/virtio/device.h"
 #include "wire/virtio.h"
 
-#define NET_PAIRS_MAX	   64
+#define NET_PAIRS_MAX 64
 /* Longer rings are not taken, so that a frame in pieces can be sent by one system call. */
 #define NET_QUEUE_SIZE_MAX 1024
 
@@ -74,9 +74,9 @@ struct virtio_net {
 	uint64_t mac_at_start;
 	uint16_t mtu;
 	uint32_t speed;
-	bool announce;	 /* atomic: the driver shall make itself known */
-	bool was_up;	 /* control thread: the carrier as it was told */
-	bool told;	 /* atomic: the message below is on its way */
+	bool announce; /* atomic: the driver shall make itself known */
+	bool was_up;   /* control thread: the carrier as it was told */
+	bool told;     /* atomic: the message below is on its way */
 	struct reactor_msg carrier;
 
 	/* The control queue's worker; control thread while no queue runs. */
