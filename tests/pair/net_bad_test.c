@@ -28,7 +28,7 @@ static void frame_goes_out(void)
 
 	nr_frame(frame, sizeof(frame), 1);
 	nr_transmit(&R, 0, NULL, frame, sizeof(frame));
-	assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), sizeof(frame));
+	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), sizeof(frame));
 	assert_memory_equal(back, frame, sizeof(frame));
 }
 
@@ -44,11 +44,11 @@ static void runts_and_giants_are_dropped_and_given_back(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		transmit_len(bad[i]);
 	assert_int_equal(R.net->pairs[0].sent.bad, ARRAY_SIZE(bad));
-	assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), -1);
+	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), -1);
 	transmit_len(12 + 14);
-	assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), 14);
+	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), 14);
 	transmit_len(12 + NET_FRAME_MAX);
-	assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), NET_FRAME_MAX);
+	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), NET_FRAME_MAX);
 	frame_goes_out();
 	assert_int_equal(R.broken, 0);
 	nr_fini(&R);
@@ -95,7 +95,7 @@ static void receive_buffer_without_room_for_a_header_breaks_the_queue(void **sta
 			nr_add(&R, 0, bufs, 1, 0, &R);
 		else
 			nr_add(&R, 0, bufs, 1, 1, &R);
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		broken_soon(i + 1);
 		/* The other queue goes on. */
 		frame_goes_out();
@@ -118,7 +118,7 @@ static void receive_chain_with_readable_buffers_too_is_used(void **state)
 	bufs[0] = (struct vqdrv_buf){nr_alloc(&R, 50, 16), 50};
 	bufs[1] = (struct vqdrv_buf){nr_alloc(&R, 100, 16), 100};
 	nr_add(&R, 0, bufs, 1, 1, &R);
-	nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+	nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 	assert_true(nr_reap(&R, 0, &cookie, &used));
 	assert_int_equal(used, 72);
 	assert_memory_equal(nr_at(&R, bufs[1].addr + 12), frame, 60);
@@ -138,15 +138,15 @@ static void small_buffers_without_mrg_rxbuf(void **state)
 	nr_init(&R, &o);
 	nr_buffer(&R, 0, 12);
 	nr_buffer(&R, 0, 112);
-	nr_wire_send(&R, 0, NULL, frame, 500);
-	nr_wire_send(&R, 0, NULL, frame, 100);
+	nr_wire_send(R.wire, 0, NULL, frame, 500);
+	nr_wire_send(R.wire, 0, NULL, frame, 100);
 	nr_nothing(&R, 0);
 	assert_int_equal(R.net->pairs[0].received.lost, 2);
 	nr_fini(&R);
 	nr_init(&R, &o);
 	nr_buffer(&R, 0, 112);
-	nr_wire_send(&R, 0, NULL, frame, 500);
-	nr_wire_send(&R, 0, NULL, frame, 100);
+	nr_wire_send(R.wire, 0, NULL, frame, 500);
+	nr_wire_send(R.wire, 0, NULL, frame, 100);
 	assert_true(nr_reap(&R, 0, &cookie, &used));
 	assert_int_equal(used, 112);
 	assert_int_equal(R.net->pairs[0].received.lost, 1);
@@ -167,8 +167,8 @@ static void frame_larger_than_the_whole_ring_is_lost(void **state)
 				    .num = 8, .without = packed ? 0 : BIT64(VIRTIO_F_RING_PACKED)});
 		for (unsigned i = 0; i < 8; i++)
 			nr_buffer(&R, 0, 50);
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
-		nr_wire_send(&R, 0, NULL, frame, 60);
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, 60);
 		assert_true(nr_reap(&R, 0, &cookie, &used));
 		assert_int_equal(used, 50);
 		assert_true(nr_reap(&R, 0, &cookie, &used));
@@ -188,7 +188,7 @@ static void receive_ring_never_filled(void **state)
 	nr_frame(frame, sizeof(frame), 1);
 	nr_init(&R, &(struct nr_options){0});
 	for (unsigned i = 0; i < 50; i++)
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 	for (unsigned i = 0; i < 20; i++)
 		frame_goes_out();
 	nr_nothing(&R, 0);
@@ -241,10 +241,10 @@ static void wire_with_runts_and_lies(void **state)
 	nr_frame(frame, sizeof(frame), 1);
 	nr_init(&R, &(struct nr_options){0});
 	nr_buffer(&R, 0, 200);
-	nr_wire_send(&R, 0, NULL, frame, 1);
-	nr_wire_send(&R, 0, NULL, frame, 13);
-	nr_wire_send(&R, 0, &lie, frame, 100);
-	nr_wire_send(&R, 0, NULL, frame, 14);
+	nr_wire_send(R.wire, 0, NULL, frame, 1);
+	nr_wire_send(R.wire, 0, NULL, frame, 13);
+	nr_wire_send(R.wire, 0, &lie, frame, 100);
+	nr_wire_send(R.wire, 0, NULL, frame, 14);
 	assert_true(nr_reap(&R, 0, &cookie, &used));
 	assert_int_equal(used, 26);
 	assert_int_equal(R.net->pairs[0].received.bad, 3);
@@ -306,7 +306,7 @@ static void resets_under_load(void **state)
 		memcpy(nr_at(&R, R.ctrl + 2), &on, 1);
 		for (unsigned i = 0; i < 10; i++) {
 			nr_buffer(&R, i % 2, 300);
-			nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+			nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 			nr_add(&R, 1, &out, 1, 0, &R);
 			nr_add(&R, 4, bufs, 1, 1, &R);
 		}

@@ -33,7 +33,7 @@ static struct virtio_net_hdr receive_one(const uint8_t *frame, size_t len,
 	void *cookie;
 
 	nr_buffer(&R, 0, 2048);
-	nr_wire_send(&R, 0, h, frame, len);
+	nr_wire_send(R.wire, 0, h, frame, len);
 	assert_true(nr_reap(&R, 0, &cookie, &used));
 	assert_int_equal(used, header + len);
 	assert_memory_equal((uint8_t *)cookie + header, frame, len);
@@ -58,7 +58,7 @@ static void net_d_02_frames_in_every_layout(void **state)
 				assert_int_equal(le16_get(h.num_buffers), 1);
 			assert_int_equal(h.flags, 0);
 			nr_transmit(&R, 0, NULL, frame, len);
-			assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), len);
+			assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), len);
 			assert_memory_equal(back, frame, len);
 		}
 		assert_int_equal(R.net->pairs[0].received.frames, 200);
@@ -99,7 +99,7 @@ static void net_d_02_mergeable_buffers_are_filled_completely(void **state)
 			nr_frame(frame, len, (uint8_t)s);
 			for (size_t i = 0; i < n; i++)
 				nr_buffer(&R, 0, sizes[s]);
-			nr_wire_send(&R, 0, NULL, frame, len);
+			nr_wire_send(R.wire, 0, NULL, frame, len);
 			for (size_t i = 0; i < n; i++) {
 				uint32_t used;
 				void *cookie;
@@ -133,7 +133,7 @@ static void net_d_02_frame_waits_for_all_its_buffers(void **state)
 	for (size_t i = 0; i < 6; i++) {
 		nr_init(&R, &layouts[i]);
 		nr_frame(frame, sizeof(frame), 3);
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		for (unsigned n = 0; n < 10; n++) {
 			nr_nothing(&R, 0);
 			nr_buffer(&R, 0, 100);
@@ -164,7 +164,7 @@ static void net_d_02_buffers_in_hand_are_put_back(void **state)
 
 		nr_init(&R, &layouts[i]);
 		nr_frame(frame, sizeof(frame), 3);
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		for (unsigned n = 0; n < 10; n++)
 			nr_buffer(&R, 0, 100);
 		nr_nothing(&R, 0);
@@ -182,7 +182,7 @@ static void net_d_02_buffers_in_hand_are_put_back(void **state)
 			assert_int_equal(used, n < 10 ? 100 : 12);
 		}
 		/* And with some in hand at the end. */
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		nr_buffer(&R, 0, 100);
 		nr_nothing(&R, 0);
 		nr_restart(&R, &layouts[i]);
@@ -210,7 +210,7 @@ static void net_d_02_unpop_leaves_the_base_as_it_was(void **state)
 			receive_one(frame, sizeof(frame), NULL);
 		for (unsigned n = 0; n < 5; n++)
 			nr_buffer(&R, 0, 100);
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		nr_nothing(&R, 0);
 		assert_int_equal(virtio_queue_stop(q, nr_waiter(&R)), 0);
 		assert_int_equal(nr_wait(&R), 0);
@@ -223,7 +223,7 @@ static void net_d_02_unpop_leaves_the_base_as_it_was(void **state)
 		assert_int_equal(virtio_queue_start(q, &R.queues[0].config, R.mem, nr_waiter(&R)),
 				 0);
 		assert_int_equal(nr_wait(&R), 0);
-		nr_wire_send(&R, 0, NULL, frame, 400);
+		nr_wire_send(R.wire, 0, NULL, frame, 400);
 		for (unsigned n = 0; n < 5; n++) {
 			assert_true(nr_reap(&R, 0, &cookie, &used));
 			assert_int_equal(used, n < 4 ? 100 : 12);
@@ -265,8 +265,8 @@ static void net_d_03_only_what_was_agreed_on_arrives(void **state)
 	assert_int_equal(R.wire->offloads, 0);
 	got = receive_one(frame, sizeof(frame), &valid);
 	assert_int_equal(got.flags, 0);
-	nr_wire_send(&R, 0, &partial, frame, sizeof(frame));
-	nr_wire_send(&R, 0, &large, frame, sizeof(frame));
+	nr_wire_send(R.wire, 0, &partial, frame, sizeof(frame));
+	nr_wire_send(R.wire, 0, &large, frame, sizeof(frame));
 	receive_one(frame, 700, NULL);
 	assert_int_equal(R.net->pairs[0].received.bad, 2);
 	nr_fini(&R);
@@ -289,7 +289,7 @@ static void net_d_03_transmitted_headers_are_checked_and_passed_on(void **state)
 	nr_init(&R, &(struct nr_options){0});
 	nr_frame(frame, sizeof(frame), 9);
 	nr_transmit(&R, 0, &large, frame, sizeof(frame));
-	assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), sizeof(frame));
+	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), sizeof(frame));
 	assert_memory_equal(back, frame, sizeof(frame));
 	assert_int_equal(h.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
 	assert_int_equal(h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
@@ -309,7 +309,7 @@ static void net_d_03_transmitted_headers_are_checked_and_passed_on(void **state)
 	lie = large;
 	lie.gso_type = VIRTIO_NET_HDR_GSO_UDP;
 	nr_transmit(&R, 0, &lie, frame, sizeof(frame));
-	assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), -1);
+	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), -1);
 	assert_int_equal(R.net->pairs[0].sent.bad, 4);
 	assert_int_equal(R.broken, 0);
 	nr_fini(&R);
@@ -337,7 +337,7 @@ static void net_d_02_header_and_frame_cut_anyhow(void **state)
 			bufs[n++] = (struct vqdrv_buf){at + i, (uint32_t)min_u64(step, 72 - i)};
 		nr_add(&R, 1, bufs, n, 0, &R);
 		assert_true(nr_reap(&R, 1, &cookie, &used));
-		assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), 60);
+		assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), 60);
 		assert_memory_equal(back, frame, 60);
 	}
 	/* A receive buffer in single bytes. */
@@ -349,7 +349,7 @@ static void net_d_02_header_and_frame_cut_anyhow(void **state)
 		for (unsigned i = 0; i < 72; i += step)
 			bufs[n++] = (struct vqdrv_buf){at + i, (uint32_t)min_u64(step, 72 - i)};
 		nr_add(&R, 0, bufs, 0, n, &R);
-		nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		assert_true(nr_reap(&R, 0, &cookie, &used));
 		assert_int_equal(used, 72);
 		assert_memory_equal(nr_at(&R, at + 12), frame, 60);
@@ -382,7 +382,7 @@ static void net_d_02_frame_in_a_thousand_pieces(void **state)
 			bufs[i] = (struct vqdrv_buf){at + 11 + extra + i, 1};
 		nr_add(&R, 1, bufs, 1024, 0, &R);
 		assert_true(nr_reap(&R, 1, &cookie, &used));
-		assert_int_equal(nr_wire_receive(&R, 0, &h, back, sizeof(back)), 1023 + extra);
+		assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), 1023 + extra);
 		assert_memory_equal(back, frame, 1023 + extra);
 		nr_fini(&R);
 	}
@@ -403,26 +403,26 @@ static void net_d_04_only_pair_0_before_pairs_set(void **state)
 	assert_int_equal(R.wire->pairs, 1);
 	for (unsigned i = 0; i < 4; i++)
 		nr_buffer(&R, i, 256);
-	nr_wire_send(&R, 1, NULL, frame, sizeof(frame));
-	nr_wire_send(&R, 0, NULL, frame, sizeof(frame));
+	nr_wire_send(R.wire, 1, NULL, frame, sizeof(frame));
+	nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 	assert_true(nr_reap(&R, 0, &cookie, &used));
 	nr_nothing(&R, 2);
 	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_MQ, 0, &n, 2), VIRTIO_NET_OK);
 	assert_int_equal(R.wire->pairs, 3);
 	for (unsigned i = 1; i < 3; i++) {
-		nr_wire_send(&R, i, NULL, frame, sizeof(frame));
+		nr_wire_send(R.wire, i, NULL, frame, sizeof(frame));
 		assert_true(nr_reap(&R, 2 * i, &cookie, &used));
 		assert_int_equal(used, 112);
 		nr_transmit(&R, i, NULL, frame, sizeof(frame));
-		assert_int_equal(nr_wire_receive(&R, i, &h, back, sizeof(back)), 100);
+		assert_int_equal(nr_wire_receive(R.wire, i, &h, back, sizeof(back)), 100);
 	}
-	nr_wire_send(&R, 3, NULL, frame, sizeof(frame));
+	nr_wire_send(R.wire, 3, NULL, frame, sizeof(frame));
 	nr_nothing(&R, 6);
 	/* Back to one; a reset does the same. */
 	n = le16_make(1);
 	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_MQ, 0, &n, 2), VIRTIO_NET_OK);
 	nr_buffer(&R, 1, 256);
-	nr_wire_send(&R, 1, NULL, frame, sizeof(frame));
+	nr_wire_send(R.wire, 1, NULL, frame, sizeof(frame));
 	nr_nothing(&R, 2);
 	nr_restart(&R, &o);
 	assert_int_equal(R.wire->pairs, 1);

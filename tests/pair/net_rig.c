@@ -6,151 +6,16 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define HANG_NS (20 * NSEC_PER_SEC)
 
 const uint8_t nr_mac[VIRTIO_NET_MAC_BYTES] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
-
-/* ---- the wire ---- */
-
-static struct nr_wire *wire_of(struct net_link *l)
-{
-	return container_of(l, struct nr_wire, link);
-}
-
-static void readable(struct reactor_watch *w, uint32_t events)
-{
-	struct nr_end *end = container_of(w, struct nr_end, watch);
-	struct net_link_client *client = end->wire->link.client;
-
-	(void)events;
-	client->arrived(client, (unsigned)(end - end->wire->ends));
-}
-
-static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
-{
-	(void)err;
-	return reactor_watch_start(r, &wire_of(l)->ends[pair].watch, wire_of(l)->ends[pair].fd,
-				   EPOLLIN);
-}
-
-static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
-{
-	reactor_watch_stop(r, &wire_of(l)->ends[pair].watch);
-}
-
-static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
-		       size_t size)
-{
-	struct iovec iov[] = {{hdr, sizeof(*hdr)}, {buf, size}};
-	ssize_t n = readv(wire_of(l)->ends[pair].fd, iov, 2);
-
-	return n < 0 ? 0 : n - (ssize_t)sizeof(*hdr);
-}
-
-static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
-		      const struct iovec *frame, int n, size_t len)
-{
-	struct virtio_net_hdr copy = *hdr;
-	struct iovec iov[1024] = {{&copy, sizeof(copy)}};
-
-	assert_true(n < 1024);
-	memcpy(iov + 1, frame, (size_t)n * sizeof(*frame));
-	return writev(wire_of(l)->ends[pair].fd, iov, n + 1) == (ssize_t)(sizeof(copy) + len)
-		       ? 0
-		       : -EIO;
-}
-
-static int set_offloads(struct net_link *l, uint64_t features)
-{
-	if (wire_of(l)->refuses)
-		return -EINVAL;
-	write_once(&wire_of(l)->offloads, features);
-	return 0;
-}
-
-static int set_pairs(struct net_link *l, unsigned n)
-{
-	if (wire_of(l)->refuses)
-		return -EINVAL;
-	write_once(&wire_of(l)->pairs, n);
-	return 0;
-}
-
-static void wire_close(struct net_link *l)
-{
-	for (unsigned i = 0; i < NR_PAIRS; i++) {
-		close(wire_of(l)->ends[i].fd);
-		close(wire_of(l)->ends[i].other);
-	}
-	free(wire_of(l));
-}
-
-static const struct net_link_ops wire_ops = {
-	.name = "a test's wire",
-	.receive_start = receive_start,
-	.receive_stop = receive_stop,
-	.receive = receive,
-	.send = send_frame,
-	.set_offloads = set_offloads,
-	.set_pairs = set_pairs,
-	.close = wire_close,
-};
-
-static struct nr_wire *wire_new(void)
-{
-	struct nr_wire *w = calloc(1, sizeof(*w));
-	int bytes = 1 << 20;
-
-	assert_non_null(w);
-	w->link.ops = &wire_ops;
-	w->link.offloads = NR_OFFLOADS;
-	w->link.pairs = NR_PAIRS;
-	w->link.up = true;
-	for (unsigned i = 0; i < NR_PAIRS; i++) {
-		int fd[2];
-
-		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
-		(void)setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-		(void)setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-		w->ends[i].wire = w;
-		w->ends[i].fd = fd[0];
-		w->ends[i].other = fd[1];
-		w->ends[i].watch.ready = readable;
-	}
-	return w;
-}
-
-void nr_wire_send(struct net_rig *r, unsigned pair, const struct virtio_net_hdr *h,
-		  const void *frame, size_t len)
-{
-	struct virtio_net_hdr none = {0};
-	struct iovec iov[] = {{(void *)(h ? h : &none), sizeof(none)}, {(void *)frame, len}};
-
-	assert_int_equal(writev(r->wire->ends[pair].other, iov, 2), sizeof(none) + len);
-}
-
-ssize_t nr_wire_receive(struct net_rig *r, unsigned pair, struct virtio_net_hdr *h, void *frame,
-			size_t size)
-{
-	struct pollfd p = {.fd = r->wire->ends[pair].other, .events = POLLIN};
-	struct iovec iov[] = {{h, sizeof(*h)}, {frame, size}};
-	ssize_t n;
-
-	if (poll(&p, 1, 0) != 1)
-		return -1;
-	n = readv(p.fd, iov, 2);
-	return n < 0 ? -1 : n - (ssize_t)sizeof(*h);
-}
 
 /* ---- memory and time ---- */
 
@@ -297,7 +162,7 @@ void nr_init(struct net_rig *r, const struct nr_options *o)
 
 		assert_int_equal(worker_create(&r->workers[i], &w, NULL), 0);
 	}
-	r->wire = wire_new();
+	r->wire = nr_wire_new();
 	assert_int_equal(virtio_net_create(&r->net, &net, &r->wire->link, r->home, r->workers,
 					   r->n_workers, 0, NULL),
 			 0);
@@ -476,8 +341,8 @@ bool nr_passes(struct net_rig *r, const uint8_t *frame, size_t len)
 	for (unsigned i = 0; i < VIRTIO_NET_MAC_BYTES; i++)
 		mark[i] = (uint8_t)(read_once(&r->net->mac) >> 8 * i);
 	nr_buffer(r, 0, 2048);
-	nr_wire_send(r, 0, NULL, frame, len);
-	nr_wire_send(r, 0, NULL, mark, sizeof(mark));
+	nr_wire_send(r->wire, 0, NULL, frame, len);
+	nr_wire_send(r->wire, 0, NULL, mark, sizeof(mark));
 	assert_true(nr_reap(r, 0, &cookie, &used));
 	got = (uint8_t *)cookie + net_header_bytes(r->net);
 	if (used == net_header_bytes(r->net) + sizeof(mark) && !memcmp(got, mark, sizeof(mark)))

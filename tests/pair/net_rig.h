@@ -1,44 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A whole network card in one process: guest memory, the driver half of each ring, and behind them the device on its workers, with a link
- * whose other end the test holds: a socket pair per pair of queues, whose messages are a header of 12 bytes and a frame.  The test's
- * thread is guest and control thread at once.
+ * whose other end the test holds (net_wire.h).  The test's thread is guest and control thread at once.
  */
 #ifndef TESTS_PAIR_NET_RIG_H
 #define TESTS_PAIR_NET_RIG_H
+
+#include "net_wire.h"
 
 #include "backend/net/virtio_net.h"
 #include "vring/driver.h"
 
 #define NR_BASE	  UINT64_C(0x100000) /* where guest memory begins */
-#define NR_PAIRS  4
 #define NR_QUEUES (2 * NR_PAIRS + 1)
 #define NR_TABLE  80 /* entries of an indirect table */
-
-/* What the test link is said to be able to do. */
-#define NR_OFFLOADS                                                       \
-	(BIT64(VIRTIO_NET_F_CSUM) | BIT64(VIRTIO_NET_F_GUEST_CSUM) |      \
-	 BIT64(VIRTIO_NET_F_HOST_TSO4) | BIT64(VIRTIO_NET_F_HOST_TSO6) |  \
-	 BIT64(VIRTIO_NET_F_HOST_ECN) | BIT64(VIRTIO_NET_F_GUEST_TSO4) |  \
-	 BIT64(VIRTIO_NET_F_GUEST_TSO6) | BIT64(VIRTIO_NET_F_GUEST_ECN) | \
-	 BIT64(VIRTIO_NET_F_HOST_USO) | BIT64(VIRTIO_NET_F_GUEST_USO4) |  \
-	 BIT64(VIRTIO_NET_F_GUEST_USO6))
-
-struct nr_wire;
-
-struct nr_end {
-	struct nr_wire *wire;
-	int fd, other; /* the test's is other */
-	struct reactor_watch watch;
-};
-
-struct nr_wire {
-	struct net_link link;
-	struct nr_end ends[NR_PAIRS];
-	uint64_t offloads; /* atomic: as set last */
-	unsigned pairs;	   /* atomic: as set last */
-	bool refuses;	   /* offloads and pairs */
-};
 
 struct nr_options {
 	uint64_t features; /* what the driver takes, of what is offered; 0: everything that is */
@@ -101,12 +76,6 @@ uint64_t nr_buffer(struct net_rig *r, unsigned pair, uint32_t len);
 /* A frame of @len bytes to our card's address; byte i behind the Ethernet header is i * 7 + @seed. */
 void nr_frame(uint8_t *frame, size_t len, uint8_t seed);
 
-/* From the other end of the wire; @h NULL: zeros. */
-void nr_wire_send(struct net_rig *r, unsigned pair, const struct virtio_net_hdr *h,
-		  const void *frame, size_t len);
-/* Its length, or -1: nothing came. */
-ssize_t nr_wire_receive(struct net_rig *r, unsigned pair, struct virtio_net_hdr *h, void *frame,
-			size_t size);
 /* Transmits header and frame as one chain of two buffers and waits for its return. */
 void nr_transmit(struct net_rig *r, unsigned pair, const struct virtio_net_hdr *h,
 		 const void *frame, size_t len);
