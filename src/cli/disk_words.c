@@ -78,12 +78,12 @@ static char *word_end(char *p)
 	return p;
 }
 
-int disk_words_parse(const char *text, struct disk_words *words, struct error *err)
+int card_words_parse(const char *text, struct virtio_pci_options *board, char **others,
+		     struct error *err)
 {
 	char *copy = strdup(text), *rest = calloc(1, strlen(text) + 1), *to = rest;
 	int rc = 0;
 
-	*words = (struct disk_words){0};
 	if (!copy || !rest)
 		rc = error_set(err, -ENOMEM, "out of memory.");
 	for (char *word = copy, *end; !rc && word; word = end) {
@@ -92,7 +92,7 @@ int disk_words_parse(const char *text, struct disk_words *words, struct error *e
 		end = word_end(word);
 		last = *end;
 		*end = '\0';
-		rc = take_word(word, &words->board, err);
+		rc = take_word(word, board, err);
 		if (!rc) {
 			if (to != rest)
 				*to++ = ',';
@@ -101,13 +101,24 @@ int disk_words_parse(const char *text, struct disk_words *words, struct error *e
 		rc = rc > 0 ? 0 : rc;
 		end = last ? end + 1 : NULL;
 	}
-	if (!rc && words->board.no_legacy && words->board.no_modern)
+	if (!rc && board->no_legacy && board->no_modern)
 		rc = error_set(err, -EINVAL,
 			       "disable-legacy=on,disable-modern=on: nothing is left.");
+	free(copy);
+	*others = rest;
+	return rc;
+}
+
+int disk_words_parse(const char *text, struct disk_words *words, struct error *err)
+{
+	char *rest;
+	int rc;
+
+	*words = (struct disk_words){0};
+	rc = card_words_parse(text, &words->board, &rest, err);
 	if (!rc)
 		rc = disk_spec_parse(rest, &words->disk, err);
 	free(rest);
-	free(copy);
 	return rc;
 }
 

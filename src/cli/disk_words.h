@@ -11,6 +11,10 @@ struct disk_words {
 	struct virtio_pci_options board;
 };
 
+/* Takes the words that speak of the card; the others, joined again, are the caller's to free, on failure too. */
+int card_words_parse(const char *text, struct virtio_pci_options *board, char **others,
+		     struct error *err);
+
 /* 0, or -EINVAL and a sentence; then there is nothing to fini. */
 int disk_words_parse(const char *text, struct disk_words *words, struct error *err);
 void disk_words_fini(struct disk_words *words);

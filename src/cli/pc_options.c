@@ -44,6 +44,8 @@ static const char pc_help_options[] =
 	"  --ide SPEC           an IDE disk, at most 4; of the words below those of the storage, "
 	"serial "
 	"and wce\n"
+	"  --net SPEC           a network card on a virtio-net-pci card, see below; repeat for "
+	"more\n"
 	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
 	"  --cpus N             virtual CPUs, 1 to 64; default: 1\n"
 	"  --no-reboot          a reset ends the machine\n"
@@ -54,7 +56,7 @@ static const char pc_help_options[] =
 	"  --probe              only says whether KVM here can run 64-bit guests\n"
 	"  --quiet, --verbose   fewer or more messages\n"
 	"\n"
-	"SPEC, for example file=vm.raw,readonly=on,serial=abc:\n";
+	"SPEC of a disk, for example file=vm.raw,readonly=on,serial=abc:\n";
 
 static const char pc_help_tail[] =
 	"\n"
@@ -71,6 +73,7 @@ enum {
 	OPT_APPEND,
 	OPT_DISK,
 	OPT_IDE,
+	OPT_NET,
 	OPT_MEMORY,
 	OPT_CPUS,
 	OPT_NO_REBOOT,
@@ -93,6 +96,7 @@ static const struct option pc_options[] = {
 	{"append", required_argument, NULL, OPT_APPEND},
 	{"disk", required_argument, NULL, OPT_DISK},
 	{"ide", required_argument, NULL, OPT_IDE},
+	{"net", required_argument, NULL, OPT_NET},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
@@ -158,6 +162,18 @@ static int add_ide(struct pc_options *o, const char *arg)
 	return EXIT_OK;
 }
 
+static int add_net(struct pc_options *o, const char *arg)
+{
+	struct error err;
+
+	if (o->n_nets == PC_NETS_MAX)
+		return usage_error(o->command, "more than %d network cards.", PC_NETS_MAX);
+	if (net_words_parse(arg, &o->nets[o->n_nets], &err))
+		return usage_error(o->command, "--net %s: %s.", arg, err.text);
+	o->n_nets++;
+	return EXIT_OK;
+}
+
 static int take_switch(const struct pc_options *o, const char *name, const char *arg, bool *off)
 {
 	if (strcmp(arg, "on") && strcmp(arg, "off"))
@@ -197,6 +213,8 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		return add_disk(o, arg);
 	case OPT_IDE:
 		return add_ide(o, arg);
+	case OPT_NET:
+		return add_net(o, arg);
 	case OPT_MEMORY:
 		return take_memory(o, arg);
 	case OPT_CPUS:
@@ -243,6 +261,10 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		fputs(strcmp(o->command, "tree") ? pc_help_head : tree_help_head, stdout);
 		fputs(pc_help_options, stdout);
 		fputs(disk_spec_help, stdout);
+		fputs("\nSPEC of a network card, for example user,hostfwd=tcp::8080-:80:\n",
+		      stdout);
+		fputs(net_spec_help, stdout);
+		fputs("\nof either card:\n", stdout);
 		fputs(disk_words_help, stdout);
 		fputs(pc_help_tail, stdout);
 		o->done = true;
@@ -271,6 +293,8 @@ static unsigned choose_workers(const struct pc_options *o)
 
 	for (unsigned i = 0; i < o->n_disks; i++)
 		queues += o->disks[i].disk.queues;
+	for (unsigned i = 0; i < o->n_nets; i++)
+		queues += o->nets[i].net.kind == NET_TAP ? 2u * o->nets[i].net.queues : 1;
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		cpus = (unsigned)CPU_COUNT(&set);
 	return (unsigned)max_u64(1, min_u64(min_u64(queues, cpus), WORKERS_MAX));
@@ -313,6 +337,16 @@ void pc_options_fini(struct pc_options *o)
 	o->n_disks = o->n_ide = 0;
 }
 
+static int plug_net(const struct net_words *w, bool plan, struct pc *pc, struct error *err)
+{
+	struct net_link *link;
+	/* A machine that is only looked at leaves the host as it is. */
+	int rc = plan ? net_none_open(&link, w->net.queues, err)
+		      : net_spec_open(&w->net, &link, err);
+
+	return rc ? rc : pc_add_net(pc, link, &w->net, &w->board, err);
+}
+
 int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err)
 {
 	int rc = 0;
@@ -321,5 +355,7 @@ int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err
 		rc = pc_add_disk(pc, &o->disks[i].disk, &o->disks[i].board, err);
 	for (unsigned i = 0; !rc && i < o->n_ide; i++)
 		rc = pc_add_ide(pc, &o->ide[i], err);
+	for (unsigned i = 0; !rc && i < o->n_nets; i++)
+		rc = plug_net(&o->nets[i], o->config.plan, pc, err);
 	return rc;
 }

@@ -5,8 +5,10 @@
 
 #include "backend/machine/pc.h"
 #include "cli/disk_words.h"
+#include "cli/net_words.h"
 
 #define PC_DISKS_MAX 28 /* slots that are free */
+#define PC_NETS_MAX  8
 
 struct pc_options {
 	const char *command; /* the subcommand's name */
@@ -15,6 +17,8 @@ struct pc_options {
 	unsigned n_disks;
 	struct disk_spec ide[PIIX3_IDE_DISKS_MAX];
 	unsigned n_ide;
+	struct net_words nets[PC_NETS_MAX];
+	unsigned n_nets;
 	const char *stats;   /* file for the counters, NULL: none */
 	const char *control; /* socket that answers questions, NULL: none */
 	const char *of;	     /* tree only: the control socket to ask, NULL: none */
@@ -26,7 +30,7 @@ struct pc_options {
 int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv);
 void pc_options_fini(struct pc_options *o);
 
-/* Puts all the disks in. */
+/* Puts all the cards in. */
 int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err);
 
 #endif

@@ -62,12 +62,8 @@ static json_t *ide(const struct pc *pc)
 
 	for (unsigned i = 0; pc->ide && i < PIIX3_IDE_CHANNELS; i++) {
 		const struct ide_channel *ch = &pc->ide->channels[i];
-		struct ide_counters c;
+		const struct ide_counters c = ch->counters;
 
-		/* A request may come back from the storage at this moment. */
-		pthread_mutex_lock(ch->lock);
-		c = ch->counters;
-		pthread_mutex_unlock(ch->lock);
 		json_array_append_new(
 			all,
 			json_pack("{ss sI sI sI sI sI sI sI sI sI}", "channel", ch->name,
@@ -81,6 +77,42 @@ static json_t *ide(const struct pc *pc)
 	return all;
 }
 
+static json_t *counters(const struct net_counters *c, bool received)
+{
+	json_t *all = json_pack("{sI sI sI sI}", "frames", (json_int_t)c->frames, "bytes",
+				(json_int_t)c->bytes, "lost", (json_int_t)c->lost, "bad",
+				(json_int_t)c->bad);
+
+	if (received)
+		json_object_set_new(all, "filtered", json_integer((json_int_t)c->filtered));
+	return all;
+}
+
+static json_t *nets(const struct pc *pc)
+{
+	json_t *all = json_array();
+
+	list_for_each (l, &pc->nets) {
+		const struct virtio_net_pci *card = list_entry(l, struct pc_net, link)->card;
+		const struct virtio_net *net = card->net;
+		json_t *pairs = json_array();
+
+		for (unsigned i = 0; i < net->n_pairs; i++)
+			json_array_append_new(
+				pairs, json_pack("{so so}", "received",
+						 counters(&net->pairs[i].received, true), "sent",
+						 counters(&net->pairs[i].sent, false)));
+		json_array_append_new(all, json_pack("{ss sI sI sI sI so so}", "path",
+						     net->vdev.path, "messages-sent",
+						     (json_int_t)card->board.fn.msix.sent,
+						     "commands", (json_int_t)net->commands,
+						     "commands-refused", (json_int_t)net->refused,
+						     "lost-by-link", (json_int_t)net->link->lost,
+						     "pairs", pairs, "queues", queues(&net->vdev)));
+	}
+	return all;
+}
+
 int pc_stats_write(const struct pc *pc, const char *file, struct error *err)
 {
 	FILE *to = strcmp(file, "-") ? fopen(file, "we") : stderr;
@@ -89,10 +121,11 @@ int pc_stats_write(const struct pc *pc, const char *file, struct error *err)
 
 	if (!to)
 		return error_set(err, -errno, "cannot write %s", file);
-	all = json_pack("{ss sI so s{sI sI} so so}", "end", end_names[pc->end], "resets",
+	all = json_pack("{ss sI so s{sI sI} so so so}", "end", end_names[pc->end], "resets",
 			(json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
 			(json_int_t)pc->vm.irq_stats.lines, "messages",
-			(json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc));
+			(json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc),
+			"nets", nets(pc));
 	if (!all || json_dumpf(all, to, JSON_INDENT(1)) || fputc('\n', to) == EOF)
 		rc = error_set(err, -EIO, "cannot write %s", file);
 	json_decref(all);

@@ -114,6 +114,29 @@ static void add_interrupts(json_t *n, const struct pci_function *fn)
 			      fn->config[PCI_INTERRUPT_LINE], fn->intx ? ", asserted" : "");
 }
 
+static const struct virtio_net_pci *net_of(const struct pc *pc, const struct pci_function *fn)
+{
+	list_for_each (l, &pc->nets) {
+		const struct virtio_net_pci *card = list_entry(l, struct pc_net, link)->card;
+
+		if (&card->board.fn == fn)
+			return card;
+	}
+	return NULL;
+}
+
+static void add_net(json_t *function, const struct virtio_net_pci *card)
+{
+	json_t *device = tree_virtio(function, &card->board);
+	uint64_t mac = card->net->mac;
+
+	tree_property(device, "mac", "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)(mac & 0xff),
+		      (unsigned)(mac >> 8 & 0xff), (unsigned)(mac >> 16 & 0xff),
+		      (unsigned)(mac >> 24 & 0xff), (unsigned)(mac >> 32 & 0xff),
+		      (unsigned)(mac >> 40 & 0xff));
+	tree_property(device, "pairs", "%u", card->net->n_pairs);
+}
+
 static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,
 			 const struct pci_function *fn, unsigned *n_disk)
 {
@@ -135,6 +158,8 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 		tree_ide(n, pc->ide, o->ide);
 	if (disk_of(pc, fn))
 		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
+	if (net_of(pc, fn))
+		add_net(n, net_of(pc, fn));
 }
 
 json_t *tree_machine(const struct pc *pc, const struct pc_options *o)

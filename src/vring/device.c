@@ -285,6 +285,27 @@ void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 	fill(vq, ticket->id, ticket->slots, len);
 }
 
+void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket)
+{
+	assert(vq_id_in_flight(vq, ticket->id) && !vq->rec);
+	vq->in_flight--;
+	vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
+	if (unlikely(vq->why))
+		return;
+	if (vq->in_order)
+		vq->seq_pop = ticket->seq;
+	if (!vq->is_packed) {
+		vq->avail--;
+		return;
+	}
+	vq->slots_out -= ticket->slots;
+	if (vq->avail < ticket->slots) {
+		vq->avail = (uint16_t)(vq->avail + vq->num);
+		vq->avail_wrap = !vq->avail_wrap;
+	}
+	vq->avail = (uint16_t)(vq->avail - ticket->slots);
+}
+
 void vqdev_publish(struct vqdev *vq)
 {
 	if (unlikely(vq->why))

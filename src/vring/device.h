@@ -110,6 +110,11 @@ int vqdev_pop(struct vqdev *vq, struct vq_chain *chain);
  * counted: the ring is not touched any more.
  */
 void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len);
+/*
+ * Puts the chain that was popped last, and not put back, back: as if it had not been popped.  For a queue
+ * without a record.
+ */
+void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket);
 /* Makes everything pushed so far visible, with one store the driver can see. */
 void vqdev_publish(struct vqdev *vq);
 /*

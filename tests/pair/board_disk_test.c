@@ -2,94 +2,16 @@
 /* The whole front end, from ringside/driver.h down, over the PCI transport, against the whole back end. */
 #include "test.h"
 
-#include "board_rig.h"
+#include "board_place.h"
 
 #include "frontend/blk/disk.h"
-#include "frontend/virtio_pci/transport.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-struct place {
-	struct vpci_platform base;
-	struct board_rig rig;
-	struct vpci_transport t;
-	int config_fd;
-	bool destroyed;
-};
-
 static struct place P;
-
-static struct place *place_of(struct vpci_platform *p)
-{
-	return container_of(p, struct place, base);
-}
-
-static int vector(struct vpci_platform *p, uint16_t v, int call_fd, uint64_t *address,
-		  uint32_t *data)
-{
-	place_of(p)->rig.call_fds[v] = call_fd < 0 ? place_of(p)->config_fd : call_fd;
-	*address = BR_MSI;
-	*data = v;
-	return 0;
-}
-
-static int map(struct vpci_platform *p, const struct dma_region *r, struct error *err)
-{
-	struct board_rig *rig = &place_of(p)->rig;
-	struct gmem *more;
-	int rc = gmem_with_host(rig->disk->board.mem, (uintptr_t)r->host, r->size, 0, r->host,
-				&more, err);
-
-	if (rc)
-		return rc;
-	virtio_pci_set_mem(&rig->disk->board, more);
-	gmem_put(more);
-	return 0;
-}
-
-static int unmap(struct vpci_platform *p, const struct dma_region *r, struct error *err)
-{
-	struct board_rig *rig = &place_of(p)->rig;
-	struct gmem *less;
-	int rc = gmem_without(rig->disk->board.mem, (uintptr_t)r->host, r->size, 0, &less);
-
-	if (rc)
-		return error_set(err, rc, "not mapped");
-	virtio_pci_set_mem(&rig->disk->board, less);
-	gmem_put(less);
-	return 0;
-}
-
-static int event_fd(const struct vpci_platform *p)
-{
-	return container_of(p, const struct place, base)->config_fd;
-}
-
-static bool changed(struct vpci_platform *p)
-{
-	eventfd_t n;
-
-	return !eventfd_read(place_of(p)->config_fd, &n);
-}
-
-static void destroy(struct vpci_platform *p)
-{
-	place_of(p)->destroyed = true;
-}
-
-static const struct vpci_platform_ops place_ops = {
-	.vector = vector,
-	.map = map,
-	.unmap = unmap,
-	.event_fd = event_fd,
-	.changed = changed,
-	.destroy = destroy,
-};
-static const struct vpci_platform_ops polling_ops = {
-	.map = map, .unmap = unmap, .destroy = destroy};
 
 static struct ringside_disk *open_with(const struct br_options *o,
 				       const struct vpci_platform_ops *ops,
@@ -98,13 +20,7 @@ static struct ringside_disk *open_with(const struct br_options *o,
 	struct ringside_disk *disk;
 	struct error err;
 
-	memset(&P, 0, sizeof(P));
-	P.base.ops = ops;
-	P.config_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	br_init(&P.rig, o);
-	br_find(&P.rig, VPCI_MODERN);
-	P.rig.busy = true;
-	assert_int_equal(vpci_transport_init(&P.t, &P.rig.dev, &P.base, &err), 0);
+	place_init(&P, o, ops);
 	if (disk_open(&P.t.base, ro, &disk, &err))
 		fail_msg("%s", err.text);
 	return disk;
@@ -113,10 +29,7 @@ static struct ringside_disk *open_with(const struct br_options *o,
 static void close_all(struct ringside_disk *disk)
 {
 	ringside_close(&disk);
-	assert_true(P.destroyed);
-	memset(P.rig.call_fds, 0, sizeof(P.rig.call_fds));
-	br_fini(&P.rig);
-	close(P.config_fd);
+	place_fini(&P);
 }
 
 static void done(struct ringside_request *req)
@@ -203,7 +116,7 @@ static void whole_life_polling(void **state)
 	struct ringside_options ro = {0};
 
 	(void)state;
-	whole_life(&o, &polling_ops, &ro);
+	whole_life(&o, &place_polling_ops, &ro);
 }
 
 static void pci_g_09_any_table_size(void **state)

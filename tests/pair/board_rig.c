@@ -255,7 +255,7 @@ void br_until(struct board_rig *r, bool (*done)(struct board_rig *r, void *arg),
 
 /* ---- life ---- */
 
-void br_init(struct board_rig *r, const struct br_options *o)
+static void make_disk(struct board_rig *r, const struct br_options *o)
 {
 	struct virtio_blk_pci_options disk = {
 		.board = o->board,
@@ -265,11 +265,42 @@ void br_init(struct board_rig *r, const struct br_options *o)
 			.queue_size = o->queue_size},
 		.devfn = PCI_DEVFN(3, 0),
 	};
-	struct virtio_blk_pci_threads threads = {.workers = &r->worker, .n_workers = 1};
-	struct reactor_config epoll = {.uring = false};
-	struct worker_config worker = {.name = "board-rig", .reactor.uring = true, .cpu = -1};
+	struct virtio_blk_pci_threads threads = {
+		.home = r->home, .workers = &r->worker, .n_workers = 1};
 	struct storage_options memory = {.target = "memory:1M"};
 	struct storage *storage = o->storage;
+
+	if (!storage)
+		assert_int_equal(storage_open(&memory, &storage, NULL), 0);
+	assert_int_equal(virtio_blk_pci_create(&r->disk, &disk, storage, &threads, &r->host.bus,
+					       r->mem, NULL),
+			 0);
+	r->board = &r->disk->board;
+}
+
+static void make_card(struct board_rig *r, const struct br_options *o)
+{
+	struct virtio_net_pci_options card = {
+		.board = o->board,
+		.net = {.path = "net0",
+			.mac = {2, 1, 2, 3, 4, 5},
+			.pairs = o->pairs ? o->pairs : 1,
+			.queue_size = o->queue_size},
+		.devfn = PCI_DEVFN(3, 0),
+		.home = r->home,
+		.workers = &r->worker,
+		.n_workers = 1,
+	};
+
+	assert_int_equal(virtio_net_pci_create(&r->card, &card, o->net, &r->host.bus, r->mem, NULL),
+			 0);
+	r->board = &r->card->board;
+}
+
+void br_init(struct board_rig *r, const struct br_options *o)
+{
+	struct reactor_config epoll = {.uring = false};
+	struct worker_config worker = {.name = "board-rig", .reactor.uring = true, .cpu = -1};
 
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < BR_BOUND; i++)
@@ -281,9 +312,6 @@ void br_init(struct board_rig *r, const struct br_options *o)
 	assert_int_equal(gmem_with_host(NULL, BR_RAM, BR_RAM_SIZE, 0, r->ram, &r->mem, NULL), 0);
 	assert_int_equal(reactor_create(&r->home, &epoll, NULL), 0);
 	assert_int_equal(worker_create(&r->worker, &worker, NULL), 0);
-	threads.home = r->home;
-	if (!storage)
-		assert_int_equal(storage_open(&memory, &storage, NULL), 0);
 
 	r->host_ops = (struct sysbus_host_ops){.irq_set = irq_set, .msi_send = msi_send};
 	if (!o->no_ioeventfd) {
@@ -297,9 +325,10 @@ void br_init(struct board_rig *r, const struct br_options *o)
 	sysbus_init(&r->sysbus, &r->host_ops);
 	pci_host_init(&r->host, &r->sysbus);
 	assert_int_equal(piix3_init(&r->isa, &r->host, NULL), 0);
-	assert_int_equal(virtio_blk_pci_create(&r->disk, &disk, storage, &threads, &r->host.bus,
-					       r->mem, NULL),
-			 0);
+	if (o->net)
+		make_card(r, o);
+	else
+		make_disk(r, o);
 	r->access.ops = &access_ops;
 	r->ports = (struct pcidev_window){0xc000, 0x10000};
 	r->memory = (struct pcidev_window){0xe0000000, 0xfec00000};
@@ -310,6 +339,11 @@ static void disk_stopped(struct virtio_blk_pci *disk)
 	rig_of(disk->board.fn.bus->sysbus)->stopped = true;
 }
 
+static void card_stopped(struct virtio_net_pci *card)
+{
+	rig_of(card->board.fn.bus->sysbus)->stopped = true;
+}
+
 static bool is_stopped(struct board_rig *r, void *arg)
 {
 	(void)arg;
@@ -318,8 +352,12 @@ static bool is_stopped(struct board_rig *r, void *arg)
 
 void br_fini(struct board_rig *r)
 {
-	virtio_blk_pci_stop(r->disk, disk_stopped);
+	if (r->card)
+		virtio_net_pci_stop(r->card, card_stopped);
+	else
+		virtio_blk_pci_stop(r->disk, disk_stopped);
 	br_until(r, is_stopped, NULL);
+	virtio_net_pci_destroy(&r->card);
 	virtio_blk_pci_destroy(&r->disk);
 	for (unsigned i = 0; i < BR_BOUND; i++) {
 		assert_int_equal(r->kicks[i].fd, -1);
@@ -351,7 +389,7 @@ void br_find(struct board_rig *r, enum vpci_how how)
 	assert_int_equal(r->dev.bdf, PCI_DEVFN(3, 0));
 	assert_int_equal(pcidev_assign(&r->dev, &r->ports, &r->memory), 0);
 	assert_int_equal(vpci_open(&r->v, &r->dev, how), 0);
-	assert_int_equal(r->v.type, VIRTIO_ID_BLOCK);
+	assert_int_equal(r->v.type, r->card ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
 }
 
 static bool status_is_0(struct board_rig *r, void *arg)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine without a processor: system bus, PCI bus and a virtio-blk-pci in it, behind them the device on its worker; in front of them our own
+ * A machine without a processor: system bus, PCI bus and a virtio-blk-pci (or virtio-net-pci) in it, behind them the device on its worker; in front of them our own
  * driver half, which finds the board on the bus.  The host below the system bus is a double that records messages and levels, and does by
  * itself what KVM would: signal the eventfds that writes were bound to, send the messages that eventfds were bound to.
  *
@@ -10,6 +10,7 @@
 #define TESTS_PAIR_BOARD_RIG_H
 
 #include "backend/board/virtio_blk_pci.h"
+#include "backend/board/virtio_net_pci.h"
 #include "backend/pci/host.h"
 #include "backend/pci/piix3.h"
 #include "frontend/virtio_pci/vpci.h"
@@ -29,6 +30,8 @@ struct br_options {
 	bool no_ioeventfd, no_irqfd; /* the host cannot */
 	bool no_any_size;	     /* the host's ioeventfds need a width */
 	struct storage *storage;     /* NULL: 1 MiB of memory */
+	struct net_link *net;	     /* a network card on this link instead of the disk ... */
+	unsigned pairs;		     /* ... with as many pairs of queues */
 };
 
 struct br_bound {
@@ -55,7 +58,9 @@ struct board_rig {
 	struct piix3 isa;
 	struct reactor *home;
 	struct worker *worker;
-	struct virtio_blk_pci *disk;
+	struct virtio_pci *board;
+	struct virtio_blk_pci *disk; /* one of these two */
+	struct virtio_net_pci *card;
 	struct gmem *mem;
 	uint8_t *ram;
 	uint64_t used;

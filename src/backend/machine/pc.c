@@ -249,6 +249,7 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	pc->poll_us = config->poll_us;
 	pc->wake.run = woken;
 	list_init(&pc->disks);
+	list_init(&pc->nets);
 	rc = config->plan ? 0 : read_files(pc, config, err);
 	if (!rc)
 		rc = reactor_create(&pc->home, &control, err);
@@ -290,6 +291,7 @@ void pc_destroy(struct pc **pcp)
 
 	if (!pc)
 		return;
+	pc_nets_destroy(pc);
 	pc_disks_destroy(pc);
 	piix3_ide_destroy(&pc->ide);
 	if (pc->host_ready) {

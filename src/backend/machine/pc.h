@@ -10,9 +10,11 @@
  *          ide           the IDE function, when there are disks for it
  *          pm            power management
  *          disks         virtio-blk-pci boards
+ *          nets          virtio-net-pci boards
  *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
  *
- *      pc.c        the machine's life      disks.c      its disks      ide_disks.c  those on IDE      bios.c   firmware      firmware.c   what a BIOS does to the PCI bus before a kernel starts
+ *      pc.c        the machine's life      disks.c, nets.c  its cards      ide_disks.c  disks on IDE
+ *      bios.c      firmware                firmware.c       what a BIOS does to the PCI bus before a kernel starts
  *
  * No globals: as many machines as wanted live in one process.
  *
@@ -24,6 +26,7 @@
 #define BACKEND_MACHINE_PC_H
 
 #include "backend/board/virtio_blk_pci.h"
+#include "backend/board/virtio_net_pci.h"
 #include "backend/ide/piix3_ide.h"
 #include "backend/kvm/vm.h"
 #include "backend/machine/acpi.h"
@@ -34,6 +37,7 @@
 #include "backend/machine/power.h"
 #include "backend/machine/rtc.h"
 #include "backend/machine/serial.h"
+#include "backend/net/spec.h"
 #include "backend/pci/piix3.h"
 #include "base/reactor.h"
 #include "base/worker.h"
@@ -73,6 +77,12 @@ struct pc_disk {
 	struct virtio_blk_pci *card;
 };
 
+/* One network card in its slot. */
+struct pc_net {
+	struct list link;
+	struct virtio_net_pci *card;
+};
+
 struct pc {
 	struct kvm_vm vm;
 	struct pc_memory memory;
@@ -87,9 +97,9 @@ struct pc {
 
 	struct piix3_ide *ide; /* NULL: no disk is on it */
 
-	struct list disks;
-	unsigned disk_queues; /* of all disks */
-	unsigned stopping;    /* disks that have not said yet that nothing is in flight */
+	struct list disks, nets;
+	unsigned disk_queues; /* of all disks and network cards */
+	unsigned stopping;    /* cards that have not said yet that nothing is in flight */
 	bool ticking;
 	struct reactor_timer tick; /* for looks at the disks' sizes */
 	struct worker **workers;
@@ -124,6 +134,10 @@ int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio
 /* An IDE disk, in the next empty place; the words that speak of a virtio device have their defaults. */
 int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err);
 
+/* The same for a virtio-net-pci card.  Takes over @link, on failure too. */
+int pc_add_net(struct pc *pc, struct net_link *link, const struct net_spec *spec,
+	       const struct virtio_pci_options *board, struct error *err);
+
 /* Not running.  Waits until nothing is in flight.  NULLs *pc. */
 void pc_destroy(struct pc **pc);
 
@@ -143,8 +157,12 @@ int pc_workers_create(struct pc *pc, const struct pc_config *config, struct erro
 void pc_disks_start(struct pc *pc);
 /* Stops and destroys them, then their workers. */
 void pc_disks_destroy(struct pc *pc);
+/* Before that. */
+void pc_nets_destroy(struct pc *pc);
+
 /* Lines of the firmware's boot order, one a disk; returns their length. */
 size_t pc_ide_boot_order(const struct pc *pc, char *text, size_t size);
+
 /* ---- bios.c ---- */
 
 int pc_bios_map(struct pc *pc, struct error *err);

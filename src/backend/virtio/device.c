@@ -17,6 +17,8 @@ int virtio_device_init(struct virtio_device *vdev, const struct virtio_device_cl
 	vdev->home = home;
 	snprintf(vdev->path, sizeof(vdev->path), "%s", path);
 	vdev->offered = virtio_features_grounded(offered);
+	if (cls->grounded)
+		vdev->offered = cls->grounded(vdev->offered);
 	vdev->features = 0;
 	vdev->status = 0;
 	vdev->generation = 0;
@@ -60,6 +62,12 @@ int virtio_device_set_features(struct virtio_device *vdev, uint64_t features)
 {
 	if (features & ~vdev->offered || virtio_features_grounded(features) != features)
 		return -EINVAL;
+	if (vdev->cls->grounded && vdev->cls->grounded(features) != features) {
+		if (features & BIT64(VIRTIO_F_VERSION_1))
+			return -EINVAL;
+		/* A driver of before version 1 cannot be refused. */
+		features = vdev->cls->grounded(features);
+	}
 	vdev->features = features;
 	if (vdev->cls->features_set)
 		vdev->cls->features_set(vdev);

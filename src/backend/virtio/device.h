@@ -30,6 +30,8 @@ struct virtio_device_class {
 	/* -EPERM: not a field that a driver may write; -EINVAL: not a value it may have.  Optional.
 	 */
 	int (*config_write)(struct virtio_device *vdev, size_t offset, const void *buf, size_t len);
+	/* Takes away the type's own features that lack what they stand on.  Optional. */
+	uint64_t (*grounded)(uint64_t features);
 	/* The driver's features are settled (or changed).  Optional. */
 	void (*features_set)(struct virtio_device *vdev);
 	/* All queues have stopped; back to the state after init.  Optional. */
@@ -44,6 +46,9 @@ struct virtio_device_class {
 	 * negative errno from vqdev_pop() is passed on, with the queue broken.
 	 */
 	int (*process)(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget);
+	/* Worker thread: nothing may stay in flight: put back (vqdev_unpop()) or push what was popped and waits for
+	 * something.  Optional. */
+	void (*let_go)(struct virtio_device *vdev, struct virtio_queue *q);
 	/* Longest descriptor chain that the type needs. */
 	unsigned chain_max;
 };

@@ -125,6 +125,7 @@ static unsigned queue_poll(struct reactor_poller *p)
 			vqdev_kicks_off(&q->ring);
 			q->silenced = true;
 		}
+		q->resting = false;
 		n = q->vdev->cls->process(q->vdev, q, budget);
 		if (n > 0) {
 			did += (unsigned)n;
@@ -154,7 +155,7 @@ static bool queue_arm(struct reactor_poller *p)
 	struct virtio_queue *q = container_of(p, struct virtio_queue, poller);
 	bool waiting;
 
-	if (!q->running || !may_pop(q))
+	if (!q->running || !may_pop(q) || q->resting)
 		return true;
 	waiting = vqdev_kicks_on(&q->ring);
 	q->silenced = waiting;
@@ -179,6 +180,13 @@ void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, u
 	reactor_poller_activate(q->reactor, &q->poller);
 }
 
+void virtio_queue_wake(struct virtio_queue *q)
+{
+	q->resting = false;
+	if (q->running)
+		reactor_poller_activate(q->reactor, &q->poller);
+}
+
 /* ---- orders ---- */
 
 static void order_arrive(struct reactor_msg *msg)
@@ -192,6 +200,8 @@ static void order_arrive(struct reactor_msg *msg)
 	}
 	q->quiescing++;
 	list_add_tail(&q->orders, &o->link);
+	if (q->running && q->vdev->cls->let_go)
+		q->vdev->cls->let_go(q->vdev, q);
 	run_quiet_orders(q);
 	if (!list_empty(&q->orders) && q->running && vqdev_again(&q->ring))
 		reactor_poller_activate(q->reactor, &q->poller);
@@ -269,6 +279,7 @@ static int run_start(struct order *o)
 	q->running = true;
 	q->failed = false;
 	q->silenced = false;
+	q->resting = false;
 	q->pushed = 0;
 	/* Whoever had the ring before may have ended between publishing and telling. */
 	if (vqdev_resumed(&q->ring))

@@ -56,6 +56,7 @@ struct virtio_queue {
 	bool enabled;
 	bool silenced;	    /* kicks are off                           */
 	bool failed;	    /* broken, and the control thread was told */
+	bool resting;	    /* the device type wants no kicks: virtio_queue_rest() */
 	unsigned quiescing; /* orders that wait for nothing in flight  */
 	struct list orders; /* those orders                            */
 	unsigned pushed;    /* not yet published                       */
@@ -116,5 +117,15 @@ int virtio_queue_kick(struct virtio_queue *q);
 
 /* Gives a chain back; the driver sees it at the end of the turn. */
 void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len);
+
+/*
+ * From inside process: what waits in the ring is for later, and kicks are not wanted.  process does not come again
+ * before virtio_queue_wake() (or a kick that came all the same).
+ */
+static inline void virtio_queue_rest(struct virtio_queue *q)
+{
+	q->resting = true;
+}
+void virtio_queue_wake(struct virtio_queue *q);
 
 #endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/net/links.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/reactor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A burst that a busy other side may be behind. */
+#define BUFFER_BYTES (1 << 20)
+
+/* Accepted at a time. */
+#define COMERS_MAX 16
+
+/* Between two tries to find the other side again. */
+#define RETRY_NS NSEC_PER_SEC
+
+struct socket_link {
+	struct net_link link;
+	struct sockaddr_un at; /* empty path: a given socket, never found again */
+	int fd;		       /* to the other side; -1: nobody is there        */
+	int listen_fd;	       /* -1: we are the one who connects               */
+	dev_t dev;	       /* of the socket that we made, so that no other is removed */
+	ino_t ino;
+	struct reactor *reactor; /* NULL: receiving has not started */
+	struct reactor_watch frames, comers;
+	struct reactor_timer retry;
+};
+
+static struct socket_link *socket_of(struct net_link *l)
+{
+	return container_of(l, struct socket_link, link);
+}
+
+/* ---- the other side comes and goes ---- */
+
+static void set_up(struct socket_link *s, bool up)
+{
+	if (read_once(&s->link.up) != up && s->link.client)
+		s->link.client->carrier(s->link.client, up);
+	else
+		write_once(&s->link.up, up);
+}
+
+static int watch_frames(struct socket_link *s)
+{
+	return s->fd < 0 ? 0 : reactor_watch_start(s->reactor, &s->frames, s->fd, EPOLLIN);
+}
+
+static void take_over(struct socket_link *s, int fd)
+{
+	int bytes = BUFFER_BYTES;
+
+	/* As much as the system lets us have. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	s->fd = fd;
+	set_up(s, true);
+}
+
+static bool accept_one(struct socket_link *s);
+
+static void gone(struct socket_link *s)
+{
+	if (s->reactor)
+		reactor_watch_stop(s->reactor, &s->frames);
+	close(s->fd);
+	s->fd = -1;
+	set_up(s, false);
+	if (s->listen_fd < 0 && s->at.sun_path[0] && s->reactor)
+		reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
+	if (s->listen_fd >= 0)
+		(void)accept_one(s);
+}
+
+/* true: somebody came. */
+static bool accept_one(struct socket_link *s)
+{
+	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	/* One cable, two ends. */
+	if (s->fd >= 0) {
+		close(fd);
+		return true;
+	}
+	take_over(s, fd);
+	if (watch_frames(s)) {
+		close(s->fd);
+		s->fd = -1;
+		set_up(s, false);
+	}
+	return true;
+}
+
+static void somebody_comes(struct reactor_watch *w, uint32_t events)
+{
+	struct socket_link *s = container_of(w, struct socket_link, comers);
+
+	(void)events;
+	/* Not without an end, should there be many. */
+	for (int i = 0; i < COMERS_MAX && accept_one(s); i++)
+		;
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int try_connect(struct socket_link *s)
+{
+	int fd = new_socket(), rc;
+
+	if (fd < 0)
+		return fd;
+	if (connect(fd, (const struct sockaddr *)&s->at, sizeof(s->at))) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	take_over(s, fd);
+	return 0;
+}
+
+static void try_again(struct reactor_timer *t)
+{
+	struct socket_link *s = container_of(t, struct socket_link, retry);
+
+	if (try_connect(s) || watch_frames(s))
+		reactor_timer_start(s->reactor, t, RETRY_NS);
+}
+
+static int wait_there(struct socket_link *s)
+{
+	int fd = new_socket(), rc;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (bind(fd, (const struct sockaddr *)&s->at, sizeof(s->at)) || listen(fd, 1) ||
+	    stat(s->at.sun_path, &st)) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	s->listen_fd = fd;
+	return 0;
+}
+
+/* ---- frames ---- */
+
+static void readable(struct reactor_watch *w, uint32_t events)
+{
+	struct socket_link *s = container_of(w, struct socket_link, frames);
+
+	(void)events;
+	s->link.client->arrived(s->link.client, 0);
+}
+
+static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
+		       size_t size)
+{
+	struct socket_link *s = socket_of(l);
+	ssize_t n;
+
+	(void)pair;
+	if (s->fd < 0)
+		return 0;
+	n = recv(s->fd, buf, size, MSG_DONTWAIT | MSG_TRUNC);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	/* An empty message is no frame, and cannot be told from the end. */
+	if (n <= 0) {
+		gone(s);
+		return 0;
+	}
+	*hdr = (struct virtio_net_hdr){0};
+	return (size_t)n > size ? -EMSGSIZE : n;
+}
+
+static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
+		      const struct iovec *iov, int n, size_t len)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+	struct socket_link *s = socket_of(l);
+	ssize_t done;
+
+	(void)pair;
+	(void)hdr;
+	if (s->fd < 0)
+		return -ENOLINK;
+	do
+		done = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (done < 0 && errno == EINTR);
+	/* That the other side has gone is noticed by who receives. */
+	if (done < 0)
+		return -errno;
+	return (size_t)done == len ? 0 : -EIO;
+}
+
+static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
+{
+	struct socket_link *s = socket_of(l);
+	int rc;
+
+	(void)pair;
+	s->reactor = r;
+	rc = watch_frames(s);
+	if (!rc && s->listen_fd >= 0)
+		rc = reactor_watch_start(r, &s->comers, s->listen_fd, EPOLLIN);
+	if (rc) {
+		reactor_watch_stop(r, &s->frames);
+		s->reactor = NULL;
+		return error_set(err, rc, "the socket cannot be waited for");
+	}
+	if (s->fd < 0 && s->listen_fd < 0 && s->at.sun_path[0])
+		reactor_timer_start(r, &s->retry, RETRY_NS);
+	return 0;
+}
+
+static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
+{
+	struct socket_link *s = socket_of(l);
+
+	(void)pair;
+	reactor_watch_stop(r, &s->frames);
+	reactor_watch_stop(r, &s->comers);
+	reactor_timer_stop(r, &s->retry);
+	s->reactor = NULL;
+}
+
+/* ---- life ---- */
+
+static void remove_ours(const struct socket_link *s)
+{
+	struct stat st;
+
+	if (!stat(s->at.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(s->at.sun_path);
+}
+
+static void socket_close(struct net_link *l)
+{
+	struct socket_link *s = socket_of(l);
+
+	if (s->fd >= 0)
+		close(s->fd);
+	if (s->listen_fd >= 0) {
+		remove_ours(s);
+		close(s->listen_fd);
+	}
+	free(s);
+}
+
+static const struct net_link_ops socket_ops = {
+	.name = "a socket",
+	.receive_start = receive_start,
+	.receive_stop = receive_stop,
+	.receive = receive,
+	.send = send_frame,
+	.close = socket_close,
+};
+
+static struct socket_link *socket_new(void)
+{
+	struct socket_link *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->link.ops = &socket_ops;
+	s->link.pairs = 1;
+	s->link.one_thread = true;
+	s->at.sun_family = AF_UNIX;
+	s->fd = s->listen_fd = -1;
+	s->frames.ready = readable;
+	s->comers.ready = somebody_comes;
+	reactor_timer_init(&s->retry, try_again);
+	return s;
+}
+
+int net_socket_open(struct net_link **out, const char *path, struct error *err)
+{
+	struct socket_link *s;
+	int rc;
+
+	if (!*path || strlen(path) >= sizeof(s->at.sun_path))
+		return error_set(err, -ENAMETOOLONG, "socket=%s: no socket has such a name.", path);
+	s = socket_new();
+	if (!s)
+		return error_set(err, -ENOMEM, "cannot use the socket %s", path);
+	strcpy(s->at.sun_path, path);
+	rc = try_connect(s);
+	/* A socket that nobody waits at any more was left behind. */
+	if (rc == -ECONNREFUSED)
+		unlink(path);
+	if (rc == -ECONNREFUSED || rc == -ENOENT)
+		rc = wait_there(s);
+	if (rc) {
+		socket_close(&s->link);
+		return error_set(err, rc, "cannot use the socket %s", path);
+	}
+	*out = &s->link;
+	return 0;
+}
+
+int net_socket_adopt(struct net_link **out, int fd, struct error *err)
+{
+	struct socket_link *s;
+	socklen_t len = sizeof(int);
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
+		return error_set(err, -errno, "fd %d is no socket", fd);
+	if (type != SOCK_SEQPACKET)
+		return error_set(err, -EINVAL, "fd %d is no socket that keeps messages apart.", fd);
+	s = socket_new();
+	if (!s)
+		return error_set(err, -ENOMEM, "cannot use fd %d", fd);
+	take_over(s, fd);
+	*out = &s->link;
+	return 0;
+}

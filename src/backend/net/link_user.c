@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libslirp wants a poll() of its own: before each sleep it names descriptors and a time.  Here they stand in an epoll set, which the
+ * worker's reactor watches as one descriptor, and a poller does the round whenever something has happened:
+ *
+ *      what is ready  ->  slirp_pollfds_poll()  ->  slirp_pollfds_fill()  ->  the set, as it is wanted now
+ *
+ * All of it runs on the worker that the card's queues are on, so frames pass by plain calls: a transmitted one goes into libslirp at once,
+ * one for the driver waits in a bounded queue until the receive queue takes it.
+ */
+#include "backend/net/links.h"
+
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/reactor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <slirp/libslirp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* Frames that wait for the driver; what comes beyond is lost, as in a switch. */
+#define WAITING_BYTES_MAX (1u << 20)
+
+/* Events taken from the set at a time. */
+#define EVENTS 64
+
+#define PATH   "net/user"
+
+struct frame {
+	struct list link;
+	size_t len;
+	uint8_t bytes[];
+};
+
+/* What libslirp wants of one descriptor in this round. */
+struct wish {
+	int fd;
+	uint32_t events;
+};
+
+struct user_link {
+	struct net_link link;
+	Slirp *slirp;
+	int epoll_fd;
+	struct reactor *reactor; /* NULL: receiving has not started */
+	struct reactor_watch watch;
+	struct reactor_poller poller;
+	struct reactor_timer timer;
+	bool dirty; /* a round is due */
+
+	struct wish *wishes; /* of this round, and of the one before */
+	struct wish *before;
+	uint32_t *ready; /* SLIRP_POLL_* by wish */
+	unsigned n_wishes, n_before, wishes_max;
+	unsigned *place; /* by fd: its wish in @before and one more, 0: none */
+	unsigned places;
+
+	struct list waiting;
+	size_t waiting_bytes;
+	uint8_t *flat;
+	struct log_limit complaints;
+};
+
+static struct user_link *user_of(struct net_link *l)
+{
+	return container_of(l, struct user_link, link);
+}
+
+static void due(struct user_link *u)
+{
+	u->dirty = true;
+	if (u->reactor)
+		reactor_poller_activate(u->reactor, &u->poller);
+}
+
+/* ---- a round ---- */
+
+static uint32_t to_epoll(int wanted)
+{
+	return (wanted & SLIRP_POLL_IN ? EPOLLIN : 0u) | (wanted & SLIRP_POLL_OUT ? EPOLLOUT : 0u) |
+	       (wanted & SLIRP_POLL_PRI ? EPOLLPRI : 0u);
+}
+
+static uint32_t to_slirp(uint32_t events)
+{
+	return (events & EPOLLIN ? (uint32_t)SLIRP_POLL_IN : 0) |
+	       (events & EPOLLOUT ? (uint32_t)SLIRP_POLL_OUT : 0) |
+	       (events & EPOLLPRI ? (uint32_t)SLIRP_POLL_PRI : 0) |
+	       (events & EPOLLERR ? (uint32_t)SLIRP_POLL_ERR : 0) |
+	       (events & EPOLLHUP ? (uint32_t)SLIRP_POLL_HUP : 0);
+}
+
+static bool grow_wishes(struct user_link *u)
+{
+	unsigned max = u->wishes_max ? 2 * u->wishes_max : 64;
+	struct wish *wishes = realloc(u->wishes, max * sizeof(*wishes)), *before;
+	uint32_t *ready;
+
+	if (wishes)
+		u->wishes = wishes;
+	before = realloc(u->before, max * sizeof(*before));
+	if (before)
+		u->before = before;
+	ready = realloc(u->ready, max * sizeof(*ready));
+	if (ready)
+		u->ready = ready;
+	if (!wishes || !before || !ready)
+		return false;
+	u->wishes_max = max;
+	return true;
+}
+
+static bool grow_places(struct user_link *u, int fd)
+{
+	unsigned n = u->places ? u->places : 64;
+	unsigned *place;
+
+	while ((unsigned)fd >= n)
+		n *= 2;
+	place = realloc(u->place, n * sizeof(*place));
+	if (!place)
+		return false;
+	memset(place + u->places, 0, (n - u->places) * sizeof(*place));
+	u->place = place;
+	u->places = n;
+	return true;
+}
+
+static int add_wish(int fd, int events, void *opaque)
+{
+	struct user_link *u = opaque;
+
+	if (fd < 0 || (u->n_wishes == u->wishes_max && !grow_wishes(u)) ||
+	    ((unsigned)fd >= u->places && !grow_places(u, fd)))
+		return -1;
+	u->wishes[u->n_wishes] = (struct wish){.fd = fd, .events = to_epoll(events)};
+	return (int)u->n_wishes++;
+}
+
+static int what_is_ready(int index, void *opaque)
+{
+	const struct user_link *u = opaque;
+
+	return index >= 0 && (unsigned)index < u->n_wishes ? (int)u->ready[index] : 0;
+}
+
+/* The descriptor may have been closed since, and its number be another one's: the set forgets closed ones by itself. */
+static void set_put(struct user_link *u, unsigned i)
+{
+	struct epoll_event e = {.events = u->wishes[i].events, .data.u32 = i};
+	int fd = u->wishes[i].fd;
+
+	if (epoll_ctl(u->epoll_fd, EPOLL_CTL_MOD, fd, &e) && errno == ENOENT)
+		(void)epoll_ctl(u->epoll_fd, EPOLL_CTL_ADD, fd, &e);
+}
+
+/* The set holds what is wished for now, each with its index. */
+static void set_update(struct user_link *u)
+{
+	for (unsigned i = 0; i < u->n_wishes; i++) {
+		set_put(u, i);
+		u->place[u->wishes[i].fd] = i + 1;
+	}
+	for (unsigned i = 0; i < u->n_before; i++)
+		if (!u->place[u->before[i].fd])
+			(void)epoll_ctl(u->epoll_fd, EPOLL_CTL_DEL, u->before[i].fd, NULL);
+	for (unsigned i = 0; i < u->n_wishes; i++)
+		u->place[u->wishes[i].fd] = 0;
+}
+
+static void fill(struct user_link *u)
+{
+	struct wish *before = u->before;
+	uint32_t timeout_ms = UINT32_MAX;
+
+	u->before = u->wishes;
+	u->n_before = u->n_wishes;
+	u->wishes = before;
+	u->n_wishes = 0;
+	slirp_pollfds_fill(u->slirp, &timeout_ms, add_wish, u);
+	set_update(u);
+	if (timeout_ms == UINT32_MAX)
+		reactor_timer_stop(u->reactor, &u->timer);
+	else
+		reactor_timer_start(u->reactor, &u->timer, timeout_ms * NSEC_PER_MSEC);
+}
+
+/* A bounded piece of work: one look at the set, one call of libslirp's. */
+static unsigned round_once(struct reactor_poller *p)
+{
+	struct user_link *u = container_of(p, struct user_link, poller);
+	struct epoll_event events[EVENTS];
+	int n;
+
+	if (u->n_wishes)
+		memset(u->ready, 0, u->n_wishes * sizeof(u->ready[0]));
+	n = epoll_wait(u->epoll_fd, events, EVENTS, 0);
+	if (n <= 0 && !u->dirty)
+		return 0;
+	for (int i = 0; i < n; i++)
+		if (events[i].data.u32 < u->n_wishes)
+			u->ready[events[i].data.u32] = to_slirp(events[i].events);
+	u->dirty = false;
+	slirp_pollfds_poll(u->slirp, n < 0, what_is_ready, u);
+	fill(u);
+	return 1;
+}
+
+static bool quiet(struct reactor_poller *p)
+{
+	return !container_of(p, struct user_link, poller)->dirty;
+}
+
+static void set_ready(struct reactor_watch *w, uint32_t events)
+{
+	(void)events;
+	due(container_of(w, struct user_link, watch));
+}
+
+static void time_is_up(struct reactor_timer *t)
+{
+	due(container_of(t, struct user_link, timer));
+}
+
+/* ---- what libslirp calls ---- */
+
+static ssize_t frame_for_driver(const void *buf, size_t len, void *opaque)
+{
+	struct user_link *u = opaque;
+	struct frame *f = NULL;
+
+	if (len <= NET_FRAME_MAX && u->waiting_bytes + len <= WAITING_BYTES_MAX)
+		f = malloc(sizeof(*f) + len);
+	if (!f) {
+		u->link.lost++;
+		return (ssize_t)len;
+	}
+	f->len = len;
+	memcpy(f->bytes, buf, len);
+	list_add_tail(&u->waiting, &f->link);
+	u->waiting_bytes += len;
+	u->link.client->arrived(u->link.client, 0);
+	return (ssize_t)len;
+}
+
+static void guest_error(const char *text, void *opaque)
+{
+	struct user_link *u = opaque;
+
+	log_limited(&u->complaints, LOG_LEVEL_WARN, PATH, "the guest: %s", text);
+}
+
+static int64_t now_ns(void *opaque)
+{
+	(void)opaque;
+	return (int64_t)clock_ns();
+}
+
+/* Timers are for router advertisements, which belong to IPv6. */
+static void *timer_new(SlirpTimerCb run, void *run_opaque, void *opaque)
+{
+	(void)run;
+	(void)run_opaque;
+	(void)opaque;
+	return NULL;
+}
+
+static void timer_free(void *timer, void *opaque)
+{
+	(void)timer;
+	(void)opaque;
+}
+
+static void timer_mod(void *timer, int64_t at_ms, void *opaque)
+{
+	(void)timer;
+	(void)at_ms;
+	(void)opaque;
+}
+
+static void poll_fd_changed(int fd, void *opaque)
+{
+	(void)fd;
+	(void)opaque;
+}
+
+static void notify(void *opaque)
+{
+	due(opaque);
+}
+
+static const SlirpCb callbacks = {
+	.send_packet = frame_for_driver,
+	.guest_error = guest_error,
+	.clock_get_ns = now_ns,
+	.timer_new = timer_new,
+	.timer_free = timer_free,
+	.timer_mod = timer_mod,
+	.register_poll_fd = poll_fd_changed,
+	.unregister_poll_fd = poll_fd_changed,
+	.notify = notify,
+};
+
+/* ---- frames ---- */
+
+static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
+{
+	struct user_link *u = user_of(l);
+	int rc = reactor_watch_start(r, &u->watch, u->epoll_fd, EPOLLIN);
+
+	(void)pair;
+	if (rc)
+		return error_set(err, rc, "libslirp's descriptors cannot be waited for");
+	u->reactor = r;
+	due(u);
+	return 0;
+}
+
+static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
+{
+	struct user_link *u = user_of(l);
+
+	(void)pair;
+	reactor_watch_stop(r, &u->watch);
+	reactor_poller_stop(r, &u->poller);
+	reactor_timer_stop(r, &u->timer);
+	u->reactor = NULL;
+}
+
+static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
+		       size_t size)
+{
+	struct user_link *u = user_of(l);
+	struct frame *f;
+	size_t len;
+
+	(void)pair;
+	if (list_empty(&u->waiting))
+		return 0;
+	f = list_entry(u->waiting.next, struct frame, link);
+	list_del(&f->link);
+	len = f->len;
+	u->waiting_bytes -= len;
+	if (len <= size)
+		memcpy(buf, f->bytes, len);
+	free(f);
+	*hdr = (struct virtio_net_hdr){0};
+	return len <= size ? (ssize_t)len : -EMSGSIZE;
+}
+
+static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
+		      const struct iovec *iov, int n, size_t len)
+{
+	struct user_link *u = user_of(l);
+	size_t at = 0;
+
+	(void)pair;
+	(void)hdr;
+	for (int i = 0; i < n; i++) {
+		memcpy(u->flat + at, iov[i].iov_base, iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+	slirp_input(u->slirp, u->flat, (int)len);
+	due(u);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void user_close(struct net_link *l)
+{
+	struct user_link *u = user_of(l);
+
+	if (u->slirp)
+		slirp_cleanup(u->slirp);
+	list_for_each_safe (f, &u->waiting)
+		free(list_entry(f, struct frame, link));
+	if (u->epoll_fd >= 0)
+		close(u->epoll_fd);
+	free(u->wishes);
+	free(u->before);
+	free(u->ready);
+	free(u->place);
+	free(u->flat);
+	free(u);
+}
+
+static const struct net_link_ops user_ops = {
+	.name = "user-mode networking",
+	.receive_start = receive_start,
+	.receive_stop = receive_stop,
+	.receive = receive,
+	.send = send_frame,
+	.close = user_close,
+};
+
+static int forward(struct user_link *u, const struct net_forward *f, struct error *err)
+{
+	struct in_addr guest = f->guest;
+	char host[INET_ADDRSTRLEN] = "";
+
+	if (!guest.s_addr)
+		guest.s_addr = inet_addr("10.0.2.15");
+	if (!slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, guest, f->guest_port))
+		return 0;
+	inet_ntop(AF_INET, &f->host, host, sizeof(host));
+	return error_set(err, -EADDRINUSE, "port %u of %s cannot be forwarded", f->host_port, host);
+}
+
+int net_user_open(struct net_link **out, const struct net_user_options *o, struct error *err)
+{
+	const SlirpConfig config = {
+		.version = 3,
+		.restricted = o->restricted,
+		.in_enabled = true,
+		.vnetwork.s_addr = inet_addr("10.0.2.0"),
+		.vnetmask.s_addr = inet_addr("255.255.255.0"),
+		.vhost.s_addr = inet_addr("10.0.2.2"),
+		.vdhcp_start.s_addr = inet_addr("10.0.2.15"),
+		.vnameserver.s_addr = inet_addr("10.0.2.3"),
+		.if_mtu = o->mtu,
+		.if_mru = o->mtu,
+	};
+	struct user_link *u = calloc(1, sizeof(*u));
+	int rc = 0;
+
+	if (!u)
+		return error_set(err, -ENOMEM, "cannot set up user-mode networking");
+	u->link.ops = &user_ops;
+	u->link.pairs = 1;
+	u->link.one_thread = true;
+	u->link.up = true;
+	u->watch.ready = set_ready;
+	list_init(&u->waiting);
+	reactor_poller_init(&u->poller, round_once, quiet);
+	reactor_timer_init(&u->timer, time_is_up);
+	u->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	u->flat = malloc(NET_FRAME_MAX);
+	if (u->epoll_fd >= 0 && u->flat)
+		u->slirp = slirp_new(&config, &callbacks, u);
+	if (!u->slirp)
+		rc = error_set(err, -ENOMEM, "cannot set up user-mode networking");
+	for (unsigned i = 0; !rc && i < o->n_forwards; i++)
+		rc = forward(u, &o->forwards[i], err);
+	if (rc) {
+		user_close(&u->link);
+		return rc;
+	}
+	*out = &u->link;
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#include "board_place.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct place *place_of(struct vpci_platform *p)
+{
+	return container_of(p, struct place, base);
+}
+
+static int vector(struct vpci_platform *p, uint16_t v, int call_fd, uint64_t *address,
+		  uint32_t *data)
+{
+	place_of(p)->rig.call_fds[v] = call_fd < 0 ? place_of(p)->config_fd : call_fd;
+	*address = BR_MSI;
+	*data = v;
+	return 0;
+}
+
+static int map(struct vpci_platform *p, const struct dma_region *r, struct error *err)
+{
+	struct board_rig *rig = &place_of(p)->rig;
+	struct gmem *more;
+	int rc = gmem_with_host(rig->board->mem, (uintptr_t)r->host, r->size, 0, r->host, &more,
+				err);
+
+	if (rc)
+		return rc;
+	virtio_pci_set_mem(rig->board, more);
+	gmem_put(more);
+	return 0;
+}
+
+static int unmap(struct vpci_platform *p, const struct dma_region *r, struct error *err)
+{
+	struct board_rig *rig = &place_of(p)->rig;
+	struct gmem *less;
+	int rc = gmem_without(rig->board->mem, (uintptr_t)r->host, r->size, 0, &less);
+
+	if (rc)
+		return error_set(err, rc, "not mapped");
+	virtio_pci_set_mem(rig->board, less);
+	gmem_put(less);
+	return 0;
+}
+
+static int event_fd(const struct vpci_platform *p)
+{
+	return container_of(p, const struct place, base)->config_fd;
+}
+
+static bool changed(struct vpci_platform *p)
+{
+	eventfd_t n;
+
+	return !eventfd_read(place_of(p)->config_fd, &n);
+}
+
+static void destroy(struct vpci_platform *p)
+{
+	place_of(p)->destroyed = true;
+}
+
+const struct vpci_platform_ops place_ops = {
+	.vector = vector,
+	.map = map,
+	.unmap = unmap,
+	.event_fd = event_fd,
+	.changed = changed,
+	.destroy = destroy,
+};
+const struct vpci_platform_ops place_polling_ops = {.map = map, .unmap = unmap, .destroy = destroy};
+
+void place_init(struct place *p, const struct br_options *o, const struct vpci_platform_ops *ops)
+{
+	struct error err;
+
+	memset(p, 0, sizeof(*p));
+	p->base.ops = ops;
+	p->config_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	br_init(&p->rig, o);
+	br_find(&p->rig, VPCI_MODERN);
+	p->rig.busy = true;
+	assert_int_equal(vpci_transport_init(&p->t, &p->rig.dev, &p->base, &err), 0);
+}
+
+void place_fini(struct place *p)
+{
+	assert_true(p->destroyed);
+	memset(p->rig.call_fds, 0, sizeof(p->rig.call_fds));
+	br_fini(&p->rig);
+	close(p->config_fd);
+}
