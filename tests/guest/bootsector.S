@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A boot sector that has the BIOS copy 1024 sectors of the disk it came from, LBA 1 and following to LBA 4096 and following,
- * 64 sectors at a time, and then ends the machine through the debug exit port: status 33 when all went well, else 35.
+ * A boot sector that has the BIOS copy ROUNDS times 64 sectors (by default 1024) of the disk it came from, LBA 1 and following to LBA 4096 and
+ * following, 64 sectors at a time, and then ends the machine through the debug exit port: status 33 when all went well, else 35.
  */
+	.ifndef ROUNDS
+	.set ROUNDS, 16
+	.endif
 	.code16
 	.globl	_start
 _start:
@@ -13,7 +16,7 @@ _start:
 	movw	$0x7c00, %sp
 	sti
 	movb	%dl, drive
-	movw	$16, %cx
+	movw	$ROUNDS, %cx
 
 next:	pushw	%cx
 	movl	from, %eax

@@ -203,8 +203,10 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
-    def __init__(self, name, memory=512, cpu="max"):
+    def __init__(self, name, memory=512, cpu="max", more=(), append=""):
         self.name = name
+        self.more = list(more)  # further words of QEMU's command line
+        self.append = append  # and of the kernel's
         self.memory = memory  # MiB of the guest
         self.cpu = cpu
         self.folder = None
@@ -333,7 +335,7 @@ class Scene:
         console = self.path(f"console-{self.boots}.log")
         image = self.initramfs(script, programs, files, modules)
         words = (["-smp", str(cpus), "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
-                  "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1",
+                  "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1 " + self.append,
                   "-serial", "file:" + console, "-serial", "stdio"] +
                  [word for disk in disks for word in disk.qemu_args()])
         try:
@@ -366,7 +368,7 @@ class Scene:
     def start_qemu(self, args):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                    "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
-                   "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on"] + args
+                   "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on"] + self.more + args
         with open(self.path("qemu.log"), "ab") as log:
             log.write(("$ " + shlex.join(command) + "\n").encode())
             log.flush()

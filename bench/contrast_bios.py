@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""bench/contrast, the part on this machine's own /dev/kvm: SeaBIOS copies by its own drivers, and callgrind counts our instructions.
+
+A boot sector has the BIOS read and write 32 KiB, again and again.  Two runs of different length: their difference, divided by the rounds that
+one has more, is what a round costs, without the start.  io_uring is kept from the program, since callgrind does not know that its
+system call sleeps; the reactor waits by epoll then, and files are read by threads.
+"""
+
+import ctypes
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BIOS = "/usr/share/seabios/bios-256k.bin"
+BOOT_OK = 33
+SHORT, LONG = 8, 56
+BYTES = 32 << 10  # of one call to the BIOS; a round is one read and one write
+TIMEOUT = 600
+
+VARIANTS = [  # name, words before the image's, words after it
+    ("ide-pio", "--ide", ""),
+    ("scsi", "--scsi", ""),
+    ("virtio-exits", "--disk", ",ioeventfd=off,irqfd=off"),
+    ("virtio", "--disk", ""),
+    ("virtio-legacy", "--disk", ",disable-modern=on"),
+]
+
+IO_URING_SETUP = 425
+ENOSYS = 38
+
+
+class Filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+
+
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
+
+
+def forbid_io_uring():
+    """In the child, before it becomes the program: seccomp answers io_uring_setup with ENOSYS."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    rules = (Filter * 4)(Filter(0x20, 0, 0, 0), Filter(0x15, 0, 1, IO_URING_SETUP),
+                         Filter(0x06, 0, 0, 0x00050000 | ENOSYS), Filter(0x06, 0, 0, 0x7fff0000))
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    if libc.prctl(22, 2, ctypes.byref(Program(4, rules)), 0, 0):  # PR_SET_SECCOMP
+        os._exit(126)
+
+
+def boot_sector(folder, rounds):
+    built, sector = os.path.join(folder, "boot.o"), os.path.join(folder, f"boot-{rounds}")
+    subprocess.run(["gcc", "-m32", "-c", f"-Wa,--defsym,ROUNDS={rounds}", "-o", built,
+                    os.path.join(TOP, "tests/guest/bootsector.S")], check=True)
+    subprocess.run(["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", sector, built], check=True)
+    with open(sector, "rb") as file:
+        return file.read()
+
+
+def total(stats, name):
+    """The sum of a counter, wherever it stands."""
+    if isinstance(stats, dict):
+        return sum(value if key == name and isinstance(value, int) else total(value, name) for key, value in stats.items())
+    if isinstance(stats, list):
+        return sum(total(value, name) for value in stats)
+    return 0
+
+
+def run(ringside, folder, variant, rounds):
+    _, option, words = variant
+    image, stats = os.path.join(folder, "disk.img"), os.path.join(folder, "stats")
+    data = bytes(i * 7 & 255 for i in range(LONG * BYTES))
+    with open(image, "wb") as file:
+        file.write(boot_sector(folder, rounds) + data)
+        file.truncate(16 << 20)
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind", ringside, "pc", "--bios", BIOS, "--memory", "64",
+               "--no-reboot", "--stats", stats, option, f"file={image}{words}"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          timeout=TIMEOUT, preexec_fn=forbid_io_uring, check=False)
+    with open(image, "rb") as file:
+        file.seek(4096 * 512)
+        copied = file.read(rounds * BYTES)
+    collected = re.search(r"Collected : (\d+)", done.stdout)
+    if done.returncode != BOOT_OK or copied != data[:rounds * BYTES] or not collected:
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-2000:]}")
+    with open(stats, encoding="ascii") as file:
+        counted = json.load(file)
+    return {
+        "instructions": int(collected.group(1)),
+        "port exits": total(counted["exits"], "port-in") + total(counted["exits"], "port-out"),
+        "memory exits": total(counted["exits"], "memory-read") + total(counted["exits"], "memory-write"),
+        "bytes copied": total(counted, "bytes-copied"),
+    }
+
+
+def measure(ringside, rounds):
+    """A row for each variant: medians of @rounds measurements of one read and one write of 32 KiB."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("contrast: no /dev/kvm here: instructions are not counted", file=sys.stderr)
+        return []
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder:
+        for variant in VARIANTS:
+            seen = []
+            for _ in range(rounds):
+                short, long = run(ringside, folder, variant, SHORT), run(ringside, folder, variant, LONG)
+                seen.append({key: (long[key] - short[key]) / (LONG - SHORT) for key in long})
+            row = {"variant": variant[0]}
+            for key in seen[0]:
+                row[key] = sorted(one[key] for one in seen)[len(seen) // 2]
+            rows.append(row)
+            print(f"contrast: SeaBIOS {variant[0]}: {row['instructions']:.0f} instructions", file=sys.stderr)
+    return rows
