@@ -66,7 +66,7 @@ machine()
 	pid=$!
 	exec 3>/tmp/in
 	while read -r line; do
-		line=${line%?} # the carriage return
+		line=$(echo "$line" | tr -d '\r')
 		echo "$variant: $line" >/dev/console
 		case $line in
 		'@@ ask '*)

@@ -65,7 +65,9 @@ static json_t *answer(struct control *c, const char *request)
 {
 	const struct machine *m = container_of(c, struct machine, control);
 
-	return strcmp(request, "tree") ? NULL : tree_machine(m->pc, &m->options);
+	if (!strcmp(request, "tree"))
+		return tree_machine(m->pc, &m->options);
+	return strcmp(request, "stats") ? NULL : pc_stats(m->pc);
 }
 
 static const struct control_ops control_ops = {

@@ -113,19 +113,23 @@ static json_t *nets(const struct pc *pc)
 	return all;
 }
 
+json_t *pc_stats(const struct pc *pc)
+{
+	return json_pack("{ss sI so s{sI sI} so so so}", "end", end_names[pc->end], "resets",
+			 (json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
+			 (json_int_t)pc->vm.irq_stats.lines, "messages",
+			 (json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc),
+			 "nets", nets(pc));
+}
+
 int pc_stats_write(const struct pc *pc, const char *file, struct error *err)
 {
 	FILE *to = strcmp(file, "-") ? fopen(file, "we") : stderr;
-	json_t *all;
+	json_t *all = to ? pc_stats(pc) : NULL;
 	int rc = 0;
 
 	if (!to)
 		return error_set(err, -errno, "cannot write %s", file);
-	all = json_pack("{ss sI so s{sI sI} so so so}", "end", end_names[pc->end], "resets",
-			(json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
-			(json_int_t)pc->vm.irq_stats.lines, "messages",
-			(json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc),
-			"nets", nets(pc));
 	if (!all || json_dumpf(all, to, JSON_INDENT(1)) || fputc('\n', to) == EOF)
 		rc = error_set(err, -EIO, "cannot write %s", file);
 	json_decref(all);

@@ -5,6 +5,11 @@
 
 #include "backend/machine/pc.h"
 
+#include <jansson.h>
+
+/* A new reference; NULL: no memory.  Under the machine lock, or when the machine has ended. */
+json_t *pc_stats(const struct pc *pc);
+
 /* @file: "-" is standard error.  The machine has ended. */
 int pc_stats_write(const struct pc *pc, const char *file, struct error *err);
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* `ringside ctl`: asks a running program over its control socket. */
+#include "cli/commands.h"
+#include "cli/control.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: ringside ctl SOCKET REQUEST\n"
+	"\n"
+	"Asks the program that has the control socket SOCKET, and prints its answer as JSON.\n"
+	"\n"
+	"Requests to ringside pc --control SOCKET:\n"
+	"  stats      what was counted until now: exits by reason, kicks, interrupts, requests\n"
+	"  tree       buses and devices as they are (ringside tree --of SOCKET prints them as text)\n"
+	"\n"
+	"More: ringside-pc(1)\n";
+
+static bool is_word(const char *text)
+{
+	return *text && strspn(text, "abcdefghijklmnopqrstuvwxyz-") == strlen(text);
+}
+
+static int ctl_main(int argc, char **argv)
+{
+	struct error err = {""};
+	json_t *answer = NULL;
+
+	if (argc > 1 && !strcmp(argv[1], "--help")) {
+		fputs(help, stdout);
+		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	}
+	if (argc != 3)
+		return usage_error("ctl", "give a control socket and a request.");
+	if (!is_word(argv[2]))
+		return usage_error("ctl", "'%s' is no request.", argv[2]);
+	if (control_ask(argv[1], argv[2], &answer, &err))
+		return failure("%s", err.text);
+	json_dumpf(answer, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(answer);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct command command_ctl = {
+	.name = "ctl",
+	.summary = "asks a running instance",
+	.run = ctl_main,
+};
