@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/pc_stats.h"
 
+#include "base/atomic.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -34,9 +36,10 @@ static json_t *queues(const struct virtio_device *vdev)
 	for (unsigned i = 0; i < vdev->n_queues; i++) {
 		const struct virtio_queue *q = &vdev->queues[i];
 
-		json_array_append_new(all, json_pack("{sI sI sI}", "kicks", (json_int_t)q->kicks,
-						     "requests", (json_int_t)q->requests, "calls",
-						     (json_int_t)q->calls));
+		json_array_append_new(all, json_pack("{sI sI sI}", "kicks",
+						     (json_int_t)read_once(&q->kicks), "requests",
+						     (json_int_t)read_once(&q->requests), "calls",
+						     (json_int_t)read_once(&q->calls)));
 	}
 	return all;
 }
@@ -122,14 +125,18 @@ json_t *pc_stats(const struct pc *pc)
 			 "nets", nets(pc));
 }
 
-int pc_stats_write(const struct pc *pc, const char *file, struct error *err)
+int pc_stats_write(struct pc *pc, const char *file, struct error *err)
 {
 	FILE *to = strcmp(file, "-") ? fopen(file, "we") : stderr;
-	json_t *all = to ? pc_stats(pc) : NULL;
+	json_t *all;
 	int rc = 0;
 
 	if (!to)
 		return error_set(err, -errno, "cannot write %s", file);
+	/* Requests may still come back from the storage. */
+	pthread_mutex_lock(&pc->vm.lock);
+	all = pc_stats(pc);
+	pthread_mutex_unlock(&pc->vm.lock);
 	if (!all || json_dumpf(all, to, JSON_INDENT(1)) || fputc('\n', to) == EOF)
 		rc = error_set(err, -EIO, "cannot write %s", file);
 	json_decref(all);

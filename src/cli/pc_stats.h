@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a machine has counted, as JSON: exits of its virtual CPUs by reason, interrupts, and per queue kicks, requests and calls. */
+/* What a machine has counted, as JSON: exits of its virtual CPUs by reason, interrupts, and what each device counted. */
 #ifndef CLI_PC_STATS_H
 #define CLI_PC_STATS_H
 
@@ -11,6 +11,6 @@
 json_t *pc_stats(const struct pc *pc);
 
 /* @file: "-" is standard error.  The machine has ended. */
-int pc_stats_write(const struct pc *pc, const char *file, struct error *err);
+int pc_stats_write(struct pc *pc, const char *file, struct error *err);
 
 #endif
