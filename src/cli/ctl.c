@@ -13,7 +13,8 @@ static const char help[] =
 	"\n"
 	"Requests to ringside pc --control SOCKET:\n"
 	"  stats      what was counted until now: exits by reason, kicks, interrupts, requests\n"
-	"  tree       buses and devices as they are (ringside tree --of SOCKET prints them as text)\n"
+	"  tree       buses and devices as they are (ringside tree --of SOCKET prints them as "
+	"text)\n"
 	"\n"
 	"More: ringside-pc(1)\n";
 
