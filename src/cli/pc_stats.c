@@ -51,10 +51,11 @@ static json_t *disks(const struct pc *pc)
 	list_for_each (l, &pc->disks) {
 		const struct virtio_blk_pci *card = list_entry(l, struct pc_disk, link)->card;
 
-		json_array_append_new(all, json_pack("{ss sI so}", "path", card->blk->vdev.path,
+		json_array_append_new(all, json_pack("{ss sI sI so}", "path", card->blk->vdev.path,
 						     "messages-sent",
-						     (json_int_t)card->board.fn.msix.sent, "queues",
-						     queues(&card->blk->vdev)));
+						     (json_int_t)card->board.fn.msix.sent,
+						     "pin-rises", (json_int_t)card->board.fn.rises,
+						     "queues", queues(&card->blk->vdev)));
 	}
 	return all;
 }

@@ -51,7 +51,8 @@ static void add_call(json_t *node, const struct virtio_pci_queue *q)
 	const uint32_t *word;
 
 	if (!msix->enabled) {
-		tree_property(node, "interrupt", "pin");
+		tree_property(node, "interrupt", "pin, %s",
+			      q->call.way == PCI_CALL_LINE ? "irqfd" : "by system call");
 		return;
 	}
 	if (q->vector >= msix->n) {

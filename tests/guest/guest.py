@@ -324,7 +324,7 @@ class Scene:
 
     # -- the guest ----------------------------------------------------------------------------------------------------
 
-    def boot(self, script, disks, programs=(), files=(), answers=None, cpus=1, modules=()):
+    def boot(self, script, disks, programs=(), files=(), answers=None, cpus=1, modules=(), seconds=BOOT_TIMEOUT):
         """Boots a guest, runs the script in it to its end, powers off.
 
         answers: what the host does when the script says "ask NAME".  What the script says with "tell NAME VALUE" is in
@@ -340,18 +340,18 @@ class Scene:
                  [word for disk in disks for word in disk.qemu_args()])
         try:
             try:
-                self.run_guest(words, answers)
+                self.run_guest(words, answers, seconds)
             except EmulatorCrash as crash:
                 self.note(f"{crash}; once more")
-                self.run_guest(words, answers)
+                self.run_guest(words, answers, seconds)
         finally:
             os.unlink(image)
 
-    def run_guest(self, words, answers):
+    def run_guest(self, words, answers, seconds):
         self.start_qemu(words)
         self.spoken = False
         try:
-            self.follow(answers or {})
+            self.follow(answers or {}, seconds)
         finally:
             self.end_qemu()
 
@@ -399,16 +399,16 @@ class Scene:
             raise Failure("cannot make the guest's initramfs: " + text)
         return image
 
-    def follow(self, answers):
+    def follow(self, answers, seconds):
         """Reads what the guest says until it is off."""
-        deadline = time.monotonic() + BOOT_TIMEOUT
+        deadline = time.monotonic() + seconds
         finished = False
         buffer = b""
         out = self.guest.stdout.fileno()
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Failure(f"the guest was not done within {BOOT_TIMEOUT:.0f} seconds")
+                raise Failure(f"the guest was not done within {seconds:.0f} seconds")
             if not select.select([out], [], [], min(left, 1))[0]:
                 for server in self.servers:
                     server.must_run()

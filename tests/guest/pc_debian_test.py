@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 from guest import MIB, TOP, Scene, host_tool
+from nested import CLOCK
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 MEMORY = 512
@@ -76,7 +77,7 @@ tell off_after $(($(cut -d. -f1 /proc/uptime) - started))
 cat /tmp/errors >/dev/console
 """
 
-with Scene("pc_debian", memory=1024, cpu="max,-xsave") as scene:
+with Scene("pc_debian", memory=1024, cpu="max,-xsave", append=CLOCK) as scene:
     ringside = os.environ.get("RINGSIDE")
     if not ringside:
         scene.fail("RINGSIDE does not name the program under test")

@@ -5,7 +5,8 @@
 import os
 import re
 
-from guest import Scene, kernel
+from guest import kernel
+from nested import outer_scene
 
 COMMON = r"""
 # disk SERIAL: its name.
@@ -142,7 +143,7 @@ more() { [ "$(number $1)" -ge $2 ] || { echo "$1 is $(number $1)"; false; }; }
 check kvm_is_here test -c /dev/kvm
 """
 
-with Scene("pc_ide", memory=1024, cpu="max,-xsave") as scene:
+with outer_scene("pc_ide") as scene:
     ringside = os.environ.get("RINGSIDE")
     if not ringside:
         scene.fail("RINGSIDE does not name the program under test")
@@ -154,4 +155,4 @@ with Scene("pc_ide", memory=1024, cpu="max,-xsave") as scene:
                                 modules=variant.modules, name=variant.name)
         files.append((image, "/inner/" + variant.name))
         script += f"machine {variant.name} {variant.options} --append 'console=ttyS0 panic=-1'\n{variant.after}"
-    scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files)
+    scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files, seconds=600)

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""`ringside pc` boots a stock kernel with disks: under KVM inside an emulated machine, whose processor has AMD's virtualization.
+"""`ringside pc` boots a stock kernel with disks, under KVM inside an emulated machine (nested.py has its environment).
 
-The outer guest runs the machines one after another; what an inner guest finds comes out as VARIANT_CASE.
+What an inner guest finds comes out as VARIANT_CASE.
 """
 
 import os
 import re
 
-from guest import Scene, kernel
+from guest import kernel
+from nested import chosen, outer_scene, run
 
 REQUESTS = 600
 KICKS = REQUESTS // 2  # a worker that is still looking needs none
@@ -17,7 +18,7 @@ KICKS = REQUESTS // 2  # a worker that is still looking needs none
 COMMON = rf"""
 word() {{ sed -n "s/.*\<$1=\([^ ]*\).*/\1/p" /proc/cmdline; }}
 check cpus is "$(nproc)" "$(word want_cpus)"
-check acpi_routes_interrupts grep -q 'IO-APIC.*acpi' /proc/interrupts
+check acpi_routes_interrupts grep -q "$(word want_pic).*acpi" /proc/interrupts
 year() {{ [ "$(date +%Y)" -ge 2024 ]; }}
 check clock_tells_the_date year
 check disk_serial is "$(cat /sys/block/vda/serial)" pc-disk
@@ -37,6 +38,15 @@ check disk_reads_back same
 # One request at a time: most are kicks.
 one_by_one() {{ echo 0 >/sys/block/vda/queue/read_ahead_kb && drop_caches && dd if=/dev/vda of=/dev/null bs=4096 count={REQUESTS} skip=1024; }}
 check disk_many_requests one_by_one
+"""
+
+# The clock's alarm, two seconds from now, by its interrupt.
+CLOCK = r"""
+rings() { awk '/rtc0/ { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts; }
+rang() { [ "$(rings)" -gt $before ]; }
+before=$(rings)
+alarm() { echo 0 >/sys/class/rtc/rtc0/wakealarm && echo +2 >/sys/class/rtc/rtc0/wakealarm && wait_for 30 rang; }
+check clock_alarm_rings alarm
 """
 
 # The second disk, with a file system.
@@ -63,11 +73,12 @@ fi
 
 
 class Variant:
-    def __init__(self, name, cpus=1, disk="", options="", more="", script="", irq="PCI-MSI", queues=1, packed=0, modern=1,
-                 want=""):
+    def __init__(self, name, cpus=1, disk="", options="", more="", script="", irq="PCI-MSI", pic="IO-APIC", queues=1, packed=0,
+                 modern=1, want=""):
         self.name = name
         self.options = f"--cpus {cpus} --disk file=/tmp/disk,serial=pc-disk,queues={queues},packed={'on' if packed else 'off'}{disk} {options}"
-        self.append = f"want_cpus={cpus} want_queues={min(cpus, queues)} want_irq={irq} want_packed={packed} want_modern={modern} {more}"
+        self.append = (f"want_cpus={cpus} want_queues={min(cpus, queues)} want_irq={irq} want_pic={pic} want_packed={packed} "
+                       f"want_modern={modern} {more}")
         self.script = COMMON + script
         self.after = want
 
@@ -75,20 +86,29 @@ class Variant:
         return [f"{self.name}_{case}" for case in re.findall(r"^\s*check (\w+)", self.script, re.MULTILINE)]
 
 
+def stays_in_the_kernel(name):
+    """Of the calls that went by the pin only those had to be raised by hand that came in the middle of an interrupt."""
+    return f"check {name}_calls_came more calls {KICKS}\ncheck {name}_interrupts_stay_in_the_kernel less pin-rises {REQUESTS // 4}\n"
+
+
 VARIANTS = [
-    Variant("plain", options="--no-reboot", want=f"check plain_kicks_stay_in_the_kernel less memory-write {KICKS}\n"
+    Variant("plain", options="--no-reboot", script=CLOCK, want=f"check plain_kicks_stay_in_the_kernel less memory-write {KICKS}\n"
             "check plain_interrupts_stay_in_the_kernel is $(number messages) 0\n"),
     Variant("many", cpus=2, queues=4, packed=1, disk=",disable-legacy=on", options="--no-reboot --disk file=/tmp/second",
             script=FILES),
     Variant("exits", cpus=2, queues=2, disk=",ioeventfd=off,irqfd=off", options="--no-reboot",
             want=f"check exits_kicks_leave more memory-write {KICKS}\n"
             f"check exits_interrupts_are_sent more messages {KICKS}\n"),
-    Variant("intx", cpus=2, queues=1, irq="IO-APIC", more="pci=nomsi"),
+    Variant("intx", cpus=2, irq="IO-APIC", more="pci=nomsi", want=stays_in_the_kernel("intx")),
+    Variant("intx_exits", cpus=2, disk=",irqfd=off", irq="IO-APIC", more="pci=nomsi",
+            want=f"check intx_exits_pin_is_raised_by_hand more pin-rises {KICKS}\n"),
+    # The kernel acknowledges 8259s first and reads the ISR later: each interrupt is one that has to be raised again.
+    Variant("pic", irq="XT-PIC", pic="XT-PIC", more="pci=nomsi noapic"),
     Variant("legacy", disk=",disable-modern=on", modern=0, script=REBOOT),
 ]
 
-OUTER = r"""
-# machine NAME COMMAND...: runs a PC, passes on what its guest found, and looks how it ended and what it left on the disk.
+# machine VARIANT ARGUMENT...: runs a PC, passes on what its guest found, and looks how it ended and what it left on the disk.
+MACHINE = r"""
 machine()
 {
 	variant=$1
@@ -97,34 +117,24 @@ machine()
 	dd if=/dev/zero of=/tmp/disk bs=1M count=15 seek=1 2>/dev/null
 	truncate -s 32M /tmp/second
 	cp /tmp/disk /tmp/before
-	/usr/bin/ringside pc --kernel /inner/vmlinuz --initrd /inner/$variant --memory 256 --stats /tmp/stats "$@" </dev/null >/tmp/$variant.log 2>&1
-	status=$?
+	pc $variant --kernel /inner/vmlinuz --initrd /inner/$variant --memory 256 "$@"
 	tr -d '\r' </tmp/$variant.log | sed -n "s/^@@ ok /@@ ok ${variant}_/p; s/^@@ not-ok /@@ not-ok ${variant}_/p; s/^@@ # /@@ # /p" |
 		awk '!seen[$0]++'
-	sed "s/^/$variant: /" /tmp/$variant.log >/dev/console
 	check ${variant}_power_off_is_exit_0 is $status 0
 	dd if=/tmp/before of=/tmp/want bs=1M count=1 2>/dev/null
 	dd if=/tmp/disk of=/tmp/got bs=1M skip=8 count=1 2>/dev/null
 	check ${variant}_host_sees_copy cmp /tmp/want /tmp/got
-	tr -d '\n' </tmp/stats >/dev/console
 }
-# number WORD: the sum of that counter.
-number() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" /tmp/stats | awk '{ sum += $1 } END { print sum + 0 }'; }
-less() { [ "$(number $1)" -lt $2 ] || { echo "$1 is $(number $1)"; false; }; }
-more() { [ "$(number $1)" -ge $2 ] || { echo "$1 is $(number $1)"; false; }; }
-check kvm_is_here test -c /dev/kvm
-check probe_says_yes /usr/bin/ringside pc --probe
 """
 
-with Scene("pc", memory=1024, cpu="max,-xsave") as scene:
-    ringside = os.environ.get("RINGSIDE")
-    if not ringside:
-        scene.fail("RINGSIDE does not name the program under test")
-    script = OUTER
-    files = [(os.path.join(kernel(), "vmlinuz"), "/inner/vmlinuz")]
-    for variant in VARIANTS:
+with outer_scene("pc") as scene:
+    script = MACHINE
+    images = {}
+    machines = [variant for name in chosen([v.name for v in VARIANTS]) for variant in VARIANTS if variant.name == name]
+    for variant in machines:
         scene.expect(*variant.inner_cases(), f"{variant.name}_power_off_is_exit_0", f"{variant.name}_host_sees_copy")
-        image = scene.initramfs(variant.script, ["mkfs.ext4", "e2fsck"] if FILES in variant.script else [], [], name=variant.name)
-        files.append((image, "/inner/" + variant.name))
+        programs = ["mkfs.ext4", "e2fsck"] if FILES in variant.script else []
+        images[variant.name] = images.get(variant.name) or scene.initramfs(variant.script, programs, [], name=variant.name)
         script += f"machine {variant.name} {variant.options} --append 'console=ttyS0 quiet panic=-1 {variant.append}'\n{variant.after}"
-    scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files)
+    files = [(image, "/inner/" + name) for name, image in images.items()]
+    run(scene, script, len(machines), files + [(os.path.join(kernel(), "vmlinuz"), "/inner/vmlinuz")])

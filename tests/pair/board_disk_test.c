@@ -132,7 +132,7 @@ static void pci_g_09_any_table_size(void **state)
 	}
 }
 
-static void call_comes_by_message(void **state)
+static void pci_g_07_a_call_by_message_needs_no_isr(void **state)
 {
 	struct br_options o = {.queues = 1};
 	struct ringside_options ro = {0};
@@ -156,6 +156,7 @@ static void call_comes_by_message(void **state)
 	ringside_disarm(q);
 	assert_int_equal(ringside_poll(q, 0), 1);
 	assert_int_equal(result, 0);
+	assert_int_equal(P.rig.isr_reads, 0);
 	/* The disk grows, and the driver hears of it. */
 	virtio_device_config_changed(&P.rig.disk->blk->vdev);
 	assert_int_equal(ringside_process(disk), RINGSIDE_EVENT_CONFIG);
@@ -210,7 +211,7 @@ int main(void)
 		cmocka_unit_test(whole_life_msix_split),
 		cmocka_unit_test(whole_life_polling),
 		cmocka_unit_test(pci_g_09_any_table_size),
-		cmocka_unit_test(call_comes_by_message),
+		cmocka_unit_test(pci_g_07_a_call_by_message_needs_no_isr),
 		cmocka_unit_test(kb_95_all_ones_after_unplug),
 		cmocka_unit_test(pci_l_05_legacy_board_is_refused_with_a_sentence),
 	};

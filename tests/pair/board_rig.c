@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "wire/virtio_blk.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,8 +124,84 @@ static void irqfd_msi_del(struct sysbus *bus, int handle, int fd)
 	rig_of(bus)->irqfds[handle].fd = -1;
 }
 
-static void run_irqfds(struct board_rig *r)
+static int irqfd_line_add(struct sysbus *bus, int fd, int resample_fd, unsigned gsi)
 {
+	struct board_rig *r = rig_of(bus);
+
+	assert_true(gsi < 16 && resample_fd >= 0);
+	for (unsigned i = 0; i < BR_BOUND; i++) {
+		assert_int_not_equal(r->lines[i].fd, fd);
+		if (r->lines[i].fd < 0) {
+			r->lines[i] = (struct br_bound_line){fd, resample_fd, gsi};
+			return 0;
+		}
+	}
+	return -ENOSPC;
+}
+
+static bool is_bound(const struct board_rig *r, unsigned gsi)
+{
+	for (unsigned i = 0; i < BR_BOUND; i++)
+		if (r->lines[i].fd >= 0 && r->lines[i].gsi == gsi)
+			return true;
+	return false;
+}
+
+/* The last one to leave a line lowers it. */
+static void irqfd_line_del(struct sysbus *bus, int fd, unsigned gsi)
+{
+	struct board_rig *r = rig_of(bus);
+
+	for (unsigned i = 0; i < BR_BOUND; i++) {
+		if (r->lines[i].fd != fd || r->lines[i].gsi != gsi)
+			continue;
+		r->lines[i].fd = -1;
+		r->raised[gsi] &= is_bound(r, gsi);
+		return;
+	}
+	fail_msg("an irqfd of a line is taken away that is not there");
+}
+
+bool br_line(const struct board_rig *r, unsigned gsi)
+{
+	return r->line[gsi] || r->raised[gsi];
+}
+
+bool br_disk_line(const struct board_rig *r)
+{
+	int gsi = piix3_line(&r->isa, PCI_SLOT(r->dev.bdf), 0);
+
+	return gsi >= 0 && br_line(r, (unsigned)gsi);
+}
+
+void br_eoi(struct board_rig *r, unsigned gsi)
+{
+	r->raised[gsi] = false;
+	for (unsigned i = 0; i < BR_BOUND; i++)
+		if (r->lines[i].fd >= 0 && r->lines[i].gsi == gsi)
+			assert_int_equal(eventfd_write(r->lines[i].resample_fd, 1), 0);
+}
+
+uint8_t br_acknowledge(struct board_rig *r)
+{
+	int gsi = piix3_line(&r->isa, PCI_SLOT(r->dev.bdf), 0);
+	uint8_t isr = vpci_isr(&r->v);
+
+	if (gsi >= 0)
+		br_eoi(r, (unsigned)gsi);
+	return isr;
+}
+
+void br_host(struct board_rig *r)
+{
+	for (unsigned i = 0; i < BR_BOUND; i++) {
+		eventfd_t n;
+
+		if (r->lines[i].fd >= 0 && !eventfd_read(r->lines[i].fd, &n)) {
+			r->raised[r->lines[i].gsi] = true;
+			r->raises[r->lines[i].gsi]++;
+		}
+	}
 	for (unsigned i = 0; i < BR_BOUND; i++) {
 		eventfd_t n;
 
@@ -211,9 +288,14 @@ static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsi
 
 static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
 {
+	const struct vpci *v = &rig_of_access(a)->v;
+
 	assert_true(!(address % size));
 	if (rig_of_access(a)->busy)
 		reactor_process(rig_of_access(a)->home);
+	if (v->isr.length)
+		rig_of_access(a)->isr_reads += address ==
+					       v->dev->bars[v->isr.bar].address + v->isr.offset;
 	return (uint32_t)sysbus_read(&rig_of_access(a)->sysbus, SYSBUS_MEMORY, address, size);
 }
 
@@ -240,7 +322,7 @@ void br_pump(struct board_rig *r)
 
 	poll(&p, 1, 1);
 	reactor_process(r->home);
-	run_irqfds(r);
+	br_host(r);
 }
 
 void br_until(struct board_rig *r, bool (*done)(struct board_rig *r, void *arg), void *arg)
@@ -304,7 +386,7 @@ void br_init(struct board_rig *r, const struct br_options *o)
 
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < BR_BOUND; i++)
-		r->kicks[i].fd = r->irqfds[i].fd = -1;
+		r->kicks[i].fd = r->irqfds[i].fd = r->lines[i].fd = -1;
 	r->no_any_size = o->no_any_size;
 	r->ram = mmap(NULL, BR_RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		      0);
@@ -321,6 +403,10 @@ void br_init(struct board_rig *r, const struct br_options *o)
 	if (!o->no_irqfd) {
 		r->host_ops.irqfd_msi_add = irqfd_msi_add;
 		r->host_ops.irqfd_msi_del = irqfd_msi_del;
+	}
+	if (!o->no_irqfd && !o->no_line_irqfd) {
+		r->host_ops.irqfd_line_add = irqfd_line_add;
+		r->host_ops.irqfd_line_del = irqfd_line_del;
 	}
 	sysbus_init(&r->sysbus, &r->host_ops);
 	pci_host_init(&r->host, &r->sysbus);
@@ -362,9 +448,10 @@ void br_fini(struct board_rig *r)
 	for (unsigned i = 0; i < BR_BOUND; i++) {
 		assert_int_equal(r->kicks[i].fd, -1);
 		assert_int_equal(r->irqfds[i].fd, -1);
+		assert_int_equal(r->lines[i].fd, -1);
 	}
 	for (unsigned i = 0; i < 16; i++)
-		assert_false(r->line[i]);
+		assert_false(br_line(r, i));
 	piix3_fini(&r->isa);
 	pci_host_fini(&r->host);
 	worker_destroy(&r->worker);
@@ -492,7 +579,6 @@ int br_finish(struct board_rig *r, unsigned queue, struct br_io *io)
 {
 	struct br_queue *q = &r->queues[queue];
 	uint64_t end = clock_ns() + HANG_NS;
-	int line = piix3_line(&r->isa, PCI_SLOT(r->dev.bdf), 0);
 
 	while (!io->done) {
 		void *cookie;
@@ -509,8 +595,8 @@ int br_finish(struct board_rig *r, unsigned queue, struct br_io *io)
 		do {
 			assert_true(clock_ns() < end);
 			br_pump(r);
-			if (!r->msix && r->line[line])
-				vpci_isr(&r->v);
+			if (!r->msix && br_disk_line(r))
+				br_acknowledge(r);
 			else if (r->messages[queue + 1] == before)
 				continue;
 			break;

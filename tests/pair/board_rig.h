@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine without a processor: system bus, PCI bus and a virtio-blk-pci (or virtio-net-pci) in it, behind them the device on its worker; in front of them our own
- * driver half, which finds the board on the bus.  The host below the system bus is a double that records messages and levels, and does by
- * itself what KVM would: signal the eventfds that writes were bound to, send the messages that eventfds were bound to.
+ * A machine without a processor: system bus, PCI bus and a virtio-blk-pci (or virtio-net-pci) in
+ * it, behind them the device on its worker; in front of them our own driver half, which finds the
+ * board on the bus.
+ * The host below the system bus is a double that records messages and levels, and does by itself
+ * what KVM would: signal the eventfds that writes were bound to, send the messages and raise the
+ * lines that eventfds were bound to, lower such a line at an end of interrupt and tell those who
+ * asked for it.
  *
  * The test's thread is processor and control thread at once.
  */
@@ -27,11 +31,11 @@ struct br_options {
 	struct virtio_pci_options board;
 	unsigned queues; /* 0: 1 */
 	unsigned queue_size;
-	bool no_ioeventfd, no_irqfd; /* the host cannot */
-	bool no_any_size;	     /* the host's ioeventfds need a width */
-	struct storage *storage;     /* NULL: 1 MiB of memory */
-	struct net_link *net;	     /* a network card on this link instead of the disk ... */
-	unsigned pairs;		     /* ... with as many pairs of queues */
+	bool no_ioeventfd, no_irqfd, no_line_irqfd; /* the host cannot */
+	bool no_any_size;			    /* the host's ioeventfds need a width */
+	struct storage *storage;		    /* NULL: 1 MiB of memory */
+	struct net_link *net; /* a network card on this link instead of the disk ... */
+	unsigned pairs;	      /* ... with as many pairs of queues */
 };
 
 struct br_bound {
@@ -42,6 +46,12 @@ struct br_bound {
 	bool match;
 	uint64_t value;
 	uint32_t data; /* irqfd */
+};
+
+struct br_bound_line {
+	int fd; /* -1: free */
+	int resample_fd;
+	unsigned gsi;
 };
 
 struct br_queue {
@@ -74,7 +84,11 @@ struct board_rig {
 	bool line[16];
 	unsigned rises[16];
 	struct br_bound kicks[BR_BOUND], irqfds[BR_BOUND];
+	struct br_bound_line lines[BR_BOUND];
+	bool raised[16];     /* by an irqfd, until the end of interrupt */
+	unsigned raises[16]; /* signals of irqfds */
 	unsigned kick_exits; /* writes to a notification address that reached the board */
+	unsigned isr_reads;
 
 	/* The driver. */
 	struct pci_access access;
@@ -93,6 +107,16 @@ void br_fini(struct board_rig *r);
 uint64_t br_alloc(struct board_rig *r, uint64_t bytes, uint64_t align);
 void *br_at(struct board_rig *r, uint64_t gpa);
 
+/* The level of a line, whoever raised it; of the disk's. */
+bool br_line(const struct board_rig *r, unsigned gsi);
+bool br_disk_line(const struct board_rig *r);
+/* Host: takes what irqfds were signalled. */
+void br_host(struct board_rig *r);
+/* The processor ends an interrupt of that line. */
+void br_eoi(struct board_rig *r, unsigned gsi);
+/* Reads the ISR, then ends the interrupt, as a handler does. */
+uint8_t br_acknowledge(struct board_rig *r);
+
 /* Lets control thread and host do what has come in; waits a moment for it. */
 void br_pump(struct board_rig *r);
 /* Pumps until @done or, after long enough to call it a hang, fails the test. */
@@ -103,10 +127,16 @@ void br_find(struct board_rig *r, enum vpci_how how);
 /* Reset, features (of what is offered without @without), all queues, DRIVER_OK. */
 void br_start(struct board_rig *r, uint64_t without, bool msix);
 void br_reset(struct board_rig *r);
-/* A fresh ring for queue @i of the driver's, @num 0: of the size that the board names; set up and enabled. */
+/*
+ * A fresh ring for queue @i of the driver's, @num 0: of the size that the board names; set up and
+ * enabled.
+ */
 void br_queue(struct board_rig *r, uint16_t i, uint16_t num);
 
-/* A request of @len bytes at @data; published and kicked if wanted.  Then waits for it and for the interrupt; returns the status byte. */
+/*
+ * A request of @len bytes at @data; published and kicked if wanted.  Then waits for it and for the
+ * interrupt; returns the status byte.
+ */
 struct br_io {
 	uint64_t header, status;
 	bool done;

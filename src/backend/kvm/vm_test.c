@@ -311,6 +311,83 @@ static void an_irqfd_keeps_its_route_and_gives_it_back(void **state)
 	tear_down(r);
 }
 
+/*
+ * Interrupt controllers set up, line 10 taken as a level (0x4d1), then: out PORT, 1; sti; hlt, for
+ * ever.  Its handler: out PORT, 2; end of interrupt on both controllers; iret.
+ */
+static const uint8_t takes_line_10[] = {
+	0xfa, 0xb0, 0x11, 0xe6, 0x20, 0xe6, 0xa0, 0xb0, 0x08, 0xe6, 0x21, 0xb0, 0x70,
+	0xe6, 0xa1, 0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x02, 0xe6, 0xa1, 0xb0, 0x01, 0xe6,
+	0x21, 0xe6, 0xa1, 0xb0, 0xfb, 0xe6, 0x21, 0xe6, 0xa1, 0xba, 0xd1, 0x04, 0xb0,
+	0x04, 0xee, 0xba, 0x00, 0x05, 0xb0, 0x01, 0xee, 0xfb, 0xf4, 0xeb, 0xfd};
+static const uint8_t handler_10[] = {0xba, 0x00, 0x05, 0xb0, 0x02, 0xee, 0xb0,
+				     0x20, 0xe6, 0xa0, 0xe6, 0x20, 0xcf};
+#define HANDLER	  0x1100
+#define VECTOR_10 (0x72 * 4)
+
+static bool signalled_within_a_while(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	eventfd_t v;
+
+	return poll(&p, 1, 5000) == 1 && !eventfd_read(fd, &v);
+}
+
+static void a_line_by_irqfd_is_lowered_by_the_end_of_interrupt(void **state)
+{
+	struct rig *r = set_up(NULL);
+	const struct sysbus_host_ops *host = r->vm.bus.host;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	    resample = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int rc = host->irqfd_line_add(&r->vm.bus, fd, resample, 10);
+
+	(void)state;
+	if (rc) {
+		print_message("KVM here has no resampling irqfd (%d)\n", rc);
+		tear_down(r);
+		skip();
+	}
+	assert_int_equal(r->vm.irq_stats.irqfds, 1);
+	memcpy(r->memory + HANDLER, handler_10, sizeof(handler_10));
+	r->memory[VECTOR_10] = HANDLER & 0xff;
+	r->memory[VECTOR_10 + 1] = HANDLER >> 8;
+	run(r, takes_line_10, sizeof(takes_line_10));
+	wait_for_port(r, 1);
+	for (unsigned i = 1; i <= 10; i++) {
+		assert_int_equal(eventfd_write(fd, 1), 0);
+		wait_for_port(r, 1 + i);
+		assert_true(signalled_within_a_while(resample));
+	}
+	host->irqfd_line_del(&r->vm.bus, fd, 10);
+	assert_int_equal(r->vm.irq_stats.irqfds, 0);
+	kvm_vm_stop(&r->vm);
+	/* Once each: the line did not stay up. */
+	assert_int_equal(r->ports, 11);
+	assert_int_equal(r->vm.irq_stats.lines, 0);
+	tear_down(r);
+	close(fd);
+	close(resample);
+}
+
+/* mov dx, 0x4d1; mov al, 0x0c; out dx, al; in al, dx; mov dx, PORT; out dx, al; hlt, for ever */
+static const uint8_t asks_for_levels[] = {0xba, 0xd1, 0x04, 0xb0, 0x0c, 0xee, 0xec,
+					  0xba, 0x00, 0x05, 0xee, 0xf4, 0xeb, 0xfd};
+
+/* The PIIX3's edge/level register belongs to the interrupt controllers, which are KVM's. */
+static void kvm_keeps_the_edge_level_register(void **state)
+{
+	struct rig *r = set_up(NULL);
+
+	(void)state;
+	run(r, asks_for_levels, sizeof(asks_for_levels));
+	wait_for_port(r, 1);
+	kvm_vm_stop(&r->vm);
+	assert_int_equal(r->last_port, 0x0c);
+	assert_int_equal(r->vm.cpus[0]->exits[KVM_EXIT_COUNT_PORT_IN], 0);
+	assert_int_equal(r->vm.cpus[0]->exits[KVM_EXIT_COUNT_PORT_OUT], 1);
+	tear_down(r);
+}
+
 static void without_irqfd_none_is_offered(void **state)
 {
 	const struct kvm_vm_config without = {.cpus = 1, .no_irqfd = true};
@@ -344,6 +421,8 @@ int main(void)
 		cmocka_unit_test(a_kick_does_not_leave_where_an_eventfd_waits),
 		cmocka_unit_test(without_ioeventfd_every_kick_leaves),
 		cmocka_unit_test(an_irqfd_keeps_its_route_and_gives_it_back),
+		cmocka_unit_test(a_line_by_irqfd_is_lowered_by_the_end_of_interrupt),
+		cmocka_unit_test(kvm_keeps_the_edge_level_register),
 		cmocka_unit_test(without_irqfd_none_is_offered),
 		cmocka_unit_test(the_probe_answers),
 	};

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands on the main bus by itself: serial port, clock, power; seen through its ports. */
+/* What stands on the main bus by itself: serial port and power; seen through their ports. */
 #include "test.h"
 
 #include "backend/machine/power.h"
-#include "backend/machine/rtc.h"
 #include "backend/machine/serial.h"
 
 #include <string.h>
@@ -17,7 +16,6 @@ struct board {
 	struct serial_line line;
 	uint8_t sent[64];
 	unsigned sent_n, room;
-	struct rtc rtc;
 	struct power power;
 	char did[16];
 	uint8_t value;
@@ -58,11 +56,6 @@ static void exits(struct power *p, uint8_t value)
 
 static const struct power_ops power_ops = {.off = off, .reset = reset, .exit = exits};
 
-static time_t now(void)
-{
-	return 1709208245; /* 2024-02-29 12:04:05, a Thursday */
-}
-
 static void set_up(struct board *b)
 {
 	memset(b, 0, sizeof(*b));
@@ -71,8 +64,6 @@ static void set_up(struct board *b)
 	b->room = sizeof(b->sent);
 	serial_init(&b->serial, &b->bus, COM1, 4);
 	b->serial.line = &b->line;
-	rtc_init(&b->rtc, &b->bus, UINT64_C(5) << 30, UINT64_C(3) << 30, 4);
-	b->rtc.now = now;
 	power_init(&b->power, &b->bus, &power_ops);
 }
 
@@ -196,78 +187,6 @@ static void the_divisor_is_behind_its_latch(void **state)
 	assert_int_equal(b.sent_n, 0);
 }
 
-/* ---- clock ---- */
-
-static uint8_t cmos(struct board *b, uint8_t index)
-{
-	out(b, 0x70, index);
-	return in(b, 0x71);
-}
-
-static void set_cmos(struct board *b, uint8_t index, uint8_t v)
-{
-	out(b, 0x70, index);
-	out(b, 0x71, v);
-}
-
-static void the_clock_tells_the_date(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	assert_int_equal(cmos(&b, 0), 0x05);
-	assert_int_equal(cmos(&b, 2), 0x04);
-	assert_int_equal(cmos(&b, 4), 0x12);
-	assert_int_equal(cmos(&b, 6), 5);
-	assert_int_equal(cmos(&b, 7), 0x29);
-	assert_int_equal(cmos(&b, 8), 0x02);
-	assert_int_equal(cmos(&b, 9), 0x24);
-	assert_int_equal(cmos(&b, 0x32), 0x20);
-	assert_int_equal(cmos(&b, 10) & 0x80, 0);
-	assert_int_equal(cmos(&b, 13), 0x80);
-}
-
-static void the_clock_knows_binary_and_twelve_hours(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	set_cmos(&b, 11, 0x04);
-	assert_int_equal(cmos(&b, 7), 29);
-	assert_int_equal(cmos(&b, 4), 12 | 0x80);
-	set_cmos(&b, 11, 0x00);
-	assert_int_equal(cmos(&b, 4), 0x12 | 0x80);
-}
-
-static void the_guest_sets_the_clock(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	set_cmos(&b, 11, 0x82);
-	set_cmos(&b, 9, 0x30);
-	set_cmos(&b, 4, 0x23);
-	set_cmos(&b, 11, 0x02);
-	assert_int_equal(cmos(&b, 9), 0x30);
-	assert_int_equal(cmos(&b, 4), 0x23);
-	assert_int_equal(cmos(&b, 2), 0x04);
-}
-
-static void firmware_finds_the_memory_in_cmos(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	assert_int_equal(cmos(&b, 0x34) | cmos(&b, 0x35) << 8, (0xc0000000 - 0x1000000) >> 16);
-	assert_int_equal(cmos(&b, 0x5b) | cmos(&b, 0x5c) << 8, 0x8000);
-	assert_int_equal(cmos(&b, 0x5f), 3);
-	assert_int_equal(cmos(&b, 0x15) | cmos(&b, 0x16) << 8, 640);
-}
-
 /* ---- power ---- */
 
 static void sleep_type_0_is_power_off(void **state)
@@ -364,10 +283,6 @@ int main(void)
 		cmocka_unit_test(without_out2_no_interrupt_leaves_the_card),
 		cmocka_unit_test(a_loop_comes_back),
 		cmocka_unit_test(the_divisor_is_behind_its_latch),
-		cmocka_unit_test(the_clock_tells_the_date),
-		cmocka_unit_test(the_clock_knows_binary_and_twelve_hours),
-		cmocka_unit_test(the_guest_sets_the_clock),
-		cmocka_unit_test(firmware_finds_the_memory_in_cmos),
 		cmocka_unit_test(sleep_type_0_is_power_off),
 		cmocka_unit_test(three_ways_lead_to_a_reset),
 		cmocka_unit_test(the_exit_port_takes_a_byte),

@@ -1,92 +1,99 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/machine/rtc.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
-enum {
-	REG_SECONDS = 0,
-	REG_MINUTES = 2,
-	REG_HOURS = 4,
-	REG_WEEKDAY = 6,
-	REG_DAY = 7,
-	REG_MONTH = 8,
-	REG_YEAR = 9,
-	REG_A = 10,
-	REG_B = 11,
-	REG_C = 12,
-	REG_D = 13,
-	REG_CENTURY = 0x32,
-};
-
-#define A_DEFAULT 0x26 /* 32768 Hz, no update under way */
-#define B_BINARY  0x04
-#define B_24H	  0x02
-#define B_SET	  0x80
+#define A_DEFAULT 0x26 /* 32768 Hz, 1024 ticks */
 #define D_BATTERY 0x80
 #define HOUR_PM	  0x80
 
 static uint8_t to_form(const struct rtc *rtc, int v)
 {
-	return (uint8_t)(rtc->cmos[REG_B] & B_BINARY ? v : v / 10 << 4 | v % 10);
+	return (uint8_t)(rtc->cmos[RTC_B] & RTC_B_BINARY ? v : v / 10 << 4 | v % 10);
 }
 
-static int from_form(const struct rtc *rtc, uint8_t v)
+int rtc_from_form(const struct rtc *rtc, uint8_t v)
 {
-	return rtc->cmos[REG_B] & B_BINARY ? v : (v >> 4) * 10 + (v & 15);
+	return rtc->cmos[RTC_B] & RTC_B_BINARY ? v : (v >> 4) * 10 + (v & 15);
 }
 
 static uint8_t hour_to_form(const struct rtc *rtc, int hour)
 {
-	if (rtc->cmos[REG_B] & B_24H)
+	if (rtc->cmos[RTC_B] & RTC_B_24H)
 		return to_form(rtc, hour);
 	return (uint8_t)(to_form(rtc, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? HOUR_PM : 0));
 }
 
-static int hour_from_form(const struct rtc *rtc, uint8_t v)
+int rtc_hour_from_form(const struct rtc *rtc, uint8_t v)
 {
-	if (rtc->cmos[REG_B] & B_24H)
-		return from_form(rtc, v);
-	return from_form(rtc, v & 0x7f) % 12 + (v & HOUR_PM ? 12 : 0);
+	if (rtc->cmos[RTC_B] & RTC_B_24H)
+		return rtc_from_form(rtc, v);
+	return rtc_from_form(rtc, v & 0x7f) % 12 + (v & HOUR_PM ? 12 : 0);
 }
 
 static bool is_date(uint8_t index)
 {
-	return index == REG_SECONDS || index == REG_MINUTES || index == REG_HOURS ||
-	       (index >= REG_WEEKDAY && index <= REG_YEAR) || index == REG_CENTURY;
+	return index == RTC_SECONDS || index == RTC_MINUTES || index == RTC_HOURS ||
+	       (index >= RTC_WEEKDAY && index <= RTC_YEAR) || index == RTC_CENTURY;
+}
+
+static bool is_alarm(uint8_t index)
+{
+	return index == RTC_ALARM_SECONDS || index == RTC_ALARM_MINUTES || index == RTC_ALARM_HOURS;
+}
+
+int64_t rtc_seconds(const struct rtc *rtc, uint64_t at_ns)
+{
+	return (int64_t)(at_ns / NSEC_PER_SEC) + rtc->offset;
 }
 
 /* While the guest sets the clock, it stands still in the bytes. */
 static void refresh(struct rtc *rtc)
 {
-	time_t t = rtc->now() + (time_t)rtc->offset;
+	time_t t = (time_t)rtc_seconds(rtc, rtc->now_ns());
 	struct tm tm;
 
-	if ((rtc->cmos[REG_B] & B_SET) || !gmtime_r(&t, &tm))
+	if ((rtc->cmos[RTC_B] & RTC_B_SET) || !gmtime_r(&t, &tm))
 		return;
-	rtc->cmos[REG_SECONDS] = to_form(rtc, tm.tm_sec);
-	rtc->cmos[REG_MINUTES] = to_form(rtc, tm.tm_min);
-	rtc->cmos[REG_HOURS] = hour_to_form(rtc, tm.tm_hour);
-	rtc->cmos[REG_WEEKDAY] = to_form(rtc, tm.tm_wday + 1);
-	rtc->cmos[REG_DAY] = to_form(rtc, tm.tm_mday);
-	rtc->cmos[REG_MONTH] = to_form(rtc, tm.tm_mon + 1);
-	rtc->cmos[REG_YEAR] = to_form(rtc, (tm.tm_year + 1900) % 100);
-	rtc->cmos[REG_CENTURY] = to_form(rtc, (tm.tm_year + 1900) / 100 % 100);
+	rtc->cmos[RTC_SECONDS] = to_form(rtc, tm.tm_sec);
+	rtc->cmos[RTC_MINUTES] = to_form(rtc, tm.tm_min);
+	rtc->cmos[RTC_HOURS] = hour_to_form(rtc, tm.tm_hour);
+	rtc->cmos[RTC_WEEKDAY] = to_form(rtc, tm.tm_wday + 1);
+	rtc->cmos[RTC_DAY] = to_form(rtc, tm.tm_mday);
+	rtc->cmos[RTC_MONTH] = to_form(rtc, tm.tm_mon + 1);
+	rtc->cmos[RTC_YEAR] = to_form(rtc, (tm.tm_year + 1900) % 100);
+	rtc->cmos[RTC_CENTURY] = to_form(rtc, (tm.tm_year + 1900) / 100 % 100);
 }
 
 static void take_date(struct rtc *rtc)
 {
 	const uint8_t *c = rtc->cmos;
 	struct tm tm = {
-		.tm_sec = from_form(rtc, c[REG_SECONDS]),
-		.tm_min = from_form(rtc, c[REG_MINUTES]),
-		.tm_hour = hour_from_form(rtc, c[REG_HOURS]),
-		.tm_mday = from_form(rtc, c[REG_DAY]),
-		.tm_mon = from_form(rtc, c[REG_MONTH]) - 1,
-		.tm_year = from_form(rtc, c[REG_CENTURY]) * 100 + from_form(rtc, c[REG_YEAR]) -
-			   1900,
+		.tm_sec = rtc_from_form(rtc, c[RTC_SECONDS]),
+		.tm_min = rtc_from_form(rtc, c[RTC_MINUTES]),
+		.tm_hour = rtc_hour_from_form(rtc, c[RTC_HOURS]),
+		.tm_mday = rtc_from_form(rtc, c[RTC_DAY]),
+		.tm_mon = rtc_from_form(rtc, c[RTC_MONTH]) - 1,
+		.tm_year = rtc_from_form(rtc, c[RTC_CENTURY]) * 100 +
+			   rtc_from_form(rtc, c[RTC_YEAR]) - 1900,
 	};
 
-	rtc->offset = (int64_t)timegm(&tm) - rtc->now();
+	rtc->offset = 0;
+	rtc->offset = (int64_t)timegm(&tm) - rtc_seconds(rtc, rtc->now_ns());
+}
+
+/* Reading is the acknowledgement. */
+static uint8_t read_flags(struct rtc *rtc)
+{
+	uint8_t flags;
+
+	rtc_events_look(rtc);
+	flags = rtc->cmos[RTC_C];
+	rtc->cmos[RTC_C] = 0;
+	rtc_events_changed(rtc);
+	return flags;
 }
 
 static uint64_t rtc_read(struct sysbus_region *r, uint64_t offset, unsigned size)
@@ -97,6 +104,10 @@ static uint64_t rtc_read(struct sysbus_region *r, uint64_t offset, unsigned size
 		return UINT64_MAX;
 	if (is_date(rtc->index))
 		refresh(rtc);
+	if (rtc->index == RTC_A && rtc_events_updating(rtc))
+		return rtc->cmos[RTC_A] | RTC_A_UPDATING;
+	if (rtc->index == RTC_C)
+		return read_flags(rtc);
 	return rtc->cmos[rtc->index];
 }
 
@@ -110,25 +121,20 @@ static void rtc_write(struct sysbus_region *r, uint64_t offset, uint64_t value, 
 		rtc->index = v % RTC_BYTES;
 		return;
 	}
-	switch (rtc->index) {
-	case REG_A:
-		rtc->cmos[REG_A] = v & 0x7f;
-		break;
-	case REG_B:
+	if (rtc->index == RTC_C || rtc->index == RTC_D)
+		return;
+	rtc_events_look(rtc);
+	if (is_date(rtc->index) || rtc->index == RTC_B)
 		refresh(rtc);
-		rtc->cmos[REG_B] = v;
-		break;
-	case REG_C:
-	case REG_D:
-		break;
-	default:
-		if (is_date(rtc->index))
-			refresh(rtc);
-		rtc->cmos[rtc->index] = v;
-		if (is_date(rtc->index))
-			take_date(rtc);
-		break;
-	}
+	/* Who sets the clock is not told of updates. */
+	if (rtc->index == RTC_B && (v & RTC_B_SET))
+		v &= (uint8_t)~RTC_B_UPDATE;
+	rtc->cmos[rtc->index] = rtc->index == RTC_A ? v & (uint8_t)~RTC_A_UPDATING : v;
+	if (is_date(rtc->index))
+		take_date(rtc);
+	if (is_date(rtc->index) || is_alarm(rtc->index) || rtc->index == RTC_A ||
+	    rtc->index == RTC_B)
+		rtc_events_changed(rtc);
 }
 
 static const struct sysbus_region_ops rtc_ops = {
@@ -143,24 +149,31 @@ static void put16(uint8_t *to, uint64_t v)
 	to[1] = (uint8_t)(v >> 8);
 }
 
-static time_t host_now(void)
+static uint64_t host_now(void)
 {
-	return time(NULL);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-void rtc_init(struct rtc *rtc, struct sysbus *bus, uint64_t memory, uint64_t low, unsigned cpus)
+void rtc_init(struct rtc *rtc, struct sysbus *bus, struct reactor *home, uint64_t memory,
+	      uint64_t low, unsigned cpus)
 {
 	uint64_t above_1m = (low - (1 << 20)) >> 10, above_16m = 0, above_4g = (memory - low) >> 16;
 
 	*rtc = (struct rtc){
 		.region = {.name = "rtc", .space = SYSBUS_PORT, .size = 2, .ops = &rtc_ops},
-		.now = host_now,
+		.bus = bus,
+		.home = home,
+		.now_ns = host_now,
 	};
+	rtc_events_init(rtc);
 	if (low > 16 << 20)
 		above_16m = (low - (16 << 20)) >> 16;
-	rtc->cmos[REG_A] = A_DEFAULT;
-	rtc->cmos[REG_B] = B_24H;
-	rtc->cmos[REG_D] = D_BATTERY;
+	rtc->cmos[RTC_A] = A_DEFAULT;
+	rtc->cmos[RTC_B] = RTC_B_24H;
+	rtc->cmos[RTC_D] = D_BATTERY;
 	put16(rtc->cmos + 0x15, 640);
 	put16(rtc->cmos + 0x17, above_1m);
 	put16(rtc->cmos + 0x30, above_1m);
@@ -174,5 +187,15 @@ void rtc_init(struct rtc *rtc, struct sysbus *bus, uint64_t memory, uint64_t low
 
 void rtc_fini(struct rtc *rtc)
 {
+	if (!rtc->bus)
+		return;
+	reactor_timer_stop(rtc->home, &rtc->timer);
 	sysbus_unmap(&rtc->region);
+}
+
+void rtc_reset(struct rtc *rtc)
+{
+	rtc->cmos[RTC_B] &= (uint8_t) ~(RTC_B_PERIODIC | RTC_B_ALARM | RTC_B_UPDATE);
+	rtc->cmos[RTC_C] = 0;
+	rtc_events_changed(rtc);
 }

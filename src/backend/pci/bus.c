@@ -48,6 +48,7 @@ int pci_bus_attach(struct pci_bus *bus, struct pci_function *fn, int devfn, stru
 	fn->devfn = (uint8_t)devfn;
 	memcpy(fn->initial, fn->config, sizeof(fn->initial));
 	pci_function_update_bars(fn);
+	pci_calls_route(fn, NULL);
 	pci_function_update_intx(fn);
 	return 0;
 }
@@ -59,6 +60,7 @@ void pci_bus_detach(struct pci_function *fn)
 	if (!bus)
 		return;
 	pci_function_quiet(fn);
+	pci_calls_leave(fn);
 	bus->functions[fn->devfn] = NULL;
 	fn->bus = NULL;
 }
@@ -77,6 +79,13 @@ void pci_bus_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, 
 
 	if (fn)
 		pci_function_config_write(fn, offset, value, size);
+}
+
+void pci_bus_lines_moved(struct pci_bus *bus)
+{
+	for (unsigned i = 0; i < PCI_DEVFNS; i++)
+		if (bus->functions[i])
+			pci_calls_route(bus->functions[i], NULL);
 }
 
 void pci_bus_reset(struct pci_bus *bus)

@@ -15,6 +15,8 @@ struct pci_bus {
 	struct pci_function *functions[PCI_DEVFNS];
 	/* A slot's pin (0: INTA#) changes its level.  Set by the host bridge; NULL: the pins lead nowhere. */
 	void (*intx)(struct pci_bus *bus, unsigned slot, unsigned pin, bool level);
+	/* The line that a slot's pin leads to, -1: none.  Likewise. */
+	int (*line)(const struct pci_bus *bus, unsigned slot, unsigned pin);
 };
 
 void pci_bus_init(struct pci_bus *bus, const char *name, struct sysbus *sysbus);
@@ -30,6 +32,9 @@ void pci_bus_detach(struct pci_function *fn);
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned size);
 void pci_bus_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, uint32_t value,
 			  unsigned size);
+
+/* For the host bridge: pins lead to other lines now. */
+void pci_bus_lines_moved(struct pci_bus *bus);
 
 /* All functions to their power-on state. */
 void pci_bus_reset(struct pci_bus *bus);

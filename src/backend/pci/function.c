@@ -14,7 +14,8 @@ void pci_function_init(struct pci_function *fn, const char *name,
 	fn->name = name;
 	fn->ops = ops;
 	fn->caps_end = PCI_HEADER_BYTES;
-	list_init(&fn->msix.calls);
+	fn->resample_fd = -1;
+	list_init(&fn->calls);
 	pci_function_put16(fn, PCI_VENDOR_ID, id->vendor);
 	pci_function_put16(fn, PCI_DEVICE_ID, id->device);
 	fn->config[PCI_REVISION] = id->revision;
@@ -166,6 +167,7 @@ void pci_function_config_write(struct pci_function *fn, unsigned offset, uint32_
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2)) {
 		pci_function_update_bars(fn);
 		pci_msix_update(fn);
+		pci_calls_route(fn, NULL);
 	} else if (ranges_overlap(offset, size, PCI_BAR0, 4 * PCI_BARS)) {
 		pci_function_update_bars(fn);
 	}
@@ -201,6 +203,7 @@ void pci_function_update_intx(struct pci_function *fn)
 	if (show == fn->intx_shown)
 		return;
 	fn->intx_shown = show;
+	fn->rises += show;
 	if (fn->bus && fn->bus->intx) {
 		unsigned slot = PCI_SLOT(fn->devfn);
 		uint8_t pin = fn->config[PCI_INTERRUPT_PIN];
@@ -215,12 +218,22 @@ void pci_function_set_intx(struct pci_function *fn, bool level)
 	pci_function_update_intx(fn);
 }
 
+int pci_function_line(const struct pci_function *fn)
+{
+	const struct pci_bus *bus = fn->bus;
+	uint8_t pin = fn->config[PCI_INTERRUPT_PIN];
+
+	return bus && bus->line && pin ? bus->line(bus, PCI_SLOT(fn->devfn), pin - 1u) : -1;
+}
+
 void pci_function_quiet(struct pci_function *fn)
 {
 	memcpy(fn->config, fn->initial, sizeof(fn->config));
 	fn->intx = false;
+	pci_calls_stop(fn);
 	pci_function_update_bars(fn);
 	pci_msix_reset(fn);
+	pci_calls_route(fn, NULL);
 	pci_function_update_intx(fn);
 }
 

@@ -13,6 +13,7 @@
 #ifndef BACKEND_PCI_FUNCTION_H
 #define BACKEND_PCI_FUNCTION_H
 
+#include "backend/pci/call.h"
 #include "backend/pci/msix.h"
 #include "backend/sysbus/sysbus.h"
 #include "wire/pci.h"
@@ -67,6 +68,15 @@ struct pci_function {
 	uint8_t caps_end;
 	bool intx;	 /* the device wants its pin asserted */
 	bool intx_shown; /* and so the bus has been told */
+	uint64_t rises;	 /* how often it was told */
+	/*
+	 * The device's eventfd, which the host signals at each end of an interrupt on a line that
+	 * calls of this function raise by irqfd; the device then looks whether it has something
+	 * left to tell.  -1: calls reach the pin through the device only.
+	 */
+	int resample_fd;
+	bool no_irqfd; /* do without, though the host could */
+	struct list calls;
 	struct pci_msix msix;
 };
 
@@ -93,6 +103,9 @@ void pci_function_config_write(struct pci_function *fn, unsigned offset, uint32_
 
 /* The level of the interrupt pin, as the device wants it. */
 void pci_function_set_intx(struct pci_function *fn, bool level);
+
+/* The line that its pin leads to at present, -1: none. */
+int pci_function_line(const struct pci_function *fn);
 
 /* Power-on state. */
 void pci_function_reset(struct pci_function *fn);

@@ -18,6 +18,13 @@ static void route_pin(struct pci_bus *bus, unsigned slot, unsigned pin, bool lev
 		piix3_set_pin(host->isa, slot, pin, level);
 }
 
+static int line_of_pin(const struct pci_bus *bus, unsigned slot, unsigned pin)
+{
+	const struct pci_host *host = container_of(bus, struct pci_host, bus);
+
+	return host->isa ? piix3_line(host->isa, slot, pin) : -1;
+}
+
 /* ---- configuration mechanism 1 ---- */
 
 static uint64_t address_read(struct sysbus_region *r, uint64_t offset, unsigned size)
@@ -81,6 +88,7 @@ void pci_host_init(struct pci_host *host, struct sysbus *sysbus)
 	memset(host, 0, sizeof(*host));
 	pci_bus_init(&host->bus, "pci.0", sysbus);
 	host->bus.intx = route_pin;
+	host->bus.line = line_of_pin;
 	host->address = (struct sysbus_region){
 		.name = "pci-config-address",
 		.space = SYSBUS_PORT,

@@ -2,27 +2,16 @@
 #include "backend/pci/msix.h"
 
 #include "backend/pci/bus.h"
+#include "backend/pci/call.h"
 #include "backend/pci/function.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #define CONTROL_WORD 3
 
-static const struct sysbus_host_ops *host_of(const struct pci_function *fn)
-{
-	return fn->bus ? fn->bus->sysbus->host : NULL;
-}
-
-static uint64_t address_of(const struct pci_msix_entry *e)
-{
-	return (uint64_t)e->word[1] << 32 | e->word[0];
-}
-
-static bool can_send(const struct pci_function *fn, const struct pci_msix_entry *e)
+bool pci_msix_can_send(const struct pci_function *fn, const struct pci_msix_entry *e)
 {
 	return fn->msix.enabled && !fn->msix.silent &&
 	       !(e->word[CONTROL_WORD] & PCI_MSIX_ENTRY_MASKED);
@@ -30,12 +19,12 @@ static bool can_send(const struct pci_function *fn, const struct pci_msix_entry 
 
 static void send_now(struct pci_function *fn, const struct pci_msix_entry *e)
 {
-	const struct sysbus_host_ops *host = host_of(fn);
+	const struct sysbus_host_ops *host = fn->bus ? fn->bus->sysbus->host : NULL;
 
 	if (!host || !host->msi_send)
 		return;
 	fn->msix.sent++;
-	host->msi_send(fn->bus->sysbus, address_of(e), e->word[2]);
+	host->msi_send(fn->bus->sysbus, pci_msix_address(e), e->word[2]);
 }
 
 void pci_msix_notify(struct pci_function *fn, unsigned vector)
@@ -45,7 +34,7 @@ void pci_msix_notify(struct pci_function *fn, unsigned vector)
 	if (!fn->msix.enabled || vector >= fn->msix.n)
 		return;
 	e = &fn->msix.entries[vector];
-	if (can_send(fn, e))
+	if (pci_msix_can_send(fn, e))
 		send_now(fn, e);
 	else
 		e->pending = true;
@@ -53,164 +42,10 @@ void pci_msix_notify(struct pci_function *fn, unsigned vector)
 
 static void send_pending(struct pci_function *fn, struct pci_msix_entry *e)
 {
-	if (!e->pending || !can_send(fn, e))
+	if (!e->pending || !pci_msix_can_send(fn, e))
 		return;
 	e->pending = false;
 	send_now(fn, e);
-}
-
-/* ---- calls ---- */
-
-static bool drain(const struct pci_call *call)
-{
-	eventfd_t n;
-
-	return !eventfd_read(call->fd, &n);
-}
-
-void pci_call_look(struct pci_call *call)
-{
-	if (call->way != PCI_CALL_WATCHED || !drain(call))
-		return;
-	if (call->fn->msix.enabled)
-		pci_msix_notify(call->fn, call->vector);
-	else
-		call->pin(call);
-}
-
-static void call_ready(struct reactor_watch *w, uint32_t events)
-{
-	(void)events;
-	pci_call_look(container_of(w, struct pci_call, watch));
-}
-
-static const struct pci_msix_entry *entry_of(const struct pci_call *call)
-{
-	return call->vector < call->fn->msix.n ? &call->fn->msix.entries[call->vector] : NULL;
-}
-
-static bool irqfd_wanted(const struct pci_call *call)
-{
-	const struct sysbus_host_ops *host = host_of(call->fn);
-	const struct pci_msix_entry *e = entry_of(call);
-
-	return e && host && host->irqfd_msi_add && !call->fn->msix.no_irqfd &&
-	       can_send(call->fn, e);
-}
-
-static void leave_way(struct pci_call *call)
-{
-	const struct sysbus_host_ops *host = host_of(call->fn);
-
-	if (call->way == PCI_CALL_WATCHED)
-		reactor_watch_stop(call->home, &call->watch);
-	else if (call->way == PCI_CALL_IRQFD && host)
-		host->irqfd_msi_del(call->fn->bus->sysbus, call->irqfd, call->fd);
-	call->way = PCI_CALL_NOWHERE;
-}
-
-static int enter_watch(struct pci_call *call)
-{
-	int rc = reactor_watch_start(call->home, &call->watch, call->fd, EPOLLIN);
-
-	call->way = rc ? PCI_CALL_NOWHERE : PCI_CALL_WATCHED;
-	return rc;
-}
-
-static bool enter_irqfd(struct pci_call *call)
-{
-	const struct pci_msix_entry *e = entry_of(call);
-	struct pci_function *fn = call->fn;
-	/* What waits in the fd goes out by hand: nobody promises that an irqfd looks back. */
-	bool waiting = drain(call);
-	int rc = host_of(fn)->irqfd_msi_add(fn->bus->sysbus, call->fd, address_of(e), e->word[2]);
-
-	if (rc >= 0) {
-		call->irqfd = rc;
-		call->sent = *e;
-		call->way = PCI_CALL_IRQFD;
-	}
-	if (waiting)
-		pci_msix_notify(fn, call->vector);
-	return rc >= 0;
-}
-
-/* Leads the call to where table and masks want it. */
-static int route(struct pci_call *call)
-{
-	struct pci_function *fn = call->fn;
-	bool nowhere = fn->msix.enabled && !entry_of(call);
-
-	if (nowhere) {
-		leave_way(call);
-		call->stale = true;
-		return 0;
-	}
-	if (call->stale) {
-		drain(call);
-		call->stale = false;
-	}
-	if (irqfd_wanted(call)) {
-		const struct pci_msix_entry *e = entry_of(call);
-
-		if (call->way == PCI_CALL_IRQFD &&
-		    !memcmp(call->sent.word, e->word, sizeof(e->word)))
-			return 0;
-		leave_way(call);
-		if (enter_irqfd(call))
-			return 0;
-	} else if (call->way == PCI_CALL_WATCHED) {
-		return 0;
-	}
-	leave_way(call);
-	return enter_watch(call);
-}
-
-int pci_call_init(struct pci_call *call, struct pci_function *fn, struct reactor *home, int fd,
-		  void (*pin)(struct pci_call *call))
-{
-	int rc;
-
-	*call = (struct pci_call){
-		.fn = fn,
-		.home = home,
-		.fd = fd,
-		.vector = PCI_MSIX_NO_VECTOR,
-		.pin = pin,
-		.watch.ready = call_ready,
-	};
-	rc = route(call);
-	if (!rc)
-		list_add_tail(&fn->msix.calls, &call->link);
-	return rc;
-}
-
-void pci_call_fini(struct pci_call *call)
-{
-	leave_way(call);
-	list_del(&call->link);
-}
-
-void pci_call_set_vector(struct pci_call *call, unsigned vector)
-{
-	if (vector == call->vector)
-		return;
-	/* What was signalled so far was meant for the vector so far. */
-	pci_call_look(call);
-	call->vector = vector;
-	if (call->way == PCI_CALL_IRQFD)
-		leave_way(call);
-	route(call);
-}
-
-static void route_all(struct pci_function *fn, const struct pci_msix_entry *only)
-{
-	list_for_each (l, &fn->msix.calls) {
-		struct pci_call *call = list_entry(l, struct pci_call, link);
-
-		if (!only || entry_of(call) == only)
-			route(call);
-	}
 }
 
 /* ---- table and pending bits ---- */
@@ -218,12 +53,6 @@ static void route_all(struct pci_function *fn, const struct pci_msix_entry *only
 static unsigned pba_offset(const struct pci_bar *bar)
 {
 	return (unsigned)(bar->region.size / 2);
-}
-
-static void look_at_calls(struct pci_function *fn)
-{
-	list_for_each (l, &fn->msix.calls)
-		pci_call_look(list_entry(l, struct pci_call, link));
 }
 
 static uint8_t table_byte(const struct pci_bar *bar, uint64_t offset)
@@ -254,7 +83,7 @@ static uint64_t table_read(struct sysbus_region *r, uint64_t offset, unsigned si
 
 	/* So that pending bits are seen when they are looked for, not when the home reactor gets to it. */
 	if (offset >= pba_offset(bar) && bar->fn->msix.enabled)
-		look_at_calls(bar->fn);
+		pci_calls_look(bar->fn);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint64_t)table_byte(bar, offset + i) << (8 * i);
 	return value;
@@ -276,7 +105,7 @@ static void table_write_word(struct pci_bar *bar, uint64_t offset, uint32_t valu
 	if (e->word[w] == value)
 		return;
 	e->word[w] = value;
-	route_all(bar->fn, e);
+	pci_calls_route(bar->fn, e);
 	send_pending(bar->fn, e);
 }
 
@@ -314,10 +143,10 @@ void pci_msix_update(struct pci_function *fn)
 	if (enabled == m->enabled && silent == m->silent)
 		return;
 	/* What was signalled under the old rules goes by them. */
-	look_at_calls(fn);
+	pci_calls_look(fn);
 	m->enabled = enabled;
 	m->silent = silent;
-	route_all(fn, NULL);
+	pci_calls_route(fn, NULL);
 	for (unsigned i = 0; i < m->n; i++)
 		send_pending(fn, &m->entries[i]);
 }

@@ -52,13 +52,16 @@ int piix3_line(const struct piix3 *piix3, unsigned slot, unsigned pin)
 
 static void config_written(struct pci_function *fn, unsigned offset, unsigned size)
 {
-	if (ranges_overlap(offset, size, PIIX3_PIRQ, PIIX3_PIRQS))
-		update_lines(container_of(fn, struct piix3, fn));
+	if (!ranges_overlap(offset, size, PIIX3_PIRQ, PIIX3_PIRQS))
+		return;
+	update_lines(container_of(fn, struct piix3, fn));
+	pci_bus_lines_moved(fn->bus);
 }
 
 static void reset(struct pci_function *fn)
 {
 	update_lines(container_of(fn, struct piix3, fn));
+	pci_bus_lines_moved(fn->bus);
 }
 
 static const struct pci_function_ops piix3_ops = {

@@ -2,6 +2,7 @@
 #include "backend/virtio/queue.h"
 
 #include "backend/virtio/device.h"
+#include "base/atomic.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -63,7 +64,8 @@ static void interrupt(struct virtio_queue *q)
 {
 	struct virtio_bus *bus = q->vdev->bus;
 
-	q->calls++;
+	/* Release: who sees this call sees what it is about. */
+	store_release(&q->calls, q->calls + 1);
 	if (q->call.fd >= 0)
 		notifier_signal(&q->call, q->reactor);
 	else if (bus && bus->ops->interrupt)

@@ -57,10 +57,27 @@ extern const struct sysbus_region_ops virtio_pci_legacy_ops;
 void virtio_pci_set_config_vector(struct virtio_pci *b, uint32_t v);
 void virtio_pci_set_queue_vector(struct virtio_pci *b, uint32_t v);
 uint32_t virtio_pci_queue_vector(struct virtio_pci *b);
-uint32_t virtio_pci_isr_read(struct virtio_pci *b);
 /* Bytes of the device's own configuration; all ones behind its end. */
 uint64_t virtio_pci_config_read(struct virtio_pci *b, uint64_t offset, unsigned size);
 void virtio_pci_config_write(struct virtio_pci *b, uint64_t offset, uint64_t value, unsigned size);
+
+/* ---- isr.c ---- */
+
+/* With the device plugged in, its queues made. */
+int virtio_pci_isr_init(struct virtio_pci *b, struct error *err);
+/* No look is posted from now on; one may be on its way. */
+void virtio_pci_isr_stop(struct virtio_pci *b);
+void virtio_pci_isr_fini(struct virtio_pci *b);
+/* No look is on its way. */
+bool virtio_pci_isr_is_quiet(const struct virtio_pci *b);
+/* As the driver reads it: afterwards it is clear, and the pin down. */
+uint32_t virtio_pci_isr_read(struct virtio_pci *b);
+/* The configuration has changed. */
+void virtio_pci_isr_config(struct virtio_pci *b);
+/* Raises the pin if a queue has called and nobody has read the ISR since. */
+void virtio_pci_isr_look(struct virtio_pci *b);
+/* The queue's calls so far are nobody's; it does not run. */
+void virtio_pci_isr_forget(struct virtio_pci_queue *q);
 
 /* ---- status.c ---- */
 
@@ -69,6 +86,8 @@ void virtio_pci_set_status(struct virtio_pci *b, uint8_t status);
 /* Legacy drivers do not say when they are done with it. */
 void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features);
 void virtio_pci_reset(struct virtio_pci *b);
+/* Tells whoever has stopped the board, once everything is over. */
+void virtio_pci_tell_stopped(struct virtio_pci *b);
 
 /* ---- queue.c ---- */
 

@@ -102,16 +102,9 @@ void virtio_pci_queue_drop_kicks(struct virtio_pci_queue *q, const struct pci_ba
 
 /* ---- calls ---- */
 
-/* MSI-X is off: ISR and the pin. */
 static void call_pin(struct pci_call *call)
 {
-	struct virtio_pci_queue *q = container_of(call, struct virtio_pci_queue, call);
-
-	/* A call that the worker sent on its way just before it stopped. */
-	if (!q->running)
-		return;
-	q->board->isr |= VIRTIO_PCI_ISR_QUEUE;
-	pci_function_set_intx(&q->board->fn, true);
+	virtio_pci_isr_look(container_of(call, struct virtio_pci_queue, call)->board);
 }
 
 /* ---- starting and stopping ---- */
@@ -162,8 +155,8 @@ void virtio_pci_queue_start(struct virtio_pci_queue *q)
 		refuse(q, "there is no memory");
 		return;
 	}
-	/* A call that is left over from before is not this ring's. */
-	pci_call_look(&q->call);
+	/* Calls that are left over from before are not this ring's. */
+	virtio_pci_isr_forget(q);
 	q->start = (struct virtio_waiter){.done = start_done};
 	if (virtio_queue_set_enabled(vq, true, NULL) ||
 	    virtio_queue_start(vq, &config, q->board->mem, &q->start)) {
@@ -171,6 +164,7 @@ void virtio_pci_queue_start(struct virtio_pci_queue *q)
 		return;
 	}
 	q->running = true;
+	pci_call_start(&q->call);
 	virtio_pci_queue_update_kicks(q);
 }
 
@@ -204,6 +198,7 @@ void virtio_pci_queue_enable(struct virtio_pci_queue *q)
 void virtio_pci_queue_forget(struct virtio_pci_queue *q)
 {
 	q->running = false;
+	pci_call_stop(&q->call);
 	virtio_pci_queue_update_kicks(q);
 	q->enabled = false;
 	q->resetting = false;
@@ -229,6 +224,7 @@ void virtio_pci_queue_reset(struct virtio_pci_queue *q)
 		return;
 	}
 	q->running = false;
+	pci_call_stop(&q->call);
 	virtio_pci_queue_update_kicks(q);
 	q->resetting = true;
 	q->stop = (struct virtio_waiter){.done = stop_done};

@@ -97,6 +97,12 @@ void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features)
 
 /* ---- reset ---- */
 
+void virtio_pci_tell_stopped(struct virtio_pci *b)
+{
+	if (b->stopped && !b->resetting && !b->reset_owed && virtio_pci_isr_is_quiet(b))
+		b->stopped(b);
+}
+
 static void reset_done(struct virtio_waiter *w)
 {
 	struct virtio_pci *b = container_of(w, struct virtio_pci, reset_waiter);
@@ -105,7 +111,7 @@ static void reset_done(struct virtio_waiter *w)
 	b->resetting = false;
 	b->wanted_status = 0;
 	if (b->stopped) {
-		b->stopped(b);
+		virtio_pci_tell_stopped(b);
 		return;
 	}
 	/* What a driver that did not wait has done meanwhile. */
@@ -155,5 +161,6 @@ void virtio_pci_reset(struct virtio_pci *b)
 void virtio_pci_stop(struct virtio_pci *b, void (*stopped)(struct virtio_pci *b))
 {
 	b->stopped = stopped;
+	virtio_pci_isr_stop(b);
 	virtio_pci_reset(b);
 }

@@ -40,20 +40,7 @@ void virtio_pci_set_queue_vector(struct virtio_pci *b, uint32_t v)
 	pci_call_set_vector(&q->call, q->vector);
 }
 
-/* ---- ISR and the device's configuration ---- */
-
-uint32_t virtio_pci_isr_read(struct virtio_pci *b)
-{
-	uint32_t isr;
-
-	/* So that a driver that looks without having been interrupted misses nothing. */
-	for (unsigned i = 0; !b->fn.msix.enabled && i < b->n_queues; i++)
-		pci_call_look(&b->queues[i].call);
-	isr = b->isr;
-	b->isr = 0;
-	pci_function_set_intx(&b->fn, false);
-	return isr;
-}
+/* ---- the device's configuration ---- */
 
 static void config_changed(struct virtio_bus *bus)
 {
@@ -61,11 +48,8 @@ static void config_changed(struct virtio_bus *bus)
 
 	if (b->resetting || !(b->vdev->status & VIRTIO_STATUS_DRIVER_OK))
 		return;
-	b->isr |= VIRTIO_PCI_ISR_CONFIG;
-	if (b->fn.msix.enabled)
-		pci_msix_notify(&b->fn, b->config_vector);
-	else
-		pci_function_set_intx(&b->fn, true);
+	virtio_pci_isr_config(b);
+	pci_msix_notify(&b->fn, b->config_vector);
 }
 
 /* How many of @size bytes at @offset the configuration has. */
@@ -161,6 +145,9 @@ static void config_reading(struct pci_function *fn, unsigned offset, unsigned si
 	uint32_t at, value = UINT32_MAX;
 	unsigned length;
 
+	/* The interrupt bit of the status register is right when it is looked at. */
+	if (ranges_overlap(offset, size, PCI_STATUS, 2))
+		virtio_pci_isr_look(b);
 	if (!b->cfg_cap || !ranges_overlap(offset, size, b->cfg_cap + CFG_DATA, 4))
 		return;
 	bar = window(b, &at, &length);
@@ -359,7 +346,7 @@ static int plugged(struct virtio_bus *bus, struct virtio_device *vdev, struct er
 		return error_set(err, -EINVAL, "%s: a %s was never a legacy device.", o->name,
 				 vdev->cls->name);
 	pci_function_init(&b->fn, o->name, &function_ops, &id);
-	b->fn.msix.no_irqfd = o->no_irqfd;
+	b->fn.no_irqfd = o->no_irqfd;
 	if (!o->no_msix) {
 		rc = pci_msix_init(&b->fn, VIRTIO_PCI_BAR_MSIX,
 				   (unsigned)min_u64(vectors, PCI_MSIX_VECTORS_MAX), err);
@@ -369,18 +356,23 @@ static int plugged(struct virtio_bus *bus, struct virtio_device *vdev, struct er
 	rc = make_queues(b, err);
 	if (rc)
 		goto fini_function;
+	rc = virtio_pci_isr_init(b, err);
+	if (rc)
+		goto drop_queues;
 	if (virtio_pci_is_legacy(b))
 		add_legacy_face(b);
 	if (virtio_pci_is_modern(b)) {
 		rc = add_modern_face(b);
 		if (rc) {
 			error_set(err, rc, "%s: no room for its capabilities", o->name);
-			goto drop_queues;
+			goto fini_isr;
 		}
 		vdev->offered = virtio_features_grounded(vdev->offered |
 							 BIT64(VIRTIO_F_RING_RESET));
 	}
 	return 0;
+fini_isr:
+	virtio_pci_isr_fini(b);
 drop_queues:
 	drop_queues(b);
 fini_function:
@@ -402,6 +394,7 @@ void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *
 	board->options = *options;
 	board->home = home;
 	board->config_vector = VIRTIO_MSI_NO_VECTOR;
+	board->resample_fd = -1;
 	board->bus.name = options->name;
 	board->bus.ops = &bus_ops;
 }
@@ -411,6 +404,7 @@ void virtio_pci_fini(struct virtio_pci *board)
 	if (board->bus.child) {
 		/* Leaving the bus resets the function, and the device has been reset for good: no new orders come of it. */
 		pci_bus_detach(&board->fn);
+		virtio_pci_isr_fini(board);
 		drop_queues(board);
 		pci_function_fini(&board->fn);
 		board->vdev->offered &= ~BIT64(VIRTIO_F_RING_RESET);

@@ -10,6 +10,7 @@
  *      virtio_pci.c  identity, capabilities, plugging, the device configuration    registers.c  a table of registers, of any access width
  *      common.c      the common configuration                                      legacy.c     the legacy header
  *      queue.c       a queue's life, kicks and calls                               status.c     status, features, reset
+ *      isr.c         the ISR and the interrupt pin
  *
  * A reset takes time (what is in flight has to come back).  What the driver has set up is forgotten at once; the status reads as before
  * until the reset is over, unless the driver does not wait for that (legacy ones never do): then what it writes meanwhile is shown, and
@@ -67,8 +68,9 @@ struct virtio_pci_queue {
 	uint16_t vector;
 	uint64_t desc, driver, device;
 	bool enabled;
-	bool resetting; /* queue reset, not over yet */
-	bool running;	/* a start was ordered and no stop since */
+	bool resetting;	     /* queue reset, not over yet */
+	bool running;	     /* a start was ordered and no stop since */
+	uint64_t calls_seen; /* of the device's queue, when the ISR was last read */
 
 	int kick_fd, call_fd;
 	struct pci_call call;
@@ -90,7 +92,7 @@ struct virtio_pci {
 	uint32_t driver_features[4];
 	uint16_t config_vector;
 	uint16_t queue_select;
-	uint8_t isr;
+	uint8_t isr;		  /* but for the queues' bit: see isr.c */
 	uint8_t generation;	  /* as shown ... */
 	uint32_t generation_seen; /* ... for this one of the device's */
 	bool legacy_driver;	  /* it speaks through the legacy header */
@@ -103,6 +105,13 @@ struct virtio_pci {
 
 	struct virtio_pci_queue *queues;
 	unsigned n_queues;
+
+	/* Ends of interrupts that the host signals. */
+	int resample_fd;
+	struct reactor_watch resample; /* the looker's */
+	struct worker *looker;	       /* NULL: nobody looks any more */
+	bool look_posted;	       /* atomic */
+	struct reactor_msg look;
 };
 
 /*

@@ -2,7 +2,8 @@
 /* Rules of the PCI transport for drivers (virtio 1.4, 4.1), against boards made by hand: odd, decoyed and hostile ones. */
 #include "test.h"
 
-#include "frontend/virtio_pci/vpci.h"
+#include "frontend/virtio/vdriver.h"
+#include "frontend/virtio_pci/transport.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,9 @@ struct board {
 	uint32_t last_kick;
 	uint64_t last_kick_at;
 	bool gone, no_vectors;
+	uint64_t queue_fields; /* first bytes of those written, one bit each */
+	uint64_t fields_at_enable;
+	unsigned busy_looks, early_status; /* what a reset takes, and writes meanwhile */
 };
 
 static struct board B;
@@ -93,6 +97,10 @@ static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
 		B.bad_width++;
 	if (B.no_vectors && (at == 16 || at == 26))
 		return 0xffff;
+	if (at == 20 && B.busy_looks) {
+		B.busy_looks--;
+		return VIRTIO_STATUS_DRIVER_OK;
+	}
 	return load(B.mem + at, size);
 }
 static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsigned size)
@@ -111,6 +119,11 @@ static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsign
 		B.bad_width++;
 	if ((at == 24 && (!v || v & (v - 1))) || (at == 28 && v != 1))
 		B.writes_of_0_to_size++;
+	if (at >= 24 && at < 56)
+		B.queue_fields |= UINT64_C(1) << at;
+	if (at == 28)
+		B.fields_at_enable = B.queue_fields;
+	B.early_status += at == 20 && v && B.busy_looks;
 	if (at >= 0x3000) {
 		B.last_kick = v;
 		B.last_kick_at = at;
@@ -371,6 +384,113 @@ static void kb_95_unplugged(void **state)
 	assert_int_equal(pcidev_cap(&dev, PCI_CAP_VENDOR, 0), 0);
 }
 
+/* A good board with two vectors, and MSI-X on. */
+static void open_with_vectors(struct pcidev *dev, struct vpci *v)
+{
+	bare(0x1042, 1);
+	good_caps();
+	link_cap(0xb0);
+	B.config[0xb0] = PCI_CAP_MSIX;
+	store(B.config + 0xb2, 1, 2);
+	store(B.config + 0xb4, 0x2800 | 4, 4);
+	assert_int_equal(open_board(dev, v, VPCI_ANY), 0);
+	assert_int_equal(vpci_msix(v, true), 0);
+}
+
+static void pci_g_06_queue_fields_before_enable(void **state)
+{
+	static const unsigned fields[] = {24, 26, 32, 36, 40, 44, 48, 52};
+	struct vpci_ring ring = {
+		.num = 16, .desc = 0x1000, .driver = 0x2000, .device = 0x3000, .vector = 1};
+	struct vpci_kick kick;
+	struct pcidev dev;
+	struct vpci v;
+
+	(void)state;
+	open_with_vectors(&dev, &v);
+	assert_int_equal(vpci_queue_setup(&v, 0, &ring, &kick), 0);
+	vpci_queue_enable(&v, 0);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		assert_true(B.fields_at_enable >> fields[i] & 1);
+	B.queue_fields = 0;
+	vpci_kick(&v, &kick, 0);
+	vpci_status(&v);
+	assert_true(B.queue_fields == 0);
+}
+
+static void pci_g_06_a_queue_reset_is_over_when_it_reads_0(void **state)
+{
+	struct pcidev dev;
+	struct vpci v;
+
+	(void)state;
+	open_with_vectors(&dev, &v);
+	vpci_queue_enable(&v, 0);
+	vpci_queue_reset(&v, 0);
+	assert_int_equal(load(B.mem + 58, 2), 1);
+	assert_true(vpci_queue_resetting(&v, 0));
+	store(B.mem + 58, 0, 2);
+	assert_true(vpci_queue_resetting(&v, 0)); /* enabled still */
+	store(B.mem + 28, 0, 2);
+	assert_false(vpci_queue_resetting(&v, 0));
+}
+
+static void pci_g_06_a_reset_is_awaited(void **state)
+{
+	static const struct vpci_platform_ops nothing = {0};
+	struct vpci_platform platform = {&nothing};
+	static struct vpci_transport t;
+	struct vdriver driver;
+	struct pcidev dev;
+	struct error err;
+
+	(void)state;
+	bare(0x1042, 1);
+	good_caps();
+	assert_int_equal(pcidev_open(&dev, &B.access, 0), 0);
+	assert_int_equal(vpci_transport_init(&t, &dev, &platform, &err), 0);
+	vdriver_init(&driver, &t.base);
+	B.busy_looks = 3;
+	assert_int_equal(vdriver_begin(&driver, &err), 0);
+	assert_int_equal(B.busy_looks, 0);
+	assert_int_equal(B.early_status, 0);
+	assert_int_equal(load(B.mem + 20, 1), VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+}
+
+/* There is one kind of access to capabilities, by reading: no window into a BAR is used, no vendor's data. */
+static void pci_g_08_capabilities_are_only_read(void **state)
+{
+	struct vpci_ring ring = {.num = 16, .vector = 0};
+	struct vpci_kick kick;
+	struct pcidev dev;
+	struct vpci v;
+
+	(void)state;
+	open_with_vectors(&dev, &v);
+	vcap(0xc0, VIRTIO_PCI_CAP_PCI_CFG, 20, 0, 0, 0);
+	vcap(0xe0, 9, 16, 0, 0, 0); /* vendor data */
+	assert_int_equal(open_board(&dev, &v, VPCI_ANY), 0);
+	assert_int_equal(vpci_msix(&v, true), 0);
+	vpci_set_status(&v, 0);
+	vpci_set_features(&v, 0);
+	assert_int_equal(vpci_queue_setup(&v, 0, &ring, &kick), 0);
+	vpci_queue_enable(&v, 0);
+	vpci_kick(&v, &kick, 0);
+	assert_int_equal(B.cap_writes, 0);
+	assert_int_equal(B.outside, 0);
+}
+
+static void pci_g_11_one_look_tells_queue_and_config(void **state)
+{
+	struct pcidev dev;
+	struct vpci v;
+
+	(void)state;
+	open_with_vectors(&dev, &v);
+	B.mem[0x1000] = VIRTIO_PCI_ISR_QUEUE | VIRTIO_PCI_ISR_CONFIG;
+	assert_int_equal(vpci_isr(&v), VIRTIO_PCI_ISR_QUEUE | VIRTIO_PCI_ISR_CONFIG);
+}
+
 static void pci_g_09_vectors(void **state)
 {
 	struct vpci_ring ring = {.num = 16, .vector = 1};
@@ -485,8 +605,13 @@ int main(void)
 		cmocka_unit_test(pci_g_03_first_usable_one_counts),
 		cmocka_unit_test(kb_95_hostile_capability_lists),
 		cmocka_unit_test(kb_95_unplugged),
+		cmocka_unit_test(pci_g_06_queue_fields_before_enable),
+		cmocka_unit_test(pci_g_06_a_queue_reset_is_over_when_it_reads_0),
+		cmocka_unit_test(pci_g_06_a_reset_is_awaited),
+		cmocka_unit_test(pci_g_08_capabilities_are_only_read),
 		cmocka_unit_test(pci_g_09_vectors),
 		cmocka_unit_test(pci_g_10_notifications),
+		cmocka_unit_test(pci_g_11_one_look_tells_queue_and_config),
 		cmocka_unit_test(pci_l_05_no_capabilities_is_legacy),
 	};
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Machines inside a machine: `ringside pc` under the KVM of an emulated outer guest, whose processor has AMD's virtualization.
+
+The outer guest runs one machine after another; each has a deadline of its own, and one that stands still is looked at before it is ended: its
+threads, KVM's counters and what KVM is doing go to the outer console.
+
+Environment:
+    PC_VARIANTS     only those machines, names with commas between them
+    PC_REPEAT       each of them so many times
+    MACHINE_TIMEOUT seconds that one machine may take (default 180)
+"""
+
+import os
+
+from guest import Scene
+
+LIMIT = int(os.environ.get("MACHINE_TIMEOUT", "180"))
+
+# Otherwise the outer kernel, which trusts no AMD processor's time stamps without being told to,
+# takes its time from the slow HPET, and its KVM gives each inner processor a time stamp counter
+# that goes its own way ("guest TSC will not be reliable"; it was seen to run back by milliseconds
+# from one processor to the other).  The emulator's counters are one and the same.
+CLOCK = "tsc=reliable"
+
+OUTER = rf"""
+# look PID: why does it stand still?
+look()
+{{
+	mount -t debugfs none /sys/kernel/debug
+	mount -t tracefs none /sys/kernel/tracing
+	for task in /proc/$1/task/*; do
+		echo "$task $(cat $task/comm) $(cat $task/syscall) $(cut -d' ' -f3,14,15 $task/stat)"
+		cat $task/stack
+	done
+	cat /proc/interrupts
+	grep . /sys/kernel/debug/kvm/* /sys/kernel/debug/kvm/*/*
+	echo 1 >/sys/kernel/tracing/events/kvm/enable
+	sleep 1
+	echo 0 >/sys/kernel/tracing/events/kvm/enable
+	head -n 300 /sys/kernel/tracing/trace
+}}
+
+# pc NAME ARGUMENT...: runs a PC to its end; leaves $status, and what it said in /tmp/NAME.log.
+pc()
+{{
+	name=$1
+	shift
+	/usr/bin/ringside pc --stats /tmp/stats "$@" </dev/null >/tmp/$name.log 2>&1 &
+	pid=$!
+	( sleep {LIMIT}; echo "$name stands still"; look $pid; kill -KILL $pid ) >/dev/console 2>&1 &
+	dog=$!
+	wait $pid
+	status=$?
+	kill -KILL $dog
+	sed "s/^/$name: /" /tmp/$name.log >/dev/console
+	tr -d '\n' </tmp/stats >/dev/console
+}}
+
+# number WORD: the sum of that counter of the last PC.
+number() {{ sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" /tmp/stats | awk '{{ sum += $1 }} END {{ print sum + 0 }}'; }}
+less() {{ [ "$(number $1)" -lt $2 ] || {{ echo "$1 is $(number $1)"; false; }}; }}
+more() {{ [ "$(number $1)" -ge $2 ] || {{ echo "$1 is $(number $1)"; false; }}; }}
+
+if ! grep -qE '\<(svm|vmx)\>' /proc/cpuinfo; then
+	tell cannot "the emulated processor has no virtualization"
+	exit 0
+fi
+check kvm_is_here test -c /dev/kvm
+check probe_says_yes /usr/bin/ringside pc --probe
+"""
+
+
+def chosen(names):
+    """Which of the machines to run, in order, as the environment asks."""
+    wanted = os.environ.get("PC_VARIANTS")
+    few = [name for name in names if not wanted or name in wanted.split(",")]
+    return few * int(os.environ.get("PC_REPEAT", "1"))
+
+
+def run(scene, script, machines, files):
+    """Boots the outer guest.  Each of `machines` may take its time; where there is no virtualization all cases are skipped."""
+    program = os.environ.get("RINGSIDE")
+    if not program:
+        scene.fail("RINGSIDE does not name the program under test")
+    scene.boot(OUTER + script, [], programs=[program], modules=["kvm_amd"], cpus=2, files=files,
+               seconds=60 + machines * LIMIT)
+    if "cannot" in scene.told:
+        for name in list(scene.expected):
+            scene.skip(name, scene.told["cannot"])
+
+
+def outer_scene(name):
+    return Scene(name, memory=1024, cpu="max,-xsave", append=CLOCK)
