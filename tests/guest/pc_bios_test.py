@@ -10,9 +10,23 @@ from guest import MIB, TOP, Scene, host_tool
 BIOS = "/usr/share/seabios/bios-256k.bin"
 BOOT_OK = 33
 
-# name, words of --disk; None: --ide instead
-CARDS = [("transitional", ""), ("modern", ",disable-legacy=on"), ("legacy", ",disable-modern=on"),
-         ("exits", ",ioeventfd=off,irqfd=off"), ("many_queues", ",queues=4"), ("ide", None)]
+# name, option, further words of it, boot sector
+CARDS = [("transitional", "--disk", "", "bootsector"), ("modern", "--disk", ",disable-legacy=on", "bootsector"),
+         ("legacy", "--disk", ",disable-modern=on", "bootsector"), ("exits", "--disk", ",ioeventfd=off,irqfd=off", "bootsector"),
+         ("many_queues", "--disk", ",queues=4", "bootsector"), ("ide", "--ide", "", "bootsector"),
+         ("ide_dma", "--ide", "", "bootsector_dma")]
+
+
+def assemble(scene, name):
+    """The 512 bytes of a boot sector."""
+    for command in (["gcc", "-m32", "-c", "-o", scene.path("boot.o"), os.path.join(TOP, f"tests/guest/{name}.S")],
+                    ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", scene.path("boot"), scene.path("boot.o")]):
+        status, text = host_tool(*command)
+        if status:
+            scene.fail(f"{command[0]} cannot make the boot sector: {text}")
+    with open(scene.path("boot"), "rb") as file:
+        return file.read()
+
 
 with Scene("pc_bios") as scene:
     reason = None
@@ -20,26 +34,16 @@ with Scene("pc_bios") as scene:
         reason = "there is no /dev/kvm for us"
     elif not os.path.exists(BIOS):
         reason = f"there is no {BIOS}"
-    else:
-        source = os.path.join(TOP, "tests/guest/bootsector.S")
-        for command in (["gcc", "-m32", "-c", "-o", scene.path("boot.o"), source],
-                        ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", scene.path("boot"),
-                         scene.path("boot.o")]):
-            status, text = host_tool(*command)
-            if status:
-                scene.fail(f"{command[0]} cannot make the boot sector: {text}")
-        with open(scene.path("boot"), "rb") as file:
-            sector = file.read()
-    for name, words in CARDS:
+    for name, option, words, sector in CARDS:
         if reason:
             scene.skip(f"{name}_boots_and_copies", reason)
             continue
         disk = scene.disk(name, size=8 * MIB)
         data = os.urandom(1024 * 512)
-        disk.write(0, sector + data)
+        disk.write(0, assemble(scene, sector) + data)
         with open(scene.path(f"{name}.log"), "wb") as log:
             done = subprocess.run([os.environ["RINGSIDE"], "pc", "--verbose", "--bios", BIOS, "--memory", "64",
-                                   "--no-reboot", "--ide" if words is None else "--disk", f"file={disk.path}{words or ''}"],
+                                   "--no-reboot", option, f"file={disk.path}{words}"],
                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=240, check=False)
         good = done.returncode == BOOT_OK and disk.read(4096 * 512, len(data)) == data
         scene.case(f"{name}_boots_and_copies", good, f"exit status {done.returncode}")
