@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A boot sector that leaves the BIOS aside and copies 1024 sectors of the first IDE disk by the PIIX3's bus master, LBA 1 and following to LBA
- * 4096 and following, 64 sectors at a time.  It waits for interrupt 14, which the BIOS notes in its data area.  It ends the machine as bootsector.S does.
+ * A boot sector that leaves the BIOS aside and copies 1024 sectors of the first IDE disk by the
+ * PIIX3's bus master, LBA 1 and following to LBA 4096 and following, 64 sectors at a time.  It waits
+ * for interrupt 14, which the BIOS notes in its data area.  It ends the machine as bootsector.S
+ * does.
  */
 #define CONFIG_BAR4	0x80000920	/* of 00:01.1 */
 #define CONFIG_COMMAND	0x80000904
