@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ATA disks as a host sees them (ATA8-ACS, and ATA/ATAPI-7 for the parallel bus): registers, commands, words of IDENTIFY DEVICE; and the bus
- * master interface of PCI IDE controllers (Programming Interface for Bus Master IDE Controller 1.0).
+ * ATA disks as a host sees them (ATA8-ACS, and ATA/ATAPI-7 for the parallel bus): registers,
+ * commands, words of IDENTIFY DEVICE; and the bus master interface of PCI IDE controllers
+ * (Programming Interface for Bus Master IDE Controller 1.0).
  */
 #ifndef WIRE_ATA_H
 #define WIRE_ATA_H

@@ -15,9 +15,9 @@ PC_DISKS = [("transitional", "--disk", ""), ("modern", "--disk", ",disable-legac
             ("exits", "--disk", ",ioeventfd=off,irqfd=off"), ("many_queues", "--disk", ",queues=4"), ("ide", "--ide", "")]
 
 
-def boot_sector(scene):
-    """Its path; made from bootsector.S."""
-    source = os.path.join(TOP, "tests/guest/bootsector.S")
+def boot_sector(scene, name="bootsector"):
+    """Its path; made from NAME.S."""
+    source = os.path.join(TOP, f"tests/guest/{name}.S")
     for command in (["gcc", "-m32", "-c", "-o", scene.path("boot.o"), source],
                     ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", scene.path("boot"),
                      scene.path("boot.o")]):

@@ -8,21 +8,24 @@ import subprocess
 from bios import BIOS, BOOT_OK, COPIED, COPY_AT, PC_DISKS, boot_sector
 from guest import MIB, Scene
 
+# The last one leaves the BIOS aside.
+BOOTS = [(*disk, "bootsector") for disk in PC_DISKS] + [("ide_dma", "--ide", "", "bootsector_dma")]
+
+
 with Scene("pc_bios") as scene:
     reason = None
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         reason = "there is no /dev/kvm for us"
     elif not os.path.exists(BIOS):
         scene.fail(f"there is no {BIOS}")
-    with open(boot_sector(scene), "rb") as file:
-        sector = file.read()
-    for name, option, words in PC_DISKS:
+    for name, option, words, sector in BOOTS:
         if reason:
             scene.skip(f"{name}_boots_and_copies", reason)
             continue
         disk = scene.disk(name, size=8 * MIB)
         data = os.urandom(COPIED * 512)
-        disk.write(0, sector + data)
+        with open(boot_sector(scene, sector), "rb") as file:
+            disk.write(0, file.read() + data)
         with open(scene.path(f"{name}.log"), "wb") as log:
             done = subprocess.run([os.environ["RINGSIDE"], "pc", "--verbose", "--bios", BIOS, "--memory", "64",
                                    "--no-reboot", option, f"file={disk.path}{words}"],

@@ -287,7 +287,7 @@ static void recalibrate(struct ide_drive *d, unsigned how)
 	ide_drive_done(d);
 }
 
-/* ---- the table; what is not in it is aborted: NOP, SMART, IDENTIFY PACKET DEVICE among them ---- */
+/* ---- the table; NOP, SMART, IDENTIFY PACKET DEVICE and all that is not in it are aborted ---- */
 
 static const struct ata_command commands[256] = {
 	[ATA_DATA_SET] = {trim, EXT},

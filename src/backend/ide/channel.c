@@ -45,7 +45,10 @@ void ide_channel_match(struct ide_channel *ch)
 	}
 }
 
-/* Until the request that uses guest memory now is over; not until later ones are, which other processors may begin meanwhile. */
+/*
+ * Until the request that uses guest memory now is over; not until later ones are, which other
+ * processors may begin meanwhile.
+ */
 static void wait_for_dma(struct ide_channel *ch)
 {
 	const struct ide_drive *d = ch->dma.drive;

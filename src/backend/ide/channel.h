@@ -2,13 +2,17 @@
 /*
  * An IDE channel: two places for disks, the ports by which a processor reaches them, a bus master.
  *
- *      0x1f0..0x1f7  command block: what is written goes to both disks, what is read comes from the one that the device register selects
+ *      0x1f0..0x1f7  command block: what is written goes to both disks, what is read comes from
+ *                    the one that the device register selects
  *      0x3f6         control block: interrupt enable, reset; status without its side effect
- *      IRQ 14        the selected disk's, while interrupts are on; reading the status register takes it back
+ *      IRQ 14        the selected disk's, while interrupts are on; reading the status register
+ *                    takes it back
  *
- * A disk that is missing beside one that is there shows status 0; where both are missing the bus floats, with its line 7 pulled down.
+ * A disk that is missing beside one that is there shows status 0; where both are missing the bus
+ * floats, with its line 7 pulled down.
  *
- * Threads: the machine lock.  Whoever takes the bus master away waits for the storage, and lets go of it meanwhile.
+ * Threads: the machine lock.  Whoever takes the bus master away waits for the storage, and lets go
+ * of it meanwhile.
  */
 #ifndef BACKEND_IDE_CHANNEL_H
 #define BACKEND_IDE_CHANNEL_H
@@ -59,7 +63,10 @@ void ide_channel_reset(struct ide_channel *ch);
 /* A register of the bus master, from its first port on, byte by byte. */
 uint8_t ide_channel_bm_read(struct ide_channel *ch, unsigned reg);
 void ide_channel_bm_write(struct ide_channel *ch, unsigned reg, uint8_t value);
-/* Whether the function may be bus master.  When it may no more, waits until no guest memory is in use. */
+/*
+ * Whether the function may be bus master.  When it may no more, waits until no guest memory is in
+ * use.
+ */
 void ide_channel_enable_dma(struct ide_channel *ch, bool on);
 
 /* ---- for the drives ---- */

@@ -104,7 +104,10 @@ int ide_dma_take(struct ide_dma *dma, uint32_t sectors, bool to_memory, struct i
 		taken += more;
 		if (!rc)
 			continue;
-		/* What belongs to no whole sector is given back, for the next request to find again. */
+		/*
+		 * What belongs to no whole sector is given back, for the next request to find
+		 * again.
+		 */
 		dma->place = before;
 		*n = slices;
 		if (slices)

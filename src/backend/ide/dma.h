@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bus master of one channel (wire/ata.h): its registers, and the walk along the table of physical regions.
+ * The bus master of one channel (wire/ata.h): its registers, and the walk along the table of
+ * physical regions.
  *
- * Invariants: an entry is read once; a walk ends after the 8192 entries that a table may have; addresses become memory in mem/ alone.
+ * Invariants: what an entry says is used as it was read; a walk ends after the 8192 entries that a
+ * table may have; addresses become memory in mem/ alone.
  *
  * Threads: the machine lock.
  */
@@ -43,7 +45,8 @@ void ide_dma_start(struct ide_dma *dma);
 
 /*
  * Up to @sectors whole sectors of guest memory from the table's next bytes on, at most @max slices.
- * Return: the number of sectors; 0: the table ends before the next sector does; -EFAULT: an entry, or the memory it names, is no memory.
+ * Return: the number of sectors; 0: the table ends before the next sector does; -EFAULT: an entry,
+ * or the memory it names, is no memory.
  */
 int ide_dma_take(struct ide_dma *dma, uint32_t sectors, bool to_memory, struct iovec *iov, int max,
 		 int *n);

@@ -3,17 +3,19 @@
  * An ATA disk: its registers, its settings, the command that it is carrying out.
  *
  *      drive.c      life, registers, ends of commands, requests to the storage
- *      ata.c        what each command is                      the guest's bytes become a struct ide_transfer here
+ *      ata.c        what each command is: the guest's bytes become a struct ide_transfer here
  *      transfer.c   moving sectors: storage <-> buffer <-> data port, storage <-> guest memory
  *      trim.c       DATA SET MANAGEMENT
  *      identify.c   what the disk says of itself
  *
- *      idle --command--> waits for the guest (DRQ)  <-->  waits for the storage (BSY, flying)  --> idle, with an interrupt
- *                                    `------------ reset ------------'
+ *      idle --command--> waits for the guest (DRQ) <--> waits for the storage (BSY, flying)
+ *        ^                                                      |
+ *        `-------------- an interrupt, or a reset --------------'
  *
- * Invariants: at most one request is at the storage, and BSY is shown while it is; a command's address and count are read from the registers
- * once, when it is written, so what the guest writes meanwhile changes nothing; a reset during a request is over, and BSY gone, when
- * the request is; guest memory is touched only by a request at the storage, or with the lock held.
+ * Invariants: at most one request is at the storage, and BSY is shown while it is; a command's
+ * address and count are read from the registers once, when it is written, so what the guest writes
+ * meanwhile changes nothing; a reset during a request is over, and BSY gone, when the request is;
+ * guest memory is touched only by a request at the storage, or with the lock held.
  *
  * Threads: the machine lock, but for what ide_drive_submit() hands to the I/O thread.
  */
@@ -29,7 +31,10 @@
 
 /* Sectors of the buffer: as many as a command with 28 address bits can name. */
 #define IDE_BUFFER_SECTORS 256u
-/* Pieces of guest memory in one request; a sector may come in 256 pieces, and a piece may cross a region's border. */
+/*
+ * Pieces of guest memory in one request; a sector may come in 256 pieces, and a piece may cross a
+ * region's border.
+ */
 #define IDE_SLICES_MAX	 512
 #define IDE_MULTIPLE_MAX 16u
 #define IDE_TRIM_BLOCKS	 8u
@@ -37,7 +42,10 @@
 struct ide_channel;
 struct ide_drive;
 
-/* Registers that the 48-bit commands fill twice: [0] is what was written last, [1] what stood there before. */
+/*
+ * Registers that the 48-bit commands fill twice: [0] is what was written last, [1] what stood there
+ * before.
+ */
 struct ide_registers {
 	uint8_t feature[2];
 	uint8_t count[2];
@@ -128,7 +136,7 @@ struct ide_drive {
 /* Takes over @storage on success. @io: the thread that talks to it. */
 int ide_drive_init(struct ide_drive *d, const struct ide_drive_options *o, struct storage *storage,
 		   struct worker *io, struct error *err);
-/* Nothing is in flight; the lock is not held.  Closes the storage.  Harmless when there is no drive. */
+/* Nothing is in flight; the lock is not held.  Closes the storage.  Harmless without a drive. */
 void ide_drive_fini(struct ide_drive *d);
 
 static inline bool ide_drive_present(const struct ide_drive *d)
@@ -161,7 +169,10 @@ static inline void ide_drive_abort(struct ide_drive *d)
 {
 	ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_ABORTED);
 }
-/* The same for a transfer, with the address and the number of sectors that are left in the registers. */
+/*
+ * The same for a transfer, with the address and the number of sectors that are left in the
+ * registers.
+ */
 void ide_drive_fail_at(struct ide_drive *d, uint64_t lba, uint8_t status, uint8_t error);
 /* What a reset or a diagnosis leaves in the registers. */
 void ide_drive_sign(struct ide_drive *d);

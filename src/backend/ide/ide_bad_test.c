@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest should not do to an IDE disk, and what the storage may do to it: the machine stays up, and a reset heals the disk. */
+/*
+ * What a guest should not do to an IDE disk, and what the storage may do to it: the machine stays
+ * up, and a reset heals the disk.
+ */
 #include "backend/ide/ide_test.h"
 
 #include <fcntl.h>
@@ -422,7 +425,9 @@ static void *let_go_soon(void *arg)
 	return NULL;
 }
 
-/* Whatever takes the bus master away comes back only when the storage has let go of guest memory. */
+/*
+ * Whatever takes the bus master away comes back only when the storage has let go of guest memory.
+ */
 static void p_memory_is_free_when_the_bus_master_is_off(void **state)
 {
 	struct guest g;

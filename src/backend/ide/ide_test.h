@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model guest for the IDE function: memory, a PCI bus, and a driver of a few lines that goes by ports alone.
+ * A model guest for the IDE function: memory, a PCI bus, and a driver of a few lines that goes by
+ * ports alone.
  *
- * The I/O thread is real; settle() waits until nothing is at the storage, and hold() keeps what is submitted from getting there.
+ * The I/O thread is real; settle() waits until nothing is at the storage, and hold() keeps what is
+ * submitted from getting there.
  */
 #ifndef BACKEND_IDE_IDE_TEST_H
 #define BACKEND_IDE_IDE_TEST_H

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PIIX3's IDE function, 00:01.1: two channels at their legacy ports, each with a bus master behind base address register 4.
+ * The PIIX3's IDE function, 00:01.1: two channels at their legacy ports, each with a bus master
+ * behind base address register 4.
  *
  *      struct piix3_ide
  *        fn            PCI function 8086:7010
  *        channels[2]   ide.0, ide.1
  *          drives[2]   ATA disks, on the same storage as every other disk
  *
- * A channel answers while the function decodes ports and the channel's own decode bit is set, which it is from power-on, as firmware would
- * leave it.
+ * A channel answers while the function decodes ports and the channel's own decode bit is set, which
+ * it is from power-on, as firmware would leave it.
  *
- * Threads: the machine lock; requests to the storage go by a worker of our own, which takes the lock when one comes back.  Whoever holds the
- * lock may therefore wait for a request to come back, and nobody else's queue waits for the lock.
+ * Threads: the machine lock; requests to the storage go by a worker of our own, which takes the
+ * lock when one comes back.  Whoever holds the lock may therefore wait for a request to come back,
+ * and nobody else's queue waits for the lock.
  */
 #ifndef BACKEND_IDE_PIIX3_IDE_H
 #define BACKEND_IDE_PIIX3_IDE_H
@@ -29,13 +31,22 @@ struct piix3_ide {
 	struct ide_channel channels[PIIX3_IDE_CHANNELS];
 };
 
-/* Attaches itself to @bus at 00:01.1.  @lock: the machine lock.  @poll_us: longest time that its worker looks for work before it sleeps. */
+/*
+ * Attaches itself to @bus at 00:01.1.  @lock: the machine lock.  @poll_us: longest time that its
+ * worker looks for work before it sleeps.
+ */
 int piix3_ide_create(struct piix3_ide **out, struct pci_bus *bus, struct gmem *mem,
 		     pthread_mutex_t *lock, uint32_t poll_us, struct error *err);
-/* No CPU runs, and the lock is not held.  Waits for what is in flight; closes the storages.  NULLs *ide. */
+/*
+ * No CPU runs, and the lock is not held.  Waits for what is in flight; closes the storages.  NULLs
+ * *ide.
+ */
 void piix3_ide_destroy(struct piix3_ide **ide);
 
-/* In the next empty place: first and second of ide.0, then of ide.1.  Takes over @storage on success.  -ENOSPC. */
+/*
+ * In the next empty place: first and second of ide.0, then of ide.1.  Takes over @storage on
+ * success.  -ENOSPC.
+ */
 int piix3_ide_add(struct piix3_ide *ide, const struct ide_drive_options *o, struct storage *storage,
 		  struct error *err);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving sectors.  A command is cut into parts: what fits into the buffer, or what the bus master's table gives at a time.  When a part
- * fails it is done once more, sector by sector, so that the guest learns which sector is bad, and gets all in front of it.
+ * Moving sectors.  A command is cut into parts: what fits into the buffer, or what the bus master's
+ * table gives at a time.  When a part fails it is done once more, sector by sector, so that the
+ * guest learns which sector is bad, and gets all in front of it.
  */
 #include "backend/ide/channel.h"
 

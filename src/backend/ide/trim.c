@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* DATA SET MANAGEMENT with TRIM (ATA8-ACS, 7.10): ranges in blocks of 64, discarded one after another. */
+/*
+ * DATA SET MANAGEMENT with TRIM (ATA8-ACS, 7.10): ranges in blocks of 64, discarded one after
+ * another.
+ */
 #include "backend/ide/drive.h"
 #include "base/bits.h"
 

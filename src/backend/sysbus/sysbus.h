@@ -39,8 +39,9 @@ struct sysbus_region_ops {
 	uint64_t (*read)(struct sysbus_region *r, uint64_t offset, unsigned size);
 	void (*write)(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size);
 	/*
-	 * Optional: @count accesses of @size bytes, 1, 2 or 4, to the same place, as one access after the other would do them; @data
-	 * holds them in the order of their addresses.  false: nothing is done, one by one please.
+	 * Optional: @count accesses of @size bytes, 1, 2 or 4, to the same place, as one access
+	 * after the other would do them; @data holds them in the order of their addresses.  false:
+	 * nothing is done, one by one please.
 	 */
 	bool (*read_string)(struct sysbus_region *r, uint64_t offset, uint8_t *data, unsigned size,
 			    uint32_t count);
