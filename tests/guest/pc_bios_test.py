@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""`ringside pc --bios`: SeaBIOS boots from the disk with its own virtio driver or its own ATA driver, on /dev/kvm of this machine where there is one."""
+"""`ringside pc --bios`: SeaBIOS boots from the disk with drivers of its own, on /dev/kvm of this machine where there is one."""
 
 import os
 import subprocess
@@ -10,9 +10,10 @@ from guest import MIB, TOP, Scene, host_tool
 BIOS = "/usr/share/seabios/bios-256k.bin"
 BOOT_OK = 33
 
-# name, words of --disk; None: --ide instead
-CARDS = [("transitional", ""), ("modern", ",disable-legacy=on"), ("legacy", ",disable-modern=on"),
-         ("exits", ",ioeventfd=off,irqfd=off"), ("many_queues", ",queues=4"), ("ide", None)]
+# name, option, words of its disk
+CARDS = [("transitional", "--disk", ""), ("modern", "--disk", ",disable-legacy=on"), ("legacy", "--disk", ",disable-modern=on"),
+         ("exits", "--disk", ",ioeventfd=off,irqfd=off"), ("many_queues", "--disk", ",queues=4"), ("ide", "--ide", ""),
+         ("scsi", "--scsi", "")]
 
 with Scene("pc_bios") as scene:
     reason = None
@@ -30,7 +31,7 @@ with Scene("pc_bios") as scene:
                 scene.fail(f"{command[0]} cannot make the boot sector: {text}")
         with open(scene.path("boot"), "rb") as file:
             sector = file.read()
-    for name, words in CARDS:
+    for name, option, words in CARDS:
         if reason:
             scene.skip(f"{name}_boots_and_copies", reason)
             continue
@@ -39,7 +40,7 @@ with Scene("pc_bios") as scene:
         disk.write(0, sector + data)
         with open(scene.path(f"{name}.log"), "wb") as log:
             done = subprocess.run([os.environ["RINGSIDE"], "pc", "--verbose", "--bios", BIOS, "--memory", "64",
-                                   "--no-reboot", "--ide" if words is None else "--disk", f"file={disk.path}{words or ''}"],
+                                   "--no-reboot", option, f"file={disk.path}{words}"],
                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=240, check=False)
         good = done.returncode == BOOT_OK and disk.read(4096 * 512, len(data)) == data
         scene.case(f"{name}_boots_and_copies", good, f"exit status {done.returncode}")
