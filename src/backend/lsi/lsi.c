@@ -122,10 +122,19 @@ int lsi_create(struct lsi **out, const struct lsi_options *o, struct reactor *ho
 		.pin = true,
 	};
 	struct lsi *lsi = calloc(1, sizeof(*lsi));
-	int rc;
+	const struct worker_config worker = {
+		.name = "scsi", .reactor = {.uring = true, .poll_us = o->poll_us}, .cpu = -1};
+	int rc = 0;
 
 	if (!lsi)
 		return error_set(err, -ENOMEM, "%s: cannot set up the card", o->path);
+	if (o->lock)
+		rc = worker_create(&lsi->io, &worker, err);
+	if (rc) {
+		free(lsi);
+		return rc;
+	}
+	lsi->lock = o->lock;
 	snprintf(lsi->path, sizeof(lsi->path), "%s", o->path);
 	pci_function_init(&lsi->fn, "LSI53C895A", &card_ops, &id);
 	pci_function_bar(&lsi->fn, 0, "registers", PCI_BAR_IO, LSI_REGISTERS, &lsi_register_ops);
@@ -177,9 +186,18 @@ void lsi_stop(struct lsi *lsi)
 			scsi_disk_stop(lsi->bus.disks[i]);
 }
 
+struct scsi_disk_threads lsi_threads(const struct lsi *lsi)
+{
+	return (struct scsi_disk_threads){
+		.io = lsi->io,
+		.reactor = lsi->io ? NULL : lsi->home,
+		.lock = lsi->lock,
+	};
+}
+
 bool lsi_quiet(const struct lsi *lsi)
 {
-	for (unsigned i = 0; i < SPI_IDS; i++)
+	for (unsigned i = 0; !lsi->io && i < SPI_IDS; i++)
 		if (lsi->bus.disks[i] && !scsi_disk_quiet(lsi->bus.disks[i]))
 			return false;
 	return !lsi->posted;
@@ -195,6 +213,7 @@ void lsi_destroy(struct lsi **lsip)
 	pci_function_fini(&lsi->fn);
 	for (unsigned i = 0; i < SPI_IDS; i++)
 		scsi_disk_destroy(&lsi->bus.disks[i]);
+	worker_destroy(&lsi->io);
 	gmem_put(lsi->mem);
 	free(lsi);
 	*lsip = NULL;

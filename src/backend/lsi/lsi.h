@@ -25,7 +25,9 @@
  * stop as illegal; a command phase takes 16 bytes whatever the command; selection without ATN may be
  * followed by messages; an ACK that a program left up goes down when it needs the bus again.
  *
- * Threads: one at a time (the machine lock).
+ * Threads: one at a time (the machine lock): those of the CPUs, the home reactor's for long programs,
+ * and a worker of the card's own, on which disks do their I/O and which takes the lock when they have
+ * something to tell.
  */
 #ifndef BACKEND_LSI_LSI_H
 #define BACKEND_LSI_LSI_H
@@ -41,6 +43,9 @@
 struct lsi_options {
 	const char *path; /* names it in messages; copied */
 	int devfn;	  /* -1: the first empty slot     */
+	/* NULL: no worker of its own; the disks do their I/O on the home reactor. */
+	pthread_mutex_t *lock;
+	uint32_t poll_us; /* longest time that the worker looks for work before it sleeps */
 };
 
 struct lsi_stats {
@@ -78,6 +83,8 @@ struct lsi {
 	struct gmem *mem;
 	struct gmem_hint hint;
 	struct reactor *home;
+	struct worker *io; /* NULL: none */
+	pthread_mutex_t *lock;
 
 	uint8_t reg[LSI_REGISTERS];
 	uint8_t ram[LSI_RAM_BYTES];
@@ -110,10 +117,13 @@ int lsi_create(struct lsi **out, const struct lsi_options *o, struct reactor *ho
 int lsi_add_disk(struct lsi *lsi, unsigned id, struct scsi_disk *disk, struct error *err);
 /* The lowest ID that is free, -ENOSPC. */
 int lsi_free_id(const struct lsi *lsi);
+/* Who does the I/O of its disks. */
+struct scsi_disk_threads lsi_threads(const struct lsi *lsi);
 /* Stops programs and disks for good; then turn the home reactor until it is quiet. */
 void lsi_stop(struct lsi *lsi);
+/* What is left is the worker's, which lsi_destroy() waits for. */
 bool lsi_quiet(const struct lsi *lsi);
-/* Quiet. */
+/* Quiet; without the lock. */
 void lsi_destroy(struct lsi **lsi);
 
 #endif

@@ -21,19 +21,25 @@ static void add_disk(struct lsi_rig *r, unsigned id, const char *target)
 {
 	const struct storage_options so = {.target = target, .no_lock = true};
 	const struct scsi_disk_options o = {.path = "test/disk", .serial = "abc", .wce = true};
+	const struct scsi_disk_threads threads = lsi_threads(r->lsi);
 	struct storage *storage;
 	struct scsi_disk *disk;
 
 	assert_int_equal(storage_open(&so, &storage, NULL), 0);
-	assert_int_equal(scsi_disk_create(&disk, &o, storage, r->home, NULL), 0);
+	assert_int_equal(scsi_disk_create(&disk, &o, storage, &threads, NULL), 0);
 	disk->attention = 0;
 	assert_int_equal(lsi_add_disk(r->lsi, id, disk, NULL), 0);
 }
 
 void lr_init(struct lsi_rig *r, const char *target)
 {
+	lr_init_locked(r, target, NULL);
+}
+
+void lr_init_locked(struct lsi_rig *r, const char *target, pthread_mutex_t *lock)
+{
 	const struct reactor_config config = {.uring = false};
-	const struct lsi_options o = {.path = "test/lsi", .devfn = -1};
+	const struct lsi_options o = {.path = "test/lsi", .devfn = -1, .lock = lock};
 	struct pci_function *fn;
 
 	memset(r, 0, sizeof(*r));
@@ -61,7 +67,11 @@ void lr_init(struct lsi_rig *r, const char *target)
 
 void lr_fini(struct lsi_rig *r)
 {
+	if (r->lsi->lock)
+		pthread_mutex_lock(r->lsi->lock);
 	lsi_stop(r->lsi);
+	if (r->lsi->lock)
+		pthread_mutex_unlock(r->lsi->lock);
 	while (!lsi_quiet(r->lsi))
 		reactor_turn(r->home);
 	lsi_destroy(&r->lsi);

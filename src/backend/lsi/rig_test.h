@@ -67,6 +67,8 @@ struct lsi_rig {
 
 /* @target: of both disks; NULL: memory:1M */
 void lr_init(struct lsi_rig *r, const char *target);
+/* With a worker, which takes this lock. */
+void lr_init_locked(struct lsi_rig *r, const char *target, pthread_mutex_t *lock);
 void lr_fini(struct lsi_rig *r);
 
 uint8_t lr_in8(struct lsi_rig *r, unsigned reg);

@@ -99,7 +99,7 @@ static void *cpu(void *arg)
 	return NULL;
 }
 
-static void run(const char *target)
+static void run(const char *target, bool worker)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	pthread_t thread;
@@ -107,9 +107,9 @@ static void run(const char *target)
 
 	assert_non_null(m);
 	pthread_mutex_init(&m->lock, NULL);
-	lr_init(&m->rig, target);
+	lr_init_locked(&m->rig, target, worker ? &m->lock : NULL);
 	assert_int_equal(pthread_create(&thread, NULL, cpu, m), 0);
-	while (!off) {
+	while (!off) { /* long programs, and I/O without a worker */
 		struct pollfd fd = {.fd = reactor_fd(m->rig.home), .events = POLLIN};
 
 		poll(&fd, 1, 1);
@@ -128,7 +128,8 @@ static void run(const char *target)
 static void lsi_from_two_threads_on_memory(void **state)
 {
 	(void)state;
-	run(NULL);
+	run(NULL, false);
+	run(NULL, true);
 }
 
 static void lsi_from_two_threads_on_a_file(void **state)
@@ -140,7 +141,8 @@ static void lsi_from_two_threads_on_a_file(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, 1 << 20), 0);
 	close(fd);
-	run(path);
+	run(path, false);
+	run(path, true);
 	unlink(path);
 }
 

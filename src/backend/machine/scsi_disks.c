@@ -8,7 +8,12 @@
 
 static int add_card(struct pc *pc, struct error *err)
 {
-	const struct lsi_options o = {.path = "pc/pci.0/scsi", .devfn = -1};
+	const struct lsi_options o = {
+		.path = "pc/pci.0/scsi",
+		.devfn = -1,
+		.lock = &pc->vm.lock,
+		.poll_us = pc->poll_us,
+	};
 
 	return pc->scsi ? 0
 			: lsi_create(&pc->scsi, &o, pc->home, &pc->host.bus, pc->memory.map, err);
@@ -19,6 +24,7 @@ int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *
 	struct storage_options so = disk_spec_storage(spec);
 	struct scsi_disk_options o = {
 		.serial = spec->serial, .block_size = spec->blk_size, .wce = spec->wce};
+	struct scsi_disk_threads threads;
 	struct scsi_disk *disk;
 	struct storage *storage;
 	char path[32];
@@ -34,7 +40,8 @@ int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *
 	rc = storage_open(&so, &storage, err);
 	if (rc)
 		return rc;
-	rc = scsi_disk_create(&disk, &o, storage, pc->home, err);
+	threads = lsi_threads(pc->scsi);
+	rc = scsi_disk_create(&disk, &o, storage, &threads, err);
 	if (rc) {
 		storage_close(&storage);
 		return rc;
@@ -53,7 +60,9 @@ void pc_scsi_destroy(struct pc *pc)
 {
 	if (!pc->scsi)
 		return;
+	pthread_mutex_lock(&pc->vm.lock);
 	lsi_stop(pc->scsi);
+	pthread_mutex_unlock(&pc->vm.lock);
 	while (!lsi_quiet(pc->scsi))
 		pc_turn(pc);
 	lsi_destroy(&pc->scsi);

@@ -107,12 +107,24 @@ static bool settle(struct scsi_task *task)
 
 /* ---- to the storage and back ---- */
 
+static void lock(const struct scsi_disk *disk)
+{
+	if (disk->threads.lock)
+		pthread_mutex_lock(disk->threads.lock);
+}
+
+static void unlock(const struct scsi_disk *disk)
+{
+	if (disk->threads.lock)
+		pthread_mutex_unlock(disk->threads.lock);
+}
+
 static void post(struct scsi_disk *disk)
 {
 	if (disk->posted)
 		return;
 	disk->posted = true;
-	reactor_post(disk->home, &disk->msg);
+	reactor_post(disk->threads.reactor, &disk->msg);
 }
 
 static void give_back(struct scsi_task *task)
@@ -130,7 +142,7 @@ static void give_back(struct scsi_task *task)
 	free(task);
 }
 
-/* A task has got somewhere, on the home reactor. */
+/* A task has got somewhere, without its initiator's doing. */
 static void advance(struct scsi_task *task, enum scsi_step step)
 {
 	if (step == SCSI_BUSY)
@@ -142,10 +154,15 @@ static void advance(struct scsi_task *task, enum scsi_step step)
 	task->done(task, step);
 }
 
-static void io_done(struct storage_io *io, int err)
+bool scsi_disk_quiet(const struct scsi_disk *disk)
 {
-	struct scsi_task *task = container_of(io, struct scsi_task, io);
+	return !disk->in_flight && !disk->posted;
+}
+
+static void landed(struct scsi_task *task, int err)
+{
 	struct scsi_disk *disk = task->disk;
+	const struct storage_io *io = &task->io;
 
 	disk->in_flight--;
 	task->in_flight = false;
@@ -163,7 +180,19 @@ static void io_done(struct storage_io *io, int err)
 	advance(task, task->then(task, err));
 }
 
-static void submit(struct scsi_task *task)
+static void io_done(struct storage_io *io, int err)
+{
+	struct scsi_task *task = container_of(io, struct scsi_task, io);
+	struct scsi_disk *disk = task->disk;
+
+	lock(disk);
+	landed(task, err);
+	if (scsi_disk_quiet(disk))
+		pthread_cond_broadcast(&disk->quiet);
+	unlock(disk);
+}
+
+static void take_off(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 
@@ -179,7 +208,6 @@ static void submit(struct scsi_task *task)
 	}
 	disk->in_flight++;
 	task->in_flight = true;
-	storage_submit(disk->channel, &task->io);
 }
 
 /* The first of those that ended badly may speak, once no other sense is waiting. */
@@ -212,27 +240,45 @@ static bool in_order(const struct scsi_task *task)
 	return true;
 }
 
+/* Moves what may go now to @ready. */
+static void choose(struct scsi_disk *disk, struct list *ready)
+{
+	list_for_each_safe (l, &disk->queue) {
+		struct scsi_task *task = list_entry(l, struct scsi_task, queue);
+
+		if (disk->orphans)
+			return;
+		if (!in_order(task))
+			continue;
+		list_del(&task->queue);
+		list_add_tail(ready, &task->queue);
+		take_off(task);
+	}
+}
+
 static void run(struct reactor_msg *msg)
 {
 	struct scsi_disk *disk = container_of(msg, struct scsi_disk, msg);
-	unsigned n = 0;
+	struct list ready;
 
+	list_init(&ready);
+	lock(disk);
 	disk->posted = false;
 	release_held(disk);
 	/*
 	 * What a completion starts waits for the next message: a guest must not keep this one going
 	 * for ever.
 	 */
-	list_for_each (l, &disk->queue)
-		n++;
-	while (n-- && !disk->orphans && !list_empty(&disk->queue)) {
-		struct scsi_task *task = list_entry(disk->queue.next, struct scsi_task, queue);
+	choose(disk, &ready);
+	if (scsi_disk_quiet(disk))
+		pthread_cond_broadcast(&disk->quiet);
+	unlock(disk);
+	/* In flight, and so left alone by everybody else. */
+	while (!list_empty(&ready)) {
+		struct scsi_task *task = list_entry(ready.next, struct scsi_task, queue);
 
 		list_del(&task->queue);
-		if (in_order(task))
-			submit(task);
-		else
-			list_add_tail(&disk->queue, &task->queue);
+		storage_submit(disk->channel, &task->io);
 	}
 }
 
@@ -363,12 +409,42 @@ void scsi_disk_refresh(struct scsi_disk *disk)
 	disk->attention = SCSI_ASC_CAPACITY_CHANGED;
 }
 
-int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
-		     struct storage *storage, struct reactor *home, struct error *err)
-{
-	uint32_t block = o->block_size ? o->block_size : storage_limits(storage)->block_size;
+struct opening {
 	struct scsi_disk *disk;
 	int rc;
+	struct error *err;
+};
+
+static void open_channel(void *arg)
+{
+	struct opening *o = arg;
+
+	o->rc = storage_channel_open(o->disk->storage, o->disk->threads.reactor, &o->disk->channel,
+				     o->err);
+}
+
+static void close_channel(void *arg)
+{
+	struct scsi_disk *disk = arg;
+
+	storage_channel_close(&disk->channel);
+}
+
+static void on_its_thread(const struct scsi_disk *disk, void (*fn)(void *arg), void *arg)
+{
+	if (disk->threads.io)
+		worker_call(disk->threads.io, fn, arg);
+	else
+		fn(arg);
+}
+
+int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
+		     struct storage *storage, const struct scsi_disk_threads *threads,
+		     struct error *err)
+{
+	uint32_t block = o->block_size ? o->block_size : storage_limits(storage)->block_size;
+	struct opening opening = {.err = err};
+	struct scsi_disk *disk;
 
 	if (block < 512 || block > 4096 || !is_pow2(block))
 		return error_set(err, -EINVAL,
@@ -379,20 +455,24 @@ int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
 	disk = calloc(1, sizeof(*disk));
 	if (!disk)
 		return error_set(err, -ENOMEM, "%s: cannot set up the disk", o->path);
-	rc = storage_channel_open(storage, home, &disk->channel, err);
-	if (rc) {
+	disk->storage = storage;
+	disk->threads = *threads;
+	if (threads->io)
+		disk->threads.reactor = worker_reactor(threads->io);
+	opening.disk = disk;
+	on_its_thread(disk, open_channel, &opening);
+	if (opening.rc) {
 		free(disk);
-		return rc;
+		return opening.rc;
 	}
 	snprintf(disk->path, sizeof(disk->path), "%s", o->path);
 	snprintf(disk->serial, sizeof(disk->serial), "%s", o->serial ? o->serial : "");
-	disk->storage = storage;
-	disk->home = home;
 	disk->block_size = block;
 	disk->blocks = storage_size(storage) / block;
 	disk->readonly = storage_readonly(storage);
 	disk->wce_default = o->wce;
 	disk->msg.run = run;
+	pthread_cond_init(&disk->quiet, NULL);
 	list_init(&disk->tasks);
 	list_init(&disk->queue);
 	list_init(&disk->held);
@@ -411,19 +491,19 @@ void scsi_disk_stop(struct scsi_disk *disk)
 	}
 }
 
-bool scsi_disk_quiet(const struct scsi_disk *disk)
-{
-	return !disk->in_flight && !disk->posted;
-}
-
 void scsi_disk_destroy(struct scsi_disk **diskp)
 {
 	struct scsi_disk *disk = *diskp;
 
 	if (!disk)
 		return;
-	storage_channel_close(&disk->channel);
+	lock(disk);
+	while (disk->threads.lock && !scsi_disk_quiet(disk))
+		pthread_cond_wait(&disk->quiet, disk->threads.lock);
+	unlock(disk);
+	on_its_thread(disk, close_channel, disk);
 	storage_close(&disk->storage);
+	pthread_cond_destroy(&disk->quiet);
 	free(disk);
 	*diskp = NULL;
 }

@@ -17,9 +17,10 @@
  *
  * Tasks are carried out in any order, but for ordered ones.
  *
- * Threads: one at a time (the machine lock).  The storage channel belongs to the home reactor;
- * tasks reach it by a message, so that tasks may be started on any thread that holds the lock.
- * scsi_task::done comes from the home reactor.
+ * Threads: one at a time (the machine lock).  The storage channel belongs to a worker; tasks reach
+ * it by a message, so that tasks may be started on any thread that holds the lock.
+ * scsi_task::done comes from the worker, which has taken the lock.  Without a worker and a lock all
+ * is on one thread, and its reactor does the work.
  */
 #ifndef BACKEND_SCSI_DISK_H
 #define BACKEND_SCSI_DISK_H
@@ -28,8 +29,11 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/reactor.h"
+#include "base/worker.h"
 #include "storage/storage.h"
 #include "wire/scsi.h"
+
+#include <pthread.h>
 
 #define SCSI_SERIAL_MAX 20
 /* The most that one command moves; told in the block limits page. */
@@ -87,6 +91,13 @@ struct scsi_disk_options {
 	bool wce;	     /* write cache on at power-on        */
 };
 
+/* Who does the I/O. */
+struct scsi_disk_threads {
+	struct worker *io;	 /* NULL: the reactor of this thread           */
+	struct reactor *reactor; /* with a worker: its own, and may be NULL    */
+	pthread_mutex_t *lock;	 /* that everything else is under; with a worker */
+};
+
 struct scsi_disk_stats {
 	uint64_t commands;
 	uint64_t checks;		 /* of these, ended with CHECK CONDITION */
@@ -99,7 +110,7 @@ struct scsi_disk {
 	char serial[SCSI_SERIAL_MAX + 1];
 	struct storage *storage;
 	struct storage_channel *channel;
-	struct reactor *home;
+	struct scsi_disk_threads threads;
 	uint32_t block_size;
 	uint64_t blocks;
 	bool readonly;
@@ -121,19 +132,19 @@ struct scsi_disk {
 	unsigned orphans; /* of these: aborted ones */
 	struct reactor_msg msg;
 	bool posted;
+	pthread_cond_t quiet; /* nothing is in flight */
 	struct log_limit limit;
 	struct scsi_disk_stats stats;
 };
 
-/* On the home reactor's thread, as are stop and destroy.  Takes over the storage if it succeeds. */
+/* Without the lock.  Takes over the storage if it succeeds. */
 int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
-		     struct storage *storage, struct reactor *home, struct error *err);
-/*
- * Forgets all tasks (their owners must have done so); then turn the home reactor until it is quiet.
- */
+		     struct storage *storage, const struct scsi_disk_threads *threads,
+		     struct error *err);
+/* Forgets all tasks; their owners must have done so. */
 void scsi_disk_stop(struct scsi_disk *disk);
 bool scsi_disk_quiet(const struct scsi_disk *disk);
-/* Quiet.  Closes the storage. */
+/* Stopped.  Without the lock: waits until it is quiet; without a worker it must be.  Closes the storage. */
 void scsi_disk_destroy(struct scsi_disk **disk);
 
 /*

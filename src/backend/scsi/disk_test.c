@@ -48,7 +48,9 @@ static struct rig *rig_new(const char *target, struct scsi_disk_options o, bool 
 	assert_int_equal(reactor_create(&r->home, &config, NULL), 0);
 	assert_int_equal(storage_open(&so, &storage, NULL), 0);
 	o.path = "test/disk";
-	assert_int_equal(scsi_disk_create(&r->disk, &o, storage, r->home, NULL), 0);
+	assert_int_equal(scsi_disk_create(&r->disk, &o, storage,
+					  &(struct scsi_disk_threads){.reactor = r->home}, NULL),
+			 0);
 	r->disk->attention = 0;
 	return r;
 }
@@ -623,7 +625,9 @@ static void sbc_unmap_is_unknown_without_discard(void **state)
 	(void)state;
 	scsi_disk_destroy(&r->disk);
 	assert_int_equal(storage_open(&so, &storage, NULL), 0);
-	assert_int_equal(scsi_disk_create(&r->disk, &o, storage, r->home, NULL), 0);
+	assert_int_equal(scsi_disk_create(&r->disk, &o, storage,
+					  &(struct scsi_disk_threads){.reactor = r->home}, NULL),
+			 0);
 	r->disk->attention = 0;
 	check_refused(r, CDB(SCSI_UNMAP, 0, 0, 0, 0, 0, 0, 0, 24), NULL, SCSI_KEY_ILLEGAL_REQUEST,
 		      SCSI_ASC_OPCODE);
@@ -833,7 +837,9 @@ static void sbc_refuses_odd_disks(void **state)
 	(void)state;
 	assert_int_equal(reactor_create(&home, &config, NULL), 0);
 	assert_int_equal(storage_open(&so, &storage, NULL), 0);
-	assert_int_equal(scsi_disk_create(&disk, &o, storage, home, &err), -EINVAL);
+	assert_int_equal(scsi_disk_create(&disk, &o, storage,
+					  &(struct scsi_disk_threads){.reactor = home}, &err),
+			 -EINVAL);
 	assert_null(disk);
 	storage_close(&storage);
 	reactor_destroy(&home);
