@@ -2,6 +2,7 @@
 #include "cli/pc_options.h"
 
 #include "backend/kvm/probe.h"
+#include "backend/machine/scsi_disks.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
@@ -44,6 +45,10 @@ static const char pc_help_options[] =
 	"  --ide SPEC           an IDE disk, at most 4; of the words below those of the storage, "
 	"serial "
 	"and wce\n"
+	"  --scsi SPEC          a disk on an LSI53C895A SCSI adapter; repeat for more; of the "
+	"words "
+	"below\n"
+	"                       those of the storage, serial, blk-size and wce\n"
 	"  --net SPEC           a network card on a virtio-net-pci card, see below; repeat for "
 	"more\n"
 	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
@@ -73,6 +78,7 @@ enum {
 	OPT_APPEND,
 	OPT_DISK,
 	OPT_IDE,
+	OPT_SCSI,
 	OPT_NET,
 	OPT_MEMORY,
 	OPT_CPUS,
@@ -96,6 +102,7 @@ static const struct option pc_options[] = {
 	{"append", required_argument, NULL, OPT_APPEND},
 	{"disk", required_argument, NULL, OPT_DISK},
 	{"ide", required_argument, NULL, OPT_IDE},
+	{"scsi", required_argument, NULL, OPT_SCSI},
 	{"net", required_argument, NULL, OPT_NET},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
@@ -162,6 +169,24 @@ static int add_ide(struct pc_options *o, const char *arg)
 	return EXIT_OK;
 }
 
+static int add_scsi(struct pc_options *o, const char *arg)
+{
+	struct disk_spec *spec = &o->scsi[o->n_scsi];
+	struct error err;
+
+	if (o->n_scsi == PC_SCSI_MAX)
+		return usage_error(o->command, "more than %d SCSI disks.", PC_SCSI_MAX);
+	if (disk_spec_parse(arg, spec, &err))
+		return usage_error(o->command, "--scsi %s: %s.", arg, err.text);
+	o->n_scsi++;
+	if (spec->queues != 1 || spec->queue_size || !spec->packed || !spec->event_idx)
+		return usage_error(o->command,
+				   "--scsi %s: queues, queue-size, packed and event-idx are words "
+				   "of virtqueues.",
+				   arg);
+	return EXIT_OK;
+}
+
 static int add_net(struct pc_options *o, const char *arg)
 {
 	struct error err;
@@ -213,6 +238,8 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		return add_disk(o, arg);
 	case OPT_IDE:
 		return add_ide(o, arg);
+	case OPT_SCSI:
+		return add_scsi(o, arg);
 	case OPT_NET:
 		return add_net(o, arg);
 	case OPT_MEMORY:
@@ -334,7 +361,9 @@ void pc_options_fini(struct pc_options *o)
 		disk_words_fini(&o->disks[i]);
 	for (unsigned i = 0; i < o->n_ide; i++)
 		disk_spec_fini(&o->ide[i]);
-	o->n_disks = o->n_ide = 0;
+	for (unsigned i = 0; i < o->n_scsi; i++)
+		disk_spec_fini(&o->scsi[i]);
+	o->n_disks = o->n_ide = o->n_scsi = 0;
 }
 
 static int plug_net(const struct net_words *w, bool plan, struct pc *pc, struct error *err)
@@ -355,6 +384,8 @@ int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err
 		rc = pc_add_disk(pc, &o->disks[i].disk, &o->disks[i].board, err);
 	for (unsigned i = 0; !rc && i < o->n_ide; i++)
 		rc = pc_add_ide(pc, &o->ide[i], err);
+	for (unsigned i = 0; !rc && i < o->n_scsi; i++)
+		rc = pc_add_scsi_disk(pc, &o->scsi[i], err);
 	for (unsigned i = 0; !rc && i < o->n_nets; i++)
 		rc = plug_net(&o->nets[i], o->config.plan, pc, err);
 	return rc;

@@ -9,6 +9,7 @@
 
 #define PC_DISKS_MAX 28 /* slots that are free */
 #define PC_NETS_MAX  8
+#define PC_SCSI_MAX  15 /* IDs of a wide bus but the card's own */
 
 struct pc_options {
 	const char *command; /* the subcommand's name */
@@ -17,6 +18,8 @@ struct pc_options {
 	unsigned n_disks;
 	struct disk_spec ide[PIIX3_IDE_DISKS_MAX];
 	unsigned n_ide;
+	struct disk_spec scsi[PC_SCSI_MAX];
+	unsigned n_scsi;
 	struct net_words nets[PC_NETS_MAX];
 	unsigned n_nets;
 	const char *stats;   /* file for the counters, NULL: none */

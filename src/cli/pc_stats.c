@@ -2,6 +2,7 @@
 #include "cli/pc_stats.h"
 
 #include "base/atomic.h"
+#include "cli/scsi_stats.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -119,11 +120,11 @@ static json_t *nets(const struct pc *pc)
 
 json_t *pc_stats(const struct pc *pc)
 {
-	return json_pack("{ss sI so s{sI sI} so so so}", "end", end_names[pc->end], "resets",
+	return json_pack("{ss sI so s{sI sI} so so so so}", "end", end_names[pc->end], "resets",
 			 (json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
 			 (json_int_t)pc->vm.irq_stats.lines, "messages",
 			 (json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc),
-			 "nets", nets(pc));
+			 "scsi", scsi_stats(pc->scsi), "nets", nets(pc));
 }
 
 int pc_stats_write(struct pc *pc, const char *file, struct error *err)

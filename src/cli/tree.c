@@ -2,6 +2,7 @@
 /* `ringside tree`: the buses and devices of a machine, as text or as JSON.  The text is made of the same nodes. */
 #include "cli/tree.h"
 
+#include "backend/lsi/lsi.h"
 #include "cli/commands.h"
 #include "cli/control.h"
 
@@ -156,6 +157,8 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 		region_node(n, &pc->power.pm);
 	if (pc->ide && fn == &pc->ide->fn)
 		tree_ide(n, pc->ide, o->ide);
+	if (pc->scsi && fn == &pc->scsi->fn)
+		tree_scsi(n, pc->scsi, o);
 	if (disk_of(pc, fn))
 		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
 	if (net_of(pc, fn))
@@ -233,6 +236,8 @@ static int plan(struct pc_options *o)
 		o->disks[i].disk.no_lock = true;
 	for (unsigned i = 0; i < o->n_ide; i++)
 		o->ide[i].no_lock = true;
+	for (unsigned i = 0; i < o->n_scsi; i++)
+		o->scsi[i].no_lock = true;
 	if (pc_create(&pc, &o->config, &err))
 		return failure("%s", err.text);
 	rc = pc_options_plug(o, pc, &err) ? failure("%s", err.text)

@@ -24,6 +24,9 @@ json_t *tree_virtio(json_t *card, const struct virtio_pci *board);
 /* Below the IDE function's node: its channels and their disks, which @specs described in this order. */
 void tree_ide(json_t *function, const struct piix3_ide *ide, const struct disk_spec *specs);
 
+/* Below the SCSI adapter's node: its bus and disks. */
+void tree_scsi(json_t *card, const struct lsi *lsi, const struct pc_options *o);
+
 /* The whole machine that @o described; the caller's. */
 json_t *tree_machine(const struct pc *pc, const struct pc_options *o);
 

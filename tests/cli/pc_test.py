@@ -101,6 +101,15 @@ def trees():
     bus = root["children"][0]["children"][0]
     case("tree_json", root["properties"]["cpus"] == "3" and [n["at"] for n in bus["children"]] ==
          ["00:00.0", "00:01.0", "00:01.3", "00:02.0"], got.stdout)
+    got = run("tree", "--scsi", "file=disk,serial=abc", "--scsi", "null:1G,readonly=on")
+    at = [got.stdout.find(word) for word in ("LSI53C895A", "scsi-bus", "id 0 scsi-disk", "serial abc", "blocks 2048", "id 1 scsi-disk",
+                                             "blocks 2097152")]
+    case("tree_scsi", got.returncode == 0 and at == sorted(at) and -1 not in at, f"{at}\n{got.stdout}{got.stderr}")
+    refused("tree_of_a_missing_scsi_disk", 1, ["nowhere"], "tree", "--scsi", "file=nowhere")
+    refused("scsi_disk_with_huge_blocks", 1, ["512 to 4096"], "tree", "--scsi", "null:1G,blk-size=65536")
+    refused("scsi_disk_has_no_queues", 2, ["--scsi null:1G,queues=2", "virtqueues"], "tree", "--scsi", "null:1G,queues=2")
+    refused("scsi_disk_with_a_wrong_word", 2, ["--scsi null:1G,frob=1"], "tree", "--scsi", "null:1G,frob=1")
+    refused("too_many_scsi_disks", 2, ["more than 15"], "tree", *["--scsi", "null:1M"] * 16)
     refused("of_is_for_tree", 2, ["ringside tree"], "pc", "--of", "control")
     refused("tree_of_nobody", 1, ["nobody answers at nowhere"], "tree", "--of", "nowhere")
     refused("tree_of_a_missing_disk", 1, ["nowhere"], "tree", "--disk", "file=nowhere")

@@ -12,7 +12,8 @@ COPY_AT = 4096
 
 # What `ringside pc` lets it boot from: name, option, words after the file.
 PC_DISKS = [("transitional", "--disk", ""), ("modern", "--disk", ",disable-legacy=on"), ("legacy", "--disk", ",disable-modern=on"),
-            ("exits", "--disk", ",ioeventfd=off,irqfd=off"), ("many_queues", "--disk", ",queues=4"), ("ide", "--ide", "")]
+            ("exits", "--disk", ",ioeventfd=off,irqfd=off"), ("many_queues", "--disk", ",queues=4"), ("ide", "--ide", ""),
+            ("scsi", "--scsi", "")]
 
 
 def boot_sector(scene, name="bootsector"):

@@ -380,13 +380,14 @@ class Scene:
             self.guest.wait()
             self.guest = None
 
-    def initramfs(self, script, programs, files, modules=(), name="initramfs"):
+    def initramfs(self, script, programs, files, modules=(), name="initramfs", of=None):
+        """of: the kernel's folder, if it is another one than the scene's own."""
         with open(os.path.join(HERE, "prelude.sh"), encoding="utf-8") as file:
             prelude = file.read()
         with open(self.path("script.sh"), "w", encoding="utf-8") as file:
             file.write(prelude + script)
         image = self.path(name)
-        command = [os.path.join(TOP, "tools", "guest-initramfs"), "--kernel", kernel(), "--out", image,
+        command = [os.path.join(TOP, "tools", "guest-initramfs"), "--kernel", of or kernel(), "--out", image,
                    "--script", self.path("script.sh")]
         for module in modules:
             command += ["--module", module]
@@ -457,14 +458,16 @@ class Scene:
 _kernel = None
 
 
+def fetch_kernel(*package):
+    done = subprocess.run([os.path.join(TOP, "tools", "guest-kernel"), *package], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    if done.returncode:
+        raise Failure("there is no kernel to boot (tools/guest-kernel failed)")
+    return done.stdout.strip()
+
+
 def kernel():
     """The folder of the stock kernel, fetched once."""
     global _kernel
-    _kernel = _kernel or os.environ.get("GUEST_KERNEL")
-    if not _kernel:
-        done = subprocess.run([os.path.join(TOP, "tools", "guest-kernel")], stdout=subprocess.PIPE, text=True,
-                              check=False)
-        if done.returncode:
-            raise Failure("there is no kernel to boot (tools/guest-kernel failed)")
-        _kernel = done.stdout.strip()
+    _kernel = _kernel or os.environ.get("GUEST_KERNEL") or fetch_kernel()
     return _kernel

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""`ringside pc --bios`: SeaBIOS boots from the disk with its own virtio driver or its own ATA driver, on /dev/kvm of this machine where there is one."""
+"""`ringside pc --bios`: SeaBIOS boots from the disk with drivers of its own, on /dev/kvm of this machine where there is one."""
 
 import os
 import subprocess

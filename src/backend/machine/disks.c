@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/blk/options.h"
 #include "backend/machine/pc.h"
+#include "backend/machine/scsi_disks.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -77,12 +78,13 @@ static void tick_expired(struct reactor_timer *t)
 
 	list_for_each (l, &pc->disks)
 		virtio_blk_refresh(list_entry(l, struct pc_disk, link)->card->blk);
+	pc_scsi_refresh(pc);
 	reactor_timer_start(pc->home, &pc->tick, TICK_NS);
 }
 
 void pc_disks_start(struct pc *pc)
 {
-	if (list_empty(&pc->disks))
+	if (list_empty(&pc->disks) && !pc->scsi)
 		return;
 	reactor_timer_init(&pc->tick, tick_expired);
 	reactor_timer_start(pc->home, &pc->tick, TICK_NS);
@@ -102,6 +104,7 @@ void pc_disks_destroy(struct pc *pc)
 	if (pc->ticking)
 		reactor_timer_stop(pc->home, &pc->tick);
 	pc->ticking = false;
+	pc_scsi_destroy(pc);
 	list_for_each (l, &pc->disks) {
 		pc->stopping++;
 		virtio_blk_pci_stop(list_entry(l, struct pc_disk, link)->card, card_stopped);

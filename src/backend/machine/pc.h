@@ -77,6 +77,8 @@ struct pc_disk {
 	struct virtio_blk_pci *card;
 };
 
+struct lsi;
+
 /* One network card in its slot. */
 struct pc_net {
 	struct list link;
@@ -96,6 +98,7 @@ struct pc {
 	struct fw_cfg fw_cfg; /* with firmware only */
 
 	struct piix3_ide *ide; /* NULL: no disk is on it */
+	struct lsi *scsi;      /* the same */
 
 	struct list disks, nets;
 	unsigned disk_queues; /* of all disks and network cards */
@@ -133,6 +136,7 @@ int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio
 		struct error *err);
 /* An IDE disk, in the next empty place; the words that speak of a virtio device have their defaults. */
 int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err);
+/* SCSI disks: scsi_disks.h. */
 
 /* The same for a virtio-net-pci card.  Takes over @link, on failure too. */
 int pc_add_net(struct pc *pc, struct net_link *link, const struct net_spec *spec,

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * As in a machine: a virtual CPU's thread touches registers, the control thread turns the reactor,
+ * and a lock lets one of them in at a time. For ThreadSanitizer above all.
+ */
+#include "test.h"
+
+#include "backend/lsi/rig_test.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMANDS 200u
+#define END	 7u
+
+struct machine {
+	struct lsi_rig rig;
+	pthread_mutex_t lock;
+	bool off;
+	unsigned good;
+};
+
+static uint8_t in8(struct machine *m, unsigned reg)
+{
+	uint8_t v;
+
+	pthread_mutex_lock(&m->lock);
+	v = lr_in8(&m->rig, reg);
+	pthread_mutex_unlock(&m->lock);
+	return v;
+}
+
+static void out32(struct machine *m, unsigned reg, uint32_t v)
+{
+	pthread_mutex_lock(&m->lock);
+	lr_out32(&m->rig, reg, v);
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* Writes a block, reads it back, and so on; now and then it aborts what it has begun. */
+static void *cpu(void *arg)
+{
+	struct machine *m = arg;
+	struct lsi_rig *r = &m->rig;
+
+	for (unsigned i = 0; i < COMMANDS; i++) {
+		uint8_t cdb[16] = {i & 1 ? SCSI_READ_10 : SCSI_WRITE_10,
+				   0,
+				   0,
+				   0,
+				   0,
+				   (uint8_t)(i / 2),
+				   0,
+				   0,
+				   8};
+		struct lr_command c = {.message = {i & 2 ? 0x80 : 0xc0},
+				       .message_n = 1,
+				       .cdb = cdb,
+				       .len = 4096,
+				       .out = !(i & 1),
+				       .slot = i & 1};
+		bool abandon = i % 16 == 15;
+
+		pthread_mutex_lock(&m->lock);
+		memset(r->ram + LR_DATA_OF(i & 1), i & 1 ? 0 : (int)i, 4096);
+		lr_begin(r);
+		lr_driver(r, &c);
+		pthread_mutex_unlock(&m->lock);
+		out32(m, LSI_DSA, LR_TABLE + 0x100 * c.slot);
+		out32(m, LSI_DSP, LR_CODE);
+		if (abandon) {
+			pthread_mutex_lock(&m->lock);
+			lr_out8(r, LSI_ISTAT, ISTAT_ABRT);
+			lr_out8(r, LSI_ISTAT, 0);
+			lr_out8(r, LSI_SCNTL1, SCNTL1_RST);
+			lr_out8(r, LSI_SCNTL1, 0);
+			r->lsi->bus.disks[0]->attention = 0;
+			lr_in8(r, LSI_SIST);
+			lr_in8(r, LSI_DSTAT);
+			pthread_mutex_unlock(&m->lock);
+			continue;
+		}
+		while (!(in8(m, LSI_ISTAT) & (ISTAT_SIP | ISTAT_DIP)))
+			sched_yield();
+		if (in8(m, LSI_DSTAT) != (DSTAT_DFE | DSTAT_SIR))
+			break;
+		pthread_mutex_lock(&m->lock);
+		m->good += *lr_status(r, c.slot) == SCSI_GOOD &&
+			   (c.out || r->ram[LR_DATA_OF(1) + 4095] == i - 1);
+		pthread_mutex_unlock(&m->lock);
+	}
+	pthread_mutex_lock(&m->lock);
+	m->off = true;
+	pthread_mutex_unlock(&m->lock);
+	return NULL;
+}
+
+static void run(const char *target, bool worker)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	pthread_t thread;
+	bool off = false;
+
+	assert_non_null(m);
+	pthread_mutex_init(&m->lock, NULL);
+	lr_init_locked(&m->rig, target, worker ? &m->lock : NULL);
+	assert_int_equal(pthread_create(&thread, NULL, cpu, m), 0);
+	while (!off) { /* long programs, and I/O without a worker */
+		struct pollfd fd = {.fd = reactor_fd(m->rig.home), .events = POLLIN};
+
+		poll(&fd, 1, 1);
+		pthread_mutex_lock(&m->lock);
+		reactor_process(m->rig.home);
+		off = m->off;
+		pthread_mutex_unlock(&m->lock);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(m->good, COMMANDS - COMMANDS / 16);
+	lr_fini(&m->rig);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+static void lsi_from_two_threads_on_memory(void **state)
+{
+	(void)state;
+	run(NULL, false);
+	run(NULL, true);
+}
+
+static void lsi_from_two_threads_on_a_file(void **state)
+{
+	char path[] = "/tmp/ringside-lsi-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	run(path, false);
+	run(path, true);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lsi_from_two_threads_on_memory),
+		cmocka_unit_test(lsi_from_two_threads_on_a_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
