@@ -65,7 +65,7 @@ struct ringside_queue {
 } __attribute__((aligned(128))); /* each its owner's: no line, nor its neighbour, in common */
 
 struct disk_limits {
-	uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
+	_Alignas(8) uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
 	/* What queues read of it changes only while they stand still. */
 	struct ringside_info info;
 };

@@ -509,7 +509,7 @@ static void take_data(struct ringside_queue *q, struct ringside_request *req, ui
 		break;
 	case KIND_ID:
 		memset(id, 0, VIRTIO_BLK_ID_BYTES + 1);
-		memcpy(id, data, min_u64(len, VIRTIO_BLK_ID_BYTES));
+		memcpy(id, data, len < VIRTIO_BLK_ID_BYTES ? len : VIRTIO_BLK_ID_BYTES);
 		break;
 	case KIND_LIFETIME:
 		take_lifetime(req->out, data, len);

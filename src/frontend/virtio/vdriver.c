@@ -270,7 +270,7 @@ int vdriver_mem_register(struct vdriver *v, const struct dma_region *r, struct e
 	int rc;
 
 	if (!r->size || ((uintptr_t)r->host | r->size | r->offset) % page ||
-	    (uintptr_t)r->host > UINTPTR_MAX - r->size || r->offset > INT64_MAX - r->size)
+	    (uintptr_t)r->host > UINTPTR_MAX - r->size || r->offset > (uint64_t)INT64_MAX - r->size)
 		return error_set(err, -EINVAL, "memory has to be given in whole pages.");
 	if (overlaps(v, r))
 		return error_set(err, -EEXIST, "the memory is registered already.");
