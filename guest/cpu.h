@@ -47,15 +47,4 @@ static inline uint64_t cpu_cycles(void)
 	return low | (uint64_t)high << 32;
 }
 
-/* Lets waiting interrupts in. Otherwise they are always off. */
-static inline void cpu_take_interrupts(void)
-{
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-}
-/* Sleeps until the next interrupt; one that is waiting already counts. */
-static inline void cpu_sleep(void)
-{
-	__asm__ volatile("sti; hlt; cli" : : : "memory");
-}
-
 #endif

@@ -10,8 +10,7 @@ static void done(struct ringside_request *req)
 {
 	struct io_slot *s = req->opaque;
 
-	s->busy = false;
-	s->io->busy--;
+	s->io->idle[IO_BUFFERS - s->io->busy--] = s;
 	if (req->result && !s->io->result)
 		s->io->result = req->result;
 }
@@ -30,25 +29,20 @@ int io_init(struct io *io, struct ringside_disk *disk, const struct options *o, 
 	rc = ringside_mem_alloc(disk, (size_t)IO_BUFFERS * IO_BUFFER, &memory, e);
 	if (rc)
 		return rc;
-	for (unsigned i = 0; i < IO_BUFFERS; i++)
+	for (unsigned i = 0; i < IO_BUFFERS; i++) {
+		io->idle[i] = &io->slots[i];
 		io->slots[i] = (struct io_slot){
 			.req = {.done = done, .opaque = &io->slots[i]},
 			.io = io,
 			.buffer = (uint8_t *)memory + (size_t)i * IO_BUFFER,
 		};
+	}
 	return 0;
 }
 
 struct io_slot *io_slot(struct io *io)
 {
-	for (unsigned i = 0; i < IO_BUFFERS; i++) {
-		if (io->slots[i].busy)
-			continue;
-		io->slots[i].busy = true;
-		io->busy++;
-		return &io->slots[i];
-	}
-	return NULL;
+	return io->busy < IO_BUFFERS ? io->idle[IO_BUFFERS - ++io->busy] : NULL;
 }
 
 int io_wait(struct io *io)
@@ -73,9 +67,12 @@ int io_finish(struct io *io)
 {
 	int rc = 0;
 
+	if (!io->o.poll)
+		(void)ringside_arm(io->q);
 	ringside_commit(io->q);
 	while (!rc && io->busy)
 		rc = io_wait(io);
+	ringside_disarm(io->q);
 	if (!rc)
 		rc = io->result;
 	io->result = 0;

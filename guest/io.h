@@ -15,7 +15,6 @@
 struct io_slot {
 	struct ringside_request req;
 	struct io *io;
-	bool busy;
 	uint8_t *buffer; /* IO_BUFFER bytes */
 	struct iovec iov[4];
 };
@@ -25,10 +24,10 @@ struct io {
 	struct ringside_queue *q; /* the one in use */
 	struct ringside_info info;
 	struct options o;
-	uint32_t buffer_bytes;
-	unsigned n_slots, busy;
+	unsigned busy;
 	int result; /* the first that was not good, since it was last set to 0 */
 	struct io_slot slots[IO_BUFFERS];
+	struct io_slot *idle[IO_BUFFERS]; /* a stack of those that are not busy */
 };
 
 int io_init(struct io *io, struct ringside_disk *disk, const struct options *o, struct error *err);
@@ -37,7 +36,7 @@ int io_init(struct io *io, struct ringside_disk *disk, const struct options *o, 
 struct io_slot *io_slot(struct io *io);
 /* Completes at least one. -ETIMEDOUT: none came; or what ringside_poll() says. */
 int io_wait(struct io *io);
-/* Commits, completes all; the first bad result. */
+/* Commits, completes all; the first bad result. With interrupts, one is asked for before. */
 int io_finish(struct io *io);
 
 #endif

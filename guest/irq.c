@@ -27,6 +27,8 @@ struct frame {
 	uint32_t eip, cs, eflags;
 };
 
+static uint32_t taken;
+
 static struct gate idt[IRQ_VECTORS];
 
 static struct {
@@ -78,6 +80,7 @@ void irq_dispatch(const struct frame *f)
 {
 	unsigned n = f->vector - VECTOR_MESSAGE;
 
+	taken++;
 	if (f->vector < EXCEPTIONS) {
 		say("not ok processor: exception %u, code 0x%x, at 0x%x", f->vector, f->error,
 		    f->eip);
@@ -87,6 +90,22 @@ void irq_dispatch(const struct frame *f)
 		messages[n].call(messages[n].arg);
 	if (f->vector == VECTOR_TIMER || n < IRQ_MESSAGES)
 		*apic(APIC_EOI) = 0;
+}
+
+/* Each of the two lets in one at most: it leaves them off (start.S). */
+void irq_sleep(void)
+{
+	__asm__ volatile("sti; hlt; cli" : : : "memory", "cc");
+}
+
+void irq_take(void)
+{
+	uint32_t before;
+
+	do {
+		before = taken;
+		__asm__ volatile("sti; nop; cli" : : : "memory", "cc");
+	} while (taken != before);
 }
 
 /* ---- beginning ---- */

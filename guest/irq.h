@@ -2,7 +2,7 @@
 /*
  * Interrupts: messages for the processor's local APIC, and its timer, which ends a sleep that nothing else would.
  *
- * They come in only inside cpu_sleep() and cpu_take_interrupts(), so nobody else has to expect them.
+ * They come in only inside irq_sleep() and irq_take(), so nobody else has to expect them.
  */
 #ifndef GUEST_IRQ_H
 #define GUEST_IRQ_H
@@ -12,6 +12,11 @@
 #define IRQ_MESSAGES 64
 
 void irq_init(void);
+
+/* Lets in those that are waiting. */
+void irq_take(void);
+/* Sleeps until the next one; one that is waiting already counts. */
+void irq_sleep(void);
 
 /* The message that raises number @n, and what is called then. */
 uint64_t irq_message_address(void);

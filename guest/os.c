@@ -3,7 +3,7 @@
 #include "frontend/virtio/os.h"
 
 #include "base/clock.h"
-#include "guest/cpu.h"
+#include "guest/irq.h"
 #include "guest/memory.h"
 
 #include <errno.h>
@@ -77,7 +77,7 @@ uint64_t os_event_take(int event)
 	struct event *e = &events[event];
 	uint32_t n;
 
-	cpu_take_interrupts();
+	irq_take();
 	n = e->signals - e->counted;
 	e->counted += n;
 	return n;
@@ -108,11 +108,11 @@ unsigned os_sleep(int sleeper, int timeout_ms)
 	struct event *e = &events[sleeper];
 	uint64_t until = clock_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
 
-	cpu_take_interrupts();
+	irq_take();
 	while (e->woken_for == e->signals) {
 		if (timeout_ms >= 0 && clock_ns() >= until)
 			return 0;
-		cpu_sleep();
+		irq_sleep();
 	}
 	e->woken_for = e->signals;
 	return OS_CALL;

@@ -68,7 +68,11 @@ enter:	pushal
 	addl	$4, %esp
 	popal
 	addl	$8, %esp
-	iretl
+	/*
+	 * Interrupts come in where they were let in (irq.h), by code of this same segment that depends on no flag and turns them off next.  So a
+	 * return that leaves them off will do, and machines that emulate instructions need not know iret.
+	 */
+	ret	$8
 
 	.section .rodata
 	.align	8
