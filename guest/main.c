@@ -92,7 +92,8 @@ static int drive(const struct options *o, struct error *err)
 		rc = ringside_start(disk, e);
 	if (!rc) {
 		say_disk(&io.info);
-		checks_run(&io);
+		if (o->checks)
+			checks_run(&io);
 		measure_run(&io);
 		rc = ringside_stop(disk, e);
 	}

@@ -91,6 +91,10 @@ static int set(struct options *o, const char *key, const char *value)
 		o->write = on;
 		return 0;
 	}
+	if (!strcmp(key, "checks")) {
+		o->checks = on;
+		return 0;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
 		if (strcmp(key, features[i].key))
 			continue;
@@ -121,6 +125,7 @@ int options_parse(struct options *o, char *words)
 
 	*o = (struct options){
 		.write = true,
+		.checks = true,
 		.queues = 1,
 		.queue_size = 256,
 		.area = 1u << 20,

@@ -10,6 +10,7 @@
  *	area=BYTES			how much of the disk, from its beginning, gets the pattern
  *	seed=N				which pattern
  *	write=on|off			off: the pattern has to be there already
+ *	checks=on|off			off: only what is measured
  *	size=BYTES requests=N depth=N	of the requests that are measured; requests=0: none are
  *	serial=TEXT			what the disk has to answer
  */
@@ -24,7 +25,7 @@
 struct options {
 	unsigned disk;
 	enum vpci_how how;
-	bool poll, write;
+	bool poll, write, checks;
 	uint64_t features_off, features_must;
 	uint32_t queues, queue_size;
 	uint32_t area, seed;
