@@ -14,7 +14,7 @@ static const uint16_t lengths[] = {8, 1, 64, 3, 256, 17, 2, 128, 33, 5};
 #define FIRST_READ  3u
 
 /* Nothing that the pattern has. */
-#define UNREAD	    0xee
+#define UNREAD 0xee
 
 enum what { WRITE, CHECK, CHECK_ZERO };
 

@@ -56,9 +56,10 @@ int board_open(struct board *b, const struct options *o, struct error *err)
 	};
 	for (;; at = b->dev.bdf + 1) {
 		if (pcidev_next(&b->dev, &guest_pci, at))
-			return error_set(err, -ENODEV,
-					 "there are %u virtio-blk cards on bus 0, none is number %u",
-					 seen, o->disk);
+			return error_set(
+				err, -ENODEV,
+				"there are %u virtio-blk cards on bus 0, none is number %u", seen,
+				o->disk);
 		if (is_disk(&b->dev, err, &rc) && seen++ == o->disk)
 			break;
 		if (rc)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MEMORY_FIRST	UINT32_C(0x100000)
+#define MEMORY_FIRST UINT32_C(0x100000)
 /* Above it there may be devices. */
 #define MEMORY_LAST	UINT32_C(0xc0000000)
 

@@ -56,8 +56,8 @@ static void past_the_end(struct io *io)
 	int rc;
 
 	s->iov[0] = (struct iovec){s->buffer, VIRTIO_BLK_SECTOR};
-	ringside_raw(io->q, &s->req, VIRTIO_BLK_T_IN, io->info.capacity / VIRTIO_BLK_SECTOR,
-		     s->iov, 0, 1);
+	ringside_raw(io->q, &s->req, VIRTIO_BLK_T_IN, io->info.capacity / VIRTIO_BLK_SECTOR, s->iov,
+		     0, 1);
 	rc = io_finish(io);
 	if (rc == -EIO && s->req.status == VIRTIO_BLK_S_IOERR)
 		report_ok("past_the_end");

@@ -8,9 +8,9 @@
 
 #include <ringside/driver.h>
 
-#define IO_BUFFER   (128u << 10) /* bytes of one */
-#define IO_BUFFERS  64
-#define IO_WAIT_MS  10000
+#define IO_BUFFER  (128u << 10) /* bytes of one */
+#define IO_BUFFERS 64
+#define IO_WAIT_MS 10000
 
 struct io_slot {
 	struct ringside_request req;

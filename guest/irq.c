@@ -13,9 +13,9 @@
 #define VECTOR_MESSAGE	0x40 /* the first of them */
 _Static_assert(VECTOR_MESSAGE + IRQ_MESSAGES <= IRQ_VECTORS, "each has an entry");
 
-#define ENTRY_BYTES	16 /* start.S */
-#define CODE_SEGMENT	8
-#define GATE		0x8e00 /* present, of 32 bits, interrupts stay off */
+#define ENTRY_BYTES  16 /* start.S */
+#define CODE_SEGMENT 8
+#define GATE	     0x8e00 /* present, of 32 bits, interrupts stay off */
 
 struct gate {
 	uint16_t low, segment, kind, high;
@@ -41,16 +41,16 @@ void irq_dispatch(const struct frame *f);
 
 /* ---- the local APIC ---- */
 
-#define APIC		0xfee00000u
-#define APIC_ID		0x20
-#define APIC_EOI	0xb0
-#define APIC_SPURIOUS	0xf0
-#define APIC_ON		0x100u
-#define APIC_TIMER	0x320
-#define TIMER_PERIODIC	0x20000u
-#define APIC_COUNT	0x380
-#define APIC_DIVIDE	0x3e0
-#define DIVIDE_BY_1	0xbu
+#define APIC	       0xfee00000u
+#define APIC_ID	       0x20
+#define APIC_EOI       0xb0
+#define APIC_SPURIOUS  0xf0
+#define APIC_ON	       0x100u
+#define APIC_TIMER     0x320
+#define TIMER_PERIODIC 0x20000u
+#define APIC_COUNT     0x380
+#define APIC_DIVIDE    0x3e0
+#define DIVIDE_BY_1    0xbu
 
 /* Some milliseconds, whatever its frequency. */
 #define TICK 10000000u

@@ -65,7 +65,8 @@ struct ringside_queue {
 } __attribute__((aligned(128))); /* each its owner's: no line, nor its neighbour, in common */
 
 struct disk_limits {
-	_Alignas(8) uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
+	/* Atomic: queues read it while the disk's thread may change it. */
+	_Alignas(8) uint64_t sectors;
 	/* What queues read of it changes only while they stand still. */
 	struct ringside_info info;
 };
