@@ -16,6 +16,7 @@
 #include "guest/memory.h"
 #include "guest/power.h"
 #include "guest/report.h"
+#include "guest/selfcheck.h"
 
 #include <stdio.h>
 
@@ -60,9 +61,9 @@ static void say_disk(const struct ringside_info *i)
 	for (size_t w = 0; w < ARRAY_SIZE(words); w++)
 		if (i->features & BIT64(words[w].bit))
 			n += (size_t)snprintf(text + n, sizeof(text) - n, ", %s", words[w].name);
-	say("disk: %llu bytes, %s%u queues of %u, %s%s", (unsigned long long)i->capacity,
-	    i->readonly ? "read-only, " : "", i->queues, i->queue_size, packed ? "packed" : "split",
-	    text);
+	say("disk: %llu bytes, %s%u queue%s of %u, %s%s", (unsigned long long)i->capacity,
+	    i->readonly ? "read-only, " : "", i->queues, i->queues == 1 ? "" : "s", i->queue_size,
+	    packed ? "packed" : "split", text);
 	say("features 0x%llx of 0x%llx", (unsigned long long)i->features,
 	    (unsigned long long)i->offered);
 }
@@ -119,6 +120,7 @@ void guest_main(uint32_t magic, uint32_t info)
 	    boot.way, memory_left() / 1024, clock_mhz());
 	if (options_parse(&o, boot.cmdline))
 		power_end(false);
+	selfcheck_run();
 	if (drive(&o, &err))
 		report_bad("disk", "%s", err.text);
 	power_end(report_good());
