@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-/* Sectors of one request after the other; reads and writes begin at different ones, so that their borders differ. */
+/*
+ * Sectors of one request after the other; reads and writes begin at different ones, so that their
+ * borders differ.
+ */
 static const uint16_t lengths[] = {8, 1, 64, 3, 256, 17, 2, 128, 33, 5};
 #define FIRST_WRITE 0u
 #define FIRST_READ  3u

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Stretches of the disk, written and read in requests of many lengths and shapes, as deep as the options say. */
+/*
+ * Stretches of the disk, written and read in requests of many lengths and shapes, as deep as the
+ * options say.
+ */
 #ifndef GUEST_AREA_H
 #define GUEST_AREA_H
 
 #include "guest/io.h"
 
-/* What went wrong: the request's result, or 1 and a place where the data are others than they should be. */
+/*
+ * What went wrong: the request's result, or 1 and a place where the data are others than they
+ * should be.
+ */
 struct area_fault {
 	int result;
 	uint64_t byte;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Time by the processor's counter of cycles, whose speed is measured once against the timer chip. */
+/*
+ * Time by the processor's counter of cycles, whose speed is measured once against the timer chip.
+ */
 #ifndef GUEST_CLOCK_H
 #define GUEST_CLOCK_H
 

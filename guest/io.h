@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that are waited for; and a crowd of them, as deep as wanted, each in a buffer of its own. */
+/*
+ * Requests that are waited for; and a crowd of them, as deep as wanted, each in a buffer of its
+ * own.
+ */
 #ifndef GUEST_IO_H
 #define GUEST_IO_H
 

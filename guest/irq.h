@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts: messages for the processor's local APIC, and its timer, which ends a sleep that nothing else would.
+ * Interrupts: messages for the processor's local APIC, and its timer, which ends a sleep that
+ * nothing else would.
  *
  * They come in only inside irq_sleep() and irq_take(), so nobody else has to expect them.
  */

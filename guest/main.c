@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest without an operating system that drives a virtio-blk card by Ringside's own driver, checks what it reads, measures, and ends the
- * machine.  options.h has the words of its command line.
+ * A guest without an operating system that drives a virtio-blk card by Ringside's own driver,
+ * checks what it reads, measures, and ends the machine.  options.h has the words of its command
+ * line.
  */
 #include "base/bits.h"
 #include "frontend/blk/disk.h"

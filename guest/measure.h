@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How long requests take, how many kicks and interrupts they cost: one at a time, and in batches. */
+/*
+ * How long requests take, how many kicks and interrupts they cost: one at a time, and in batches.
+ */
 #ifndef GUEST_MEASURE_H
 #define GUEST_MEASURE_H
 

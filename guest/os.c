@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the driver needs of an operating system, where there is none.  An event is a place in a table, its sleeper the same place. */
+/*
+ * What the driver needs of an operating system, where there is none.  An event is a place in a
+ * table, its sleeper the same place.
+ */
 #include "frontend/virtio/os.h"
 
 #include "base/clock.h"

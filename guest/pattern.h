@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands in a sector: its number, the seed, and 126 times a word made of both.  Nothing of it is the same in the next sector, and a
- * whole sector is filled and compared in two instructions.
+ * What stands in a sector: its number, the seed, and 126 times a word made of both.  Nothing of it
+ * is the same in the next sector, and a whole sector is filled and compared in two instructions.
  */
 #ifndef GUEST_PATTERN_H
 #define GUEST_PATTERN_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How this machine reaches its PCI bus: configuration mechanism 1, the processor's own ports and memory. */
+/*
+ * How this machine reaches its PCI bus: configuration mechanism 1, the processor's own ports and
+ * memory.
+ */
 #ifndef GUEST_PCI_H
 #define GUEST_PCI_H
 

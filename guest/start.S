@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two ways in, multiboot (its version 1) and PVH: both with 32 bits, flat segments, no paging and interrupts off.  And the ways in and out
- * for interrupts.
+ * The two ways in, multiboot (its version 1) and PVH: both with 32 bits, flat segments, no paging
+ * and interrupts off.  And the ways in and out for interrupts.
  */
 #define MULTIBOOT_MAGIC	0x1badb002
 #define MULTIBOOT_FLAGS	2		/* memory sizes are wanted */
@@ -69,8 +69,9 @@ enter:	pushal
 	popal
 	addl	$8, %esp
 	/*
-	 * Interrupts come in where they were let in (irq.h), by code of this same segment that depends on no flag and turns them off next.  So a
-	 * return that leaves them off will do, and machines that emulate instructions need not know iret.
+	 * Interrupts come in where they were let in (irq.h), by code of this same segment that
+	 * depends on no flag and turns them off next.  So a return that leaves them off will do,
+	 * and machines that emulate instructions need not know iret.
 	 */
 	ret	$8
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Text of numbers and strings: %d %u %x %s %c %%, with a width, a leading 0, a precision for %s, and l, ll, z. */
+/*
+ * Text of numbers and strings: %d %u %x %s %c %%, with a width, a leading 0, a precision for %s,
+ * and l, ll, z.
+ */
 #ifndef GUEST_STDIO_H
 #define GUEST_STDIO_H
 

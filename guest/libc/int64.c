@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What compilers call for 64-bit integers on a 32-bit processor, elsewhere found in libgcc and libatomic. */
+/*
+ * What compilers call for 64-bit integers on a 32-bit processor, elsewhere found in libgcc and
+ * libatomic.
+ */
 #include <stdint.h>
 
 uint64_t __udivmoddi4(uint64_t n, uint64_t d, uint64_t *rest);

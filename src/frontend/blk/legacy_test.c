@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Legacy devices from the driver's side (virtio 1.4, 2.7.2, 3.1.2 and 7.4), against the strict device made one. */
+/*
+ * Legacy devices from the driver's side (virtio 1.4, 2.7.2, 3.1.2 and 7.4), against the strict
+ * device made one.
+ */
 #include "frontend/blk/mock_test.h"
 
 #include <errno.h>

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the driver needs of the place where it runs: memory, pauses, and sleep until the device calls.  os_linux.c is this on Linux; a
- * program with no system under it links its own instead (guest/os.c), and the rest of the driver as it is.
+ * What the driver needs of the place where it runs: memory, pauses, and sleep until the device
+ * calls.  os_linux.c is this on Linux; a program with no system under it links its own instead
+ * (guest/os.c), and the rest of the driver as it is.
  *
- * Of the C library the driver then needs memcpy, memset, clock_gettime, and vsnprintf, strlen and strerror for its sentences.
+ * Of the C library the driver then needs memcpy, memset, clock_gettime, and for its sentences
+ * snprintf, vsnprintf, strlen and strerror.
  *
- * An event is a number >= 0 that counts calls, a sleeper one that waits for an event; on Linux both are file descriptors.
+ * An event is a number >= 0 that counts calls, a sleeper one that waits for an event; on Linux both
+ * are file descriptors.
  *
- * Threads: os_event_signal() any; an event and its sleeper belong to one thread, the rest to the disk's.
+ * Threads: os_event_signal() any; an event and its sleeper belong to one thread, the rest to the
+ * disk's.
  */
 #ifndef FRONTEND_VIRTIO_OS_H
 #define FRONTEND_VIRTIO_OS_H

@@ -84,8 +84,9 @@ struct transport {
 	uint32_t config_size;	/* bytes that the driver will look at; the driver sets it      */
 	bool mem_while_running; /* regions may come and go while queues are enabled            */
 	/*
-	 * 0: virtio 1.  Else a legacy device: it knows neither VERSION_1 nor FEATURES_OK, each of its rings lies in one piece on an address
-	 * that is a multiple of this, in a layout that goes with it (virtio 1.4, 2.7.2), and has as many entries as the device says.
+	 * 0: virtio 1.  Else a legacy device: it knows neither VERSION_1 nor FEATURES_OK; each of
+	 * its rings lies in one piece on a multiple of this, in a layout that goes with it (virtio
+	 * 1.4, 2.7.2), and has as many entries as the device says.
 	 */
 	uint32_t legacy_align;
 };

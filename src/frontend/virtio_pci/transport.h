@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-pci board as a struct transport, for the drivers in frontend/virtio and frontend/blk.  No C library but memcpy and memset is needed
- * here.
+ * A virtio-pci board as a struct transport, for the drivers in frontend/virtio and frontend/blk.
+ * No C library but memcpy and memset is needed here.
  *
  * Threads: the transport's (frontend/virtio/transport.h).
  */
