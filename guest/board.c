@@ -58,7 +58,7 @@ int board_open(struct board *b, const struct options *o, struct error *err)
 		if (pcidev_next(&b->dev, &guest_pci, at))
 			return error_set(
 				err, -ENODEV,
-				"there are %u virtio-blk cards on bus 0, none is number %u", seen,
+				"there are %u virtio-blk cards on bus 0, none is number %u.", seen,
 				o->disk);
 		if (is_disk(&b->dev, err, &rc) && seen++ == o->disk)
 			break;
@@ -67,6 +67,6 @@ int board_open(struct board *b, const struct options *o, struct error *err)
 	}
 	rc = vpci_transport_init(&b->transport, &b->dev, &b->platform, err);
 	if (!rc && !o->poll && !b->transport.v.msix)
-		rc = error_set(err, -ENXIO, "the card has no MSI-X");
+		rc = error_set(err, -ENXIO, "the card has no MSI-X.");
 	return rc;
 }

@@ -39,7 +39,8 @@ int os_shared_alloc(struct dma_region *r, size_t size, struct error *err)
 {
 	*r = (struct dma_region){.size = size, .fd = -1};
 	r->host = memory_alloc(size, MEMORY_PAGE);
-	return r->host ? 0 : error_set(err, -ENOMEM, "there are no %zu bytes of memory", size);
+	return r->host ? 0
+		       : error_set(err, -ENOMEM, "there are no %zu bytes of memory left.", size);
 }
 
 void os_shared_free(struct dma_region *r)
