@@ -210,7 +210,8 @@ static void legacy_life(const struct br_options *o, const struct ringside_option
 
 static void legacy_board_whole_life(void **state)
 {
-	struct br_options o = {.board.no_modern = true, .queues = 2, .queue_size = 64};
+	struct br_options o = {
+		.board.no_modern = true, .queues = 2, .queue_size = 64, .waits = true};
 	struct ringside_options ro = {.queues = 2, .queue_size = 16};
 
 	(void)state;
@@ -219,7 +220,8 @@ static void legacy_board_whole_life(void **state)
 
 static void transitional_board_by_its_legacy_face(void **state)
 {
-	struct br_options o = {.queues = 1, .queue_size = 128, .board.no_msix = true};
+	struct br_options o = {
+		.queues = 1, .queue_size = 128, .board.no_msix = true, .waits = true};
 	struct ringside_options ro = {.features_off = BIT64(VIRTIO_F_INDIRECT_DESC) |
 						      BIT64(VIRTIO_F_EVENT_IDX)};
 
