@@ -2,8 +2,10 @@
 #include "guest/checks.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "guest/area.h"
 #include "guest/console.h"
+#include "guest/pattern.h"
 #include "guest/report.h"
 #include "wire/virtio_blk.h"
 
@@ -177,6 +179,58 @@ static void device_reset(struct io *io)
 		report_ok("device_reset");
 }
 
+#define IN_FLIGHT_BYTES 16384u
+#define QUIET_MS	20
+#define UNTOUCHED	0xa5
+
+/* Where the buffers of a reset device are written to, somebody else's data are lost. */
+static const uint8_t *touched(struct io_slot *const *slots, unsigned n)
+{
+	uint64_t until = clock_ns() + QUIET_MS * NSEC_PER_MSEC;
+
+	for (unsigned i = 0; i < n; i++)
+		memset(slots[i]->buffer, UNTOUCHED, IN_FLIGHT_BYTES);
+	while (clock_ns() < until)
+		cpu_relax();
+	for (unsigned i = 0; i < n; i++) {
+		int64_t at = bytes_differ(slots[i]->buffer, IN_FLIGHT_BYTES, UNTOUCHED);
+
+		if (at >= 0)
+			return slots[i]->buffer + at;
+	}
+	return NULL;
+}
+
+static void reset_in_flight(struct io *io)
+{
+	uint32_t len = (uint32_t)min_u64(IN_FLIGHT_BYTES, io->info.max_segment_bytes);
+	struct io_slot *slots[IO_BUFFERS];
+	struct ringside_error err;
+	const uint8_t *at;
+	int rc;
+
+	for (unsigned i = 0; i < io->o.depth; i++) {
+		slots[i] = io_slot(io);
+		ringside_read(io->q, &slots[i]->req, 0, slots[i]->buffer,
+			      len - len % VIRTIO_BLK_SECTOR);
+	}
+	ringside_commit(io->q);
+	rc = ringside_stop(io->disk, &err);
+	io->result = 0;
+	at = touched(slots, io->o.depth);
+	if (rc)
+		report_bad("reset_in_flight", "%s", err.text);
+	else if (io->busy)
+		report_bad("reset_in_flight", "%u requests were not given back", io->busy);
+	else if (at)
+		report_bad("reset_in_flight", "memory at 0x%x was written after the reset",
+			   (uintptr_t)at);
+	else
+		report_ok("reset_in_flight");
+	if (ringside_start(io->disk, &err))
+		report_bad("start_again", "%s", err.text);
+}
+
 void checks_run(struct io *io)
 {
 	serial(io);
@@ -194,5 +248,6 @@ void checks_run(struct io *io)
 	}
 	queue_reset(io);
 	device_reset(io);
+	reset_in_flight(io);
 	check_area(io, "data_after_reset");
 }

@@ -22,7 +22,7 @@ DEADLINE = 120
 
 WRITES = ["write", "read_back", "flush", "discard", "write_zeroes", "around_is_untouched", "write_again"]
 OWN = ["own_arithmetic", "own_text", "own_memory"]
-CHECKS = ["serial", "past_the_end"] + WRITES + ["queue_reset", "device_reset", "data_after_reset"]
+CHECKS = ["serial", "past_the_end"] + WRITES + ["queue_reset", "device_reset", "reset_in_flight", "data_after_reset"]
 MEASURED = re.compile(r"measured (\w+): (\d+) requests of (\d+) bytes in (\d+) batches, (\d+) kicks, (\d+) interrupts")
 
 
