@@ -190,7 +190,7 @@ static void kb_95_all_ones_after_unplug(void **state)
 
 static void legacy_life(const struct br_options *o, const struct ringside_options *ro)
 {
-	struct ringside_disk *disk = open_with(o, &low_ops, ro);
+	struct ringside_disk *disk = open_with(o, &place_legacy_ops, ro);
 	struct ringside_error err;
 	struct ringside_info info;
 	void *mem;
@@ -238,7 +238,7 @@ static void legacy_board_lacks_version_1(void **state)
 
 	(void)state;
 	memset(&P, 0, sizeof(P));
-	P.base.ops = &low_ops;
+	P.base.ops = &place_legacy_ops;
 	br_init(&P.rig, &o);
 	br_find(&P.rig, VPCI_LEGACY);
 	P.rig.busy = true;
