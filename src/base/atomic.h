@@ -61,7 +61,15 @@ static inline void le32_write(le32 *p, uint32_t v)
 }
 static inline void le64_write(le64 *p, uint64_t v)
 {
+#if UINTPTR_MAX > UINT32_MAX
 	write_once(&p->raw, htole64(v));
+#else
+	/* No field of 64 bits is looked at before another one says that it is there. */
+	le32 *half = (le32 *)(void *)p;
+
+	le32_write(&half[0], (uint32_t)v);
+	le32_write(&half[1], (uint32_t)(v >> 32));
+#endif
 }
 static inline uint16_t le16_load_acquire(const le16 *p)
 {

@@ -34,7 +34,7 @@ int vqdrv_init(struct vqdrv *vq, const struct vqdrv_config *c)
 	memset(c->desc, 0, vring_desc_size(c->num));
 	memset(c->driver, 0, vring_driver_size(c->num, c->packed));
 	memset(c->device, 0, vring_device_size(c->num, c->packed));
-	memset(c->state, 0, vqdrv_state_bytes(c->num));
+	memset(c->state, 0, (size_t)vqdrv_state_bytes(c->num));
 	vq->num = c->num;
 	vq->is_packed = c->packed;
 	vq->event_idx = c->event_idx;

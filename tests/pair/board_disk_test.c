@@ -189,6 +189,66 @@ static void kb_95_all_ones_after_unplug(void **state)
 	close_all(disk);
 }
 
+static void legacy_life(const struct br_options *o, const struct ringside_options *ro)
+{
+	struct ringside_disk *disk = open_with(o, &place_legacy_ops, ro);
+	struct ringside_error err;
+	struct ringside_info info;
+	void *mem;
+
+	assert_int_equal(ringside_mem_alloc(disk, 4096, &mem, &err), 0);
+	ringside_get_info(disk, &info);
+	assert_false(info.features & BIT64(VIRTIO_F_VERSION_1));
+	assert_int_equal(info.queue_size, o->queue_size);
+	assert_int_equal(ringside_start(disk, &err), 0);
+	write_and_read(disk, mem);
+	assert_int_equal(ringside_queue_reset(ringside_queue(disk, 0)), -ENOTSUP);
+	assert_int_equal(ringside_stop(disk, &err), 0);
+	assert_int_equal(ringside_start(disk, &err), 0);
+	write_and_read(disk, mem);
+	close_all(disk);
+}
+
+static void legacy_board_whole_life(void **state)
+{
+	struct br_options o = {
+		.board.no_modern = true, .queues = 2, .queue_size = 64, .waits = true};
+	struct ringside_options ro = {.queues = 2, .queue_size = 16};
+
+	(void)state;
+	legacy_life(&o, &ro);
+}
+
+static void transitional_board_by_its_legacy_face(void **state)
+{
+	struct br_options o = {
+		.queues = 1, .queue_size = 128, .board.no_msix = true, .waits = true};
+	struct ringside_options ro = {.features_off = BIT64(VIRTIO_F_INDIRECT_DESC) |
+						      BIT64(VIRTIO_F_EVENT_IDX)};
+
+	(void)state;
+	legacy_life(&o, &ro);
+}
+
+static void legacy_board_lacks_version_1(void **state)
+{
+	struct br_options o = {.board.no_modern = true};
+	struct ringside_options ro = {.features_must = BIT64(VIRTIO_F_VERSION_1)};
+	struct ringside_disk *disk;
+	struct error err;
+
+	(void)state;
+	memset(&P, 0, sizeof(P));
+	P.base.ops = &place_legacy_ops;
+	br_init(&P.rig, &o);
+	br_find(&P.rig, VPCI_LEGACY);
+	P.rig.busy = true;
+	assert_int_equal(vpci_transport_init(&P.t, &P.rig.dev, &P.base, &err), 0);
+	assert_int_equal(disk_open(&P.t.base, &ro, &disk, &err), -ENOTSUP);
+	assert_non_null(strstr(err.text, "virtio 1"));
+	br_fini(&P.rig);
+}
+
 static void pci_l_05_legacy_board_is_refused_with_a_sentence(void **state)
 {
 	struct br_options o = {.board.no_modern = true};
@@ -196,7 +256,7 @@ static void pci_l_05_legacy_board_is_refused_with_a_sentence(void **state)
 
 	(void)state;
 	memset(&P, 0, sizeof(P));
-	P.base.ops = &place_ops;
+	P.base = (struct vpci_platform){.ops = &place_ops, .how = VPCI_MODERN};
 	br_init(&P.rig, &o);
 	br_find(&P.rig, VPCI_LEGACY);
 	assert_int_equal(vpci_transport_init(&P.t, &P.rig.dev, &P.base, &err), -ENXIO);
@@ -213,6 +273,9 @@ int main(void)
 		cmocka_unit_test(pci_g_09_any_table_size),
 		cmocka_unit_test(pci_g_07_a_call_by_message_needs_no_isr),
 		cmocka_unit_test(kb_95_all_ones_after_unplug),
+		cmocka_unit_test(legacy_board_whole_life),
+		cmocka_unit_test(transitional_board_by_its_legacy_face),
+		cmocka_unit_test(legacy_board_lacks_version_1),
 		cmocka_unit_test(pci_l_05_legacy_board_is_refused_with_a_sentence),
 	};
 

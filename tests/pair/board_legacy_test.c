@@ -176,6 +176,73 @@ static void reset_is_seen_at_once_and_obeyed_in_time(void **state)
 	assert_int_equal(rd(18, 1), 7);
 }
 
+static struct held_disk *held;
+
+static void release_at_last(struct board_rig *r)
+{
+	struct rig rig = {.workers[0] = r->worker};
+
+	if (r->waits == 5)
+		held_disk_release(&rig, held, 0);
+}
+
+/* Nothing of a driver's memory is touched once it believes the reset to be over. */
+static void waits_for_a_request(void (*access)(void))
+{
+	struct br_options o = {.board.no_modern = true, .waits = true};
+	struct br_io io = {0};
+	uint8_t before[512];
+	uint64_t data;
+
+	held = held_disk_new(1 << 20);
+	o.storage = &held->storage;
+	br_fini(&R);
+	br_init(&R, &o);
+	br_find(&R, VPCI_LEGACY);
+	br_start(&R, 0, false);
+	data = br_alloc(&R, 512, 512);
+	held->hold = true;
+	br_submit(&R, 0, &io, VIRTIO_BLK_T_IN, 0, data, 512);
+	held_disk_wait(held, 1);
+	R.on_wait = release_at_last;
+	access();
+	assert_true(R.waits >= 5);
+	memset(br_at(&R, data), 0xa5, 512);
+	memcpy(before, br_at(&R, data), 512);
+	for (unsigned i = 0; i < 20; i++)
+		br_pump(&R);
+	assert_memory_equal(br_at(&R, data), before, 512);
+	wr(14, 0, 2);
+	assert_int_equal(rd(8, 4), 0);
+	__atomic_store_n(&held->hold, false, __ATOMIC_RELAXED);
+	br_start(&R, 0, false);
+	br_check_io(&R);
+}
+
+static void write_status_0(void)
+{
+	wr(18, 0, 1);
+	assert_int_equal(rd(18, 1), 0);
+}
+
+static void write_pfn_0(void)
+{
+	wr(14, 0, 2);
+	wr(8, 0, 4);
+}
+
+static void reset_ends_when_the_memory_is_the_drivers(void **state)
+{
+	(void)state;
+	waits_for_a_request(write_status_0);
+}
+
+static void page_number_0_ends_when_the_memory_is_the_drivers(void **state)
+{
+	(void)state;
+	waits_for_a_request(write_pfn_0);
+}
+
 static bool pfn_is_0(struct board_rig *r, void *arg)
 {
 	(void)r;
@@ -257,6 +324,8 @@ int main(void)
 		T(pci_l_04_upper_features_are_not_accepted),
 		T(driver_uses_the_disk_before_driver_ok),
 		T(reset_is_seen_at_once_and_obeyed_in_time),
+		T(reset_ends_when_the_memory_is_the_drivers),
+		T(page_number_0_ends_when_the_memory_is_the_drivers),
 		T(page_number_0_stops_the_queue),
 		T(kb_49_notifications_of_no_queue),
 		T(p_page_numbers_outside_memory),

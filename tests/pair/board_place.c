@@ -48,6 +48,30 @@ static int unmap(struct vpci_platform *p, const struct dma_region *r, struct err
 	return 0;
 }
 
+/* A legacy board knows no page beyond 44 bits: memory is there under a second, lower address. */
+static uint64_t low_address(struct vpci_platform *p, const void *host)
+{
+	(void)p;
+	return (uintptr_t)host & (BIT64(43) - 1);
+}
+
+static int map_low_too(struct vpci_platform *p, const struct dma_region *r, struct error *err)
+{
+	struct board_rig *rig = &place_of(p)->rig;
+	struct gmem *more;
+	int rc = map(p, r, err);
+
+	if (rc)
+		return rc;
+	rc = gmem_with_host(rig->board->mem, low_address(p, r->host), r->size, 0, r->host, &more,
+			    err);
+	if (rc)
+		return rc;
+	virtio_pci_set_mem(rig->board, more);
+	gmem_put(more);
+	return 0;
+}
+
 static int event_fd(const struct vpci_platform *p)
 {
 	return container_of(p, const struct place, base)->config_fd;
@@ -73,6 +97,15 @@ const struct vpci_platform_ops place_ops = {
 	.changed = changed,
 	.destroy = destroy,
 };
+const struct vpci_platform_ops place_legacy_ops = {
+	.vector = vector,
+	.address = low_address,
+	.map = map_low_too,
+	.unmap = unmap,
+	.event_fd = event_fd,
+	.changed = changed,
+	.destroy = destroy,
+};
 const struct vpci_platform_ops place_polling_ops = {.map = map, .unmap = unmap, .destroy = destroy};
 
 void place_init(struct place *p, const struct br_options *o, const struct vpci_platform_ops *ops)
@@ -81,9 +114,10 @@ void place_init(struct place *p, const struct br_options *o, const struct vpci_p
 
 	memset(p, 0, sizeof(*p));
 	p->base.ops = ops;
+	p->base.how = ops == &place_legacy_ops ? VPCI_LEGACY : VPCI_ANY;
 	p->config_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	br_init(&p->rig, o);
-	br_find(&p->rig, VPCI_MODERN);
+	br_find(&p->rig, VPCI_ANY);
 	p->rig.busy = true;
 	assert_int_equal(vpci_transport_init(&p->t, &p->rig.dev, &p->base, &err), 0);
 }

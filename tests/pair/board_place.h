@@ -17,6 +17,8 @@ struct place {
 
 /* With interrupts, and without: then the driver polls. */
 extern const struct vpci_platform_ops place_ops, place_polling_ops;
+/* With interrupts, for the board's legacy face: rings have low addresses, too. */
+extern const struct vpci_platform_ops place_legacy_ops;
 
 /* Zeroes @p, makes the machine and the transport. */
 void place_init(struct place *p, const struct br_options *o, const struct vpci_platform_ops *ops);

@@ -335,6 +335,17 @@ void br_until(struct board_rig *r, bool (*done)(struct board_rig *r, void *arg),
 	}
 }
 
+static bool wait_a_moment(struct sysbus *bus)
+{
+	struct board_rig *r = container_of(bus, struct board_rig, sysbus);
+
+	assert_true(++r->waits < 100000);
+	if (r->on_wait)
+		r->on_wait(r);
+	br_pump(r);
+	return true;
+}
+
 /* ---- life ---- */
 
 static void make_disk(struct board_rig *r, const struct br_options *o)
@@ -408,6 +419,8 @@ void br_init(struct board_rig *r, const struct br_options *o)
 		r->host_ops.irqfd_line_add = irqfd_line_add;
 		r->host_ops.irqfd_line_del = irqfd_line_del;
 	}
+	if (o->waits)
+		r->host_ops.wait = wait_a_moment;
 	sysbus_init(&r->sysbus, &r->host_ops);
 	pci_host_init(&r->host, &r->sysbus);
 	assert_int_equal(piix3_init(&r->isa, &r->host, NULL), 0);

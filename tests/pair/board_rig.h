@@ -33,9 +33,10 @@ struct br_options {
 	unsigned queue_size;
 	bool no_ioeventfd, no_irqfd, no_line_irqfd; /* the host cannot */
 	bool no_any_size;			    /* the host's ioeventfds need a width */
-	struct storage *storage;		    /* NULL: 1 MiB of memory */
-	struct net_link *net; /* a network card on this link instead of the disk ... */
-	unsigned pairs;	      /* ... with as many pairs of queues */
+	bool waits;		 /* an access may wait until the device is ready for it */
+	struct storage *storage; /* NULL: 1 MiB of memory */
+	struct net_link *net;	 /* a network card on this link instead of the disk ... */
+	unsigned pairs;		 /* ... with as many pairs of queues */
 };
 
 struct br_bound {
@@ -75,7 +76,9 @@ struct board_rig {
 	uint8_t *ram;
 	uint64_t used;
 	bool no_any_size, stopped;
-	bool busy;		  /* the control thread runs with each access */
+	bool busy;	/* the control thread runs with each access */
+	unsigned waits; /* moments that accesses have waited */
+	void (*on_wait)(struct board_rig *r);
 	int call_fds[BR_VECTORS]; /* what a message signals, 0: nothing */
 
 	/* What the host has seen. */

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/kvm/vm.h"
 
+#include "base/atomic.h"
+
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 /* Interrupt messages that may have an irqfd at a time; KVM itself takes 4096 routes. */
 #define MESSAGES_MAX 4000
+
+/* A moment, for an access that has to wait. */
+#define WAIT_NS 50000
 
 /* Lines below 16 go to an 8259, and each but the cascade of the 8259s to the I/O APIC. */
 #define BASE_ROUTES (16 + KVM_LINES - 1)
@@ -174,9 +180,21 @@ static void irqfd_line_del(struct sysbus *bus, int fd, unsigned gsi)
 
 /* ---- which of them a machine has ---- */
 
+/* The CPU that has the lock stays where it is; the control thread and the others go on. */
+static bool give_way(struct sysbus *bus)
+{
+	struct kvm_vm *vm = vm_of(bus);
+
+	pthread_mutex_unlock(&vm->lock);
+	nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
+	pthread_mutex_lock(&vm->lock);
+	return !read_once(&vm->halt);
+}
+
 static const struct sysbus_host_ops host_all = {
 	.irq_set = irq_set,
 	.msi_send = msi_send,
+	.wait = give_way,
 	.ioeventfd_add = ioeventfd_add,
 	.ioeventfd_del = ioeventfd_del,
 	.irqfd_msi_add = irqfd_msi_add,
@@ -188,6 +206,7 @@ static const struct sysbus_host_ops host_all = {
 static const struct sysbus_host_ops host_no_irqfd = {
 	.irq_set = irq_set,
 	.msi_send = msi_send,
+	.wait = give_way,
 	.ioeventfd_add = ioeventfd_add,
 	.ioeventfd_del = ioeventfd_del,
 };
@@ -195,6 +214,7 @@ static const struct sysbus_host_ops host_no_irqfd = {
 static const struct sysbus_host_ops host_no_ioeventfd = {
 	.irq_set = irq_set,
 	.msi_send = msi_send,
+	.wait = give_way,
 	.irqfd_msi_add = irqfd_msi_add,
 	.irqfd_msi_del = irqfd_msi_del,
 	.irqfd_line_add = irqfd_line_add,
@@ -204,6 +224,7 @@ static const struct sysbus_host_ops host_no_ioeventfd = {
 static const struct sysbus_host_ops host_plain = {
 	.irq_set = irq_set,
 	.msi_send = msi_send,
+	.wait = give_way,
 };
 
 static void add_pin(struct kvm_irq_routing *r, unsigned gsi, unsigned chip, unsigned pin)

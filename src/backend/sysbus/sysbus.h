@@ -91,6 +91,13 @@ struct sysbus_host_ops {
 	 */
 	int (*irqfd_line_add)(struct sysbus *bus, int fd, int resample_fd, unsigned gsi);
 	void (*irqfd_line_del)(struct sysbus *bus, int fd, unsigned gsi);
+
+	/*
+	 * From inside a region's read or write that cannot be answered yet: the machine goes on for
+	 * a moment, in which anything on the bus may change.  false: it stops, so do not wait.
+	 * Optional: an access is answered at once.
+	 */
+	bool (*wait)(struct sysbus *bus);
 };
 
 struct sysbus {

@@ -4,6 +4,18 @@
 #include "vring/size.h"
 #include "wire/virtio.h"
 
+/*
+ * Legacy drivers do not look whether the device has let go of their memory: the access that asks for
+ * it ends when it has.  Where an access cannot take that long it only looks so.
+ */
+static void wait_while(struct virtio_pci *b, const bool *busy)
+{
+	struct sysbus *bus = b->fn.bus ? b->fn.bus->sysbus : NULL;
+
+	while (*busy && bus && bus->host->wait && bus->host->wait(bus))
+		;
+}
+
 static uint32_t read_device_features(struct virtio_pci *b)
 {
 	/* 2.7.4.3: our parsers take any layout; what came with version 1 stands in the upper half. */
@@ -35,8 +47,10 @@ static void write_pfn(struct virtio_pci *b, uint32_t pfn)
 		return;
 	b->legacy_driver = true;
 	if (!pfn) {
-		if (q->enabled)
-			virtio_pci_queue_reset(q);
+		if (!q->enabled)
+			return;
+		virtio_pci_queue_reset(q);
+		wait_while(b, &q->resetting);
 		return;
 	}
 	if (q->enabled)
@@ -77,13 +91,14 @@ static void write_notify(struct virtio_pci *b, uint32_t v)
 
 static uint32_t read_status(struct virtio_pci *b)
 {
-	/* A legacy driver does not wait for a reset: it is to see its end at once. */
 	return b->resetting ? b->wanted_status : virtio_pci_status(b);
 }
 static void write_status(struct virtio_pci *b, uint32_t v)
 {
 	b->legacy_driver = true;
 	virtio_pci_set_status(b, (uint8_t)v);
+	if (!v)
+		wait_while(b, &b->resetting);
 }
 
 static uint32_t read_config_vector(struct virtio_pci *b)

@@ -2,9 +2,9 @@
 /* A disk's life: opening, queues, memory, reset, reconnection. */
 #include "frontend/blk/disk.h"
 
+#include "frontend/virtio/os.h"
+
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define QUEUE_SIZE_DEFAULT 256
 
@@ -58,7 +58,9 @@ static int size_queues(struct ringside_disk *d, uint16_t offered, uint16_t *num,
 	const struct ringside_options *o = &d->options;
 	bool packed = vdriver_has(&d->v, VIRTIO_F_RING_PACKED);
 	uint16_t want = o->queues ? o->queues : 1, n = 0;
-	uint32_t smallest = o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
+	/* A legacy device has no ear for a wish. */
+	bool fixed = d->v.t->legacy_align;
+	uint32_t smallest = fixed ? UINT32_MAX : o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
 
 	if (!vdriver_has(&d->v, VIRTIO_BLK_F_MQ))
 		offered = 1;
@@ -70,11 +72,15 @@ static int size_queues(struct ringside_disk *d, uint16_t offered, uint16_t *num,
 			return rc;
 		if (!max)
 			break;
+		if (fixed && n && max != smallest)
+			return error_set(err, -ENOTSUP, "the device's queues differ in size");
 		smallest = (uint32_t)min_u64(smallest, max);
 	}
 	if (!n)
 		return error_set(err, -EINVAL, "the device has no queue.");
 	*num = vqueue_size(smallest, smallest, packed);
+	if (fixed && *num != smallest)
+		return error_set(err, -EINVAL, "no queue has %u entries.", smallest);
 	if (*num < QUEUE_SIZE_MIN)
 		return error_set(err, -EINVAL, "a queue of %u entries is too small for a disk.",
 				 *num);
@@ -85,7 +91,6 @@ static int size_queues(struct ringside_disk *d, uint16_t offered, uint16_t *num,
 static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *err)
 {
 	struct ringside_info *i = &d->limits.info;
-	bool packed = vdriver_has(&d->v, VIRTIO_F_RING_PACKED);
 	uint16_t num = 0, table_len = 0;
 	uint64_t each;
 	int rc;
@@ -100,15 +105,13 @@ static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *
 	if (vdriver_has(&d->v, VIRTIO_F_INDIRECT_DESC))
 		table_len = (uint16_t)min_u64(i->max_segments + 2, TABLE_MAX);
 
-	each = disk_queue_bytes(num, packed, table_len);
-	rc = vdriver_mem_alloc(&d->v, each * d->n_queues, &d->shared, err);
+	each = disk_queue_bytes(&d->v, num, table_len);
+	rc = vdriver_mem_alloc(&d->v, (size_t)(each * d->n_queues), &d->shared, err);
 	if (rc)
 		return rc;
-	d->queues = aligned_alloc(_Alignof(struct ringside_queue),
-				  d->n_queues * sizeof(*d->queues));
+	d->queues = os_alloc(d->n_queues * sizeof(*d->queues), _Alignof(struct ringside_queue));
 	if (!d->queues)
 		return error_set(err, -ENOMEM, "no memory for %u queues", d->n_queues);
-	memset(d->queues, 0, d->n_queues * sizeof(*d->queues));
 	for (uint16_t n = 0; n < d->n_queues; n++) {
 		rc = disk_queue_init(&d->queues[n], d, n, num, table_len,
 				     (uint8_t *)d->shared + each * n, err);
@@ -122,17 +125,17 @@ static void destroy(struct ringside_disk *d)
 {
 	for (uint16_t n = 0; d->queues && n < d->n_queues; n++)
 		disk_queue_fini(&d->queues[n]);
-	free(d->queues);
+	os_free(d->queues);
 	d->v.t->ops->disconnect(d->v.t);
 	vdriver_fini(&d->v);
 	d->v.t->ops->destroy(d->v.t);
-	free(d);
+	os_free(d);
 }
 
 int disk_open(struct transport *t, const struct ringside_options *o, struct ringside_disk **out,
 	      struct error *err)
 {
-	struct ringside_disk *d = calloc(1, sizeof(*d));
+	struct ringside_disk *d = os_alloc(sizeof(*d), _Alignof(struct ringside_disk));
 	uint16_t offered = 1;
 	int rc;
 
@@ -193,7 +196,7 @@ int ringside_start(struct ringside_disk *d, struct ringside_error *e)
 
 	if (d->started)
 		return error_set(err, -EBUSY, "the disk is started already.");
-	if (!(d->v.status & VIRTIO_STATUS_FEATURES_OK) || d->v.status & VIRTIO_STATUS_FAILED) {
+	if (!d->v.agreed || d->v.status & VIRTIO_STATUS_FAILED) {
 		rc = negotiate(d, &queues, err);
 		if (rc)
 			return rc;
@@ -213,7 +216,7 @@ int ringside_stop(struct ringside_disk *d, struct ringside_error *e)
 	}
 	for (uint16_t n = 0; d->started && n < d->n_queues; n++)
 		disk_queue_take_back(&d->queues[n]);
-	d->v.status = 0;
+	vdriver_lost(&d->v);
 	d->started = false;
 	write_once(&d->halt, -ENODEV);
 	for (uint16_t n = 0; n < d->n_queues; n++)
@@ -233,7 +236,7 @@ int ringside_reconnect(struct ringside_disk *d, struct ringside_error *e)
 	rc = d->v.t->ops->reconnect(d->v.t, err);
 	if (rc)
 		return rc;
-	d->v.status = 0;
+	vdriver_lost(&d->v);
 	for (uint16_t n = 0; d->started && n < d->n_queues; n++)
 		disk_queue_take_back(&d->queues[n]);
 	rc = negotiate(d, &queues, err);
@@ -326,7 +329,7 @@ int ringside_process(struct ringside_disk *d)
 		halt(d);
 		return RINGSIDE_EVENT_NEEDS_RESET;
 	}
-	if (events & TRANSPORT_EVENT_CONFIG && d->v.status & VIRTIO_STATUS_FEATURES_OK)
+	if (events & TRANSPORT_EVENT_CONFIG && d->v.agreed)
 		return config_changed(d);
 	return 0;
 }

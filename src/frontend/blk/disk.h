@@ -59,13 +59,14 @@ struct ringside_queue {
 	struct disk_list failed; /* waiting for the next poll only */
 	unsigned pending;
 	unsigned idle_polls;
-	int sleep_fd; /* an epoll descriptor: calls, and the loss of the connection */
+	int sleeper; /* -1: none yet; wakes for calls and the loss of the connection */
 	bool polling;
 	uint64_t submitted, completed;
 } __attribute__((aligned(128))); /* each its owner's: no line, nor its neighbour, in common */
 
 struct disk_limits {
-	uint64_t sectors; /* atomic: queues read it while the disk's thread may change it */
+	/* Atomic: queues read it while the disk's thread may change it. */
+	_Alignas(8) uint64_t sectors;
 	/* What queues read of it changes only while they stand still. */
 	struct ringside_info info;
 };
@@ -93,7 +94,7 @@ int disk_read_config(struct vdriver *v, struct ringside_info *i, uint16_t *num_q
 int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t index, uint16_t num,
 		    uint16_t table_len, uint8_t *shared, struct error *err);
 void disk_queue_fini(struct ringside_queue *q);
-uint64_t disk_queue_bytes(uint16_t num, bool packed, uint16_t table_len);
+uint64_t disk_queue_bytes(const struct vdriver *v, uint16_t num, uint16_t table_len);
 /* A fresh ring with nothing in it. */
 int disk_queue_start(struct ringside_queue *q, struct error *err);
 /* Puts what is in the ring in front of what is held; the device has let go of it. */

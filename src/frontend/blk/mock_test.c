@@ -70,6 +70,13 @@ static int get_status(struct transport *t, uint8_t *status, struct error *err)
 	return 0;
 }
 
+/* The driver has said what it accepts. */
+static bool settled(const struct mock *m)
+{
+	return m->base.legacy_align ? m->status & VIRTIO_STATUS_DRIVER
+				    : m->status & VIRTIO_STATUS_FEATURES_OK;
+}
+
 static int set_status(struct transport *t, uint8_t status, struct error *err)
 {
 	struct mock *m = mock_of(t);
@@ -79,6 +86,8 @@ static int set_status(struct transport *t, uint8_t status, struct error *err)
 	record(m, ACT_SET_STATUS, status);
 	breach(m, status && (status & m->status) != m->status, "a status bit was cleared");
 	breach(m, status && failed(m), "a status bit was set after FAILED");
+	breach(m, m->base.legacy_align && status & VIRTIO_STATUS_FEATURES_OK,
+	       "FEATURES_OK for a legacy device");
 	if (!status) {
 		m->lag = m->reset_lags;
 		m->accepted = 0;
@@ -134,8 +143,7 @@ static int config_read(struct transport *t, uint32_t offset, void *buf, uint32_t
 	record(m, ACT_CONFIG_READ, offset);
 	breach(m, len > 4, "more than 32 bits of configuration at once");
 	breach(m, bit >= 0 && !(m->offered >> bit & 1), "a field was read that no feature has");
-	breach(m, offset == 32 && !(m->status & VIRTIO_STATUS_FEATURES_OK),
-	       "writeback was read before FEATURES_OK");
+	breach(m, offset == 32 && !settled(m), "writeback was read before FEATURES_OK");
 	if (offset + len > m->config_size)
 		return error_set(err, -EINVAL, "beyond the configuration.");
 	memcpy(buf, m->config + offset, len);
@@ -156,7 +164,7 @@ static int config_write(struct transport *t, uint32_t offset, const void *buf, u
 
 	(void)err;
 	record(m, ACT_CONFIG_WRITE, offset);
-	breach(m, !(m->status & VIRTIO_STATUS_FEATURES_OK), "configured before FEATURES_OK");
+	breach(m, !settled(m), "configured before FEATURES_OK");
 	breach(m, offset != 32 || len != 1, "a field was written that is not the driver's");
 	memcpy(m->config + offset, buf, len);
 	return 0;
@@ -168,6 +176,8 @@ static int queue_max(struct transport *t, uint16_t index, uint16_t *max, struct 
 
 	(void)err;
 	*max = index < m->n_queues ? m->queue_size : 0;
+	if (m->last_queue_size && index + 1u == m->n_queues)
+		*max = m->last_queue_size;
 	return 0;
 }
 
@@ -181,13 +191,24 @@ static bool all_zero(const void *p, size_t n)
 	return true;
 }
 
+static bool in_one_piece(const struct mock *m, const struct transport_queue *q)
+{
+	uintptr_t align = m->base.legacy_align, desc = (uintptr_t)q->desc;
+	uintptr_t avail = desc + 16u * q->num, used = avail + 4 + 2u * q->num + 2;
+
+	return q->num == m->queue_size && !q->packed && !(desc % align) &&
+	       (uintptr_t)q->driver == avail && (uintptr_t)q->device == align_up(used, align);
+}
+
 static int queue_setup(struct transport *t, const struct transport_queue *q, struct error *err)
 {
 	struct mock *m = mock_of(t);
 
 	(void)err;
 	record(m, ACT_QUEUE_SETUP, q->index);
-	breach(m, !(m->status & VIRTIO_STATUS_FEATURES_OK), "a queue before FEATURES_OK");
+	breach(m, !settled(m), "a queue before FEATURES_OK");
+	breach(m, m->base.legacy_align && !in_one_piece(m, q),
+	       "a ring is not laid out as a legacy device wants it");
 	breach(m, m->enabled[q->index], "a queue was set up that is enabled");
 	breach(m, failed(m), "a queue after FAILED");
 	breach(m,

@@ -52,7 +52,7 @@ struct mock {
 	uint64_t offered;
 	uint8_t config[4096];
 	uint32_t config_size;
-	uint16_t queue_size;
+	uint16_t queue_size, last_queue_size; /* of the last one; 0: as the others */
 	unsigned n_queues;
 	bool refuse_features;	   /* FEATURES_OK does not stick */
 	unsigned reset_lags;	   /* so many reads until the status is 0 after a reset */
@@ -79,7 +79,10 @@ struct mock {
 	bool destroyed;
 };
 
-/* A well-behaved disk of 1 MiB with one queue of 16, on the caller's memory. */
+/*
+ * A well-behaved disk of 1 MiB with one queue of 16, on the caller's memory.  A legacy_align in its
+ * base makes it a legacy one.
+ */
 void mock_init(struct mock *m);
 int mock_open(struct mock *m, const struct ringside_options *o, struct ringside_disk **d);
 /* Opens, allocates and starts, all of which must work. */

@@ -3,12 +3,10 @@
 #include "frontend/blk/disk.h"
 
 #include "base/clock.h"
+#include "frontend/virtio/os.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 enum kind {
 	KIND_READ,
@@ -58,41 +56,20 @@ static struct ringside_request *list_take(struct disk_list *l)
 
 /* ---- life ---- */
 
-uint64_t disk_queue_bytes(uint16_t num, bool packed, uint16_t table_len)
+uint64_t disk_queue_bytes(const struct vdriver *v, uint16_t num, uint16_t table_len)
 {
-	return vqueue_bytes(num, packed, table_len) +
-	       num * (sizeof(struct disk_slot) + sizeof(struct disk_slot_ranges));
+	return align_up(vqueue_bytes(v, num, table_len) +
+				num * (sizeof(struct disk_slot) + sizeof(struct disk_slot_ranges)),
+			vqueue_align(v));
 }
 
-/* What woke a sleeper. */
-enum { SLEEP_CALL, SLEEP_HANGUP };
-
-/*
- * Edge-triggered, so that a call wakes once and the eventfd need not be read: one system call for
- * one sleep.
- */
-static int sleep_init(struct ringside_queue *q, struct error *err)
-{
-	struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u32 = SLEEP_CALL};
-
-	q->sleep_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (q->sleep_fd < 0)
-		return error_set(err, -errno, "cannot make an epoll descriptor");
-	if (epoll_ctl(q->sleep_fd, EPOLL_CTL_ADD, q->vq.call_fd, &e))
-		return error_set(err, -errno, "cannot watch a queue");
-	return 0;
-}
-
-/* The connection is a new one after each reconnection; a closed one has gone by itself. */
+/* The connection is a new one after each reconnection. */
 static int sleep_watch_hangup(struct ringside_queue *q, struct error *err)
 {
 	struct transport *t = q->disk->v.t;
-	struct epoll_event e = {.events = EPOLLRDHUP, .data.u32 = SLEEP_HANGUP};
 	int fd = t->ops->hangup_fd ? t->ops->hangup_fd(t) : -1;
 
-	if (fd >= 0 && epoll_ctl(q->sleep_fd, EPOLL_CTL_ADD, fd, &e) && errno != EEXIST)
-		return error_set(err, -errno, "cannot watch the connection");
-	return 0;
+	return fd < 0 ? 0 : os_sleeper_watch(q->sleeper, fd, err);
 }
 
 int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t index, uint16_t num,
@@ -101,23 +78,27 @@ int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t 
 	int rc;
 
 	q->disk = d;
-	q->slots = (struct disk_slot *)(void *)shared;
+	q->sleeper = -1;
+	q->slots = (struct disk_slot *)(void *)(shared + vqueue_bytes(&d->v, num, table_len));
 	q->ranges = (struct disk_slot_ranges *)(void *)(q->slots + num);
-	q->free_slots = calloc(num, sizeof(*q->free_slots));
-	q->bufs = calloc(num, sizeof(*q->bufs));
+	q->free_slots = os_alloc(num * sizeof(*q->free_slots), _Alignof(uint16_t));
+	q->bufs = os_alloc(num * sizeof(*q->bufs), _Alignof(struct vqdrv_buf));
 	if (!q->free_slots || !q->bufs)
 		return error_set(err, -ENOMEM, "no memory for a queue of %u", num);
-	rc = vqueue_init(&q->vq, &d->v, index, num, table_len, q->ranges + num, err);
-	return rc ? rc : sleep_init(q, err);
+	rc = vqueue_init(&q->vq, &d->v, index, num, table_len, shared, err);
+	if (rc)
+		return rc;
+	q->sleeper = os_sleeper_create(q->vq.call_fd, err);
+	return q->sleeper < 0 ? q->sleeper : 0;
 }
 
 void disk_queue_fini(struct ringside_queue *q)
 {
 	vqueue_fini(&q->vq);
-	if (q->sleep_fd > 0)
-		close(q->sleep_fd);
-	free(q->free_slots);
-	free(q->bufs);
+	if (q->disk && q->sleeper >= 0)
+		os_sleeper_close(q->sleeper);
+	os_free(q->free_slots);
+	os_free(q->bufs);
 }
 
 int disk_queue_start(struct ringside_queue *q, struct error *err)
@@ -528,7 +509,7 @@ static void take_data(struct ringside_queue *q, struct ringside_request *req, ui
 		break;
 	case KIND_ID:
 		memset(id, 0, VIRTIO_BLK_ID_BYTES + 1);
-		memcpy(id, data, min_u64(len, VIRTIO_BLK_ID_BYTES));
+		memcpy(id, data, len < VIRTIO_BLK_ID_BYTES ? len : VIRTIO_BLK_ID_BYTES);
 		break;
 	case KIND_LIFETIME:
 		take_lifetime(req->out, data, len);
@@ -657,13 +638,13 @@ static int time_left(int timeout_ms, uint64_t until)
 
 int ringside_wait(struct ringside_queue *q, int timeout_ms)
 {
-	struct epoll_event events[2];
 	uint64_t until = 0;
 
 	if (timeout_ms > 0)
 		until = clock_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
 	for (;;) {
 		int n = ringside_poll(q, 0), left;
+		unsigned woken;
 
 		if (n)
 			return n;
@@ -672,10 +653,9 @@ int ringside_wait(struct ringside_queue *q, int timeout_ms)
 			return 0;
 		if (ringside_arm(q))
 			continue;
-		n = epoll_wait(q->sleep_fd, events, 2, left);
+		woken = os_sleep(q->sleeper, left);
 		vqueue_calls_off(&q->vq);
-		if (n > 0 && (events[0].data.u32 == SLEEP_HANGUP ||
-			      (n > 1 && events[1].data.u32 == SLEEP_HANGUP))) {
+		if (woken & OS_HANGUP) {
 			n = ringside_poll(q, 0);
 			write_once(&q->disk->halt, -ENODEV);
 			return n ? n : -ENODEV;

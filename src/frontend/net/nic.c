@@ -75,7 +75,9 @@ static int negotiate(struct nic *nic, struct error *err)
 	rc = vdriver_begin(&nic->v, err);
 	if (rc)
 		return rc;
-	rc = vdriver_negotiate(&nic->v, choose(want & nic->v.offered), 0, err);
+	/* Headers of a legacy device are others. */
+	rc = vdriver_negotiate(&nic->v, choose(want & nic->v.offered), BIT64(VIRTIO_F_VERSION_1),
+			       err);
 	if (rc)
 		return rc;
 	/* Version 1 always has num_buffers. */
@@ -110,7 +112,6 @@ static int queue_num(struct nic *nic, uint16_t index, uint32_t want, uint16_t *n
 
 static int make_queues(struct nic *nic, struct error *err)
 {
-	bool packed = vdriver_has(&nic->v, VIRTIO_F_RING_PACKED);
 	uint32_t want = nic->options.queue_size ? nic->options.queue_size : QUEUE_SIZE_DEFAULT;
 	uint16_t num, ctrl = 0;
 	uint64_t each, control = 0;
@@ -123,7 +124,7 @@ static int make_queues(struct nic *nic, struct error *err)
 	rc = queue_num(nic, 0, want, &num, err);
 	if (!rc && vdriver_has(&nic->v, VIRTIO_NET_F_CTRL_VQ)) {
 		rc = queue_num(nic, control_index(nic), CONTROL_SIZE, &ctrl, err);
-		control = vqueue_bytes(ctrl, packed, 0) + COMMAND_BYTES;
+		control = vqueue_bytes(&nic->v, ctrl, 0) + COMMAND_BYTES;
 	}
 	if (rc)
 		return rc;
@@ -139,7 +140,7 @@ static int make_queues(struct nic *nic, struct error *err)
 		rc = nic_pair_init(&nic->pairs[i], nic, i, num, at, err);
 	if (rc || !ctrl)
 		return rc;
-	nic->command = at + vqueue_bytes(ctrl, packed, 0);
+	nic->command = at + vqueue_bytes(&nic->v, ctrl, 0);
 	rc = vqueue_init(&nic->control, &nic->v, control_index(nic), ctrl, 0, at, err);
 	nic->has_control = !rc;
 	return rc;
@@ -318,7 +319,7 @@ int nic_stop(struct nic *nic, struct error *err)
 		if (rc)
 			nic->v.t->ops->disconnect(nic->v.t);
 	}
-	nic->v.status = 0;
+	vdriver_lost(&nic->v);
 	nic->started = false;
 	return rc;
 }

@@ -40,12 +40,11 @@ struct layout {
 
 static struct layout layout(const struct nic *nic, uint16_t num)
 {
-	bool packed = vdriver_has(&nic->v, VIRTIO_F_RING_PACKED);
 	struct layout l;
 
 	l.table_len = vdriver_has(&nic->v, VIRTIO_F_INDIRECT_DESC) ? TABLE_LEN : 0;
-	l.tx = vqueue_bytes(num, packed, 0);
-	l.buffers = l.tx + vqueue_bytes(num, packed, l.table_len);
+	l.tx = vqueue_bytes(&nic->v, num, 0);
+	l.buffers = l.tx + vqueue_bytes(&nic->v, num, l.table_len);
 	l.headers = align_up(l.buffers + (uint64_t)num * buffer_bytes(nic), LINE);
 	l.end = align_up(l.headers + (uint64_t)num * sizeof(struct virtio_net_hdr), LINE);
 	return l;

@@ -22,10 +22,10 @@ struct transport;
 /* Memory that the device may reach. */
 struct dma_region {
 	void *host;
-	uint64_t size; /* 0: an empty place in a list */
-	int fd;	       /* host is a shared mapping of it; -1: where no fd is needed */
+	size_t size; /* 0: an empty place in a list */
+	int fd;	     /* host is a shared mapping of it; -1: where no fd is needed */
 	uint64_t offset;
-	bool ours; /* mapped by vdriver_mem_alloc()                             */
+	bool ours; /* from vdriver_mem_alloc()                                  */
 };
 
 struct transport_queue {
@@ -33,7 +33,7 @@ struct transport_queue {
 	uint16_t num;
 	bool packed;
 	void *desc, *driver, *device;
-	int call_fd; /* an eventfd that stays the caller's; -1: no calls */
+	int call_fd; /* an event (os.h) that stays the caller's; -1: no calls */
 };
 
 #define TRANSPORT_EVENT_CONFIG 1u /* configuration changed                                   */
@@ -83,6 +83,12 @@ struct transport {
 	uint32_t reset_ms;	/* how long a reset may take                                   */
 	uint32_t config_size;	/* bytes that the driver will look at; the driver sets it      */
 	bool mem_while_running; /* regions may come and go while queues are enabled            */
+	/*
+	 * 0: virtio 1.  Else a legacy device: it knows neither VERSION_1 nor FEATURES_OK; each of
+	 * its rings lies in one piece on a multiple of this, in a layout that goes with it (virtio
+	 * 1.4, 2.7.2), and has as many entries as the device says.
+	 */
+	uint32_t legacy_align;
 };
 
 #endif

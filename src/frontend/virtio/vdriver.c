@@ -2,13 +2,10 @@
 #include "frontend/virtio/vdriver.h"
 
 #include "base/clock.h"
+#include "frontend/virtio/os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Bits that mean the same for all device types; those beyond a transport's ability are in t->can.
  */
@@ -25,10 +22,8 @@ void vdriver_init(struct vdriver *v, struct transport *t)
 
 static void region_free(struct dma_region *r)
 {
-	if (r->ours) {
-		munmap(r->host, r->size);
-		close(r->fd);
-	}
+	if (r->ours)
+		os_shared_free(r);
 	store_release(&r->size, 0);
 }
 
@@ -65,9 +60,11 @@ void vdriver_fail(struct vdriver *v)
 		v->status |= VIRTIO_STATUS_FAILED;
 }
 
-static void nap(void)
+void vdriver_lost(struct vdriver *v)
 {
-	nanosleep(&(struct timespec){.tv_nsec = NSEC_PER_MSEC}, NULL);
+	v->status = 0;
+	v->features = 0;
+	v->agreed = false;
 }
 
 int vdriver_reset(struct vdriver *v, struct error *err)
@@ -90,10 +87,9 @@ int vdriver_reset(struct vdriver *v, struct error *err)
 					 "the device does not finish its reset, its status is "
 					 "0x%02x",
 					 status);
-		nap();
+		os_nap();
 	}
-	v->status = 0;
-	v->features = 0;
+	vdriver_lost(v);
 	return 0;
 }
 
@@ -113,15 +109,32 @@ int vdriver_begin(struct vdriver *v, struct error *err)
 	return rc;
 }
 
-int vdriver_negotiate(struct vdriver *v, uint64_t want, uint64_t must, struct error *err)
+/* The device's word on what was accepted; a legacy one is not asked. */
+static int confirm(struct vdriver *v, struct error *err)
 {
-	uint64_t usable = v->offered & (~TRANSPORT_BITS | v->t->can);
-	uint64_t accept = usable & (want | must | BIT64(VIRTIO_F_VERSION_1));
-	uint64_t missing = (must | BIT64(VIRTIO_F_VERSION_1)) & ~accept;
 	uint8_t status;
 	int rc;
 
-	if (v->status & VIRTIO_STATUS_FEATURES_OK)
+	if (v->t->legacy_align)
+		return 0;
+	rc = set_status(v, VIRTIO_STATUS_FEATURES_OK, err);
+	if (!rc)
+		rc = v->t->ops->get_status(v->t, &status, err);
+	if (!rc && !(status & VIRTIO_STATUS_FEATURES_OK))
+		rc = error_set(err, -ENOTSUP, "the device refuses the features 0x%llx",
+			       (unsigned long long)v->features);
+	return rc;
+}
+
+int vdriver_negotiate(struct vdriver *v, uint64_t want, uint64_t must, struct error *err)
+{
+	uint64_t usable = v->offered & (~TRANSPORT_BITS | v->t->can);
+	uint64_t version = v->t->legacy_align ? 0 : BIT64(VIRTIO_F_VERSION_1);
+	uint64_t accept = usable & (want | must | version);
+	uint64_t missing = (must | version) & ~accept;
+	int rc;
+
+	if (v->agreed)
 		return error_set(err, -EBUSY, "the features are settled until the next reset.");
 	if (missing) {
 		rc = error_set(err, -ENOTSUP, "the device lacks feature bit %d%s",
@@ -133,17 +146,10 @@ int vdriver_negotiate(struct vdriver *v, uint64_t want, uint64_t must, struct er
 	if (rc)
 		goto fail;
 	v->features = accept;
-	rc = set_status(v, VIRTIO_STATUS_FEATURES_OK, err);
+	rc = confirm(v, err);
 	if (rc)
 		goto fail;
-	rc = v->t->ops->get_status(v->t, &status, err);
-	if (rc)
-		goto fail;
-	if (!(status & VIRTIO_STATUS_FEATURES_OK)) {
-		rc = error_set(err, -ENOTSUP, "the device refuses the features 0x%llx",
-			       (unsigned long long)accept);
-		goto fail;
-	}
+	v->agreed = true;
 	return 0;
 fail:
 	vdriver_fail(v);
@@ -182,7 +188,7 @@ static int await(struct vdriver *v, uint8_t set, uint8_t clear, struct error *er
 		if (clock_ns() >= until)
 			return error_set(err, -ETIMEDOUT, "the device's status stays at 0x%02x",
 					 status);
-		nap();
+		os_nap();
 	}
 }
 
@@ -260,11 +266,11 @@ static bool overlaps(const struct vdriver *v, const struct dma_region *r)
 int vdriver_mem_register(struct vdriver *v, const struct dma_region *r, struct error *err)
 {
 	struct dma_region *place = free_region(v);
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	size_t page = os_page();
 	int rc;
 
 	if (!r->size || ((uintptr_t)r->host | r->size | r->offset) % page ||
-	    (uintptr_t)r->host > UINTPTR_MAX - r->size || r->offset > INT64_MAX - r->size)
+	    (uintptr_t)r->host > UINTPTR_MAX - r->size || r->offset > (uint64_t)INT64_MAX - r->size)
 		return error_set(err, -EINVAL, "memory has to be given in whole pages.");
 	if (overlaps(v, r))
 		return error_set(err, -EEXIST, "the memory is registered already.");
@@ -289,35 +295,23 @@ int vdriver_mem_register(struct vdriver *v, const struct dma_region *r, struct e
 
 int vdriver_mem_alloc(struct vdriver *v, size_t size, void **memory, struct error *err)
 {
-	struct dma_region r = {.size = align_up(size, (uint64_t)sysconf(_SC_PAGESIZE)),
-			       .ours = true};
+	size_t whole = (size_t)align_up(size, os_page());
+	struct dma_region r;
 	int rc;
 
-	if (!size || r.size < size || r.size > INT64_MAX)
+	if (!size || whole < size || whole > PTRDIFF_MAX)
 		return error_set(err, -EINVAL, "no memory has this size.");
-	r.fd = memfd_create("ringside", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (r.fd < 0)
-		return error_set(err, -errno, "cannot make shared memory");
-	/* Sealed, so that the other side cannot take the pages away under us. */
-	if (ftruncate(r.fd, (off_t)r.size) || fcntl(r.fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
-		rc = error_set(err, -errno, "cannot make %zu bytes of shared memory", size);
-		goto close_fd;
-	}
-	r.host = mmap(NULL, r.size, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd, 0);
-	if (r.host == MAP_FAILED) {
-		rc = error_set(err, -errno, "cannot map %zu bytes of shared memory", size);
-		goto close_fd;
-	}
-	rc = vdriver_mem_register(v, &r, err);
+	rc = os_shared_alloc(&r, whole, err);
 	if (rc)
-		goto unmap;
+		return rc;
+	r.ours = true;
+	rc = vdriver_mem_register(v, &r, err);
+	if (rc) {
+		os_shared_free(&r);
+		return rc;
+	}
 	*memory = r.host;
 	return 0;
-unmap:
-	munmap(r.host, r.size);
-close_fd:
-	close(r.fd);
-	return rc;
 }
 
 int vdriver_mem_remove(struct vdriver *v, void *memory, struct error *err)

@@ -6,6 +6,8 @@
  *	reset -> ACKNOWLEDGE -> DRIVER -> FEATURES_OK -> DRIVER_OK <-> SUSPEND
  *	            \_____________\___________\______________\____ -> FAILED -> reset
  *
+ * A legacy device knows no FEATURES_OK: what was accepted holds from then on.
+ *
  * Invariants: a status bit is never cleared but by reset; nothing is accepted that was not offered
  * or is not known to the caller; once FAILED only a reset goes on.
  *
@@ -24,6 +26,7 @@
 struct vdriver {
 	struct transport *t;
 	uint8_t status; /* as last written */
+	bool agreed;	/* features are settled until the next reset */
 	uint64_t offered, features;
 	struct dma_region regions[VDRIVER_REGIONS_MAX];
 };
@@ -41,14 +44,16 @@ static inline bool vdriver_offers(const struct vdriver *v, unsigned bit)
 	return v->offered >> bit & 1;
 }
 
+/* The device is not there any more, or is a new one: nothing is settled. */
+void vdriver_lost(struct vdriver *v);
 /* Returns once the status reads 0; -ETIMEDOUT when it does not. */
 int vdriver_reset(struct vdriver *v, struct error *err);
 /* Reset, ACKNOWLEDGE, DRIVER; reads what is offered. */
 int vdriver_begin(struct vdriver *v, struct error *err);
 /*
  * Accepts of what is offered and the transport can carry the bits of @want, tells the device and
- * has it confirm.  -ENOTSUP: a bit of @must or VERSION_1 is missing, or the device refused; the
- * device is FAILED then.
+ * has it confirm.  -ENOTSUP: a bit of @must or, but for a legacy device, VERSION_1 is missing, or
+ * the device refused; the device is FAILED then.
  */
 int vdriver_negotiate(struct vdriver *v, uint64_t want, uint64_t must, struct error *err);
 int vdriver_ok(struct vdriver *v, struct error *err);
@@ -80,8 +85,8 @@ static inline bool vdriver_mem_has(const struct vdriver *v, const void *p, uint6
 	for (unsigned n = 0, i = *hint; n < VDRIVER_REGIONS_MAX; n++) {
 		const struct dma_region *r = &v->regions[i];
 		/* Acquire: pairs with the release of the thread that added the region. */
-		uint64_t size = load_acquire(&r->size);
-		uint64_t at = a - (uintptr_t)read_once(&r->host);
+		size_t size = load_acquire(&r->size);
+		uintptr_t at = a - (uintptr_t)read_once(&r->host);
 
 		if (likely(at < size && len <= size - at)) {
 			*hint = i;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "frontend/virtio/vqueue.h"
 
+#include "frontend/virtio/os.h"
+
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 /* No two areas in one cache line. */
 #define LINE 64
@@ -26,20 +24,27 @@ struct layout {
 	uint64_t driver, device, tables, end; /* desc is at 0 */
 };
 
-static struct layout layout(uint16_t num, bool packed, uint16_t table_len)
+static struct layout layout(const struct vdriver *v, uint16_t num, uint16_t table_len)
 {
+	bool packed = vdriver_has(v, VIRTIO_F_RING_PACKED);
+	uint32_t legacy = v->t->legacy_align;
 	struct layout l;
 
-	l.driver = align_up(vring_desc_size(num), LINE);
-	l.device = align_up(l.driver + vring_driver_size(num, packed), LINE);
+	l.driver = align_up(vring_desc_size(num), legacy ? 1 : LINE);
+	l.device = align_up(l.driver + vring_driver_size(num, packed), legacy ? legacy : LINE);
 	l.tables = align_up(l.device + vring_device_size(num, packed), LINE);
 	l.end = align_up(l.tables + vqdrv_tables_bytes(num, table_len), LINE);
 	return l;
 }
 
-uint64_t vqueue_bytes(uint16_t num, bool packed, uint16_t table_len)
+uint64_t vqueue_bytes(const struct vdriver *v, uint16_t num, uint16_t table_len)
 {
-	return layout(num, packed, table_len).end;
+	return layout(v, num, table_len).end;
+}
+
+uint32_t vqueue_align(const struct vdriver *v)
+{
+	return v->t->legacy_align > LINE ? v->t->legacy_align : LINE;
 }
 
 int vqueue_init(struct vqueue *q, struct vdriver *v, uint16_t index, uint16_t num,
@@ -51,16 +56,14 @@ int vqueue_init(struct vqueue *q, struct vdriver *v, uint16_t index, uint16_t nu
 			     .table_len = table_len,
 			     .shared = shared,
 			     .call_fd = -1};
-	q->state = calloc(1, vqdrv_state_bytes(num));
+	q->state = os_alloc((size_t)vqdrv_state_bytes(num), _Alignof(struct vqdrv_slot));
 	if (!q->state)
 		return error_set(err, -ENOMEM, "no memory for a queue of %u", num);
-	q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->call_fd = os_event_create(err);
 	if (q->call_fd < 0) {
-		int rc = error_set(err, -errno, "cannot make an eventfd");
-
-		free(q->state);
+		os_free(q->state);
 		q->state = NULL;
-		return rc;
+		return q->call_fd;
 	}
 	return 0;
 }
@@ -69,8 +72,8 @@ void vqueue_fini(struct vqueue *q)
 {
 	if (!q->state)
 		return;
-	close(q->call_fd);
-	free(q->state);
+	os_event_close(q->call_fd);
+	os_free(q->state);
 	q->state = NULL;
 	q->call_fd = -1;
 }
@@ -78,7 +81,7 @@ void vqueue_fini(struct vqueue *q)
 int vqueue_start(struct vqueue *q, struct error *err)
 {
 	bool packed = vdriver_has(q->v, VIRTIO_F_RING_PACKED);
-	struct layout l = layout(q->num, packed, q->table_len);
+	struct layout l = layout(q->v, q->num, q->table_len);
 	struct vqdrv_config config = {
 		.num = q->num,
 		.packed = packed,
@@ -129,14 +132,11 @@ void vqueue_calls_off(struct vqueue *q)
 
 void vqueue_disarm(struct vqueue *q)
 {
-	eventfd_t n;
-
 	vqueue_calls_off(q);
-	if (!eventfd_read(q->call_fd, &n))
-		q->calls += n;
+	q->calls += os_event_take(q->call_fd);
 }
 
 void vqueue_wake(const struct vqueue *q)
 {
-	(void)eventfd_write(q->call_fd, 1);
+	os_event_signal(q->call_fd);
 }

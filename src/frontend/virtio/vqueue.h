@@ -16,7 +16,7 @@ struct vqueue {
 	struct vdriver *v;
 	uint16_t index, num, table_len;
 	bool armed;	 /* interrupts were asked for                          */
-	int call_fd;	 /* an eventfd of ours                                 */
+	int call_fd;	 /* an event of ours                                   */
 	void *state;	 /* private, of the ring                               */
 	uint8_t *shared; /* vqueue_bytes() of memory that the device reaches  */
 	uint64_t kicks, calls;
@@ -25,8 +25,9 @@ struct vqueue {
 /* The size a queue gets: at most @want and @max; 0: none is possible. */
 uint16_t vqueue_size(uint32_t want, uint32_t max, bool packed);
 
-/* Shared memory a queue needs, aligned to 64. */
-uint64_t vqueue_bytes(uint16_t num, bool packed, uint16_t table_len);
+/* Shared memory a queue needs once features are settled, and what it begins on a multiple of. */
+uint64_t vqueue_bytes(const struct vdriver *v, uint16_t num, uint16_t table_len);
+uint32_t vqueue_align(const struct vdriver *v);
 
 int vqueue_init(struct vqueue *q, struct vdriver *v, uint16_t index, uint16_t num,
 		uint16_t table_len, void *shared, struct error *err);

@@ -58,7 +58,7 @@ void freestanding_main(void)
 {
 	static struct pci_access access = {&nobody};
 	static const struct vpci_platform_ops none = {0};
-	static struct vpci_platform platform = {&none};
+	static struct vpci_platform platform = {.ops = &none};
 	static struct vpci_transport t;
 	static struct pcidev dev;
 	int status = 0;

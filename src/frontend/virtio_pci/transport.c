@@ -255,6 +255,18 @@ static const struct transport_ops vpci_transport_ops = {
 	.destroy = destroy,
 };
 
+/* A legacy board does not say how many queues it has; the first that has no entries is none. */
+static uint16_t count_queues(const struct vpci *v)
+{
+	uint16_t n = 0;
+
+	if (!v->legacy)
+		return (uint16_t)min_u64(vpci_num_queues(v), VPCI_QUEUES_MAX);
+	while (n < VPCI_QUEUES_MAX && vpci_queue_max(v, n))
+		n++;
+	return n;
+}
+
 int vpci_transport_init(struct vpci_transport *t, struct pcidev *dev,
 			struct vpci_platform *platform, struct error *err)
 {
@@ -272,14 +284,20 @@ int vpci_transport_init(struct vpci_transport *t, struct pcidev *dev,
 		.reset_ms = RESET_MS_DEFAULT,
 		.mem_while_running = true,
 	};
-	rc = vpci_open(&t->v, dev, VPCI_MODERN);
+	rc = vpci_open(&t->v, dev, platform->how);
 	if (rc == -ENODEV)
 		return error_set(err, rc, "%04x:%04x is no virtio device", dev->vendor,
 				 dev->device);
 	if (rc)
-		return error_set(err, rc,
-				 "the device's virtio 1 structures cannot be found or used");
-	t->n_queues = (uint16_t)min_u64(vpci_num_queues(&t->v), VPCI_QUEUES_MAX);
+		return error_set(err, rc, "the device's %s cannot be found or used",
+				 platform->how == VPCI_LEGACY	? "legacy interface"
+				 : platform->how == VPCI_MODERN ? "virtio 1 structures"
+								: "structures");
+	if (t->v.legacy) {
+		t->base.can = BIT64(VIRTIO_F_INDIRECT_DESC) | BIT64(VIRTIO_F_EVENT_IDX);
+		t->base.legacy_align = VIRTIO_PCI_LEGACY_PAGE;
+	}
+	t->n_queues = count_queues(&t->v);
 	if (platform->ops->vector && t->v.n_vectors) {
 		rc = vpci_msix(&t->v, true);
 		if (rc)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-pci board as a struct transport, for the drivers in frontend/virtio and frontend/blk: modern boards only, since those drivers know
- * virtio 1 only.  No C library but memcpy and memset is needed here.
+ * A virtio-pci board as a struct transport, for the drivers in frontend/virtio and frontend/blk.
+ * No C library but memcpy and memset is needed here.
  *
  * Threads: the transport's (frontend/virtio/transport.h).
  */
@@ -36,6 +36,7 @@ struct vpci_platform_ops {
 
 struct vpci_platform {
 	const struct vpci_platform_ops *ops;
+	enum vpci_how how; /* which face of the board is wanted */
 };
 
 struct vpci_transport {
