@@ -182,9 +182,11 @@ static void p_nothing_on_the_bus_does_harm(void **state)
 	/* The almost-drivers got far enough to matter. */
 	assert_true(r.interrupts > 0);
 	assert_true(!FUZZ_MEMORY || pc_rig_requests(&r) > 0);
+	assert_true(!r.pc->ide || r.pc->ide->channels[0].counters.requests > 0);
 
 	pc_rig_reset(&r);
 	assert_int_equal(pc_rig_check(&r), disks);
+	pc_rig_check_ide(&r);
 	/* And it ends as it is told to. */
 	pc_rig_write(&r, SYSBUS_PORT, 0xf4, 0x21, 1);
 	assert_int_equal(r.pc->end, PC_EXIT);

@@ -378,3 +378,24 @@ unsigned pc_rig_check(struct pc_rig *r)
 	}
 	return n;
 }
+
+static uint64_t ide_read(struct pc_rig *r, uint64_t port, unsigned size)
+{
+	return pc_rig_read(r, SYSBUS_PORT, port, size);
+}
+
+void pc_rig_check_ide(struct pc_rig *r)
+{
+	for (unsigned i = 0; r->pc->ide && i < r->pc->ide->n_disks; i++) {
+		uint64_t base = i / IDE_DRIVES ? 0x170 : 0x1f0, end = clock_ns() + HANG_NS;
+		uint64_t words[256];
+
+		pc_rig_write(r, SYSBUS_PORT, base + 6, 0xa0 | i % IDE_DRIVES << 4, 1);
+		pc_rig_write(r, SYSBUS_PORT, base + 7, 0xec, 1); /* IDENTIFY DEVICE */
+		while ((ide_read(r, base + 7, 1) & 0x88) != 0x08)
+			wait_for_it(r, end);
+		for (unsigned k = 0; k < ARRAY_SIZE(words); k++)
+			words[k] = ide_read(r, base, 2);
+		assert_true((words[60] | words[61] << 16) == 2048);
+	}
+}

@@ -44,9 +44,11 @@ void pc_rig_turn(struct pc_rig *r);
 void pc_rig_wait(struct pc_rig *r, int ms);
 /* As the reset line does; returns when every device is over it, and the PCI bus has addresses. */
 void pc_rig_reset(struct pc_rig *r);
-/* Requests that the disks have completed so far, good or bad. */
+/* Requests that the virtio disks have completed so far, good or bad. */
 uint64_t pc_rig_requests(const struct pc_rig *r);
 /* Every virtio-blk of the machine is driven from reset to a write that reads back; returns how many there are. */
 unsigned pc_rig_check(struct pc_rig *r);
+/* Every IDE disk tells its size. */
+void pc_rig_check_ide(struct pc_rig *r);
 
 #endif
