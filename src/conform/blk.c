@@ -170,6 +170,23 @@ struct req blk_read(struct ring *r, uint64_t sector, uint32_t len)
 	return q;
 }
 
+void blk_read_and_forget(struct ring *r)
+{
+	struct req q = blk_read(r, 0, 512);
+
+	r->t->next_gpa = q.header;
+}
+
+void blk_read_at_once(struct ring *r, struct req *q, unsigned n, uint32_t len, uint32_t third)
+{
+	for (unsigned i = 0; i < n; i++) {
+		q[i] = req_make(r->t, VIRTIO_BLK_T_IN, 0, i % 3 ? len : third);
+		req_add(r, &q[i]);
+	}
+	ring_publish(r);
+	ring_kick(r);
+}
+
 void blk_write(struct ring *r, uint64_t sector, uint8_t value, uint32_t len)
 {
 	struct req q = req_make(r->t, VIRTIO_BLK_T_OUT, sector, len);

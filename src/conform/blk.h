@@ -46,6 +46,10 @@ void req_ok(struct ring *r, struct req *q);
 
 /* One-call requests, which have to be OK. @gpa: where the data is. */
 struct req blk_read(struct ring *r, uint64_t sector, uint32_t len);
+/* Its memory is used again by the next request. */
+void blk_read_and_forget(struct ring *r);
+/* So many reads in one batch, every third of another length; not waited for. */
+void blk_read_at_once(struct ring *r, struct req *q, unsigned n, uint32_t len, uint32_t third);
 void blk_write(struct ring *r, uint64_t sector, uint8_t value, uint32_t len);
 /* The case fails unless these sectors hold that byte. */
 void blk_expect(struct ring *r, uint64_t sector, uint8_t value, uint32_t len, const char *expected);

@@ -50,6 +50,7 @@ unsigned board_cap(struct trial *t, uint8_t cfg_type, unsigned after);
 struct vpci_area board_cap_area(struct trial *t, unsigned cap);
 
 /* MSI-X. */
+void set_msix(struct trial *t, bool on);
 void need_msix(struct trial *t, unsigned vectors);
 /* An eventfd behind this vector, and the vector unmasked.  What it has counted so far is forgotten. */
 void vector_connect(struct trial *t, uint16_t vector);

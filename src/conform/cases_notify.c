@@ -6,30 +6,15 @@
 #include "base/clock.h"
 #include "conform/blk.h"
 
-static void expect_call(struct ring *r, const char *expected)
-{
-	if (!ring_calls(r, r->t->o->timeout_ms))
-		trial_fail(r->t, expected,
-			   "no notification on queue %u within %d ms, and the request was used",
-			   r->index, r->t->o->timeout_ms);
-}
-
-static void read_and_forget(struct ring *r)
-{
-	struct req q = blk_read(r, 0, 512);
-
-	r->t->next_gpa = q.header;
-}
-
 static void flags_zero(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){0});
 
 	for (unsigned i = 0; i < 64; i++) {
 		ring_calls(r, 0);
-		read_and_forget(r);
-		expect_call(r,
-			    "avail.flags is 0, so the device notifies when it has used a buffer");
+		blk_read_and_forget(r);
+		ring_expect_call(
+			r, "avail.flags is 0, so the device notifies when it has used a buffer");
 	}
 }
 
@@ -41,9 +26,9 @@ static void used_event_ignored(struct trial *t)
 	for (unsigned i = 0; i < 32; i++) {
 		ring_calls(r, 0);
 		ring_used_event(r, values[i % ARRAY_SIZE(values)]);
-		read_and_forget(r);
-		expect_call(r,
-			    "without EVENT_IDX used_event means nothing, and the device notifies");
+		blk_read_and_forget(r);
+		ring_expect_call(
+			r, "without EVENT_IDX used_event means nothing, and the device notifies");
 	}
 }
 
@@ -54,7 +39,7 @@ static void flags_one(struct trial *t)
 	ring_driver_flags(r, VIRTQ_AVAIL_F_NO_INTERRUPT);
 	ring_calls(r, 0);
 	for (unsigned i = 0; i < 8; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	quiet(t);
 	if (ring_calls(r, 0))
 		trial_fail(t, "avail.flags is 1, so the device does not notify", "a notification");
@@ -67,8 +52,8 @@ static void event_reached(struct trial *t)
 	for (unsigned i = 0; i < 64; i++) {
 		ring_calls(r, 0);
 		ring_used_event(r, r->used_idx);
-		read_and_forget(r);
-		expect_call(r, "used.idx passed used_event, so the device notifies");
+		blk_read_and_forget(r);
+		ring_expect_call(r, "used.idx passed used_event, so the device notifies");
 	}
 }
 
@@ -81,14 +66,15 @@ static void event_wrap(struct trial *t)
 	ring_restart_at(r, from);
 	/* The first round settles what a device does at a start. */
 	ring_used_event(r, r->used_idx);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	for (unsigned i = 0; i < 48; i++) {
 		/* The kick of the start may have caused one more notification. */
 		ring_calls(r, i ? 0 : t->o->quiet_ms);
 		ring_used_event(r, r->used_idx);
-		read_and_forget(r);
-		expect_call(r, "used.idx passed used_event, also where the indexes run over, so "
-			       "the device notifies");
+		blk_read_and_forget(r);
+		ring_expect_call(r,
+				 "used.idx passed used_event, also where the indexes run over, so "
+				 "the device notifies");
 	}
 }
 
@@ -102,17 +88,12 @@ static void event_batch(struct trial *t)
 
 		ring_calls(r, 0);
 		ring_used_event(r, (uint16_t)(r->used_idx + at_entry));
-		for (unsigned i = 0; i < 16; i++) {
-			q[i] = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
-			req_add(r, &q[i]);
-		}
 		trial_sent(t, "16 reads at once, used_event at the %u. of them", at_entry + 1u);
-		ring_publish(r);
-		ring_kick(r);
+		blk_read_at_once(r, q, 16, 512, 512);
 		for (unsigned i = 0; i < 16; i++)
 			ring_wait(r, &u);
-		expect_call(r,
-			    "used.idx passed used_event within the batch, so the device notifies");
+		ring_expect_call(
+			r, "used.idx passed used_event within the batch, so the device notifies");
 		t->next_gpa = q[0].header;
 	}
 }
@@ -125,9 +106,10 @@ static void event_flag_ignored(struct trial *t)
 	for (unsigned i = 0; i < 16; i++) {
 		ring_calls(r, 0);
 		ring_used_event(r, r->used_idx);
-		read_and_forget(r);
-		expect_call(r, "with EVENT_IDX avail.flags bit 0 means nothing; used_event was "
-			       "reached, so the device notifies");
+		blk_read_and_forget(r);
+		ring_expect_call(r,
+				 "with EVENT_IDX avail.flags bit 0 means nothing; used_event was "
+				 "reached, so the device notifies");
 	}
 }
 
@@ -137,11 +119,11 @@ static void event_not_reached(struct trial *t)
 
 	/* Whether the very first used buffer notifies is settled differently by devices. */
 	ring_used_event(r, 0);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	ring_calls(r, t->o->quiet_ms);
 	ring_used_event(r, (uint16_t)(r->used_idx + 1000));
 	for (unsigned i = 0; i < 8; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	quiet(t);
 	if (ring_calls(r, 0))
 		trial_fail(t, "used_event is far ahead, so the device does not notify",
@@ -157,7 +139,7 @@ static void used_flags(struct trial *t, uint16_t mask, const char *expected)
 
 		if (flags & (uint16_t)~mask)
 			trial_fail(t, expected, "used.flags 0x%x", flags);
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		flags = le16_read(&r->used->flags);
 		if (flags & (uint16_t)~mask)
 			trial_fail(t, expected, "used.flags 0x%x", flags);
@@ -183,10 +165,10 @@ static void spurious(struct trial *t)
 	for (unsigned i = 0; i < 10000; i++)
 		ring_kick(r);
 	ring_expect_nothing(r, "kicks on an empty queue do nothing");
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	for (unsigned i = 0; i < 100; i++) {
 		ring_kick(r);
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		ring_kick(r);
 	}
 	ring_expect_nothing(r, "kicks on an empty queue do nothing");

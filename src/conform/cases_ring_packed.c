@@ -9,20 +9,13 @@
 
 #define PACKED FEAT(RING_PACKED)
 
-static void read_and_forget(struct ring *r)
-{
-	struct req q = blk_read(r, 0, 512);
-
-	r->t->next_gpa = q.header;
-}
-
 static void laps(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = PACKED, .num = 8});
 
 	/* Chains of 3 in a ring of 8: they cross the end in every possible way. */
 	for (unsigned i = 0; i < 64; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 }
 
 static void odd_sizes(struct trial *t)
@@ -33,7 +26,7 @@ static void odd_sizes(struct trial *t)
 		struct ring *r = disk_up(t, (struct setup){.want = PACKED, .num = nums[i]});
 
 		for (unsigned n = 0; n < nums[i] + 4u; n++)
-			read_and_forget(r);
+			blk_read_and_forget(r);
 		redial(t);
 	}
 }
@@ -53,7 +46,7 @@ static void whole_ring(struct trial *t)
 	segs[7] = (struct seg){q.status, 1, F_WRITE};
 	for (unsigned i = 0; i < 5; i++) {
 		/* Not always from slot 0. */
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		req_header(t, &q);
 		expect_status(t, req_run_segs(r, &q, segs, 8), VIRTIO_BLK_S_OK);
 	}
@@ -103,7 +96,7 @@ static void zero_is_nothing(struct trial *t)
 		if (le16_read(&r->slots[i].flags) || le32_read(&r->slots[i].len))
 			trial_fail(t, "a descriptor that is not available is not touched",
 				   "slot %u changed", i);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 /* What an earlier lap left behind, completed with the used bit of that lap, is not available. */
@@ -112,7 +105,7 @@ static void stale(struct trial *t)
 	struct ring *r = disk_up(t, (struct setup){.want = PACKED, .num = 6});
 
 	for (unsigned i = 0; i < 7; i++) {
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		for (unsigned k = 0; k < 5; k++)
 			ring_kick(r);
 	}
@@ -144,7 +137,7 @@ static void left_alone(struct trial *t)
 					   le16_make(0x33), le16_make(0)};
 		uint16_t slot = r->used_slot;
 
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		/* Not available whichever lap it is: AVAIL and USED as the device left them. */
 		mine.flags = le16_make((uint16_t)(le16_read(&r->slots[slot].flags) &
 						  (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)));
@@ -319,21 +312,14 @@ static void framing(struct trial *t)
 
 /* Notifications */
 
-static void expect_call(struct ring *r, const char *expected)
-{
-	if (!ring_calls(r, r->t->o->timeout_ms))
-		trial_fail(r->t, expected, "no notification within %d ms, and the request was used",
-			   r->t->o->timeout_ms);
-}
-
 static void enabled(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = PACKED, .num = 8});
 
 	for (unsigned i = 0; i < 32; i++) {
 		ring_calls(r, 0);
-		read_and_forget(r);
-		expect_call(
+		blk_read_and_forget(r);
+		ring_expect_call(
 			r, "event flags 0 (enable): the device notifies when it has used a buffer");
 	}
 }
@@ -346,8 +332,8 @@ static void enabled_garbage(struct trial *t)
 	for (unsigned i = 0; i < 32; i++) {
 		ring_calls(r, 0);
 		ring_used_event(r, (uint16_t)(i * 0x2345));
-		read_and_forget(r);
-		expect_call(
+		blk_read_and_forget(r);
+		ring_expect_call(
 			r,
 			"event flags 0 (enable): off_wrap means nothing, and the device notifies");
 	}
@@ -360,7 +346,7 @@ static void disabled(struct trial *t)
 	ring_driver_flags(r, RING_EVENT_FLAGS_DISABLE);
 	ring_calls(r, 0);
 	for (unsigned i = 0; i < 8; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	quiet(t);
 	if (ring_calls(r, 0))
 		trial_fail(t, "event flags 1 (disable): the device does not notify",
@@ -375,9 +361,10 @@ static void event_reached(struct trial *t)
 	for (unsigned i = 0; i < 40; i++) {
 		ring_calls(r, 0);
 		ring_used_event(r, (uint16_t)(r->used_slot | (r->used_wrap ? RING_EVENT_WRAP : 0)));
-		read_and_forget(r);
-		expect_call(r, "event flags 2: the used descriptor passed off_wrap, so the device "
-			       "notifies");
+		blk_read_and_forget(r);
+		ring_expect_call(
+			r, "event flags 2: the used descriptor passed off_wrap, so the device "
+			   "notifies");
 	}
 }
 
@@ -385,12 +372,12 @@ static void event_not_reached(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = PACKED | FEAT(EVENT_IDX), .num = 64});
 
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	ring_driver_flags(r, RING_EVENT_FLAGS_DESC);
 	ring_used_event(r, 60 | RING_EVENT_WRAP);
 	ring_calls(r, t->o->quiet_ms);
 	for (unsigned i = 0; i < 8; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	quiet(t);
 	if (ring_calls(r, 0))
 		trial_fail(t, "event flags 2 and off_wrap far ahead: the device does not notify",
@@ -411,17 +398,12 @@ static void event_batch(struct trial *t)
 		ring_calls(r, 0);
 		ring_used_event(r, (uint16_t)((over ? at_slot - 20 : at_slot) |
 					      (r->used_wrap != over ? RING_EVENT_WRAP : 0)));
-		for (unsigned i = 0; i < 5; i++) {
-			q[i] = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
-			req_add(r, &q[i]);
-		}
 		trial_sent(t, "5 reads at once in a packed ring of 20, off_wrap at the %u. of them",
 			   1 + round % 5);
-		ring_publish(r);
-		ring_kick(r);
+		blk_read_at_once(r, q, 5, 512, 512);
 		for (unsigned i = 0; i < 5; i++)
 			ring_wait(r, &u);
-		expect_call(r, "off_wrap was passed within the batch, so the device notifies");
+		ring_expect_call(r, "off_wrap was passed within the batch, so the device notifies");
 		t->next_gpa = q[0].header;
 	}
 }
@@ -433,7 +415,7 @@ static void device_event(struct trial *t)
 	for (unsigned i = 0; i < 20; i++) {
 		uint16_t flags;
 
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		flags = le16_read(&r->device_event->flags);
 		if (flags != RING_EVENT_FLAGS_ENABLE && flags != RING_EVENT_FLAGS_DISABLE)
 			trial_fail(t, "without EVENT_IDX the device's event flags are 0 or 1",
@@ -447,7 +429,7 @@ static void driver_area_kept(struct trial *t)
 
 	ring_used_event(r, 0x1234);
 	for (unsigned i = 0; i < 10; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	if (le16_read(&r->driver_event->off_wrap) != 0x1234 || le16_read(&r->driver_event->flags))
 		trial_fail(t, "the driver's event area as it was", "off_wrap 0x%x, flags 0x%x",
 			   le16_read(&r->driver_event->off_wrap),
@@ -462,14 +444,9 @@ static void in_order(struct trial *t)
 		struct req q[8];
 		unsigned done = 0;
 
-		for (unsigned i = 0; i < 8; i++) {
-			q[i] = req_make(t, VIRTIO_BLK_T_IN, 0, i % 3 ? 512 : 65536);
-			req_add(r, &q[i]);
-		}
 		trial_sent(t, "8 reads of 512 bytes and 64 KiB at once, packed, IN_ORDER, round %u",
 			   round + 1);
-		ring_publish(r);
-		ring_kick(r);
+		blk_read_at_once(r, q, 8, 512, 65536);
 		while (done < 8) {
 			struct used u;
 			unsigned i;
@@ -502,7 +479,7 @@ static void base(struct trial *t)
 		uint32_t got, wanted;
 
 		for (unsigned i = 0; i < n; i++)
-			read_and_forget(r);
+			blk_read_and_forget(r);
 		wanted = r->avail_slot | (r->avail_wrap ? 0x8000u : 0);
 		wanted |= (uint32_t)(r->used_slot | (r->used_wrap ? 0x8000u : 0)) << 16;
 		trial_sent(
@@ -518,7 +495,7 @@ static void base(struct trial *t)
 		ring_start(r, got);
 		ring_enable(r, true);
 	}
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static const struct conform_case cases[] = {

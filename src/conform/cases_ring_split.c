@@ -310,13 +310,8 @@ static void once_each(struct trial *t)
 	for (unsigned round = 0; round < 20; round++) {
 		bool seen[16] = {0};
 
-		for (unsigned i = 0; i < 16; i++) {
-			q[i] = req_make(t, VIRTIO_BLK_T_IN, 0, 4096);
-			req_add(r, &q[i]);
-		}
 		trial_sent(t, "16 reads of 4 KiB at once, round %u", round + 1);
-		ring_publish(r);
-		ring_kick(r);
+		blk_read_at_once(r, q, 16, 4096, 4096);
 		for (unsigned n = 0; n < 16; n++) {
 			struct used u;
 			unsigned i;
@@ -487,14 +482,9 @@ static void in_order(struct trial *t)
 		unsigned next = 0;
 
 		/* With IN_ORDER descriptors are used in ring order: a round begins at 0. */
-		for (unsigned i = 0; i < 15; i++) {
-			q[i] = req_make(t, VIRTIO_BLK_T_IN, 0, i % 3 ? 512 : 65536);
-			req_add(r, &q[i]);
-		}
 		trial_sent(t, "15 reads of 512 bytes and 64 KiB at once, IN_ORDER, round %u",
 			   round + 1);
-		ring_publish(r);
-		ring_kick(r);
+		blk_read_at_once(r, q, 15, 512, 65536);
 		while (next < 15) {
 			struct used u;
 			unsigned i;

@@ -10,13 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void read_and_forget(struct ring *r)
-{
-	struct req q = blk_read(r, 0, 512);
-
-	r->t->next_gpa = q.header;
-}
-
 /* Replies */
 
 static void reply_header(struct trial *t)
@@ -67,7 +60,7 @@ static void ack_each(struct trial *t)
 	must_tell(t, VHOST_USER_SET_VRING_ERR, &index, 8, r->call);
 	ring_kick_fd(r);
 	ring_enable(r, true);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static void ack_own_reply(struct trial *t)
@@ -115,7 +108,7 @@ static void no_ack_feature(struct trial *t)
 
 	t->protos_wanted = PROTO(MQ) | PROTO(CONFIG);
 	r = disk_up(t, (struct setup){0});
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	trial_sent(t, "a whole set-up without REPLY_ACK accepted");
 	if (peer_readable(&t->peer, t->o->quiet_ms))
 		trial_fail(t, "nothing but the replies that the protocol knows", "a message more");
@@ -143,7 +136,7 @@ static void plain_front_end(struct trial *t)
 	accept_features(t, t->peer.offered & FEAT(VERSION_1));
 	share_memory(t);
 	r = ring_tell(t, 0, 64);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 /* Features and queues */
@@ -185,10 +178,10 @@ static void features_again(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){0});
 
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	trial_sent(t, "SET_FEATURES once more with the same bits while the ring runs, then a read");
 	accept_features(t, t->peer.acked);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static void owner_twice(struct trial *t)
@@ -200,7 +193,7 @@ static void owner_twice(struct trial *t)
 	tell(t, VHOST_USER_RESET_OWNER, NULL, 0, -1);
 	redial(t);
 	r = disk_up(t, (struct setup){0});
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 /* Configuration */
@@ -336,13 +329,13 @@ static void table_again(struct trial *t)
 	struct ring *r = disk_up(t, (struct setup){0});
 	struct area *a = &t->peer.areas[0];
 
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	table.regions[0] = peer_region(a);
 	trial_sent(
 		t,
 		"SET_MEM_TABLE once more with the same memory while the ring is idle, then a read");
 	must_tell(t, VHOST_USER_SET_MEM_TABLE, &table, 8 + 32, a->fd);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static void need_slots(struct trial *t)
@@ -384,7 +377,7 @@ static void slots(struct trial *t)
 		add_area(t, b);
 	r = ring_tell(t, 0, 64);
 	ring_enable(r, true);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	if (n < 2)
 		return;
 	q = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
@@ -395,7 +388,7 @@ static void slots(struct trial *t)
 	trial_sent(t, "REM_MEM_REG of a region that no ring uses, its offset given as 0, then a "
 		      "read elsewhere");
 	must_tell(t, VHOST_USER_REM_MEM_REG, &reg, sizeof(reg), -1);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	add_area(t, b);
 	q = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
 	q.data = b->gpa;
@@ -422,7 +415,7 @@ static void slots_fd(struct trial *t)
 	reg.region = peer_region(b);
 	trial_sent(t, "REM_MEM_REG with a file descriptor, as old front ends send it");
 	must_tell(t, VHOST_USER_REM_MEM_REG, &reg, sizeof(reg), b->fd);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static void slots_many(struct trial *t)
@@ -455,7 +448,7 @@ static void backend_channel(struct trial *t)
 	close(pair[1]);
 	close(pair[0]);
 	/* A channel whose other end is gone must not matter. */
-	read_and_forget(disk_up(t, (struct setup){0}));
+	blk_read_and_forget(disk_up(t, (struct setup){0}));
 }
 
 /* The socket */
@@ -512,7 +505,7 @@ static void connects(struct trial *t)
 			peer_send(&t->peer, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0);
 		redial(t);
 	}
-	read_and_forget(disk_up(t, (struct setup){0}));
+	blk_read_and_forget(disk_up(t, (struct setup){0}));
 }
 
 static const struct conform_case cases[] = {

@@ -10,13 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void read_and_forget(struct ring *r)
-{
-	struct req q = blk_read(r, 0, 512);
-
-	r->t->next_gpa = q.header;
-}
-
 static void need_enable(struct trial *t)
 {
 	dial(t);
@@ -33,7 +26,7 @@ static void stop_base(struct trial *t)
 	uint32_t base;
 
 	for (unsigned i = 0; i < 7; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	trial_sent(t, "7 reads, then GET_VRING_BASE");
 	base = ring_stop(r);
 	if (base != 7)
@@ -69,7 +62,7 @@ static void restart(struct trial *t)
 		req_header(t, &old);
 		ring_start(r, base);
 		ring_enable(r, true);
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		if (byte_at(t, old.status) != BLK_NO_STATUS)
 			trial_fail(t, "what was completed before the stop is not done again",
 				   "the status byte of an old request was written again");
@@ -82,7 +75,7 @@ static void restart_elsewhere(struct trial *t)
 	struct ring *other;
 
 	for (unsigned i = 0; i < 5; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 	ring_stop(r);
 	t->next_gpa += 8192;
 	other = ring_new(t, 0, 32);
@@ -90,7 +83,7 @@ static void restart_elsewhere(struct trial *t)
 	ring_start(other, 0);
 	ring_enable(other, true);
 	for (unsigned i = 0; i < 40; i++)
-		read_and_forget(other);
+		blk_read_and_forget(other);
 }
 
 static void stop_is_quiet(struct trial *t)
@@ -98,7 +91,7 @@ static void stop_is_quiet(struct trial *t)
 	struct ring *r = disk_up(t, (struct setup){0});
 	struct req q;
 
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	ring_stop(r);
 	ring_calls(r, 0);
 	q = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
@@ -238,11 +231,11 @@ static void reenable(struct trial *t)
 	need_enable(t);
 	r = disk_up(t, (struct setup){0});
 	for (unsigned i = 0; i < 10; i++) {
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		ring_enable(r, false);
 		ring_enable(r, true);
 	}
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static void enable_each(struct trial *t)
@@ -252,15 +245,15 @@ static void enable_each(struct trial *t)
 	need_enable(t);
 	disk_up(t, (struct setup){.wish = BLK(MQ), .queues = 2});
 	r = t->rings;
-	read_and_forget(&r[1]);
+	blk_read_and_forget(&r[1]);
 	trial_sent(t, "queue 0 disabled, a read on queue 1");
 	ring_enable(&r[0], false);
-	read_and_forget(&r[1]);
+	blk_read_and_forget(&r[1]);
 	ring_enable(&r[0], true);
-	read_and_forget(&r[0]);
+	blk_read_and_forget(&r[0]);
 	trial_sent(t, "queue 1 stopped, a read on queue 0");
 	ring_stop(&r[1]);
-	read_and_forget(&r[0]);
+	blk_read_and_forget(&r[0]);
 }
 
 /* Call and err fds */
@@ -276,7 +269,7 @@ static void call_swap(struct trial *t)
 		r->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		must_tell(t, VHOST_USER_SET_VRING_CALL, &index, sizeof(index), r->call);
 		ring_calls(r, 0);
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		if (!ring_calls(r, t->o->timeout_ms))
 			trial_fail(t, "notifications arrive at the call fd that was told last",
 				   "none within %d ms, after change %u", t->o->timeout_ms, i + 1);
@@ -290,12 +283,12 @@ static void call_old(struct trial *t)
 	uint64_t index = 0, n = 0;
 	ssize_t got;
 
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	r->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	must_tell(t, VHOST_USER_SET_VRING_CALL, &index, sizeof(index), r->call);
 	quiet(t);
 	got = read(old, &n, sizeof(n));
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	quiet(t);
 	got = read(old, &n, sizeof(n));
 	close(old);
@@ -311,7 +304,7 @@ static void call_none(struct trial *t)
 	trial_sent(t, "SET_VRING_CALL with the no-fd bit: the front end polls");
 	must_tell(t, VHOST_USER_SET_VRING_CALL, &index, sizeof(index), -1);
 	for (unsigned i = 0; i < 16; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 }
 
 static void err_fd(struct trial *t)
@@ -322,10 +315,10 @@ static void err_fd(struct trial *t)
 	r->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	must_tell(t, VHOST_USER_SET_VRING_ERR, &index, sizeof(index), r->err);
 	ring_enable(r, true);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 	index = VHOST_USER_VRING_NOFD;
 	must_tell(t, VHOST_USER_SET_VRING_ERR, &index, sizeof(index), -1);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 static void any_order(struct trial *t)
@@ -342,7 +335,7 @@ static void any_order(struct trial *t)
 	set_vring(t, VHOST_USER_SET_VRING_BASE, 0, 0);
 	ring_kick_fd(r);
 	ring_enable(r, true);
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 /* Reset */
@@ -359,7 +352,7 @@ static void reset_device(struct trial *t)
 	for (unsigned round = 0; round < 5; round++) {
 		struct req q;
 
-		read_and_forget(r);
+		blk_read_and_forget(r);
 		must_tell(t, VHOST_USER_RESET_DEVICE, NULL, 0, -1);
 		ring_calls(r, 0);
 		q = req_make(t, VIRTIO_BLK_T_IN, 0, 512);
@@ -378,7 +371,7 @@ static void reset_device(struct trial *t)
 		ring_start(r, 0);
 		ring_enable(r, true);
 	}
-	read_and_forget(r);
+	blk_read_and_forget(r);
 }
 
 /* In-flight tracking */
@@ -438,7 +431,7 @@ static void inflight(struct trial *t)
 	r = ring_tell(t, 0, 64);
 	ring_enable(r, true);
 	for (unsigned i = 0; i < 100; i++)
-		read_and_forget(r);
+		blk_read_and_forget(r);
 }
 
 /* Dirty log */

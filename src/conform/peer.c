@@ -2,6 +2,7 @@
 #include "conform/peer.h"
 
 #include "base/clock.h"
+#include "base/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,23 +102,6 @@ int peer_connect(struct peer *p, const char *path, int wait_ms)
 	}
 }
 
-static int ready(int fd, short events, uint64_t until)
-{
-	struct pollfd p = {.fd = fd, .events = events};
-
-	for (;;) {
-		uint64_t now = clock_ns();
-		int n = poll(&p, 1, now >= until ? 0 : (int)((until - now) / NSEC_PER_MSEC) + 1);
-
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0 && now >= until)
-			return -ETIMEDOUT;
-	}
-}
-
 static uint64_t deadline(int ms)
 {
 	return clock_ns() + (uint64_t)ms * NSEC_PER_MSEC;
@@ -125,45 +109,9 @@ static uint64_t deadline(int ms)
 
 int peer_send_raw(struct peer *p, const void *data, size_t len, const int *fds, unsigned n_fds)
 {
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * 253)];
-		struct cmsghdr align;
-	} control = {0};
-	uint64_t until = deadline(p->timeout_ms);
-	const char *at = data;
+	int rc = sock_send(p->fd, data, len, fds, n_fds, deadline(p->timeout_ms));
 
-	while (len) {
-		struct iovec iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = len};
-		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-		ssize_t n;
-
-		if (n_fds) {
-			struct cmsghdr *h;
-
-			m.msg_control = control.bytes;
-			m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-			h = CMSG_FIRSTHDR(&m);
-			h->cmsg_level = SOL_SOCKET;
-			h->cmsg_type = SCM_RIGHTS;
-			h->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-			memcpy(CMSG_DATA(h), fds, sizeof(int) * n_fds);
-		}
-		n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n > 0) {
-			at += n;
-			len -= (size_t)n;
-			n_fds = 0;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			return -EPIPE;
-		int rc = ready(p->fd, POLLOUT, until);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return rc == -ENOTCONN ? -EPIPE : rc;
 }
 
 int peer_send(struct peer *p, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
@@ -181,69 +129,22 @@ int peer_send(struct peer *p, uint32_t request, uint32_t flags, const void *payl
 	return peer_send_raw(p, m, sizeof(h) + size, fds, n_fds);
 }
 
-static void take_fds(struct message *m, struct msghdr *h)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (m->n_fds < VHOST_USER_FDS_MAX)
-				m->fds[m->n_fds++] = fd;
-			else
-				close(fd);
-		}
-	}
-}
-
-static int recv_all(struct peer *p, struct message *m, void *data, size_t len, uint64_t until)
-{
-	char *at = data;
-
-	while (len) {
-		union {
-			char bytes[CMSG_SPACE(sizeof(int) * 253)];
-			struct cmsghdr align;
-		} control;
-		struct iovec iov = {.iov_base = at, .iov_len = len};
-		struct msghdr h = {.msg_iov = &iov,
-				   .msg_iovlen = 1,
-				   .msg_control = control.bytes,
-				   .msg_controllen = sizeof(control)};
-		ssize_t n = recvmsg(p->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-		if (n > 0) {
-			take_fds(m, &h);
-			at += n;
-			len -= (size_t)n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			return -ENOTCONN;
-		int rc = ready(p->fd, POLLIN, until);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
 int peer_recv(struct peer *p, struct message *m, int timeout_ms)
 {
+	struct sock_fds take = {.fds = m->fds, .max = VHOST_USER_FDS_MAX};
 	uint64_t until = deadline(timeout_ms);
 	int rc;
 
 	m->n_fds = 0;
-	rc = recv_all(p, m, &m->h, sizeof(m->h), until);
-	if (rc)
-		return rc;
-	if (m->h.size > sizeof(m->payload))
-		return -EPROTO;
-	memset(&m->payload, 0, sizeof(m->payload));
-	return recv_all(p, m, &m->payload, m->h.size, until);
+	rc = sock_recv(p->fd, &m->h, sizeof(m->h), &take, until);
+	if (!rc && m->h.size > sizeof(m->payload))
+		rc = -EPROTO;
+	if (!rc) {
+		memset(&m->payload, 0, sizeof(m->payload));
+		rc = sock_recv(p->fd, &m->payload, m->h.size, &take, until);
+	}
+	m->n_fds = take.n;
+	return rc;
 }
 
 void message_close_fds(struct message *m)
@@ -255,7 +156,7 @@ void message_close_fds(struct message *m)
 
 bool peer_readable(struct peer *p, int ms)
 {
-	return ready(p->fd, POLLIN, deadline(ms)) == 0;
+	return sock_ready(p->fd, POLLIN, deadline(ms)) == 0;
 }
 
 bool peer_closed(struct peer *p, int ms)
@@ -266,7 +167,7 @@ bool peer_closed(struct peer *p, int ms)
 		char c[256];
 		ssize_t n;
 
-		if (ready(p->fd, POLLIN, until))
+		if (sock_ready(p->fd, POLLIN, until))
 			return false;
 		n = recv(p->fd, c, sizeof(c), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))

@@ -230,6 +230,14 @@ void ring_expect_nothing(struct ring *r, const char *expected)
 			   u.id, u.len);
 }
 
+void ring_expect_call(struct ring *r, const char *expected)
+{
+	if (!ring_calls(r, r->t->o->timeout_ms))
+		trial_fail(r->t, expected,
+			   "no notification on queue %u within %d ms, and the request was used",
+			   r->index, r->t->o->timeout_ms);
+}
+
 void ring_used_event(struct ring *r, uint16_t idx)
 {
 	if (r->packed)

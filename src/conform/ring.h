@@ -81,6 +81,8 @@ void ring_expect_nothing(struct ring *r, const char *expected);
 
 /* Interrupts since the last look (0: none); waits up to @ms for the first. */
 uint64_t ring_calls(struct ring *r, int ms);
+/* Waits for one; fails the case when none comes. */
+void ring_expect_call(struct ring *r, const char *expected);
 
 /* Split, by hand. */
 void ring_desc(struct ring *r, unsigned i, uint64_t addr, uint32_t len, unsigned flags,

@@ -81,6 +81,20 @@ def command_lines():
     refused("kernel_empty", 1, ["empty is empty"], "pc", "--kernel", "empty")
     refused("kernel_is_a_folder", 1, ["is not a file"], "pc", "--kernel", "/")
     refused("initrd_missing", 1, ["nowhere"], "pc", "--kernel", "junk", "--initrd", "nowhere")
+    os.mkfifo("pipe")
+    refused("kernel_is_a_pipe", 1, ["pipe is not a file"], "pc", "--kernel", "pipe")
+    refused("kernel_is_a_device", 1, ["/dev/zero is not a file"], "pc", "--kernel", "/dev/zero")
+    refused("initrd_is_a_folder", 1, ["is not a file"], "pc", "--kernel", "junk", "--initrd", "/")
+    refused("initrd_is_a_pipe", 1, ["pipe is not a file"], "pc", "--kernel", "junk", "--initrd", "pipe")
+    refused("initrd_empty", 1, ["empty is empty"], "pc", "--kernel", "junk", "--initrd", "empty")
+    refused("disk_is_a_pipe", 1, ["pipe is a pipe"], "tree", "--disk", "file=pipe")
+    refused("bios_missing", 1, ["nowhere"], "pc", "--bios", "nowhere", "--disk", "file=disk")
+    refused("bios_empty", 1, ["empty is empty"], "pc", "--bios", "empty", "--disk", "file=disk")
+    refused("bios_is_a_folder", 1, ["is not a file"], "pc", "--bios", "/", "--disk", "file=disk")
+    for name, size in {"bios_odd": 100000, "bios_small": 32768, "bios_big": (16 << 20) + 65536}.items():
+        with open("bios", "wb") as file:
+            file.truncate(size)
+        refused(name, 1, ["not a firmware image", str(size)], "pc", "--bios", "bios", "--disk", "file=disk")
 
 
 def trees():
@@ -148,6 +162,27 @@ def wait_for(fd, word):
             except OSError:
                 break
     return seen
+
+
+def broken_kernels():
+    """What is only found out when the machine is about to start."""
+    with open("kernel", "rb") as file:
+        good = file.read()
+    with open("cut", "wb") as file:
+        file.write(good[:200])
+    with open("arm", "wb") as file:
+        file.write(good[:18] + b"\x28\0" + good[20:])
+    with open("packed", "wb") as file:
+        file.write(b"\x1f\x8b" + bytes(1000))
+    with open("initrd", "wb") as file:
+        file.truncate(20 << 20)
+    refused("kernel_is_junk", 1, ["junk is not a kernel"], "pc", "--kernel", "junk")
+    refused("kernel_is_cut_off", 1, ["cut"], "pc", "--kernel", "cut")
+    refused("kernel_of_another_processor", 1, ["not an x86 ELF program"], "pc", "--kernel", "arm")
+    refused("kernel_is_packed", 1, ["compressed by gzip"], "pc", "--kernel", "packed")
+    refused("initrd_larger_than_memory", 1, ["initrd has 20480 KiB", "give the guest more"], "pc", "--memory", "16",
+            "--kernel", "kernel", "--initrd", "initrd")
+    refused("command_line_too_long", 1, ["the command line has 100000 bytes"], "pc", "--kernel", "kernel", "--append", "x" * 100000)
 
 
 def power_off():
@@ -275,7 +310,7 @@ def guests():
     reason = None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm for us"
     if not reason and build_kernel():
         reason = "no 32-bit kernel can be made here"
-    for test in (power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, echo, ctrl_a_x, terminal_sigterm,
+    for test in (broken_kernels, power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, echo, ctrl_a_x, terminal_sigterm,
                  tree_of_a_running_machine, silent_peers):
         if reason:
             say(True, test.__name__, f" # SKIP {reason}")

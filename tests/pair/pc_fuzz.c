@@ -275,7 +275,7 @@ void fuzz_drive(struct fuzz *f)
 	unsigned bdf = 0;
 
 	if (fuzz_below(f, 4))
-		pc_assign_pci(f->r->pc);
+		pc_rig_assign(f->r);
 	if (!choose(f, &bdf) || pcidev_open(&dev, &f->r->access, bdf))
 		return;
 	pcidev_command(&dev, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);

@@ -12,6 +12,8 @@
 #include "base/log.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #ifdef BASE_TSAN
 #define ACCESSES 250000u
@@ -27,7 +29,7 @@ struct region {
 };
 
 struct variant {
-	const char *disks[5];
+	const char *devices[8];
 	uint64_t seed;
 };
 
@@ -109,6 +111,22 @@ static void spoil_memory(struct run *run)
 	fuzz_store(&run->f, fuzz_address(&run->f, 8), &value, sizeof(value));
 }
 
+/* Frames of any length that the other end of the cable sends, and takes. */
+static void disturb_wire(struct run *run)
+{
+	uint8_t frame[2048] = {0};
+	unsigned size = fuzz_below(&run->f, 2) ? fuzz_below(&run->f, 70)
+					       : fuzz_below(&run->f, sizeof(frame));
+
+	if (!run->f.r->wire)
+		return;
+	for (unsigned i = 0; i + 8 <= size && i < 64; i += 8)
+		memcpy(frame + i, &(uint64_t){fuzz_next(&run->f)}, 8);
+	(void)send(run->f.r->wire, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (fuzz_below(&run->f, 2))
+		(void)recv(run->f.r->wire, frame, sizeof(frame), MSG_DONTWAIT);
+}
+
 static uint64_t accesses(void)
 {
 	const char *n = getenv("PC_FUZZ_ACCESSES");
@@ -131,8 +149,10 @@ static void one_step(struct run *run)
 		spoil_memory(run);
 	else if (what < 966)
 		fuzz_drive(&run->f);
-	else if (what < 990)
+	else if (what < 984)
 		pc_rig_turn(r);
+	else if (what < 990)
+		disturb_wire(run);
 	else if (what < 1000)
 		serial_receive(&r->pc->serial, (const uint8_t *)&run->f.s, 8);
 	else if (what < 1010)
@@ -140,7 +160,7 @@ static void one_step(struct run *run)
 	else if (what < 1020)
 		look_around(run);
 	else if (what < 1023)
-		pc_assign_pci(r->pc);
+		pc_rig_assign(r);
 	else if (!fuzz_below(&run->f, 32))
 		pc_rig_reset(r);
 	r->pc->end = PC_RUNNING;
@@ -153,18 +173,20 @@ static void p_nothing_on_the_bus_does_harm(void **state)
 	struct run run = {.f = {.r = &r, .s = v->seed}};
 	unsigned disks = 0;
 
-	while (v->disks[disks])
-		disks++;
-	pc_rig_init(&r, v->disks);
+	for (unsigned i = 0; v->devices[i]; i++)
+		disks += strcmp(v->devices[i], "ide") && strcmp(v->devices[i], "net");
+	pc_rig_init(&r, v->devices);
 	look_around(&run);
 	for (uint64_t n = accesses(); r.accesses < n;)
 		one_step(&run);
 	/* The almost-drivers got far enough to matter. */
 	assert_true(r.interrupts > 0);
 	assert_true(!FUZZ_MEMORY || pc_rig_requests(&r) > 0);
+	assert_true(!r.pc->ide || r.pc->ide->channels[0].counters.requests > 0);
 
 	pc_rig_reset(&r);
 	assert_int_equal(pc_rig_check(&r), disks);
+	pc_rig_check_ide(&r);
 	/* And it ends as it is told to. */
 	pc_rig_write(&r, SYSBUS_PORT, 0xf4, 0x21, 1);
 	assert_int_equal(r.pc->end, PC_EXIT);
@@ -177,7 +199,7 @@ static void p_nothing_on_the_bus_does_harm(void **state)
 		.name = n, .test_func = p_nothing_on_the_bus_does_harm, \
 		.initial_state = &(struct variant)                      \
 		{                                                       \
-			.disks = {__VA_ARGS__}, .seed = sd              \
+			.devices = {__VA_ARGS__}, .seed = sd            \
 		}                                                       \
 	}
 
@@ -185,6 +207,7 @@ int main(void)
 {
 	struct CMUnitTest tests[] = {
 		VARIANT("p_pc_with_a_disk", 0x7654321, ""),
+		VARIANT("p_pc_with_everything", 0x3217654, "", "ide", "net", "ide", "legacy-only"),
 		VARIANT("p_pc_with_four_disks", 0x6543217, "", "modern-only queues", "legacy-only",
 			"no-msix queues"),
 		VARIANT("p_pc_with_modern_disks", 0x5432176, "modern-only", "modern-only queues"),

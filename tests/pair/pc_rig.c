@@ -10,6 +10,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define HANG_NS (60 * NSEC_PER_SEC)
 #define RING	0x100000
@@ -52,15 +54,22 @@ static const struct serial_line_ops line_ops = {.sent = sent};
 
 uint64_t pc_rig_read(struct pc_rig *r, enum sysbus_space space, uint64_t addr, unsigned size)
 {
+	uint64_t value;
+
 	r->accesses++;
-	return sysbus_read(&r->pc->vm.bus, space, addr, size);
+	pthread_mutex_lock(&r->pc->vm.lock);
+	value = sysbus_read(&r->pc->vm.bus, space, addr, size);
+	pthread_mutex_unlock(&r->pc->vm.lock);
+	return value;
 }
 
 void pc_rig_write(struct pc_rig *r, enum sysbus_space space, uint64_t addr, uint64_t value,
 		  unsigned size)
 {
 	r->accesses++;
+	pthread_mutex_lock(&r->pc->vm.lock);
 	sysbus_write(&r->pc->vm.bus, space, addr, value, size);
+	pthread_mutex_unlock(&r->pc->vm.lock);
 }
 
 void *pc_rig_at(struct pc_rig *r, uint64_t gpa, uint64_t len)
@@ -143,7 +152,44 @@ static void add_disk(struct pc *pc, const char *words)
 	disk_spec_fini(&spec);
 }
 
-void pc_rig_init(struct pc_rig *r, const char *const *disks)
+static void add_ide(struct pc *pc)
+{
+	struct disk_spec spec = {0};
+	struct error err;
+
+	assert_int_equal(disk_spec_parse("file=memory:1M", &spec, &err), 0);
+	if (pc_add_ide(pc, &spec, &err))
+		fail_msg("%s", err.text);
+	disk_spec_fini(&spec);
+}
+
+static void add_net(struct pc_rig *r)
+{
+	const struct virtio_pci_options board = {0};
+	struct net_link *link;
+	struct net_spec spec;
+	struct error err;
+	int ends[2];
+
+	assert_int_equal(net_spec_parse("socket=nowhere", &spec, &err), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+	if (net_socket_adopt(&link, ends[0], &err) || pc_add_net(r->pc, link, &spec, &board, &err))
+		fail_msg("%s", err.text);
+	r->wire = ends[1];
+}
+
+static void add_device(struct pc_rig *r, const char *words)
+{
+	if (!strcmp(words, "ide"))
+		add_ide(r->pc);
+	else if (!strcmp(words, "net"))
+		add_net(r);
+	else
+		add_disk(r->pc, words);
+}
+
+void pc_rig_init(struct pc_rig *r, const char *const *devices)
 {
 	struct pc_config config = {
 		.memory = PC_RIG_MEMORY, .cpus = 1, .plan = true, .serial = &r->line, .workers = 2};
@@ -153,16 +199,25 @@ void pc_rig_init(struct pc_rig *r, const char *const *disks)
 	if (pc_create(&r->pc, &config, &err))
 		fail_msg("%s", err.text);
 	r->pc->vm.bus.host = &host_ops;
-	for (; *disks; disks++)
-		add_disk(r->pc, *disks);
+	for (; *devices; devices++)
+		add_device(r, *devices);
 	fw_cfg_init(&r->pc->fw_cfg, &r->pc->vm.bus, 1);
 	assert_int_equal(fw_cfg_set_file(&r->pc->fw_cfg, "bootorder", "nothing", 8), 0);
-	pc_assign_pci(r->pc);
+	pc_rig_assign(r);
 }
 
 void pc_rig_fini(struct pc_rig *r)
 {
 	pc_destroy(&r->pc);
+	if (r->wire)
+		close(r->wire);
+}
+
+void pc_rig_assign(struct pc_rig *r)
+{
+	pthread_mutex_lock(&r->pc->vm.lock);
+	pc_assign_pci(r->pc);
+	pthread_mutex_unlock(&r->pc->vm.lock);
 }
 
 void pc_rig_turn(struct pc_rig *r)
@@ -180,14 +235,19 @@ void pc_rig_wait(struct pc_rig *r, int ms)
 	pc_rig_turn(r);
 }
 
+static bool board_resetting(const struct virtio_pci *board)
+{
+	return board->resetting || board->reset_owed || board->vdev->status;
+}
+
 static bool resetting(const struct pc_rig *r)
 {
-	list_for_each (l, &r->pc->disks) {
-		const struct virtio_blk_pci *card = list_entry(l, struct pc_disk, link)->card;
-
-		if (card->board.resetting || card->board.reset_owed || card->blk->vdev.status)
+	list_for_each (l, &r->pc->disks)
+		if (board_resetting(&list_entry(l, struct pc_disk, link)->card->board))
 			return true;
-	}
+	list_for_each (l, &r->pc->nets)
+		if (board_resetting(&list_entry(l, struct pc_net, link)->card->board))
+			return true;
 	return false;
 }
 
@@ -209,7 +269,7 @@ void pc_rig_reset(struct pc_rig *r)
 	pthread_mutex_unlock(&r->pc->vm.lock);
 	while (resetting(r))
 		wait_for_it(r, end);
-	pc_assign_pci(r->pc);
+	pc_rig_assign(r);
 }
 
 /* ---- a disk that works ---- */
@@ -317,4 +377,25 @@ unsigned pc_rig_check(struct pc_rig *r)
 		n++;
 	}
 	return n;
+}
+
+static uint64_t ide_read(struct pc_rig *r, uint64_t port, unsigned size)
+{
+	return pc_rig_read(r, SYSBUS_PORT, port, size);
+}
+
+void pc_rig_check_ide(struct pc_rig *r)
+{
+	for (unsigned i = 0; r->pc->ide && i < r->pc->ide->n_disks; i++) {
+		uint64_t base = i / IDE_DRIVES ? 0x170 : 0x1f0, end = clock_ns() + HANG_NS;
+		uint64_t words[256];
+
+		pc_rig_write(r, SYSBUS_PORT, base + 6, 0xa0 | i % IDE_DRIVES << 4, 1);
+		pc_rig_write(r, SYSBUS_PORT, base + 7, 0xec, 1); /* IDENTIFY DEVICE */
+		while ((ide_read(r, base + 7, 1) & 0x88) != 0x08)
+			wait_for_it(r, end);
+		for (unsigned k = 0; k < ARRAY_SIZE(words); k++)
+			words[k] = ide_read(r, base, 2);
+		assert_true((words[60] | words[61] << 16) == 2048);
+	}
 }

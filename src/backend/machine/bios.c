@@ -16,16 +16,26 @@
 #define BIOS_MIN    0x10000
 #define BIOS_MAX    0x1000000
 
-int pc_bios_map(struct pc *pc, struct error *err)
+int pc_bios_read(struct pc *pc, const char *name, struct error *err)
 {
 	const struct boot_file *bios = &pc->bios;
-	void *rom;
+	int rc = boot_file_read(&pc->bios, name, err);
 
+	if (rc)
+		return rc;
 	if (bios->size < BIOS_MIN || bios->size > BIOS_MAX || bios->size % BIOS_MIN)
 		return error_set(err, -EINVAL,
 				 "%s is not a firmware image: it has %zu bytes, not a multiple of "
 				 "64 KiB up to 16 MiB.",
 				 bios->name, bios->size);
+	return 0;
+}
+
+int pc_bios_map(struct pc *pc, struct error *err)
+{
+	const struct boot_file *bios = &pc->bios;
+	void *rom;
+
 	rom = mmap(NULL, bios->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (rom == MAP_FAILED)
 		return error_set(err, -errno, "cannot get memory for %s", bios->name);

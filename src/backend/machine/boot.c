@@ -35,7 +35,8 @@ static int read_whole(struct boot_file *f, int fd, size_t size, struct error *er
 
 int boot_file_read(struct boot_file *f, const char *name, struct error *err)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC), rc;
+	/* A pipe that nobody writes to must not hold us here. */
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
 	struct stat st;
 
 	*f = (struct boot_file){.name = name};

@@ -10,6 +10,7 @@
 /* In the file and in the zero page alike. */
 #define HDR_FIRST	     0x1f1
 #define HDR_SETUP_SECTS	     0x1f1
+#define HDR_SYSSIZE	     0x1f4
 #define HDR_JUMP_LENGTH	     0x201
 #define HDR_MAGIC	     0x202
 #define HDR_VERSION	     0x206
@@ -155,6 +156,13 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 	if (setup + ENTRY_64 >= k->size)
 		return error_set(err, -ENOEXEC, "%s ends before its code: it is cut off.", k->name);
 	body = k->size - setup;
+	/* The size stands in units of 16 bytes, of which a builder may leave the last unfilled; a signature may follow. */
+	if (body + 15 < (uint64_t)get32(k->data + HDR_SYSSIZE) * 16)
+		return error_set(err, -ENOEXEC,
+				 "%s is cut off: %llu KiB of code are there, its header tells of "
+				 "%llu.",
+				 k->name, (unsigned long long)(body >> 10),
+				 (unsigned long long)get32(k->data + HDR_SYSSIZE) * 16 >> 10);
 	at = BOOT_KERNEL_FIRST;
 	room = body;
 	if (get16(k->data + HDR_VERSION) >= VERSION_PREFERS) {

@@ -201,7 +201,7 @@ int boot_load_pvh(const struct pc_memory *m, const struct boot_image *image,
 {
 	const struct boot_file *k = &image->kernel;
 	uint64_t offset, entry = 0, end = BOOT_KERNEL_FIRST, initrd;
-	bool found = false;
+	bool found = false, entered = false;
 	unsigned n;
 	int rc;
 
@@ -229,6 +229,15 @@ int boot_load_pvh(const struct pc_memory *m, const struct boot_image *image,
 		return error_set(err, -ENOEXEC,
 				 "%s has no PVH entry point among its ELF notes (CONFIG_PVH).",
 				 k->name);
+	for (unsigned i = 0; i < n && !entered; i++) {
+		struct segment s = get_segment(k, offset, i);
+
+		entered = s.type == PT_LOAD && entry >= s.paddr && entry - s.paddr < s.filesz;
+	}
+	if (!entered)
+		return error_set(err, -ENOEXEC,
+				 "%s begins at 0x%llx, which is in none of its segments.", k->name,
+				 (unsigned long long)entry);
 	rc = boot_load_initrd(m, image, end, UINT32_MAX, &initrd, err);
 	if (!rc)
 		rc = boot_load_cmdline(m, image, BOOT_CMDLINE_MAX - 1, err);

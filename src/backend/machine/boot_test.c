@@ -8,8 +8,10 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB   (UINT64_C(1) << 20)
@@ -48,6 +50,7 @@ static void make_bzimage(struct rig *r)
 	k[0x1f1] = 4;
 	k[0x201] = 0x66;
 	memcpy(k + 0x202, "HdrS", 4);
+	put(k + 0x1f4, 4096 / 16, 4);
 	put(k + 0x206, 0x20f, 2);
 	k[0x211] = 1;
 	put(k + 0x214, 1 * MIB, 4);
@@ -295,6 +298,18 @@ static void a_cut_bzimage_is_refused_at_every_length(void **state)
 	tear_down(r);
 }
 
+/* Beyond the entry point, too: such a kernel would start, and unpack garbage. */
+static void a_bzimage_without_its_end_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	r->image.kernel.size -= 15;
+	assert_int_equal(load(r), 0);
+	r->image.kernel.size -= 1;
+	refused(r, -ENOEXEC, "is cut off: 3 KiB of code are there, its header tells of 4");
+}
+
 static void random_headers_do_no_harm(void **state)
 {
 	struct rig *r = set_up(64 * MIB);
@@ -391,6 +406,123 @@ static void an_elf_outside_memory_is_said(void **state)
 	refused(r, -ENOSPC, "no free memory");
 }
 
+/* The same as make_elf(), of 32 bits. */
+static void make_elf32(struct rig *r, uint32_t paddr, uint32_t entry)
+{
+	const Elf32_Ehdr e = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB},
+			      .e_machine = EM_386,
+			      .e_phoff = sizeof(e),
+			      .e_phnum = 2,
+			      .e_phentsize = sizeof(Elf32_Phdr)};
+	const Elf32_Phdr p[2] = {{.p_type = PT_LOAD,
+				  .p_offset = 0x400,
+				  .p_paddr = paddr,
+				  .p_filesz = 0x100,
+				  .p_memsz = 0x300},
+				 {.p_type = PT_NOTE, .p_offset = 0x200, .p_filesz = 20}};
+	uint8_t *n = r->kernel + 0x200;
+
+	memset(r->kernel, 0, sizeof(r->kernel));
+	memcpy(r->kernel, &e, sizeof(e));
+	memcpy(r->kernel + sizeof(e), p, sizeof(p));
+	put(n, 4, 4);
+	put(n + 4, 4, 4);
+	put(n + 8, 18, 4);
+	memcpy(n + 12, "Xen", 4);
+	put(n + 16, entry, 4);
+}
+
+static void an_elf_of_32_bits_starts_too(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	make_elf32(r, 2 * MIB, 2 * MIB + 0x10);
+	assert_int_equal(load(r), 0);
+	assert_int_equal(r->start.ip, 2 * MIB + 0x10);
+	tear_down(r);
+}
+
+static void an_elf_of_32_bits_outside_memory_is_said(void **state)
+{
+	static const uint32_t places[] = {64 * MIB - 0x200, 64 * MIB, 0xa0000, 0xfffffe00};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct rig *r = set_up(64 * MIB);
+
+		make_elf32(r, places[i], places[i]);
+		refused(r, -ENOSPC, "no free memory");
+	}
+}
+
+static void an_elf_that_begins_elsewhere_is_said(void **state)
+{
+	static const uint32_t entries[] = {0, 2 * MIB - 1, 2 * MIB + 0x100, 0xffffffff};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		struct rig *r = set_up(64 * MIB);
+
+		make_elf32(r, 2 * MIB, entries[i]);
+		refused(r, -ENOEXEC, "in none of its segments");
+	}
+}
+
+static void an_elf_with_a_short_end_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	make_elf(r, true);
+	r->image.kernel.size = 0x4ff;
+	refused(r, -ENOEXEC, "it is cut off");
+}
+
+static void an_elf_of_another_processor_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	make_elf(r, true);
+	((Elf64_Ehdr *)r->kernel)->e_machine = EM_AARCH64;
+	refused(r, -ENOEXEC, "not an x86 ELF program");
+}
+
+static void a_compressed_kernel_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	memset(r->kernel, 0, sizeof(r->kernel));
+	put(r->kernel, 0x8b1f, 2);
+	refused(r, -ENOEXEC, "compressed by gzip");
+}
+
+static void an_initrd_larger_than_memory_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	make_elf(r, true);
+	r->image.initrd = (struct boot_file){
+		.name = "initrd", .data = r->initrd, .size = (size_t)3 << 30};
+	refused(r, -ENOSPC, "give the guest more");
+}
+
+static void a_long_command_line_for_an_elf_is_said(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+	char text[BOOT_CMDLINE_MAX + 1];
+
+	(void)state;
+	make_elf(r, true);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	r->image.cmdline = text;
+	refused(r, -EINVAL, "at most");
+}
+
 static void an_elf_over_the_loaders_own_tables_is_refused(void **state)
 {
 	struct rig *r = set_up(64 * MIB);
@@ -432,6 +564,43 @@ static void a_missing_file_is_said(void **state)
 	assert_int_equal(boot_file_read(&f, "/", &err), -EINVAL);
 	assert_int_equal(boot_file_read(&f, "/dev/null", &err), -EINVAL);
 	assert_null(f.data);
+}
+
+/* Nobody writes to it: it must not be waited for. */
+static void a_pipe_is_said(void **state)
+{
+	char folder[] = "/tmp/ringside-boot-XXXXXX", name[64];
+	struct boot_file f;
+	struct error err;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(name, sizeof(name), "%s/pipe", folder);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	assert_int_equal(boot_file_read(&f, name, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "is not a file"));
+	unlink(name);
+	rmdir(folder);
+}
+
+static void a_file_that_is_not_ours_to_read_is_said(void **state)
+{
+	char name[] = "/tmp/ringside-boot-XXXXXX";
+	int fd = mkstemp(name);
+	struct boot_file f;
+	struct error err;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, 0), 0);
+	close(fd);
+	if (!access(name, R_OK)) {
+		unlink(name);
+		skip(); /* root reads everything */
+	}
+	assert_int_equal(boot_file_read(&f, name, &err), -EACCES);
+	assert_non_null(strstr(err.text, name));
+	unlink(name);
 }
 
 static void an_empty_file_is_said(void **state)
@@ -477,6 +646,17 @@ int main(void)
 		cmocka_unit_test(an_elf_outside_memory_is_said),
 		cmocka_unit_test(an_elf_over_the_loaders_own_tables_is_refused),
 		cmocka_unit_test(random_elf_headers_do_no_harm),
+		cmocka_unit_test(a_bzimage_without_its_end_is_said),
+		cmocka_unit_test(an_elf_of_32_bits_starts_too),
+		cmocka_unit_test(an_elf_of_32_bits_outside_memory_is_said),
+		cmocka_unit_test(an_elf_that_begins_elsewhere_is_said),
+		cmocka_unit_test(an_elf_with_a_short_end_is_said),
+		cmocka_unit_test(an_elf_of_another_processor_is_said),
+		cmocka_unit_test(a_compressed_kernel_is_said),
+		cmocka_unit_test(an_initrd_larger_than_memory_is_said),
+		cmocka_unit_test(a_long_command_line_for_an_elf_is_said),
+		cmocka_unit_test(a_pipe_is_said),
+		cmocka_unit_test(a_file_that_is_not_ours_to_read_is_said),
 		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(an_empty_file_is_said),
 	};

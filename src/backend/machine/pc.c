@@ -200,7 +200,7 @@ static int read_files(struct pc *pc, const struct pc_config *config, struct erro
 	int rc;
 
 	if (config->bios)
-		return boot_file_read(&pc->bios, config->bios, err);
+		return pc_bios_read(pc, config->bios, err);
 	rc = boot_file_read(&pc->image.kernel, config->kernel, err);
 	if (!rc && config->initrd)
 		rc = boot_file_read(&pc->image.initrd, config->initrd, err);

@@ -169,6 +169,8 @@ size_t pc_ide_boot_order(const struct pc *pc, char *text, size_t size);
 
 /* ---- bios.c ---- */
 
+/* -EINVAL: no firmware has that size. */
+int pc_bios_read(struct pc *pc, const char *name, struct error *err);
 int pc_bios_map(struct pc *pc, struct error *err);
 /* What it finds at each start. */
 int pc_bios_start(struct pc *pc, const struct acpi_machine *machine, struct kvm_start *start,

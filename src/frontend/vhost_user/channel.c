@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/sock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -76,114 +77,6 @@ static int lost(struct channel *c, uint32_t request, int rc, struct error *err)
 	}
 }
 
-static int ready(struct channel *c, short events, uint64_t until)
-{
-	struct pollfd p = {.fd = c->fd, .events = events};
-
-	for (;;) {
-		uint64_t now = clock_ns();
-		int n;
-
-		if (now >= until)
-			return -ETIMEDOUT;
-		n = poll(&p, 1, (int)((until - now) / NSEC_PER_MSEC) + 1);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-}
-
-static int send_all(struct channel *c, const void *data, size_t size, const int *fds,
-		    unsigned n_fds, uint64_t until)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * VHOST_USER_FDS_MAX)];
-		struct cmsghdr align;
-	} control = {0};
-	const char *at = data;
-
-	while (size) {
-		struct iovec iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = size};
-		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-		ssize_t n;
-
-		if (n_fds) {
-			struct cmsghdr *h;
-
-			m.msg_control = control.bytes;
-			m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-			h = CMSG_FIRSTHDR(&m);
-			h->cmsg_level = SOL_SOCKET;
-			h->cmsg_type = SCM_RIGHTS;
-			h->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-			memcpy(CMSG_DATA(h), fds, sizeof(int) * n_fds);
-		}
-		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n > 0) {
-			at += n;
-			size -= (size_t)n;
-			n_fds = 0;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			return -ENOTCONN;
-		int rc = ready(c, POLLOUT, until);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-static void close_fds(struct msghdr *m)
-{
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
-			close(fd);
-		}
-	}
-}
-
-static int recv_all(struct channel *c, void *data, size_t size, uint64_t until)
-{
-	char *at = data;
-
-	while (size) {
-		union {
-			char bytes[CMSG_SPACE(sizeof(int) * 253)];
-			struct cmsghdr align;
-		} control;
-		struct iovec iov = {.iov_base = at, .iov_len = size};
-		struct msghdr m = {.msg_iov = &iov,
-				   .msg_iovlen = 1,
-				   .msg_control = control.bytes,
-				   .msg_controllen = sizeof(control)};
-		ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-		if (n > 0) {
-			close_fds(&m);
-			at += n;
-			size -= (size_t)n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			return -ENOTCONN;
-		int rc = ready(c, POLLIN, until);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
 static int say(struct channel *c, uint32_t request, uint32_t flags, const void *payload,
 	       uint32_t size, const int *fds, unsigned n_fds, uint64_t until)
 {
@@ -196,7 +89,7 @@ static int say(struct channel *c, uint32_t request, uint32_t flags, const void *
 		return -EINVAL;
 	if (size)
 		memcpy(m.payload, payload, size);
-	return send_all(c, &m, sizeof(m.header) + size, fds, n_fds, until);
+	return sock_send(c->fd, &m, sizeof(m.header) + size, fds, n_fds, until);
 }
 
 static int hear(struct channel *c, uint32_t request, void *answer, uint32_t min, uint32_t max,
@@ -205,7 +98,7 @@ static int hear(struct channel *c, uint32_t request, void *answer, uint32_t min,
 	struct vhost_user_header h;
 	int rc;
 
-	rc = recv_all(c, &h, sizeof(h), until);
+	rc = sock_recv(c->fd, &h, sizeof(h), NULL, until);
 	if (rc)
 		return rc;
 	if (h.request != request || !(h.flags & VHOST_USER_REPLY) ||
@@ -213,7 +106,7 @@ static int hear(struct channel *c, uint32_t request, void *answer, uint32_t min,
 	    h.size > max)
 		return -EPROTO;
 	*got = h.size;
-	return recv_all(c, answer, h.size, until);
+	return sock_recv(c->fd, answer, h.size, NULL, until);
 }
 
 static uint64_t deadline(const struct channel *c)

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages with fds over a socket pair. */
+#include "test.h"
+
+#include "base/clock.h"
+#include "base/sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BIG (4u << 20)
+
+static uint64_t in(unsigned ms)
+{
+	return clock_ns() + ms * NSEC_PER_MSEC;
+}
+
+static void a_message_brings_its_fds(void **state)
+{
+	int pair[2], sent = eventfd(7, EFD_CLOEXEC), got[2] = {-1, -1};
+	struct sock_fds take = {.fds = got, .max = 2};
+	char text[6] = "";
+	eventfd_t v;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(sock_send(pair[0], "hello", 6, (int[]){sent, sent, sent}, 3, in(5000)), 0);
+	assert_int_equal(sock_recv(pair[1], text, 6, &take, in(5000)), 0);
+	assert_string_equal(text, "hello");
+	/* The third had no room. */
+	assert_int_equal(take.n, 2);
+	assert_true(fcntl(got[0], F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(eventfd_read(got[1], &v), 0);
+	assert_int_equal(v, 7);
+	close(got[0]);
+	close(got[1]);
+	close(sent);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void fds_that_nobody_takes_are_closed(void **state)
+{
+	int pair[2], pipe_ends[2];
+	struct pollfd p;
+	char c;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+	assert_int_equal(sock_send(pair[0], "x", 1, &pipe_ends[1], 1, in(5000)), 0);
+	close(pipe_ends[1]);
+	assert_int_equal(sock_recv(pair[1], &c, 1, NULL, in(5000)), 0);
+	p = (struct pollfd){.fd = pipe_ends[0], .events = POLLIN};
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_true(p.revents & POLLHUP);
+	close(pipe_ends[0]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void *drain(void *arg)
+{
+	char *bytes = malloc(BIG);
+	int fd = *(int *)arg;
+	int rc = bytes ? sock_recv(fd, bytes, BIG, NULL, in(60000)) : -ENOMEM;
+
+	free(bytes);
+	return (void *)(intptr_t)rc;
+}
+
+static void more_than_the_socket_holds_goes_through(void **state)
+{
+	char *bytes = calloc(1, BIG);
+	pthread_t thread;
+	void *rc;
+	int pair[2];
+
+	(void)state;
+	assert_non_null(bytes);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(pthread_create(&thread, NULL, drain, &pair[1]), 0);
+	assert_int_equal(sock_send(pair[0], bytes, BIG, NULL, 0, in(60000)), 0);
+	pthread_join(thread, &rc);
+	assert_null(rc);
+	free(bytes);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void nobody_waits_for_ever(void **state)
+{
+	char *bytes = calloc(1, BIG), c;
+	int pair[2];
+
+	(void)state;
+	assert_non_null(bytes);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(sock_recv(pair[0], &c, 1, NULL, in(10)), -ETIMEDOUT);
+	assert_int_equal(sock_send(pair[0], bytes, BIG, NULL, 0, in(10)), -ETIMEDOUT);
+	assert_int_equal(sock_ready(pair[0], POLLIN, 0), -ETIMEDOUT);
+	close(pair[1]);
+	assert_int_equal(sock_recv(pair[0], &c, 1, NULL, in(5000)), -ENOTCONN);
+	assert_int_equal(sock_send(pair[0], "x", 1, NULL, 0, in(5000)), -ENOTCONN);
+	assert_int_equal(sock_send(pair[0], "x", 1, NULL, SOCK_FDS_MAX + 1, 0), -EINVAL);
+	free(bytes);
+	close(pair[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_brings_its_fds),
+		cmocka_unit_test(fds_that_nobody_takes_are_closed),
+		cmocka_unit_test(more_than_the_socket_holds_goes_through),
+		cmocka_unit_test(nobody_waits_for_ever),
+	};
+
+	return cmocka_run_group_tests_name("sock", tests, NULL, NULL);
+}
