@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 
-from guest import MIB, TOP, Scene, host_tool
+os.environ.setdefault("GUEST_TIMEOUT", "800")
+
+from guest import MIB, TOP, Scene, host_tool  # noqa: E402
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 MEMORY = 512
@@ -43,7 +45,7 @@ type() {{ printf '%s\n' "$1" >&3; }}
 # The shell shall print words that its echo of the typed line does not show.
 check grub_shows_its_menu seen 120 'Booting .Debian'
 tell grub_after $(($(cut -d. -f1 /proc/uptime) - started))
-check login_prompt seen 400 'ringside login:'
+check login_prompt seen 500 'ringside login:'
 tell login_after $(($(cut -d. -f1 /proc/uptime) - started))
 type root
 check password_prompt seen 60 'Password:'
@@ -58,6 +60,8 @@ check writes_a_file seen 60 '\[sum=[0-9a-f]\{{64\}}'
 tell sum "$(sed -n 's/.*\[sum=\([0-9a-f]*\)\].*/\1/p' /tmp/screen)"
 type 'echo "[state=$(systemctl is-system-running --wait)]"'
 check system_is_running seen 120 '\[state=running\]'
+type 'rtcwake -m on -s 4 && echo "[alarm=$(sed -n "s/.*8: *\([0-9]*\).*rtc0/\1/p" /proc/interrupts)]"'
+check clock_wakes_it seen 60 '\[alarm=[1-9]'
 # What the guest's own tools see, and what the machine tells of itself.
 type 'echo "[bar4=$(sed -n 5p /sys/block/vda/device/../resource | cut -c 9-18)]"'
 check guest_tells_its_bar seen 60 '\[bar4=[0-9a-f]'

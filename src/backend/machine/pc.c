@@ -123,6 +123,7 @@ static int reset(struct pc *pc, struct error *err)
 	pthread_mutex_lock(&pc->vm.lock);
 	pci_host_reset(&pc->host);
 	serial_reset(&pc->serial);
+	rtc_reset(&pc->rtc);
 	power_reset(&pc->power);
 	pthread_mutex_unlock(&pc->vm.lock);
 	rc = kvm_vm_reset(&pc->vm, err);
@@ -274,7 +275,7 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 		goto destroy;
 	serial_init(&pc->serial, &pc->vm.bus, COM1_PORT, COM1_GSI);
 	pc->serial.line = config->serial;
-	rtc_init(&pc->rtc, &pc->vm.bus, pc->memory.size, pc->memory.low, config->cpus);
+	rtc_init(&pc->rtc, &pc->vm.bus, pc->home, pc->memory.size, pc->memory.low, config->cpus);
 	power_init(&pc->power, &pc->vm.bus, &power_ops);
 	if (pc->bios.data)
 		fw_cfg_init(&pc->fw_cfg, &pc->vm.bus, config->cpus);
@@ -299,6 +300,7 @@ void pc_destroy(struct pc **pcp)
 		piix3_fini(&pc->isa);
 		pci_host_fini(&pc->host);
 	}
+	rtc_fini(&pc->rtc);
 	fw_cfg_fini(&pc->fw_cfg);
 	kvm_vm_close(&pc->vm);
 	pc_bios_unmap(pc);

@@ -58,9 +58,15 @@ static void exits(struct power *p, uint8_t value)
 
 static const struct power_ops power_ops = {.off = off, .reset = reset, .exit = exits};
 
-static time_t now(void)
+#define START UINT64_C(1709208245) /* 2024-02-29 12:04:05, a Thursday */
+#define MSEC  UINT64_C(1000000)
+
+/* The host's clock, for one test at a time. */
+static uint64_t host_time;
+
+static uint64_t now(void)
 {
-	return 1709208245; /* 2024-02-29 12:04:05, a Thursday */
+	return host_time;
 }
 
 static void set_up(struct board *b)
@@ -71,8 +77,10 @@ static void set_up(struct board *b)
 	b->room = sizeof(b->sent);
 	serial_init(&b->serial, &b->bus, COM1, 4);
 	b->serial.line = &b->line;
-	rtc_init(&b->rtc, &b->bus, UINT64_C(5) << 30, UINT64_C(3) << 30, 4);
+	host_time = START * 1000 * MSEC;
+	rtc_init(&b->rtc, &b->bus, NULL, UINT64_C(5) << 30, UINT64_C(3) << 30, 4);
 	b->rtc.now = now;
+	b->rtc.seen = host_time;
 	power_init(&b->power, &b->bus, &power_ops);
 }
 
@@ -256,6 +264,127 @@ static void the_guest_sets_the_clock(void **state)
 	assert_int_equal(cmos(&b, 2), 0x04);
 }
 
+static void passes(struct board *b, uint64_t ms)
+{
+	host_time += ms * MSEC;
+	rtc_look(&b->rtc);
+}
+
+static void the_clock_interrupts_each_second(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	set_cmos(&b, 11, 0x12);
+	passes(&b, 999);
+	assert_false(b.level[8]);
+	passes(&b, 1);
+	assert_true(b.level[8]);
+	assert_int_equal(cmos(&b, 12) & 0xb0, 0x90);
+	assert_false(b.level[8]);
+	assert_int_equal(cmos(&b, 12), 0);
+	/* Not while it is being set. */
+	set_cmos(&b, 11, 0x92);
+	passes(&b, 3000);
+	assert_false(b.level[8]);
+}
+
+static void the_clock_interrupts_periodically(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	/* 1024 times a second is rate 6, 2 times is rate 15. */
+	set_cmos(&b, 10, 0x2f);
+	set_cmos(&b, 11, 0x42);
+	passes(&b, 499);
+	assert_false(b.level[8]);
+	passes(&b, 1);
+	assert_true(b.level[8]);
+	/* Several that nobody has looked at are one. */
+	passes(&b, 1600);
+	assert_int_equal(cmos(&b, 12) & 0xe0, 0xc0);
+	assert_int_equal(cmos(&b, 12) & 0xe0, 0);
+	set_cmos(&b, 10, 0x26);
+	passes(&b, 1);
+	assert_true(b.level[8]);
+	/* Rate 0 is none. */
+	set_cmos(&b, 10, 0x20);
+	cmos(&b, 12);
+	passes(&b, 2000);
+	assert_false(b.level[8]);
+}
+
+static void the_clock_wakes_at_its_alarm(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	set_cmos(&b, 1, 0x03);
+	set_cmos(&b, 3, 0x05);
+	set_cmos(&b, 5, 0x12);
+	set_cmos(&b, 11, 0x22);
+	passes(&b, 57999);
+	assert_false(b.level[8]);
+	passes(&b, 1);
+	assert_true(b.level[8]);
+	assert_int_equal(cmos(&b, 12) & 0xa0, 0xa0);
+	/* The next one is tomorrow. */
+	passes(&b, 86399 * 1000);
+	assert_false(b.level[8]);
+	passes(&b, 1000);
+	assert_true(b.level[8]);
+	cmos(&b, 12);
+	/* Each minute, when the second is 3. */
+	set_cmos(&b, 3, 0xff);
+	set_cmos(&b, 5, 0xff);
+	passes(&b, 59999);
+	assert_false(b.level[8]);
+	passes(&b, 1);
+	assert_true(b.level[8]);
+	cmos(&b, 12);
+	/* A time that there is not. */
+	set_cmos(&b, 1, 0x61);
+	passes(&b, 2 * 86400 * UINT64_C(1000));
+	assert_false(b.level[8]);
+}
+
+static void a_reset_silences_the_clock(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	set_cmos(&b, 11, 0x52);
+	set_cmos(&b, 0x40, 0x77);
+	passes(&b, 1000);
+	assert_true(b.level[8]);
+	rtc_reset(&b.rtc);
+	assert_false(b.level[8]);
+	passes(&b, 5000);
+	assert_false(b.level[8]);
+	assert_int_equal(cmos(&b, 11), 0x02);
+	assert_int_equal(cmos(&b, 0x40), 0x77);
+}
+
+static void the_clock_announces_its_update(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	passes(&b, 999);
+	assert_int_equal(cmos(&b, 10) & 0x80, 0);
+	host_time += MSEC * 9 / 10;
+	assert_int_equal(cmos(&b, 10) & 0x80, 0x80);
+	host_time += MSEC / 10;
+	assert_int_equal(cmos(&b, 10) & 0x80, 0);
+	assert_int_equal(cmos(&b, 0), 0x06);
+}
+
 static void firmware_finds_the_memory_in_cmos(void **state)
 {
 	struct board b;
@@ -367,6 +496,11 @@ int main(void)
 		cmocka_unit_test(the_clock_tells_the_date),
 		cmocka_unit_test(the_clock_knows_binary_and_twelve_hours),
 		cmocka_unit_test(the_guest_sets_the_clock),
+		cmocka_unit_test(the_clock_interrupts_each_second),
+		cmocka_unit_test(the_clock_interrupts_periodically),
+		cmocka_unit_test(the_clock_wakes_at_its_alarm),
+		cmocka_unit_test(a_reset_silences_the_clock),
+		cmocka_unit_test(the_clock_announces_its_update),
 		cmocka_unit_test(firmware_finds_the_memory_in_cmos),
 		cmocka_unit_test(sleep_type_0_is_power_off),
 		cmocka_unit_test(three_ways_lead_to_a_reset),

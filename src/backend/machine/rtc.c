@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/machine/rtc.h"
 
-#include <string.h>
+#include "base/clock.h"
+
+#include <time.h>
 
 enum {
 	REG_SECONDS = 0,
+	REG_SECONDS_ALARM = 1,
 	REG_MINUTES = 2,
+	REG_MINUTES_ALARM = 3,
 	REG_HOURS = 4,
+	REG_HOURS_ALARM = 5,
 	REG_WEEKDAY = 6,
 	REG_DAY = 7,
 	REG_MONTH = 8,
@@ -18,12 +23,25 @@ enum {
 	REG_CENTURY = 0x32,
 };
 
-#define A_DEFAULT 0x26 /* 32768 Hz, no update under way */
-#define B_BINARY  0x04
-#define B_24H	  0x02
-#define B_SET	  0x80
-#define D_BATTERY 0x80
-#define HOUR_PM	  0x80
+#define A_DEFAULT   0x26 /* 32768 Hz, no update under way */
+#define A_RATE	    0x0f
+#define A_UPDATING  0x80
+#define B_BINARY    0x04
+#define B_24H	    0x02
+#define B_SET	    0x80
+#define C_PENDING   0x80 /* one of the three below is, and enabled by the same bit of B */
+#define C_PERIOD    0x40
+#define C_ALARM	    0x20
+#define C_UPDATE    0x10
+#define C_ALL	    (C_PERIOD | C_ALARM | C_UPDATE)
+#define D_BATTERY   0x80
+#define HOUR_PM	    0x80
+#define ANY	    0xc0 /* an alarm's byte from here on matches always */
+
+#define NEVER	    UINT64_MAX
+#define TICK_HZ	    32768
+#define ALARM_STEPS 300
+#define UPDATE_NS   244000 /* how long before a second the update is announced */
 
 static uint8_t to_form(const struct rtc *rtc, int v)
 {
@@ -49,6 +67,11 @@ static int hour_from_form(const struct rtc *rtc, uint8_t v)
 	return from_form(rtc, v & 0x7f) % 12 + (v & HOUR_PM ? 12 : 0);
 }
 
+static uint64_t guest_now(const struct rtc *rtc)
+{
+	return rtc->now() + (uint64_t)rtc->offset * NSEC_PER_SEC;
+}
+
 static bool is_date(uint8_t index)
 {
 	return index == REG_SECONDS || index == REG_MINUTES || index == REG_HOURS ||
@@ -58,7 +81,7 @@ static bool is_date(uint8_t index)
 /* While the guest sets the clock, it stands still in the bytes. */
 static void refresh(struct rtc *rtc)
 {
-	time_t t = rtc->now() + (time_t)rtc->offset;
+	time_t t = (time_t)(guest_now(rtc) / NSEC_PER_SEC);
 	struct tm tm;
 
 	if ((rtc->cmos[REG_B] & B_SET) || !gmtime_r(&t, &tm))
@@ -86,7 +109,163 @@ static void take_date(struct rtc *rtc)
 			   1900,
 	};
 
-	rtc->offset = (int64_t)timegm(&tm) - rtc->now();
+	rtc->offset = (int64_t)timegm(&tm) - (int64_t)(rtc->now() / NSEC_PER_SEC);
+	rtc->seen = guest_now(rtc);
+}
+
+/* ---- interrupts ---- */
+
+/* The clock's ticks of 1/32768 s in one period; 0: there is none. */
+static uint64_t period(const struct rtc *rtc)
+{
+	unsigned rate = rtc->cmos[REG_A] & A_RATE;
+
+	/* The two fastest are not: they repeat others. */
+	if (rate == 1 || rate == 2)
+		rate += 7;
+	return rate ? UINT64_C(1) << (rate - 1) : 0;
+}
+
+static uint64_t ticks(uint64_t ns)
+{
+	return ns / NSEC_PER_SEC * TICK_HZ + ns % NSEC_PER_SEC * TICK_HZ / NSEC_PER_SEC;
+}
+
+/* Of a tick, rounded up: at that time it has come. */
+static uint64_t tick_ns(uint64_t tick)
+{
+	return tick / TICK_HZ * NSEC_PER_SEC +
+	       (tick % TICK_HZ * NSEC_PER_SEC + TICK_HZ - 1) / TICK_HZ;
+}
+
+static bool alarm_matches(const struct rtc *rtc, uint8_t index, uint64_t value)
+{
+	uint8_t v = rtc->cmos[index];
+
+	if (v >= ANY)
+		return true;
+	return value ==
+	       (uint64_t)(index == REG_HOURS_ALARM ? hour_from_form(rtc, v) : from_form(rtc, v));
+}
+
+/*
+ * The first second after @from that the alarm's bytes name.  To the end of the minute, of the hour, of the day, and on to the hour, the minute, the
+ * second: fewer steps than ALARM_STEPS, or it is none that there is.
+ */
+static uint64_t next_alarm(const struct rtc *rtc, uint64_t from)
+{
+	uint64_t t = from + 1;
+
+	for (unsigned i = 0; i < ALARM_STEPS; i++) {
+		if (!alarm_matches(rtc, REG_HOURS_ALARM, t / 3600 % 24))
+			t = (t / 3600 + 1) * 3600;
+		else if (!alarm_matches(rtc, REG_MINUTES_ALARM, t / 60 % 60))
+			t = (t / 60 + 1) * 60;
+		else if (!alarm_matches(rtc, REG_SECONDS_ALARM, t % 60))
+			t++;
+		else
+			return t;
+	}
+	return NEVER;
+}
+
+/* Turns what has happened since the last look into flags. */
+static void account(struct rtc *rtc)
+{
+	uint64_t now = guest_now(rtc), p = period(rtc);
+	uint8_t *flags = &rtc->cmos[REG_C];
+
+	if (p && ticks(now) / p != ticks(rtc->seen) / p)
+		*flags |= C_PERIOD;
+	if (!(rtc->cmos[REG_B] & B_SET) && now / NSEC_PER_SEC != rtc->seen / NSEC_PER_SEC) {
+		*flags |= C_UPDATE;
+		if (now / NSEC_PER_SEC >= rtc->alarm) {
+			*flags |= C_ALARM;
+			rtc->alarm = next_alarm(rtc, now / NSEC_PER_SEC);
+		}
+	}
+	rtc->seen = now;
+}
+
+/* When the next event comes that would raise the line. */
+static uint64_t next_event(const struct rtc *rtc)
+{
+	uint8_t wanted = rtc->cmos[REG_B] & C_ALL;
+	uint64_t p = period(rtc), next = NEVER;
+
+	if (rtc->cmos[REG_C] & C_PENDING)
+		return NEVER;
+	if ((wanted & C_PERIOD) && p)
+		next = tick_ns((ticks(rtc->seen) / p + 1) * p);
+	if (wanted & C_UPDATE)
+		next = min_u64(next, (rtc->seen / NSEC_PER_SEC + 1) * NSEC_PER_SEC);
+	if ((wanted & C_ALARM) && rtc->alarm < NEVER / NSEC_PER_SEC)
+		next = min_u64(next, rtc->alarm * NSEC_PER_SEC);
+	return next;
+}
+
+/* Control thread. */
+static void plan(struct reactor_msg *msg)
+{
+	struct rtc *rtc = container_of(msg, struct rtc, plan);
+	uint64_t now = guest_now(rtc), next = next_event(rtc);
+
+	rtc->planned = false;
+	reactor_timer_stop(rtc->home, &rtc->timer);
+	rtc->waiting = next != NEVER;
+	if (rtc->waiting)
+		reactor_timer_start(rtc->home, &rtc->timer, next > now ? next - now : 0);
+}
+
+/* The line follows the flags. */
+static void settle(struct rtc *rtc)
+{
+	uint8_t wanted = rtc->cmos[REG_B] & C_ALL;
+	bool pending = rtc->cmos[REG_C] & wanted;
+
+	rtc->cmos[REG_C] = (uint8_t)((rtc->cmos[REG_C] & C_ALL) | (pending ? C_PENDING : 0));
+	rtc->bus->host->irq_set(rtc->bus, RTC_GSI, pending);
+	if (!rtc->home || rtc->planned || !(wanted || rtc->waiting))
+		return;
+	rtc->planned = true;
+	reactor_post(rtc->home, &rtc->plan);
+}
+
+void rtc_look(struct rtc *rtc)
+{
+	account(rtc);
+	settle(rtc);
+}
+
+static void expired(struct reactor_timer *t)
+{
+	rtc_look(container_of(t, struct rtc, timer));
+}
+
+/* ---- registers ---- */
+
+static bool is_alarm(uint8_t index)
+{
+	return index == REG_SECONDS_ALARM || index == REG_MINUTES_ALARM || index == REG_HOURS_ALARM;
+}
+
+static uint8_t read_a(const struct rtc *rtc)
+{
+	bool soon = guest_now(rtc) % NSEC_PER_SEC >= NSEC_PER_SEC - UPDATE_NS;
+
+	return rtc->cmos[REG_A] | (soon && !(rtc->cmos[REG_B] & B_SET) ? A_UPDATING : 0);
+}
+
+/* Reading is the acknowledgement. */
+static uint8_t read_c(struct rtc *rtc)
+{
+	uint8_t v;
+
+	rtc_look(rtc);
+	v = rtc->cmos[REG_C];
+	rtc->cmos[REG_C] = 0;
+	settle(rtc);
+	return v;
 }
 
 static uint64_t rtc_read(struct sysbus_region *r, uint64_t offset, unsigned size)
@@ -95,9 +274,29 @@ static uint64_t rtc_read(struct sysbus_region *r, uint64_t offset, unsigned size
 
 	if (offset != 1 || size != 1)
 		return UINT64_MAX;
+	if (rtc->index == REG_A)
+		return read_a(rtc);
+	if (rtc->index == REG_C)
+		return read_c(rtc);
 	if (is_date(rtc->index))
 		refresh(rtc);
 	return rtc->cmos[rtc->index];
+}
+
+/* What happened until now happened by the old rules. */
+static void write_control(struct rtc *rtc, uint8_t v)
+{
+	account(rtc);
+	if (rtc->index == REG_A) {
+		rtc->cmos[REG_A] = v & (uint8_t)~A_UPDATING;
+	} else if (rtc->index == REG_B) {
+		refresh(rtc);
+		rtc->cmos[REG_B] = v;
+	} else {
+		rtc->cmos[rtc->index] = v;
+	}
+	rtc->alarm = next_alarm(rtc, rtc->seen / NSEC_PER_SEC);
+	settle(rtc);
 }
 
 static void rtc_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
@@ -108,26 +307,17 @@ static void rtc_write(struct sysbus_region *r, uint64_t offset, uint64_t value, 
 	(void)size;
 	if (!offset) {
 		rtc->index = v % RTC_BYTES;
-		return;
-	}
-	switch (rtc->index) {
-	case REG_A:
-		rtc->cmos[REG_A] = v & 0x7f;
-		break;
-	case REG_B:
+	} else if (rtc->index == REG_A || rtc->index == REG_B || is_alarm(rtc->index)) {
+		write_control(rtc, v);
+	} else if (is_date(rtc->index)) {
+		account(rtc);
 		refresh(rtc);
-		rtc->cmos[REG_B] = v;
-		break;
-	case REG_C:
-	case REG_D:
-		break;
-	default:
-		if (is_date(rtc->index))
-			refresh(rtc);
 		rtc->cmos[rtc->index] = v;
-		if (is_date(rtc->index))
-			take_date(rtc);
-		break;
+		take_date(rtc);
+		rtc->alarm = next_alarm(rtc, rtc->seen / NSEC_PER_SEC);
+		settle(rtc);
+	} else if (rtc->index != REG_C && rtc->index != REG_D) {
+		rtc->cmos[rtc->index] = v;
 	}
 }
 
@@ -136,6 +326,8 @@ static const struct sysbus_region_ops rtc_ops = {
 	.write = rtc_write,
 };
 
+/* ---- life ---- */
+
 static void put16(uint8_t *to, uint64_t v)
 {
 	v = min_u64(v, 0xffff);
@@ -143,19 +335,29 @@ static void put16(uint8_t *to, uint64_t v)
 	to[1] = (uint8_t)(v >> 8);
 }
 
-static time_t host_now(void)
+static uint64_t host_now(void)
 {
-	return time(NULL);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-void rtc_init(struct rtc *rtc, struct sysbus *bus, uint64_t memory, uint64_t low, unsigned cpus)
+void rtc_init(struct rtc *rtc, struct sysbus *bus, struct reactor *home, uint64_t memory,
+	      uint64_t low, unsigned cpus)
 {
 	uint64_t above_1m = (low - (1 << 20)) >> 10, above_16m = 0, above_4g = (memory - low) >> 16;
 
 	*rtc = (struct rtc){
 		.region = {.name = "rtc", .space = SYSBUS_PORT, .size = 2, .ops = &rtc_ops},
+		.bus = bus,
 		.now = host_now,
+		.alarm = NEVER,
+		.home = home,
+		.plan.run = plan,
 	};
+	reactor_timer_init(&rtc->timer, expired);
+	rtc->seen = guest_now(rtc);
 	if (low > 16 << 20)
 		above_16m = (low - (16 << 20)) >> 16;
 	rtc->cmos[REG_A] = A_DEFAULT;
@@ -174,5 +376,16 @@ void rtc_init(struct rtc *rtc, struct sysbus *bus, uint64_t memory, uint64_t low
 
 void rtc_fini(struct rtc *rtc)
 {
+	if (!rtc->bus)
+		return;
+	if (rtc->home)
+		reactor_timer_stop(rtc->home, &rtc->timer);
 	sysbus_unmap(&rtc->region);
+}
+
+void rtc_reset(struct rtc *rtc)
+{
+	rtc->cmos[REG_B] &= (uint8_t)~C_ALL;
+	rtc->cmos[REG_C] = 0;
+	settle(rtc);
 }
