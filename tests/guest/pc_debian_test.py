@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 
-os.environ.setdefault("GUEST_TIMEOUT", "800")
+import guest
+from guest import MIB, TOP, Scene, host_tool
 
-from guest import MIB, TOP, Scene, host_tool  # noqa: E402
+# Emulation within emulation: some two minutes on two idle CPUs.
+guest.BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "800"))
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 MEMORY = 512
@@ -80,15 +82,10 @@ tell off_after $(($(cut -d. -f1 /proc/uptime) - started))
 cat /tmp/errors >/dev/console
 """
 
-with Scene("pc_debian", memory=1024, cpu="max,-xsave") as scene:
-    ringside = os.environ.get("RINGSIDE")
-    if not ringside:
-        scene.fail("RINGSIDE does not name the program under test")
-    made = subprocess.run([os.path.join(TOP, "tools", "guest-debian")], stdout=subprocess.PIPE, text=True, check=False)
-    if made.returncode:
-        scene.fail("there is no Debian to boot (tools/guest-debian failed)")
+
+def whole_debian(scene, ringside, image):
     disk = scene.disk("debian", size=MIB)
-    shutil.copy(made.stdout.strip(), disk.path)
+    shutil.copy(image, disk.path)
     scene.serve(disk)
     scene.boot(OUTER, [disk], programs=[ringside], modules=["kvm_amd"], cpus=2, files=[(BIOS, "/inner/bios")])
     partition = f"{disk.path}?offset={MIB}"
@@ -98,3 +95,16 @@ with Scene("pc_debian", memory=1024, cpu="max,-xsave") as scene:
     status, text = host_tool("sha256sum", scene.path("data"))
     scene.case("host_reads_the_file", text.split()[0] == scene.told.get("sum"), text)
     scene.note("seconds to GRUB, to the login prompt, to power-off: " + ", ".join(scene.told.get(key, "never") for key in TIMES))
+
+
+with Scene("pc_debian", memory=1024, cpu="max,-xsave") as scene:
+    ringside = os.environ.get("RINGSIDE")
+    if not ringside:
+        scene.fail("RINGSIDE does not name the program under test")
+    made = subprocess.run([os.path.join(TOP, "tools", "guest-debian")], stdout=subprocess.PIPE, text=True, check=False)
+    if made.returncode == 77:
+        scene.skip("whole_debian", "there is no image, and making one takes root")
+    elif made.returncode:
+        scene.fail("there is no Debian to boot (tools/guest-debian failed)")
+    else:
+        whole_debian(scene, ringside, made.stdout.strip())
