@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/control.h"
+#include "cli/tree.h"
 #include "mem/gmem.h"
 #include "server/disk.h"
 #include "server/server.h"
@@ -31,6 +33,9 @@ struct serve {
 	unsigned workers; /* 0: choose */
 	uint32_t poll_us;
 	int mode;
+	const char *control_path; /* NULL: no control socket */
+	struct control control;
+	struct server *server;
 	bool readonly;
 	bool done; /* an option has already done all there is to do */
 };
@@ -55,6 +60,7 @@ static const char serve_help_head[] =
 	"  --poll-us N|max      longest time to look for requests before sleeping; default 50, 0: "
 	"never,\n"
 	"                       max: never sleep\n"
+	"  --control SOCKET     answers questions there: see ringside tree --of SOCKET\n"
 	"  --print-capabilities what this back end can do, as JSON\n"
 	"  --quiet, --verbose   fewer or more messages\n"
 	"\n"
@@ -78,6 +84,7 @@ enum {
 	OPT_SOCKET_MODE,
 	OPT_WORKERS,
 	OPT_POLL_US,
+	OPT_CONTROL,
 	OPT_PRINT_CAPABILITIES,
 	OPT_QUIET,
 	OPT_VERBOSE,
@@ -94,6 +101,7 @@ static const struct option serve_options[] = {
 	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
 	{"workers", required_argument, NULL, OPT_WORKERS},
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
+	{"control", required_argument, NULL, OPT_CONTROL},
 	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -202,6 +210,9 @@ static int take_option(struct serve *s, int opt, const char *arg)
 			return usage_error("serve", "--poll-us %s: give 0 to %d, or max.", arg,
 					   POLL_US_MAX);
 		return EXIT_OK;
+	case OPT_CONTROL:
+		s->control_path = arg;
+		return EXIT_OK;
 	case OPT_PRINT_CAPABILITIES:
 		fputs(vhost_user_blk_capabilities(), stdout);
 		s->done = true;
@@ -306,6 +317,29 @@ static unsigned choose_workers(const struct serve *s)
 	return (unsigned)min_u64(min_u64(queues, cpus), WORKERS_MAX);
 }
 
+static json_t *answer(struct control *c, const char *request)
+{
+	const struct serve *s = container_of(c, struct serve, control);
+
+	return strcmp(request, "tree") ? NULL : tree_server(s->server);
+}
+
+static const struct control_ops control_ops = {
+	.answer = answer,
+};
+
+static int offer(struct serve *s, struct error *err)
+{
+	int rc = 0;
+
+	if (s->control_path)
+		rc = control_open(&s->control, &control_ops, s->control_path,
+				  server_home(s->server), err);
+	for (unsigned i = 0; !rc && i < s->n_disks; i++)
+		rc = add_export(s->server, s, i, err);
+	return rc;
+}
+
 static int serve(struct serve *s)
 {
 	struct server_config config = {
@@ -313,24 +347,22 @@ static int serve(struct serve *s)
 		.reactor = {.uring = true, .poll_us = s->poll_us},
 		.signals = true,
 	};
-	struct server *server = NULL;
 	struct error err = {""};
 	int rc;
 
 	if (gmem_guard_install(&err) || server_take_signals(&err) ||
-	    server_create(&server, &config, &err))
+	    server_create(&s->server, &config, &err))
 		return failure("%s", err.text);
-	for (unsigned i = 0; i < s->n_disks; i++) {
-		rc = add_export(server, s, i, &err);
-		if (rc) {
-			server_destroy(&server);
-			return failure("%s", err.text);
-		}
+	if (offer(s, &err)) {
+		control_close(&s->control);
+		server_destroy(&s->server);
+		return failure("%s", err.text);
 	}
-	rc = server_run(server);
+	rc = server_run(s->server);
 	if (rc == -EINTR)
 		return failure("ended at once by a second signal; requests were in flight");
-	server_destroy(&server);
+	control_close(&s->control);
+	server_destroy(&s->server);
 	return rc ? failure("%s", strerror(-rc)) : EXIT_OK;
 }
 

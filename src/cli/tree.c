@@ -60,8 +60,9 @@ static void region_node(json_t *parent, const struct sysbus_region *r)
 static void add_isa(json_t *bridge, const struct pc *pc)
 {
 	const struct sysbus_region *const regions[] = {
-		&pc->serial.region, &pc->rtc.region,  &pc->power.keyboard, &pc->power.port92,
-		&pc->power.exit,    &pc->power.debug, &pc->power.control,  &pc->fw_cfg.region,
+		&pc->serial.region,    &pc->rtc.region,	   &pc->keyboard.data,
+		&pc->keyboard.command, &pc->power.port92,  &pc->power.exit,
+		&pc->power.debug,      &pc->power.control, &pc->fw_cfg.region,
 	};
 	json_t *isa = tree_node(bridge, NULL, "isa.0");
 

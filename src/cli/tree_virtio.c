@@ -36,7 +36,14 @@ static void bits(json_t *node, const char *key, uint64_t value, const struct bit
 	tree_property(node, key, "0x%" PRIx64 "%s", value, text);
 }
 
-/* ---- queues ---- */
+void tree_counters(json_t *queue, const struct virtio_queue *q)
+{
+	tree_property(queue, "kicks", "%" PRIu64, read_once(&q->kicks));
+	tree_property(queue, "requests", "%" PRIu64, read_once(&q->requests));
+	tree_property(queue, "calls", "%" PRIu64, read_once(&q->calls));
+}
+
+/* ---- queues of a card ---- */
 
 static const char *kick_way(const struct virtio_pci_queue *q)
 {
@@ -84,27 +91,34 @@ static void add_queue(json_t *device, const struct virtio_pci_queue *q,
 				   : "enabled");
 	tree_property(n, "kick", "%s", kick_way(q));
 	add_call(n, q);
-	tree_property(n, "kicks", "%" PRIu64, read_once(&counters->kicks));
-	tree_property(n, "requests", "%" PRIu64, read_once(&counters->requests));
-	tree_property(n, "calls", "%" PRIu64, read_once(&counters->calls));
+	tree_counters(n, counters);
 }
 
 /* ---- the device ---- */
 
-json_t *tree_virtio(json_t *card, const struct virtio_pci *board)
+json_t *tree_device(json_t *bus, const struct virtio_device *vdev)
 {
-	const struct virtio_device *vdev = board->vdev;
-	json_t *device = tree_node(tree_node(card, NULL, "virtio-bus"), NULL, vdev->cls->name);
+	json_t *device = tree_node(bus, NULL, vdev->cls->name);
 
 	tree_property(device, "path", "%s", vdev->path);
 	tree_property(device, "queues", "%u", vdev->n_queues);
 	bits(device, "offered", vdev->offered, feature_names, ARRAY_SIZE(feature_names));
+	if (vdev->status)
+		bits(device, "status", vdev->status, status_names, ARRAY_SIZE(status_names));
+	if (vdev->features)
+		bits(device, "features", vdev->features, feature_names, ARRAY_SIZE(feature_names));
+	return device;
+}
+
+json_t *tree_virtio(json_t *card, const struct virtio_pci *board)
+{
+	const struct virtio_device *vdev = board->vdev;
+	json_t *device = tree_device(tree_node(card, NULL, "virtio-bus"), vdev);
+
 	/* A planned machine, or one whose guest has not come to this card. */
 	if (!vdev->status)
 		return device;
 	tree_property(device, "interface", "%s", board->legacy_driver ? "legacy" : "modern");
-	bits(device, "status", vdev->status, status_names, ARRAY_SIZE(status_names));
-	bits(device, "features", vdev->features, feature_names, ARRAY_SIZE(feature_names));
 	for (unsigned i = 0; i < board->n_queues; i++)
 		if (board->queues[i].enabled)
 			add_queue(device, &board->queues[i], &vdev->queues[i]);

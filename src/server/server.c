@@ -193,6 +193,18 @@ unsigned server_offers(const struct server *s, unsigned *queues)
 	return n;
 }
 
+void server_show(const struct server *s,
+		 void (*one)(void *opaque, const struct virtio_device *vdev,
+			     const struct vhost_user_export *where),
+		 void *opaque)
+{
+	list_for_each (l, &s->offers) {
+		const struct offer *o = list_entry(l, struct offer, link);
+
+		one(opaque, o->vdev, &o->export);
+	}
+}
+
 struct reactor *server_home(const struct server *s)
 {
 	return s->home;

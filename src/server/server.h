@@ -38,6 +38,13 @@ int server_create(struct server **out, const struct server_config *config, struc
 /* How many devices are on offer, and how many queues they have in all. */
 unsigned server_offers(const struct server *s, unsigned *queues);
 
+/* Shows what is on offer, in the order of adding. */
+struct vhost_user_export;
+void server_show(const struct server *s,
+		 void (*one)(void *opaque, const struct virtio_device *vdev,
+			     const struct vhost_user_export *where),
+		 void *opaque);
+
 /* For virtio_device_init(). */
 struct reactor *server_home(const struct server *s);
 struct worker *const *server_workers(const struct server *s, unsigned *n);

@@ -212,6 +212,26 @@ def inherited_sockets():
     listening.close()
 
 
+def control():
+    image("tree.raw", 1 << 20)
+    server = Server("--vhost-user", "s.sock", "--disk", "file=tree.raw,queues=2", "--control", "control")
+    end = time.monotonic() + DEADLINE
+    while True:  # the one who looked whether the server answers may not have been seen off yet
+        idle = json.loads(run("tree", "--of", "control", "--format", "json").stdout)["children"]
+        if idle[0]["properties"]["front-end"] == "nobody is here" or time.monotonic() > end:
+            break
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("s.sock")
+        features(sock)
+        busy = run("tree", "--of", "control").stdout
+    case("tree_of_a_server", len(idle) == 1 and idle[0]["properties"] == {"socket": "s.sock", "front-end": "nobody is here"} and
+         idle[0]["children"][0]["children"][0]["properties"]["queues"] == "2", idle)
+    case("tree_of_a_server_with_a_front_end", "front-end serving, protocol-features" in busy, busy)
+    case("control_goes_with_the_server", server.stop() == 0 and not os.path.exists("control"), server.text())
+    refused("control_nowhere", 1, ["nowhere/control"], "serve", "--vhost-user", "s.sock", "--disk", "file=tree.raw",
+            "--control", "nowhere/control")
+
+
 def signals():
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         server = Server("--vhost-user", "s.sock", "--disk", "memory:1M")
@@ -247,7 +267,7 @@ def poor_hosts():
 
 
 try:
-    for part in (command_lines, images, sockets, inherited_sockets, signals, poor_hosts):
+    for part in (command_lines, images, sockets, inherited_sockets, control, signals, poor_hosts):
         part()
 finally:
     os.chdir("/")

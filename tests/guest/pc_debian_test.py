@@ -10,8 +10,12 @@ import os
 import shutil
 import subprocess
 
+import guest
 from guest import MIB, TOP, Scene, host_tool
 from nested import CLOCK
+
+# Emulation within emulation: some two minutes on two idle CPUs.
+guest.BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "800"))
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 MEMORY = 512
@@ -44,7 +48,7 @@ type() {{ printf '%s\n' "$1" >&3; }}
 # The shell shall print words that its echo of the typed line does not show.
 check grub_shows_its_menu seen 120 'Booting .Debian'
 tell grub_after $(($(cut -d. -f1 /proc/uptime) - started))
-check login_prompt seen 400 'ringside login:'
+check login_prompt seen 500 'ringside login:'
 tell login_after $(($(cut -d. -f1 /proc/uptime) - started))
 type root
 check password_prompt seen 60 'Password:'
@@ -59,6 +63,8 @@ check writes_a_file seen 60 '\[sum=[0-9a-f]\{{64\}}'
 tell sum "$(sed -n 's/.*\[sum=\([0-9a-f]*\)\].*/\1/p' /tmp/screen)"
 type 'echo "[state=$(systemctl is-system-running --wait)]"'
 check system_is_running seen 120 '\[state=running\]'
+type 'rtcwake -m on -s 4 && echo "[alarm=$(sed -n "s/.*8: *\([0-9]*\).*rtc0/\1/p" /proc/interrupts)]"'
+check clock_wakes_it seen 60 '\[alarm=[1-9]'
 # What the guest's own tools see, and what the machine tells of itself.
 type 'echo "[bar4=$(sed -n 5p /sys/block/vda/device/../resource | cut -c 9-18)]"'
 check guest_tells_its_bar seen 60 '\[bar4=[0-9a-f]'
@@ -77,15 +83,10 @@ tell off_after $(($(cut -d. -f1 /proc/uptime) - started))
 cat /tmp/errors >/dev/console
 """
 
-with Scene("pc_debian", memory=1024, cpu="max,-xsave", append=CLOCK) as scene:
-    ringside = os.environ.get("RINGSIDE")
-    if not ringside:
-        scene.fail("RINGSIDE does not name the program under test")
-    made = subprocess.run([os.path.join(TOP, "tools", "guest-debian")], stdout=subprocess.PIPE, text=True, check=False)
-    if made.returncode:
-        scene.fail("there is no Debian to boot (tools/guest-debian failed)")
+
+def whole_debian(scene, ringside, image):
     disk = scene.disk("debian", size=MIB)
-    shutil.copy(made.stdout.strip(), disk.path)
+    shutil.copy(image, disk.path)
     scene.serve(disk)
     scene.boot(OUTER, [disk], programs=[ringside], modules=["kvm_amd"], cpus=2, files=[(BIOS, "/inner/bios")])
     partition = f"{disk.path}?offset={MIB}"
@@ -95,3 +96,16 @@ with Scene("pc_debian", memory=1024, cpu="max,-xsave", append=CLOCK) as scene:
     status, text = host_tool("sha256sum", scene.path("data"))
     scene.case("host_reads_the_file", text.split()[0] == scene.told.get("sum"), text)
     scene.note("seconds to GRUB, to the login prompt, to power-off: " + ", ".join(scene.told.get(key, "never") for key in TIMES))
+
+
+with Scene("pc_debian", memory=1024, cpu="max,-xsave", append=CLOCK) as scene:
+    ringside = os.environ.get("RINGSIDE")
+    if not ringside:
+        scene.fail("RINGSIDE does not name the program under test")
+    made = subprocess.run([os.path.join(TOP, "tools", "guest-debian")], stdout=subprocess.PIPE, text=True, check=False)
+    if made.returncode == 77:
+        scene.skip("whole_debian", "there is no image, and making one takes root")
+    elif made.returncode:
+        scene.fail("there is no Debian to boot (tools/guest-debian failed)")
+    else:
+        whole_debian(scene, ringside, made.stdout.strip())

@@ -33,12 +33,12 @@ static void drop_wide_registers(struct kvm_cpuid_entry2 *e)
 	case 0x1: /* FMA, AVX, F16C */
 		e->ecx &= ~(1u << 12 | 1u << 28 | 1u << 29);
 		break;
-	case 0x7: /* AVX2, AVX-512, AMX; VAES and VPCLMULQDQ */
+	case 0x7: /* AVX2, AVX-512, AMX; VAES and VPCLMULQDQ; protection keys */
 		if (e->index == 0) {
 			e->ebx &= ~(1u << 5 | 1u << 16 | 1u << 17 | 1u << 21 | 1u << 26 | 1u << 27 |
 				    1u << 28 | 1u << 30 | 1u << 31);
-			e->ecx &= ~(1u << 1 | 1u << 6 | 1u << 9 | 1u << 10 | 1u << 11 | 1u << 12 |
-				    1u << 14);
+			e->ecx &= ~(1u << 1 | 1u << 3 | 1u << 6 | 1u << 9 | 1u << 10 | 1u << 11 |
+				    1u << 12 | 1u << 14);
 			e->edx &= ~(1u << 2 | 1u << 3 | 1u << 8 | 1u << 22 | 1u << 23 | 1u << 24 |
 				    1u << 25);
 		} else {

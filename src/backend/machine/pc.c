@@ -42,6 +42,15 @@ static void power_resets(struct power *p)
 	end(container_of(p, struct pc, power), PC_RESET);
 }
 
+static void keyboard_resets(struct keyboard *k)
+{
+	end(container_of(k, struct pc, keyboard), PC_RESET);
+}
+
+static const struct keyboard_ops keyboard_ops = {
+	.reset = keyboard_resets,
+};
+
 static void power_exit(struct power *p, uint8_t value)
 {
 	struct pc *pc = container_of(p, struct pc, power);
@@ -124,6 +133,7 @@ static int reset(struct pc *pc, struct error *err)
 	pci_host_reset(&pc->host);
 	serial_reset(&pc->serial);
 	rtc_reset(&pc->rtc);
+	keyboard_reset(&pc->keyboard);
 	power_reset(&pc->power);
 	pthread_mutex_unlock(&pc->vm.lock);
 	rc = kvm_vm_reset(&pc->vm, err);
@@ -276,6 +286,7 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
 	serial_init(&pc->serial, &pc->vm.bus, COM1_PORT, COM1_GSI);
 	pc->serial.line = config->serial;
 	rtc_init(&pc->rtc, &pc->vm.bus, pc->home, pc->memory.size, pc->memory.low, config->cpus);
+	keyboard_init(&pc->keyboard, &pc->vm.bus, &keyboard_ops);
 	power_init(&pc->power, &pc->vm.bus, &power_ops);
 	if (pc->bios.data)
 		fw_cfg_init(&pc->fw_cfg, &pc->vm.bus, config->cpus);

@@ -11,7 +11,7 @@
  *          pm            power management
  *          disks         virtio-blk-pci boards
  *          nets          virtio-net-pci boards
- *        serial, rtc, power, fw_cfg      what stands on the main bus by itself
+ *        serial, rtc, keyboard, power, fw_cfg      what stands on the main bus by itself
  *
  *      pc.c        the machine's life      disks.c, nets.c  its cards      ide_disks.c  disks on IDE
  *      bios.c      firmware                firmware.c       what a BIOS does to the PCI bus before a kernel starts
@@ -32,6 +32,7 @@
 #include "backend/machine/acpi.h"
 #include "backend/machine/boot.h"
 #include "backend/machine/fw_cfg.h"
+#include "backend/machine/keyboard.h"
 #include "backend/machine/memory.h"
 #include "backend/machine/piix4_pm.h"
 #include "backend/machine/power.h"
@@ -95,6 +96,7 @@ struct pc {
 	struct serial serial;
 	struct rtc rtc;
 	struct power power;
+	struct keyboard keyboard;
 	struct fw_cfg fw_cfg; /* with firmware only */
 
 	struct piix3_ide *ide; /* NULL: no disk is on it */

@@ -2,6 +2,7 @@
 /* What stands on the main bus by itself: serial port and power; seen through their ports. */
 #include "test.h"
 
+#include "backend/machine/keyboard.h"
 #include "backend/machine/power.h"
 #include "backend/machine/serial.h"
 
@@ -17,6 +18,7 @@ struct board {
 	uint8_t sent[64];
 	unsigned sent_n, room;
 	struct power power;
+	struct keyboard keyboard;
 	char did[16];
 	uint8_t value;
 };
@@ -54,6 +56,12 @@ static void exits(struct power *p, uint8_t value)
 	container_of(p, struct board, power)->value = value;
 }
 
+static void keyboard_resets(struct keyboard *k)
+{
+	strcpy(container_of(k, struct board, keyboard)->did, "reset");
+}
+
+static const struct keyboard_ops keyboard_ops = {.reset = keyboard_resets};
 static const struct power_ops power_ops = {.off = off, .reset = reset, .exit = exits};
 
 static void set_up(struct board *b)
@@ -65,6 +73,7 @@ static void set_up(struct board *b)
 	serial_init(&b->serial, &b->bus, COM1, 4);
 	b->serial.line = &b->line;
 	power_init(&b->power, &b->bus, &power_ops);
+	keyboard_init(&b->keyboard, &b->bus, &keyboard_ops);
 }
 
 static void out(struct board *b, uint64_t port, uint64_t v)
@@ -187,6 +196,81 @@ static void the_divisor_is_behind_its_latch(void **state)
 	assert_int_equal(b.sent_n, 0);
 }
 
+/* ---- keyboard controller ---- */
+
+static uint8_t answer(struct board *b, uint8_t command)
+{
+	out(b, 0x64, command);
+	assert_int_equal(in(b, 0x64) & 0x01, 0x01);
+	return in(b, 0x60);
+}
+
+static void the_keyboard_controller_passes_its_tests(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	assert_int_equal(in(&b, 0x64), 0x10);
+	assert_int_equal(answer(&b, 0xaa), 0x55);
+	assert_int_equal(in(&b, 0x64) & 0x05, 0x04);
+	assert_int_equal(answer(&b, 0xab), 0x00);
+	assert_int_equal(answer(&b, 0xd0), 0x03);
+}
+
+static void the_keyboard_controller_keeps_its_configuration(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, 0x64, 0x60);
+	out(&b, 0x60, 0x47);
+	assert_int_equal(answer(&b, 0x20), 0x47);
+	out(&b, 0x64, 0xad);
+	out(&b, 0x64, 0xa7);
+	assert_int_equal(answer(&b, 0x20), 0x77);
+	out(&b, 0x64, 0xae);
+	out(&b, 0x64, 0xa8);
+	assert_int_equal(answer(&b, 0x20), 0x47);
+}
+
+static void there_is_no_keyboard_and_no_mouse(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, 0x60, 0xff);
+	assert_int_equal(in(&b, 0x64) & 0x61, 0x41);
+	assert_int_equal(in(&b, 0x60), 0xfe);
+	assert_int_equal(in(&b, 0x64) & 0x01, 0);
+	out(&b, 0x64, 0xd4);
+	out(&b, 0x60, 0xf4);
+	assert_int_equal(in(&b, 0x64) & 0x61, 0x61);
+	assert_int_equal(in(&b, 0x60), 0xfe);
+	/* An echo is the controller's own. */
+	out(&b, 0x64, 0xd2);
+	out(&b, 0x60, 0x1c);
+	assert_int_equal(in(&b, 0x64) & 0x61, 0x01);
+	assert_int_equal(in(&b, 0x60), 0x1c);
+}
+
+static void the_keyboard_controller_resets_through_its_output_port(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, 0x64, 0xff);
+	out(&b, 0x64, 0xd1);
+	out(&b, 0x60, 0xdf); /* A20 on, as always */
+	assert_string_equal(b.did, "");
+	out(&b, 0x64, 0xd1);
+	out(&b, 0x60, 0xfe);
+	assert_string_equal(b.did, "reset");
+}
+
 /* ---- power ---- */
 
 static void sleep_type_0_is_power_off(void **state)
@@ -247,7 +331,7 @@ static void acpi_says_it_is_on_and_its_timer_runs(void **state)
 
 static void random_accesses_do_no_harm(void **state)
 {
-	static const uint16_t ports[] = {0x64, 0x70, 0x92, 0xf4, 0x3f8, 0x402, 0x600, 0xcf8};
+	static const uint16_t ports[] = {0x60, 0x64, 0x70, 0x92, 0xf4, 0x3f8, 0x402, 0x600, 0xcf8};
 	uint64_t seed = 3;
 	struct board b;
 
@@ -283,6 +367,10 @@ int main(void)
 		cmocka_unit_test(without_out2_no_interrupt_leaves_the_card),
 		cmocka_unit_test(a_loop_comes_back),
 		cmocka_unit_test(the_divisor_is_behind_its_latch),
+		cmocka_unit_test(the_keyboard_controller_passes_its_tests),
+		cmocka_unit_test(the_keyboard_controller_keeps_its_configuration),
+		cmocka_unit_test(there_is_no_keyboard_and_no_mouse),
+		cmocka_unit_test(the_keyboard_controller_resets_through_its_output_port),
 		cmocka_unit_test(sleep_type_0_is_power_off),
 		cmocka_unit_test(three_ways_lead_to_a_reset),
 		cmocka_unit_test(the_exit_port_takes_a_byte),

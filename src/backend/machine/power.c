@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 
-#define KBD_PULSE_RESET	 0xfe
 #define A20		 0x02
 #define PORT92_RESET	 0x01
 #define RESET_CPU	 0x04
@@ -20,26 +19,7 @@ static uint64_t all_ones(struct sysbus_region *r, uint64_t offset, unsigned size
 	return UINT64_MAX;
 }
 
-/* ---- keyboard controller and system control ---- */
-
-/* Its status: nothing to read, ready for commands. */
-static uint64_t keyboard_read(struct sysbus_region *r, uint64_t offset, unsigned size)
-{
-	(void)r;
-	(void)offset;
-	(void)size;
-	return 0;
-}
-
-static void keyboard_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
-{
-	struct power *p = container_of(r, struct power, keyboard);
-
-	(void)offset;
-	(void)size;
-	if ((uint8_t)value == KBD_PULSE_RESET)
-		p->ops->reset(p);
-}
+/* ---- system control ---- */
 
 static uint64_t port92_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 {
@@ -155,8 +135,6 @@ static void pm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, u
 
 /* ---- life ---- */
 
-static const struct sysbus_region_ops keyboard_ops = {.read = keyboard_read,
-						      .write = keyboard_write};
 static const struct sysbus_region_ops port92_ops = {.read = port92_read, .write = port92_write};
 static const struct sysbus_region_ops exit_ops = {.read = all_ones, .write = exit_write};
 static const struct sysbus_region_ops debug_ops = {.read = debug_read, .write = debug_write};
@@ -173,7 +151,6 @@ static void map(struct sysbus *bus, struct sysbus_region *r, const char *name, u
 void power_init(struct power *p, struct sysbus *bus, const struct power_ops *ops)
 {
 	*p = (struct power){.ops = ops, .born_ns = clock_ns()};
-	map(bus, &p->keyboard, "keyboard-controller", 0x64, 1, &keyboard_ops);
 	map(bus, &p->port92, "system-control", 0x92, 1, &port92_ops);
 	map(bus, &p->exit, "exit-port", 0xf4, 4, &exit_ops);
 	map(bus, &p->debug, "debug-port", 0x402, 1, &debug_ops);
@@ -184,8 +161,7 @@ void power_init(struct power *p, struct sysbus *bus, const struct power_ops *ops
 
 void power_fini(struct power *p)
 {
-	struct sysbus_region *const all[] = {&p->keyboard, &p->port92, &p->exit,
-					     &p->debug,	   &p->pm,     &p->control};
+	struct sysbus_region *const all[] = {&p->port92, &p->exit, &p->debug, &p->pm, &p->control};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		sysbus_unmap(all[i]);

@@ -2,7 +2,6 @@
 /*
  * How a guest ends or starts again, and the few ports on the ISA side that have no device of their own:
  *
- *      0x064   keyboard controller: 0xfe pulls the reset line (there is no keyboard)
  *      0x092   system control: A20 is always on; bit 0 pulls the reset line
  *      0x0f4   exit port: a byte v ends the machine with status (v << 1) | 1
  *      0x402   debug port: firmware's messages
@@ -36,7 +35,7 @@ struct power_ops {
 
 struct power {
 	const struct power_ops *ops;
-	struct sysbus_region keyboard, port92, exit, debug, pm, control;
+	struct sysbus_region port92, exit, debug, pm, control;
 	uint16_t pm1_status, pm1_enable, pm1_control;
 	uint8_t reset_control;
 	uint64_t born_ns; /* when the timer was 0 */
