@@ -438,7 +438,7 @@ static void pci_g_06_a_queue_reset_is_over_when_it_reads_0(void **state)
 static void pci_g_06_a_reset_is_awaited(void **state)
 {
 	static const struct vpci_platform_ops nothing = {0};
-	struct vpci_platform platform = {&nothing};
+	struct vpci_platform platform = {.ops = &nothing};
 	static struct vpci_transport t;
 	struct vdriver driver;
 	struct pcidev dev;
