@@ -450,7 +450,7 @@ static bool is_arp_reply(const struct card *c)
 
 static void tap_talks_to_the_host(void **state)
 {
-	struct net_link *link;
+	struct net_link *link = NULL;
 	struct error err = {""};
 	uint8_t frame[60];
 	int rc = own_network();
@@ -482,7 +482,7 @@ static void tap_talks_to_the_host(void **state)
 
 static void tap_has_pairs(void **state)
 {
-	struct net_link *link;
+	struct net_link *link = NULL;
 	int rc = own_network();
 
 	(void)state;
