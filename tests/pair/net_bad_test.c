@@ -153,20 +153,37 @@ static void small_buffers_without_mrg_rxbuf(void **state)
 	nr_fini(&R);
 }
 
+/* Two pieces of ten bytes and forty. */
+static void cut_buffer(void)
+{
+	uint64_t at = nr_alloc(&R, 50, 16);
+	struct vqdrv_buf bufs[] = {{at, 10}, {at + 10, 40}};
+
+	nr_add(&R, 0, bufs, 0, 2, &R);
+}
+
 /* The whole ring cannot hold the frame: it is lost rather than waited for for ever. */
 static void frame_larger_than_the_whole_ring_is_lost(void **state)
 {
+	static const uint64_t without[] = {
+		0, BIT64(VIRTIO_F_RING_PACKED), BIT64(VIRTIO_F_INDIRECT_DESC),
+		BIT64(VIRTIO_F_RING_PACKED) | BIT64(VIRTIO_F_INDIRECT_DESC)};
 	uint8_t frame[1000];
 	uint32_t used;
 	void *cookie;
 
 	(void)state;
 	nr_frame(frame, sizeof(frame), 1);
-	for (unsigned packed = 0; packed < 2; packed++) {
-		nr_init(&R, &(struct nr_options){
-				    .num = 8, .without = packed ? 0 : BIT64(VIRTIO_F_RING_PACKED)});
-		for (unsigned i = 0; i < 8; i++)
-			nr_buffer(&R, 0, 50);
+	for (size_t l = 0; l < ARRAY_SIZE(without); l++) {
+		bool cut = without[l] & BIT64(VIRTIO_F_INDIRECT_DESC);
+
+		nr_init(&R, &(struct nr_options){.num = 8, .without = without[l]});
+		for (unsigned i = 0; i < (cut ? 4 : 8); i++) {
+			if (cut)
+				cut_buffer();
+			else
+				nr_buffer(&R, 0, 50);
+		}
 		nr_wire_send(R.wire, 0, NULL, frame, sizeof(frame));
 		nr_wire_send(R.wire, 0, NULL, frame, 60);
 		assert_true(nr_reap(&R, 0, &cookie, &used));

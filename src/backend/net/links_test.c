@@ -358,6 +358,40 @@ static void user_mode_holds_a_bounded_number_of_frames(void **state)
 	card_fini(&C);
 }
 
+/* Frames that begin as real ones and go on as anything; restricted, so that none of it leaves this process. */
+static void user_mode_survives_garbage(void **state)
+{
+	static const uint8_t types[][2] = {{8, 0}, {8, 6}, {0x86, 0xdd}, {0x88, 0xf8}};
+	uint64_t seed = 0x123456789;
+	struct net_link *link;
+	uint8_t frame[1600];
+
+	(void)state;
+	if (!has_slirp(&link, &(struct net_user_options){.restricted = true}))
+		skip();
+	card_init(&C, link);
+	for (unsigned n = 0; n < 20000; n++) {
+		size_t len = discover(frame);
+
+		for (unsigned i = 0; i < 12; i++) {
+			seed ^= seed << 13;
+			seed ^= seed >> 7;
+			seed ^= seed << 17;
+			if (i < 2)
+				memcpy(frame + 12, types[seed % 4], i ? 0 : 2);
+			else if (i == 2 && seed % 4 == 0)
+				len = seed >> 8 & 1023;
+			else if (seed & 1)
+				frame[(seed >> 8) % 100] = (uint8_t)(seed >> 32);
+		}
+		/* A header whose checksum holds gets further. */
+		put16(frame + 24, 0);
+		put16(frame + 24, checksum(frame + 14, 20));
+		(void)card_send(&C, frame, len);
+	}
+	card_fini(&C);
+}
+
 static void user_mode_port_in_use_is_said(void **state)
 {
 	struct net_forward f = {.host.s_addr = htonl(INADDR_LOOPBACK), .guest_port = 80};
@@ -519,6 +553,7 @@ int main(void)
 		cmocka_unit_test(socket_left_behind_is_taken_over),
 		cmocka_unit_test(user_mode_gives_an_address),
 		cmocka_unit_test(user_mode_holds_a_bounded_number_of_frames),
+		cmocka_unit_test(user_mode_survives_garbage),
 		cmocka_unit_test(user_mode_port_in_use_is_said),
 		cmocka_unit_test(tap_that_cannot_be_is_said),
 		cmocka_unit_test(tap_talks_to_the_host),
