@@ -3,6 +3,7 @@
 #include "cli/tree.h"
 
 #include "backend/lsi/lsi.h"
+#include "base/atomic.h"
 #include "cli/commands.h"
 #include "cli/control.h"
 
@@ -130,13 +131,16 @@ static const struct virtio_net_pci *net_of(const struct pc *pc, const struct pci
 static void add_net(json_t *function, const struct virtio_net_pci *card)
 {
 	json_t *device = tree_virtio(function, &card->board);
-	uint64_t mac = card->net->mac;
+	uint64_t mac = read_once(&card->net->mac);
 
 	tree_property(device, "mac", "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)(mac & 0xff),
 		      (unsigned)(mac >> 8 & 0xff), (unsigned)(mac >> 16 & 0xff),
 		      (unsigned)(mac >> 24 & 0xff), (unsigned)(mac >> 32 & 0xff),
 		      (unsigned)(mac >> 40 & 0xff));
 	tree_property(device, "pairs", "%u", card->net->n_pairs);
+	if (card->net->vdev.status)
+		tree_property(device, "link", "%s",
+			      read_once(&card->net->link->up) ? "up" : "down");
 }
 
 static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,

@@ -8,6 +8,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_net.h>
 #include <stddef.h>
 
 #define FIELD(field)                                        \
@@ -16,6 +17,16 @@
 
 const struct kernel_field kernel_blk_fields[] = {
 	KERNEL_BLK_FIELDS(FIELD) /* each with its comma */
+	{NULL, 0, 0},
+};
+
+#undef FIELD
+#define FIELD(field)                                        \
+	{#field, offsetof(struct virtio_net_config, field), \
+	 sizeof(((struct virtio_net_config *)0)->field)},
+
+const struct kernel_field kernel_net_fields[] = {
+	KERNEL_NET_FIELDS(FIELD) /* each with its comma */
 	{NULL, 0, 0},
 };
 

@@ -27,7 +27,52 @@
 	X(max_secure_erase_seg) \
 	X(secure_erase_sector_alignment)
 
+#define KERNEL_NET_FIELDS(X) \
+	X(mac) \
+	X(status) \
+	X(max_virtqueue_pairs) \
+	X(mtu) \
+	X(speed) \
+	X(duplex)
+
 #define KERNEL_NUMBERS(X) \
+	X(VIRTIO_NET_F_CSUM) \
+	X(VIRTIO_NET_F_GUEST_CSUM) \
+	X(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) \
+	X(VIRTIO_NET_F_MTU) \
+	X(VIRTIO_NET_F_MAC) \
+	X(VIRTIO_NET_F_GUEST_TSO4) \
+	X(VIRTIO_NET_F_GUEST_TSO6) \
+	X(VIRTIO_NET_F_GUEST_ECN) \
+	X(VIRTIO_NET_F_HOST_TSO4) \
+	X(VIRTIO_NET_F_HOST_TSO6) \
+	X(VIRTIO_NET_F_HOST_ECN) \
+	X(VIRTIO_NET_F_MRG_RXBUF) \
+	X(VIRTIO_NET_F_STATUS) \
+	X(VIRTIO_NET_F_CTRL_VQ) \
+	X(VIRTIO_NET_F_CTRL_RX) \
+	X(VIRTIO_NET_F_CTRL_VLAN) \
+	X(VIRTIO_NET_F_CTRL_RX_EXTRA) \
+	X(VIRTIO_NET_F_GUEST_ANNOUNCE) \
+	X(VIRTIO_NET_F_MQ) \
+	X(VIRTIO_NET_F_CTRL_MAC_ADDR) \
+	X(VIRTIO_NET_F_SPEED_DUPLEX) \
+	X(VIRTIO_NET_S_LINK_UP) \
+	X(VIRTIO_NET_S_ANNOUNCE) \
+	X(VIRTIO_NET_HDR_F_NEEDS_CSUM) \
+	X(VIRTIO_NET_HDR_F_DATA_VALID) \
+	X(VIRTIO_NET_HDR_GSO_TCPV4) \
+	X(VIRTIO_NET_HDR_GSO_TCPV6) \
+	X(VIRTIO_NET_HDR_GSO_ECN) \
+	X(VIRTIO_NET_CTRL_RX_PROMISC) \
+	X(VIRTIO_NET_CTRL_RX_NOBCAST) \
+	X(VIRTIO_NET_CTRL_MAC) \
+	X(VIRTIO_NET_CTRL_MAC_ADDR_SET) \
+	X(VIRTIO_NET_CTRL_VLAN) \
+	X(VIRTIO_NET_CTRL_ANNOUNCE) \
+	X(VIRTIO_NET_CTRL_MQ) \
+	X(VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET) \
+	X(VIRTIO_NET_CTRL_GUEST_OFFLOADS) \
 	X(VIRTIO_ID_NET) \
 	X(VIRTIO_ID_BLOCK) \
 	X(VIRTIO_BLK_F_SIZE_MAX) \
@@ -74,7 +119,7 @@ struct kernel_number {
 	unsigned long value;
 };
 
-extern const struct kernel_field kernel_blk_fields[];
+extern const struct kernel_field kernel_blk_fields[], kernel_net_fields[];
 extern const struct kernel_number kernel_numbers[];
 
 #endif

@@ -72,6 +72,9 @@ def command_lines():
     refused("disk_unknown_word", 2, ["frob"], "pc", "--kernel", "junk", "--disk", "file=disk,frob=1")
     refused("disk_no_interface", 2, ["nothing is left"], "pc", "--kernel", "junk", "--disk",
             "file=disk,disable-legacy=on,disable-modern=on")
+    refused("net_unknown_word", 2, ["frob"], "pc", "--kernel", "junk", "--net", "user,frob=1")
+    refused("net_without_a_cable", 2, ["begin with user"], "pc", "--kernel", "junk", "--net", "queues=2")
+    refused("net_group_mac", 2, ["mac=03:"], "pc", "--kernel", "junk", "--net", "user,mac=03:00:00:00:00:01")
     refused("disk_bad_switch", 2, ["ioeventfd=perhaps"], "pc", "--kernel", "junk", "--disk", "file=disk,ioeventfd=perhaps")
     refused("ide_too_many", 2, ["more than 4"], "pc", "--kernel", "junk", *["--ide", "null:1M"] * 5)
     refused("ide_has_no_queues", 2, ["no queues"], "pc", "--kernel", "junk", "--ide", "null:1M,queues=2")
@@ -110,6 +113,14 @@ def trees():
     for word in order:
         at.append(got.stdout.find(word, at[-1] + 1))
     case("tree_ide", got.returncode == 0 and -1 not in at, f"{at}\n{got.stdout}{got.stderr}")
+    got = run("tree", "--disk", "file=disk", "--net", "user", "--net", "tap=no-such-tap,queues=4,disable-legacy=on")
+    order = ["00:02.0 virtio-blk-pci", "00:03.0 virtio-net-pci", "1af4:1000", "virtio-bus", "virtio-net", "queues 3", "mac 02:", "00:04.0 virtio-net-pci",
+             "1af4:1041", "virtio-bus", "virtio-net", "queues 9", "pairs 4"]
+    at = [got.stdout.find(order[0])]
+    for word in order[1:]:
+        at.append(got.stdout.find(word, at[-1] + 1))
+    case("tree_of_network_cards", got.returncode == 0 and -1 not in at, got.stdout + got.stderr)
+    case("tree_leaves_the_host_alone", not os.path.exists("/sys/class/net/no-such-tap"))
     got = run("tree", "--format", "json", "--cpus", "3", "--disk", "file=disk")
     root = json.loads(got.stdout)
     bus = root["children"][0]["children"][0]

@@ -191,7 +191,7 @@ static void net_g_01_legacy_mac_is_writable(void **state)
 	(void)state;
 	nr_init(&R, &(struct nr_options){.legacy = true});
 	for (unsigned i = 0; i < 6; i++)
-		assert_int_equal(virtio_device_config_write(&R.net->vdev, i, OTHER + i, 1), 0);
+		assert_int_equal(virtio_device_config_write(&R.net->vdev, i, &OTHER[i], 1), 0);
 	assert_int_equal(config_mac(), net_mac_number((const uint8_t *)OTHER));
 	assert_true(passes(OTHER));
 	assert_true(virtio_device_config_write(&R.net->vdev, 4, OTHER, 4) < 0);

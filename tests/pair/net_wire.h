@@ -42,6 +42,9 @@ struct nr_wire *nr_wire_new(void);
 /* From the other end of the wire; @h NULL: zeros. */
 void nr_wire_send(struct nr_wire *w, unsigned pair, const struct virtio_net_hdr *h,
 		  const void *frame, size_t len);
+/* The same where the wire may be full, or the frame cannot be. */
+bool nr_wire_try(struct nr_wire *w, unsigned pair, const struct virtio_net_hdr *h,
+		 const void *frame, size_t len);
 /* Its length, or -1: nothing came. */
 ssize_t nr_wire_receive(struct nr_wire *w, unsigned pair, struct virtio_net_hdr *h, void *frame,
 			size_t size);

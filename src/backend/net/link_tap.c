@@ -118,7 +118,10 @@ static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr 
 	}
 	if (n < 0)
 		return -errno;
-	return n > (ssize_t)sizeof(*hdr) ? n - (ssize_t)sizeof(*hdr) : -EINVAL;
+	if (n <= (ssize_t)sizeof(*hdr))
+		return -EINVAL;
+	n -= (ssize_t)sizeof(*hdr);
+	return (size_t)n > size ? -EMSGSIZE : n;
 }
 
 static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,

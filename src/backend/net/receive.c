@@ -19,6 +19,7 @@
 struct buffer {
 	struct vq_ticket ticket;
 	int first, n;
+	unsigned slots; /* ring entries that it is known to take */
 	uint64_t len;
 };
 
@@ -63,8 +64,12 @@ static int take_buffer(struct receive *r, struct virtio_queue *q)
 	b->first = r->n_slices + chain.readable;
 	b->n = chain.writable;
 	b->len = chain.writable_len;
+	b->slots = chain.ticket.slots;
+	/* Split, without tables: one for each piece. */
+	if (!q->ring.is_packed && !q->ring.indirect)
+		b->slots = (unsigned)(chain.readable + chain.writable);
 	r->room += b->len;
-	r->slots += b->ticket.slots;
+	r->slots += b->slots;
 	r->n_slices += chain.readable + chain.writable;
 	return 1;
 }
@@ -142,7 +147,7 @@ static void drop_front(struct receive *r, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		r->room -= r->buffers[i].len;
-		r->slots -= r->buffers[i].ticket.slots;
+		r->slots -= r->buffers[i].slots;
 	}
 	r->n_buffers -= n;
 	r->n_slices -= slices;
