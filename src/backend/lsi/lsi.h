@@ -17,17 +17,17 @@
  * bounded amount of work, on the thread that caused it; a program that is not through then goes on
  * from the home reactor, after a pause, so that whoever waits for the machine lock gets it.
  *
- * Not there, since nothing that can be seen depends on it: target mode, parity, timing (a selection
- * that nobody answers times out at once), chained moves (bytes are never left in SWIDE), the
- * general purpose and handshake timers, the serial EEPROM.
+ * Not there: target mode, parity, timing (a selection that nobody answers times out at once),
+ * chained moves (bytes are never left in SWIDE), the general purpose and handshake timers, the
+ * serial EEPROM.
  *
  * Wider than the real card, for SeaBIOS' sake: a block move of no bytes does nothing rather than
- * stop as illegal; a command phase takes 16 bytes whatever the command; selection without ATN may be
- * followed by messages; an ACK that a program left up goes down when it needs the bus again.
+ * stop as illegal; a command phase takes 16 bytes whatever the command; selection without ATN may
+ * be followed by messages; an ACK that a program left up goes down when it needs the bus again.
  *
- * Threads: one at a time (the machine lock): those of the CPUs, the home reactor's for long programs,
- * and a worker of the card's own, on which disks do their I/O and which takes the lock when they have
- * something to tell.
+ * Threads: one at a time (the machine lock): those of the CPUs, the home reactor's for long
+ * programs, and a worker of the card's own, on which disks do their I/O and which takes the lock
+ * when they have something to tell.
  */
 #ifndef BACKEND_LSI_LSI_H
 #define BACKEND_LSI_LSI_H

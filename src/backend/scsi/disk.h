@@ -144,7 +144,10 @@ int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
 /* Forgets all tasks; their owners must have done so. */
 void scsi_disk_stop(struct scsi_disk *disk);
 bool scsi_disk_quiet(const struct scsi_disk *disk);
-/* Stopped.  Without the lock: waits until it is quiet; without a worker it must be.  Closes the storage. */
+/*
+ * Stopped.  Without the lock: waits until it is quiet; without a worker it must be.  Closes the
+ * storage.
+ */
 void scsi_disk_destroy(struct scsi_disk **disk);
 
 /*
