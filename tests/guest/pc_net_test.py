@@ -9,7 +9,8 @@ VARIANT_CASE.  The outer guest serves a file over HTTP and takes one back.
 import os
 import re
 
-from guest import Scene, kernel
+from guest import kernel
+from nested import outer_scene
 
 MIB_COPIED = 4
 TAP_ADDRESS = "10.9.0.1"
@@ -136,7 +137,7 @@ sha256sum </www/file >/www/sum
 httpd -p 8080 -h /www
 """
 
-with Scene("pc_net", memory=1024, cpu="max,-xsave") as scene:
+with outer_scene("pc_net") as scene:
     ringside = os.environ.get("RINGSIDE")
     if not ringside:
         scene.fail("RINGSIDE does not name the program under test")
@@ -153,4 +154,4 @@ with Scene("pc_net", memory=1024, cpu="max,-xsave") as scene:
         outer += f"\t{variant.name}) machine {variant.name} {variant.options} --append 'console=ttyS0 quiet panic=-1 {variant.append}' ;;\n"
         parts += variant.outer.replace("{}", variant.name)
     outer += "\tesac\n}\n" + parts
-    scene.boot(outer, [], programs=[ringside], modules=["kvm_amd", "tun"], cpus=2, files=files)
+    scene.boot(outer, [], programs=[ringside], modules=["kvm_amd", "tun"], cpus=2, files=files, seconds=600)

@@ -8,7 +8,8 @@ The outer guest runs the machines one after another; what an inner guest finds c
 import os
 import re
 
-from guest import Scene, fetch_kernel
+from guest import fetch_kernel
+from nested import outer_scene
 
 INNER = "linux-image-amd64"
 MODULES = ["sym53c8xx", "sd_mod", "ext4", "crc32c_generic"]
@@ -146,7 +147,7 @@ machine()
 check kvm_is_here test -c /dev/kvm
 """
 
-with Scene("pc_scsi", memory=1024, cpu="max,-xsave") as scene:
+with outer_scene("pc_scsi") as scene:
     ringside = os.environ.get("RINGSIDE")
     if not ringside:
         scene.fail("RINGSIDE does not name the program under test")
@@ -158,4 +159,4 @@ with Scene("pc_scsi", memory=1024, cpu="max,-xsave") as scene:
         image = scene.initramfs(variant.script, ["mkfs.ext4", "e2fsck", "blkdiscard"], [], MODULES, name=variant.name, of=inner)
         files.append((image, "/inner/" + variant.name))
         script += f"machine {variant.name} {variant.options} --append 'console=ttyS0 loglevel=6 panic=-1 {variant.append}'\n"
-    scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files)
+    scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files, seconds=600)
