@@ -84,12 +84,14 @@ static json_t *ide(const struct pc *pc)
 
 static json_t *counters(const struct net_counters *c, bool received)
 {
-	json_t *all = json_pack("{sI sI sI sI}", "frames", (json_int_t)c->frames, "bytes",
-				(json_int_t)c->bytes, "lost", (json_int_t)c->lost, "bad",
-				(json_int_t)c->bad);
+	json_t *all = json_pack("{sI sI sI sI}", "frames", (json_int_t)read_once(&c->frames),
+				"bytes", (json_int_t)read_once(&c->bytes), "lost",
+				(json_int_t)read_once(&c->lost), "bad",
+				(json_int_t)read_once(&c->bad));
 
 	if (received)
-		json_object_set_new(all, "filtered", json_integer((json_int_t)c->filtered));
+		json_object_set_new(all, "filtered",
+				    json_integer((json_int_t)read_once(&c->filtered)));
 	return all;
 }
 
@@ -107,13 +109,13 @@ static json_t *nets(const struct pc *pc)
 				pairs, json_pack("{so so}", "received",
 						 counters(&net->pairs[i].received, true), "sent",
 						 counters(&net->pairs[i].sent, false)));
-		json_array_append_new(all, json_pack("{ss sI sI sI sI so so}", "path",
-						     net->vdev.path, "messages-sent",
-						     (json_int_t)card->board.fn.msix.sent,
-						     "commands", (json_int_t)net->commands,
-						     "commands-refused", (json_int_t)net->refused,
-						     "lost-by-link", (json_int_t)net->link->lost,
-						     "pairs", pairs, "queues", queues(&net->vdev)));
+		json_array_append_new(
+			all, json_pack("{ss sI sI sI sI so so}", "path", net->vdev.path,
+				       "messages-sent", (json_int_t)card->board.fn.msix.sent,
+				       "commands", (json_int_t)read_once(&net->commands),
+				       "commands-refused", (json_int_t)read_once(&net->refused),
+				       "lost-by-link", (json_int_t)read_once(&net->link->lost),
+				       "pairs", pairs, "queues", queues(&net->vdev)));
 	}
 	return all;
 }

@@ -15,6 +15,7 @@
 #ifndef BACKEND_NET_LINK_H
 #define BACKEND_NET_LINK_H
 
+#include "base/atomic.h"
 #include "base/error.h"
 #include "wire/virtio_net.h"
 
@@ -70,6 +71,12 @@ struct net_link {
 	bool up;       /* atomic: has a carrier */
 	uint64_t lost; /* frames for the driver that found no place to wait */
 };
+
+/* Counters have one writer and any number of readers. */
+static inline void net_count(uint64_t *counter, uint64_t n)
+{
+	write_once(counter, *counter + n);
+}
 
 /* NULLs *l; NULL is allowed. */
 static inline void net_link_close(struct net_link **l)

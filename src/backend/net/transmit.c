@@ -68,7 +68,7 @@ static void send_chain(struct transmit *t, struct net_link *link, const struct v
 
 	if (chain->readable_len < t->header_bytes + NET_FRAME_MIN ||
 	    chain->readable_len > t->header_bytes + NET_FRAME_MAX) {
-		c->bad++;
+		net_count(&c->bad, 1);
 		return;
 	}
 	len = (size_t)chain->readable_len - t->header_bytes;
@@ -76,16 +76,16 @@ static void send_chain(struct transmit *t, struct net_link *link, const struct v
 	/* 5.1.6.2.1: the driver must not set it, and it says nothing about a frame on its way out. */
 	h.flags &= (uint8_t)~VIRTIO_NET_HDR_F_DATA_VALID;
 	if (net_header_check(&h, &t->may, len)) {
-		c->bad++;
+		net_count(&c->bad, 1);
 		return;
 	}
 	if ((n > PIECES_MAX && !flatten(t, &iov, &n, len)) ||
 	    link->ops->send(link, t->pair->index, &h, iov, n, len)) {
-		c->lost++;
+		net_count(&c->lost, 1);
 		return;
 	}
-	c->frames++;
-	c->bytes += len;
+	net_count(&c->frames, 1);
+	net_count(&c->bytes, len);
 }
 
 int net_transmit(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
