@@ -46,7 +46,8 @@ struct ringside_options {
 	uint64_t features_must; /* bits without which opening fails                             */
 	bool zoned;		/* the caller can handle zoned disks of every model             */
 	bool no_mem_slots;	/* vhost-user: whole memory tables even where single regions go */
-	uint8_t reserved0[6];
+	bool any_platform;	/* pci: also a device that does not offer ACCESS_PLATFORM       */
+	uint8_t reserved0[5];
 	uint64_t reserved[10];
 };
 
@@ -74,9 +75,10 @@ struct ringside_info {
 };
 
 /*
- * Opens a disk.  @uri: "vhost-user:PATH", with options behind a question mark:
- * queues=N, queue-size=N, packed=, indirect=, event-idx=, in-order=, mem-slots=, zoned= (on or off)
- * and timeout-ms=N; they go before those of @options.  @options and @err may be NULL.
+ * Opens a disk.  @uri: "vhost-user:PATH", or "pci:ADDRESS" (0000:00:04.0), a PCI device bound to
+ * vfio-pci; with options behind a question mark: queues=N, queue-size=N, packed=, indirect=,
+ * event-idx=, in-order=, mem-slots=, zoned=, access-platform= (on or off) and timeout-ms=N; they go
+ * before those of @options.  @options and @err may be NULL.
  *
  * Features are negotiated and the configuration is read when it returns.
  */

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/local.h"
 #include "cli/local_pci.h"
+#include "cli/vfio_target.h"
 #include "conform/run.h"
 #include "mem/gmem.h"
 
@@ -20,7 +21,9 @@ static const char help[] =
 	"\n"
 	"Checks a virtio-blk back end against virtio 1.4 and the vhost-user protocol, without a "
 	"virtual machine.\n"
-	"TARGET is vhost-user:SOCKET; or local:DISK, our own device in this process, DISK as in\n"
+	"TARGET is vhost-user:SOCKET; or pci:ADDRESS (0000:00:04.0), a PCI device bound to "
+	"vfio-pci;\n"
+	"or local:DISK, our own device in this process, DISK as in\n"
 	"ringside serve --disk; or local-pci:DISK, the same on a PCI board, DISK as in ringside "
 	"pc\n"
 	"--disk.\n"
@@ -66,6 +69,7 @@ static int parse_seconds(const char *text, int *ms)
 struct subject {
 	struct local *local;
 	struct local_pci *board;
+	struct vfio_target *vfio;
 };
 
 static int subject_open(struct subject *s, const char *target, struct conform_options *o,
@@ -84,6 +88,11 @@ static int subject_open(struct subject *s, const char *target, struct conform_op
 		if (rc)
 			return rc;
 	}
+	if (vfio_target_is(target)) {
+		rc = vfio_target_open(target, (uint32_t)o->timeout_ms, &s->vfio, &o->pci, err);
+		if (rc)
+			return rc;
+	}
 	if (!o->pci)
 		o->path = uri + strlen("vhost-user:");
 	return 0;
@@ -93,12 +102,13 @@ static void subject_close(struct subject *s)
 {
 	local_stop(&s->local);
 	local_pci_stop(&s->board);
+	vfio_target_close(&s->vfio);
 }
 
 static bool is_target(const char *target)
 {
 	return !strncmp(target, "vhost-user:", strlen("vhost-user:")) || local_is(target) ||
-	       local_pci_is(target);
+	       local_pci_is(target) || vfio_target_is(target);
 }
 
 static int run(int argc, char **argv)
@@ -190,8 +200,8 @@ static int run(int argc, char **argv)
 	target = argv[optind];
 	if (!is_target(target))
 		return usage_error("conform",
-				   "'%s' is no target; vhost-user:SOCKET, local:DISK and "
-				   "local-pci:DISK are.",
+				   "'%s' is no target; vhost-user:SOCKET, pci:ADDRESS, "
+				   "local:DISK and local-pci:DISK are.",
 				   target);
 	signal(SIGPIPE, SIG_IGN);
 	if (subject_open(&subject, target, &o, &err)) {

@@ -65,7 +65,7 @@ static void refused(struct trial *t)
 
 	board_modern(t);
 	strange = ~device_features(t) & (FEAT(SR_IOV) | BIT64(55));
-	vpci_set_features(&t->board.v, FEAT(VERSION_1) | (strange & -strange));
+	vpci_set_features(&t->board.v, board_least_features(t) | (strange & -strange));
 	trial_sent(t, "VERSION_1 and a feature that is not offered");
 	board_set_status(t, 11);
 	if (board_status(t) & VIRTIO_STATUS_FEATURES_OK)
@@ -75,7 +75,7 @@ static void refused(struct trial *t)
 static void far_features(struct trial *t)
 {
 	board_modern(t);
-	vpci_set_features(&t->board.v, FEAT(VERSION_1));
+	vpci_set_features(&t->board.v, board_least_features(t));
 	common_put(t, driver_feature_select, 2);
 	common_put(t, driver_feature, 1);
 	trial_sent(t, "VERSION_1 and feature 64");
@@ -94,7 +94,7 @@ static void ladder(struct trial *t)
 	board_reset(t);
 	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (steps[i] == 11)
-			vpci_set_features(&t->board.v, device_features(t) & FEAT(VERSION_1));
+			vpci_set_features(&t->board.v, board_least_features(t));
 		board_set_status(t, steps[i]);
 		if (board_status(t) != steps[i])
 			trial_fail(t, "the status reads as it was written",

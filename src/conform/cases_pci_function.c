@@ -412,7 +412,7 @@ static void window_drives(struct trial *t)
 
 	board_modern(t);
 	window_common_put(t, driver_feature_select, 1);
-	window_common_put(t, driver_feature, 1);
+	window_common_put(t, driver_feature, (uint32_t)(board_least_features(t) >> 32));
 	window_common_put(t, device_status, 11);
 	if (window_common_get(t, device_status) != 11)
 		trial_fail(t, "FEATURES_OK stays set with VERSION_1", "the status is 0x%x",

@@ -143,6 +143,12 @@ struct vpci_area board_cap_area(struct trial *t, unsigned cap)
 	};
 }
 
+uint64_t board_least_features(struct trial *t)
+{
+	return vpci_features(&t->board.v) &
+	       (FEAT(VERSION_1) | FEAT(ACCESS_PLATFORM) | FEAT(ORDER_PLATFORM));
+}
+
 /* ---- interrupts ---- */
 
 void need_msix(struct trial *t, unsigned vectors)
@@ -243,12 +249,32 @@ static void pci_dial(struct trial *t)
 	t->dialled = true;
 }
 
+/* A field is read with its own width (virtio 1.4, 4.1.3.1); those that are not 4 bytes wide: */
+static uint32_t width_at(uint32_t offset)
+{
+	static const struct {
+		uint8_t at, width;
+	} narrow[] = {
+		{16, 2}, {18, 1}, {19, 1}, {24, 1}, {25, 1}, {26, 2}, {32, 1}, {33, 1}, {34, 2},
+		{56, 1}, {57, 1}, {58, 1}, {59, 1}, {92, 1}, {93, 1}, {94, 1}, {95, 1},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(narrow); i++)
+		if (narrow[i].at == offset)
+			return narrow[i].width;
+	return 4;
+}
+
 static bool pci_config(struct trial *t)
 {
-	uint32_t n = (uint32_t)min_u64(sizeof(t->config), t->board.v.device.length);
+	uint32_t n = (uint32_t)min_u64(sizeof(t->config), t->board.v.device.length), width;
+	uint8_t *to = (uint8_t *)&t->config;
 
-	if (vpci_config_read(&t->board.v, 0, &t->config, n))
-		return false;
+	for (uint32_t at = 0; at < n; at += width) {
+		width = (uint32_t)min_u64(width_at(at), n - at);
+		if (vpci_config_read(&t->board.v, at, to + at, width))
+			return false;
+	}
 	t->config_len = n;
 	return n;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Targets by name: which transport, with which options. */
+/* Targets by name: which transport, with which options.  schemes[] has them all. */
 #include "base/bits.h"
 #include "base/size.h"
 #include "frontend/blk/disk.h"
 #include "frontend/vhost_user/client.h"
+#include "frontend/virtio_pci/vfio_board.h"
 
 #include <errno.h>
 #include <string.h>
@@ -58,6 +59,8 @@ static int set_option(struct ringside_options *o, const char *key, const char *v
 		return set_switch(&o->no_mem_slots, value, false);
 	if (!strcmp(key, "zoned"))
 		return set_switch(&o->zoned, value, true);
+	if (!strcmp(key, "access-platform"))
+		return set_switch(&o->any_platform, value, false);
 	if (!strcmp(key, "queues")) {
 		rc = number_parse(value, 1, 256, &n);
 		if (!rc)
@@ -96,7 +99,7 @@ static int parse_query(struct ringside_options *o, char *query, struct error *er
 			return error_set(err, -EINVAL,
 					 "there is no option '%s'; there are queues, queue-size, "
 					 "packed, indirect, event-idx, in-order, mem-slots, zoned, "
-					 "timeout-ms.",
+					 "access-platform, timeout-ms.",
 					 word);
 		if (rc)
 			return error_set(err, -EINVAL, "'%s' is no value for %s.", value, word);
@@ -112,25 +115,62 @@ static struct vhost_user_options vhost_user_options(const struct ringside_option
 	};
 }
 
+static int open_vhost_user(const char *path, const struct ringside_options *o, struct transport **t,
+			   struct error *err)
+{
+	struct vhost_user_options vo = vhost_user_options(o);
+
+	return vhost_user_connect(path, &vo, t, err);
+}
+
+static int open_pci(const char *address, const struct ringside_options *o, struct transport **t,
+		    struct error *err)
+{
+	const struct vfio_board_options bo = {
+		.queues = o->queues ? o->queues : 1,
+		.timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS_DEFAULT,
+		.any_platform = o->any_platform,
+	};
+
+	return vfio_board_open(address, &bo, t, err);
+}
+
+static const struct scheme {
+	const char *name;
+	int (*open)(const char *rest, const struct ringside_options *o, struct transport **t,
+		    struct error *err);
+} schemes[] = {
+	{"vhost-user:", open_vhost_user},
+	{"pci:", open_pci},
+};
+
+static const struct scheme *scheme_of(const char *uri)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncmp(uri, schemes[i].name, strlen(schemes[i].name)))
+			return &schemes[i];
+	return NULL;
+}
+
 int ringside_open(const char *uri, const struct ringside_options *options,
 		  struct ringside_disk **disk, struct ringside_error *e)
 {
-	static const char scheme[] = "vhost-user:";
+	const struct scheme *scheme = scheme_of(uri);
 	struct ringside_options o = {0};
 	struct error *err = disk_error(e);
-	struct vhost_user_options vo;
 	struct transport *t;
 	char text[PATH_BYTES + 256], *query;
 	int rc;
 
 	if (options)
 		o = *options;
-	if (strncmp(uri, scheme, sizeof(scheme) - 1))
-		return error_set(err, -EINVAL,
-				 "'%s' names no target; a target is vhost-user:PATH, with options "
-				 "behind a question mark.",
-				 uri);
-	uri += sizeof(scheme) - 1;
+	if (!scheme)
+		return error_set(
+			err, -EINVAL,
+			"'%s' names no target; a target is vhost-user:PATH or pci:ADDRESS, "
+			"with options behind a question mark.",
+			uri);
+	uri += strlen(scheme->name);
 	if (strlen(uri) >= sizeof(text))
 		return error_set(err, -ENAMETOOLONG, "the target's name is too long.");
 	strcpy(text, uri);
@@ -141,8 +181,7 @@ int ringside_open(const char *uri, const struct ringside_options *options,
 		if (rc)
 			return rc;
 	}
-	vo = vhost_user_options(&o);
-	rc = vhost_user_connect(text, &vo, &t, err);
+	rc = scheme->open(text, &o, &t, err);
 	return rc ? rc : disk_open(t, &o, disk, err);
 }
 

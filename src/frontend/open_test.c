@@ -28,7 +28,7 @@ static void targets_that_do_not_exist(void **state)
 	(void)state;
 	refused("", -EINVAL, "vhost-user:PATH");
 	refused("/tmp/sock", -EINVAL, "vhost-user:PATH");
-	refused("pci:0000:00:04.0", -EINVAL, "vhost-user:PATH");
+	refused("pci:0000:00:ff.0", -EINVAL, "0000:00:04.0");
 	refused("vhost-user:", -EINVAL, "path");
 	refused("vhost-user:/nowhere/sock", -ENOENT, "/nowhere/sock");
 	refused("vhost-user:/nowhere/sock?queues=4&packed=on", -ENOENT, "/nowhere/sock");

@@ -18,12 +18,14 @@ Environment:
 import contextlib
 import ctypes
 import hashlib
+import json
 import os
 import re
 import select
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -127,6 +129,23 @@ class Disk:
                 f"packed={'on' if self.packed else 'off'},event_idx={'on' if self.event_idx else 'off'}{',' + more if more else ''}"]
 
 
+class EmulatedDisk(Disk):
+    """A disk of QEMU's own: no server of ours; device holds further words for QEMU's virtio-blk-pci."""
+
+    def __init__(self, folder, name, device="", **how):
+        super().__init__(folder, name, **how)
+        self.device = device
+
+    def qemu_args(self, more=""):
+        words = [f"num-queues={self.queues}", f"packed={'on' if self.packed else 'off'}",
+                 f"event_idx={'on' if self.event_idx else 'off'}", self.device, more]
+        if self.serial:
+            words.append(f"serial={self.serial}")
+        return ["-blockdev", f"driver=file,node-name={self.name}-file,filename={self.path},discard=unmap",
+                "-blockdev", f"driver=raw,node-name={self.name},file={self.name}-file,discard=unmap",
+                "-device", f"virtio-blk-pci,drive={self.name},id=device-{self.name}," + ",".join(filter(None, words))]
+
+
 def listening(path):
     """Whether somebody accepts at the socket; without connecting, which would be a visit to the server."""
     with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
@@ -203,8 +222,9 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
-    def __init__(self, name, memory=512, cpu="max", more=(), append=""):
+    def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc"):
         self.name = name
+        self.machine = machine  # QEMU's -M
         self.more = list(more)  # further words of QEMU's command line
         self.append = append  # and of the kernel's
         self.memory = memory  # MiB of the guest
@@ -367,12 +387,30 @@ class Scene:
 
     def start_qemu(self, args):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-M", "pc,memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
-                   "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on"] + self.more + args
+                   "-M", self.machine + ",memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
+                   "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on",
+                   "-qmp", f"unix:{self.path('monitor')},server=on,wait=off"] + self.more + args
         with open(self.path("qemu.log"), "ab") as log:
             log.write(("$ " + shlex.join(command) + "\n").encode())
             log.flush()
             self.guest = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+
+    def tell_qemu(self, command, **arguments):
+        """Has QEMU carry out a command of its monitor protocol while the guest runs."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(30)
+            monitor.connect(self.path("monitor"))
+            lines = monitor.makefile("rw", encoding="utf-8")
+            lines.readline()  # the greeting
+            for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+                lines.write(json.dumps(request) + "\n")
+                lines.flush()
+                while True:
+                    answer = json.loads(lines.readline())
+                    if "error" in answer:
+                        raise Failure(f"QEMU refuses {command}: {answer['error'].get('desc')}")
+                    if "return" in answer:
+                        break
 
     def end_qemu(self):
         if self.guest:

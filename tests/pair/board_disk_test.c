@@ -110,6 +110,141 @@ static void whole_life_msix_split(void **state)
 	whole_life(&o, &place_ops, &ro);
 }
 
+static void whole_life_with_addresses_of_its_own(void **state)
+{
+	static const uint64_t off[] = {0, BIT64(VIRTIO_F_RING_PACKED),
+				       BIT64(VIRTIO_F_INDIRECT_DESC)};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(off); i++) {
+		struct br_options o = {.queues = 2};
+		struct ringside_options ro = {.queues = 2, .features_off = off[i]};
+
+		whole_life(&o, &place_shifted_ops, &ro);
+	}
+}
+
+static void ids_and_ranges_with_addresses_of_its_own(void **state)
+{
+	struct br_options o = {.queues = 1};
+	struct ringside_options ro = {0};
+	struct ringside_disk *disk = open_with(&o, &place_shifted_ops, &ro);
+	struct ringside_queue *q = ringside_queue(disk, 0);
+	const struct ringside_range range = {.sector = 8, .sectors = 8};
+	struct ringside_error err;
+	int result = 1;
+	struct ringside_request req = {.done = done, .opaque = &result};
+	char id[21];
+
+	(void)state;
+	assert_int_equal(ringside_start(disk, &err), 0);
+	ringside_get_id(q, &req, id);
+	finish(q, &result);
+	result = 1;
+	ringside_write_zeroes(q, &req, &range, 1, false);
+	finish(q, &result);
+	close_all(disk);
+}
+
+static void a_device_that_is_wanted_back_is_gone_and_can_be_found_again(void **state)
+{
+	struct br_options o = {.queues = 1};
+	struct ringside_options ro = {0};
+	struct ringside_disk *disk = open_with(&o, &place_shifted_ops, &ro);
+	struct ringside_error err;
+	void *mem;
+
+	(void)state;
+	assert_int_equal(ringside_mem_alloc(disk, 4096, &mem, &err), 0);
+	assert_int_equal(ringside_start(disk, &err), 0);
+	write_and_read(disk, mem);
+	P.going = true;
+	assert_int_equal(ringside_process(disk), RINGSIDE_EVENT_GONE);
+	assert_int_equal(ringside_poll(ringside_queue(disk, 0), 0), -ENODEV);
+	P.going = false;
+	assert_int_equal(ringside_reconnect(disk, &err), 0);
+	assert_int_equal(P.recovered, 1);
+	write_and_read(disk, mem);
+	close_all(disk);
+}
+
+static void nobody_is_found_again_where_the_place_cannot(void **state)
+{
+	struct br_options o = {.queues = 1};
+	struct ringside_options ro = {0};
+	struct ringside_disk *disk = open_with(&o, &place_ops, &ro);
+	struct ringside_error err;
+
+	(void)state;
+	assert_int_equal(ringside_reconnect(disk, &err), -ENOTSUP);
+	close_all(disk);
+}
+
+/* Nobody would wake a sleeper, so nobody sleeps for long. */
+static void who_waits_without_interrupts_looks(void **state)
+{
+	struct br_options o = {.board.no_msix = true, .no_ioeventfd = true};
+	struct ringside_options ro = {0};
+	struct ringside_disk *disk = open_with(&o, &place_polling_ops, &ro);
+	struct ringside_queue *q = ringside_queue(disk, 0);
+	struct ringside_error err;
+	int result = 1;
+	struct ringside_request req = {.done = done, .opaque = &result};
+	void *mem;
+
+	(void)state;
+	P.t.base.no_calls = true;
+	assert_int_equal(ringside_mem_alloc(disk, 4096, &mem, &err), 0);
+	assert_int_equal(ringside_start(disk, &err), 0);
+	assert_int_equal(ringside_wait(q, 1), 0);
+	ringside_read(q, &req, 0, mem, 4096);
+	ringside_commit(q);
+	assert_true(ringside_arm(q));
+	for (unsigned i = 0; result == 1 && i < 20000; i++) {
+		br_pump(&P.rig);
+		assert_true(ringside_wait(q, 1) >= 0);
+	}
+	assert_int_equal(result, 0);
+	close_all(disk);
+}
+
+static void vectors_beyond_the_limit_are_not_used(void **state)
+{
+	struct br_options o = {.queues = 4};
+
+	(void)state;
+	place_init(&P, &o, &place_ops);
+	P.base.vectors_max = 3;
+	assert_int_equal(vpci_transport_init(&P.t, &P.rig.dev, &P.base, NULL), 0);
+	assert_int_equal(P.t.v.n_vectors, 3);
+	assert_int_equal(P.t.n_queues, 2);
+	P.t.base.ops->destroy(&P.t.base);
+	place_fini(&P);
+}
+
+/* A bit without which the transport cannot carry the device is taken although the caller does not want it. */
+static void what_the_transport_must_have_is_accepted(void **state)
+{
+	struct br_options o = {.queues = 1};
+	struct vdriver v;
+	uint64_t has = BIT64(VIRTIO_F_EVENT_IDX), lacks = BIT64(VIRTIO_F_SR_IOV);
+	struct error err;
+
+	(void)state;
+	place_init(&P, &o, &place_ops);
+	vdriver_init(&v, &P.t.base);
+	P.t.base.must = has;
+	assert_int_equal(vdriver_begin(&v, &err), 0);
+	assert_int_equal(vdriver_negotiate(&v, 0, 0, &err), 0);
+	assert_true(v.features & has);
+	P.t.base.must = lacks;
+	assert_int_equal(vdriver_begin(&v, &err), 0);
+	assert_int_equal(vdriver_negotiate(&v, UINT64_MAX, 0, &err), -ENOTSUP);
+	assert_int_equal(vdriver_reset(&v, &err), 0);
+	P.t.base.ops->destroy(&P.t.base);
+	place_fini(&P);
+}
+
 static void whole_life_polling(void **state)
 {
 	struct br_options o = {.board.no_msix = true, .no_ioeventfd = true};
@@ -270,6 +405,13 @@ int main(void)
 		cmocka_unit_test(whole_life_msix),
 		cmocka_unit_test(whole_life_msix_split),
 		cmocka_unit_test(whole_life_polling),
+		cmocka_unit_test(whole_life_with_addresses_of_its_own),
+		cmocka_unit_test(ids_and_ranges_with_addresses_of_its_own),
+		cmocka_unit_test(a_device_that_is_wanted_back_is_gone_and_can_be_found_again),
+		cmocka_unit_test(nobody_is_found_again_where_the_place_cannot),
+		cmocka_unit_test(who_waits_without_interrupts_looks),
+		cmocka_unit_test(vectors_beyond_the_limit_are_not_used),
+		cmocka_unit_test(what_the_transport_must_have_is_accepted),
 		cmocka_unit_test(pci_g_09_any_table_size),
 		cmocka_unit_test(pci_g_07_a_call_by_message_needs_no_isr),
 		cmocka_unit_test(kb_95_all_ones_after_unplug),

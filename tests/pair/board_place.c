@@ -25,8 +25,8 @@ static int map(struct vpci_platform *p, const struct dma_region *r, struct error
 {
 	struct board_rig *rig = &place_of(p)->rig;
 	struct gmem *more;
-	int rc = gmem_with_host(rig->board->mem, (uintptr_t)r->host, r->size, 0, r->host, &more,
-				err);
+	int rc = gmem_with_host(rig->board->mem, (uintptr_t)r->host + place_of(p)->shift, r->size,
+				0, r->host, &more, err);
 
 	if (rc)
 		return rc;
@@ -39,7 +39,8 @@ static int unmap(struct vpci_platform *p, const struct dma_region *r, struct err
 {
 	struct board_rig *rig = &place_of(p)->rig;
 	struct gmem *less;
-	int rc = gmem_without(rig->board->mem, (uintptr_t)r->host, r->size, 0, &less);
+	int rc = gmem_without(rig->board->mem, (uintptr_t)r->host + place_of(p)->shift, r->size, 0,
+			      &less);
 
 	if (rc)
 		return error_set(err, rc, "not mapped");
@@ -89,6 +90,34 @@ static void destroy(struct vpci_platform *p)
 	place_of(p)->destroyed = true;
 }
 
+static uint64_t address(struct vpci_platform *p, const void *host)
+{
+	return (uintptr_t)host + place_of(p)->shift;
+}
+
+static bool going(const struct vpci_platform *p)
+{
+	return container_of(p, const struct place, base)->going;
+}
+
+static int recover(struct vpci_platform *p, struct error *err)
+{
+	(void)err;
+	place_of(p)->recovered++;
+	return 0;
+}
+
+const struct vpci_platform_ops place_shifted_ops = {
+	.vector = vector,
+	.address = address,
+	.map = map,
+	.unmap = unmap,
+	.going = going,
+	.recover = recover,
+	.event_fd = event_fd,
+	.changed = changed,
+	.destroy = destroy,
+};
 const struct vpci_platform_ops place_ops = {
 	.vector = vector,
 	.map = map,
@@ -115,6 +144,8 @@ void place_init(struct place *p, const struct br_options *o, const struct vpci_p
 	memset(p, 0, sizeof(*p));
 	p->base.ops = ops;
 	p->base.how = ops == &place_legacy_ops ? VPCI_LEGACY : VPCI_ANY;
+	/* Below, so that an address of ours is none of the board's. */
+	p->shift = ops == &place_shifted_ops ? -(UINT64_C(1) << 44) : 0;
 	p->config_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	br_init(&p->rig, o);
 	br_find(&p->rig, VPCI_ANY);

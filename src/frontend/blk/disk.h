@@ -54,6 +54,7 @@ struct ringside_queue {
 	uint16_t *free_slots; /* a stack */
 	uint16_t n_free;
 	unsigned hint;		 /* where the last buffer lay */
+	uint64_t shift;		 /* from an address of slots and ranges to the device's */
 	struct vqdrv_buf *bufs;	 /* num of them, to build a chain in */
 	struct disk_list held;	 /* waiting for room */
 	struct disk_list failed; /* waiting for the next poll only */

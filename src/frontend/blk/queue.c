@@ -35,6 +35,9 @@ enum kind {
 /* So many polls that find nothing, and a look whether the device is still there pays. */
 #define POLLS_PER_LOOK 65536
 
+/* Where no interrupt wakes a sleeper: so many looks before it rests between two. */
+#define LOOKS 1000
+
 static void list_append(struct disk_list *l, struct ringside_request *req)
 {
 	req->next = NULL;
@@ -80,6 +83,7 @@ int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t 
 	q->disk = d;
 	q->sleeper = -1;
 	q->slots = (struct disk_slot *)(void *)(shared + vqueue_bytes(&d->v, num, table_len));
+	q->shift = vdriver_address(&d->v, q->slots, &q->hint) - (uintptr_t)q->slots;
 	q->ranges = (struct disk_slot_ranges *)(void *)(q->slots + num);
 	q->free_slots = os_alloc(num * sizeof(*q->free_slots), _Alignof(uint16_t));
 	q->bufs = os_alloc(num * sizeof(*q->bufs), _Alignof(struct vqdrv_buf));
@@ -116,17 +120,25 @@ int disk_queue_start(struct ringside_queue *q, struct error *err)
 
 /* ---- into the ring ---- */
 
-static struct vqdrv_buf buf_of(const void *p, size_t len)
+static struct vqdrv_buf buf_of(struct ringside_queue *q, const void *p, size_t len)
 {
-	return (struct vqdrv_buf){.addr = (uintptr_t)p, .len = (uint32_t)len};
+	return (struct vqdrv_buf){.addr = vdriver_address(&q->disk->v, p, &q->hint),
+				  .len = (uint32_t)len};
 }
 
-static unsigned put_iovs(struct vqdrv_buf *b, const struct ringside_request *req)
+/* Of the queue's own shared memory. */
+static struct vqdrv_buf own_buf(const struct ringside_queue *q, const void *p, size_t len)
+{
+	return (struct vqdrv_buf){.addr = (uintptr_t)p + q->shift, .len = (uint32_t)len};
+}
+
+static unsigned put_iovs(struct ringside_queue *q, struct vqdrv_buf *b,
+			 const struct ringside_request *req)
 {
 	unsigned n = req->readable + req->writable;
 
 	for (unsigned i = 0; i < n; i++)
-		b[i] = buf_of(req->iov[i].iov_base, req->iov[i].iov_len);
+		b[i] = buf_of(q, req->iov[i].iov_base, req->iov[i].iov_len);
 	return n;
 }
 
@@ -147,17 +159,17 @@ static unsigned put_own(struct ringside_queue *q, struct vqdrv_buf *b, struct ri
 				.num_sectors = le32_make(r[i].sectors),
 				.flags = le32_make(req->writable),
 			};
-		*b = buf_of(to, req->readable * sizeof(*to));
+		*b = own_buf(q, to, req->readable * sizeof(*to));
 		(*readable)++;
 		return 1;
 	}
 	case KIND_ID:
 		memset(s->data, 0, VIRTIO_BLK_ID_BYTES);
-		*b = buf_of(s->data, VIRTIO_BLK_ID_BYTES);
+		*b = own_buf(q, s->data, VIRTIO_BLK_ID_BYTES);
 		return 1;
 	case KIND_LIFETIME:
 		memset(s->data, 0, LIFETIME_BYTES);
-		*b = buf_of(s->data, LIFETIME_BYTES);
+		*b = own_buf(q, s->data, LIFETIME_BYTES);
 		return 1;
 	default:
 		return 0;
@@ -175,7 +187,7 @@ static int place(struct ringside_queue *q, struct ringside_request *req)
 	if (!q->n_free)
 		return -ENOSPC;
 	if (req->kind == KIND_CHAIN) {
-		put_iovs(b, req);
+		put_iovs(q, b, req);
 		rc = vqdrv_add(&q->vq.ring, b, req->readable, req->writable, req);
 		if (!rc)
 			req->slot = q->free_slots[--q->n_free];
@@ -186,14 +198,14 @@ static int place(struct ringside_queue *q, struct ringside_request *req)
 	s->header = (struct virtio_blk_req){.type = le32_make(req->type),
 					    .sector = le64_make(req->sector)};
 	write_once(&s->status, RINGSIDE_STATUS_NONE);
-	b[0] = buf_of(&s->header, sizeof(s->header));
+	b[0] = own_buf(q, &s->header, sizeof(s->header));
 	if (req->kind <= KIND_WRITE || req->kind == KIND_RAW) {
-		n += put_iovs(b + 1, req);
+		n += put_iovs(q, b + 1, req);
 		readable += req->readable;
 	} else {
 		n += put_own(q, b + 1, req, &readable);
 	}
-	b[n++] = buf_of(&s->status, 1);
+	b[n++] = own_buf(q, &s->status, 1);
 	rc = vqdrv_add(&q->vq.ring, b, readable, n - readable, req);
 	if (!rc)
 		q->n_free--;
@@ -639,6 +651,7 @@ static int time_left(int timeout_ms, uint64_t until)
 int ringside_wait(struct ringside_queue *q, int timeout_ms)
 {
 	uint64_t until = 0;
+	unsigned looks = 0;
 
 	if (timeout_ms > 0)
 		until = clock_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
@@ -651,8 +664,11 @@ int ringside_wait(struct ringside_queue *q, int timeout_ms)
 		left = time_left(timeout_ms, until);
 		if (!left)
 			return 0;
-		if (ringside_arm(q))
+		if (ringside_arm(q)) {
+			if (q->vq.v->t->no_calls && ++looks > LOOKS)
+				os_nap();
 			continue;
+		}
 		woken = os_sleep(q->sleeper, left);
 		vqueue_calls_off(&q->vq);
 		if (woken & OS_HANGUP) {

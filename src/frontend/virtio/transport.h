@@ -3,8 +3,8 @@
  * What carries a virtio device to its driver: vhost-user, PCI, the same process.  The driver side
  * of the virtio bus (vdriver.h) knows no more of it than this table.
  *
- * Memory: the device knows a byte of ours under the address that we know it under; a region has to
- * be added before an address in it is shown to the device.
+ * Memory: a region has to be added before an address in it is shown to the device.  The device knows
+ * a byte of it under the address that we know it under, unless the transport has an address op.
  *
  * Threads: the owner's; only kick (a queue's owner) and alive (anybody) may be called by others.
  */
@@ -25,7 +25,8 @@ struct dma_region {
 	size_t size; /* 0: an empty place in a list */
 	int fd;	     /* host is a shared mapping of it; -1: where no fd is needed */
 	uint64_t offset;
-	bool ours; /* from vdriver_mem_alloc()                                  */
+	bool ours;	/* from vdriver_mem_alloc()                                  */
+	uint64_t shift; /* what the device adds to host; kept by vdriver.h */
 };
 
 struct transport_queue {
@@ -62,6 +63,8 @@ struct transport_ops {
 	void (*kick)(struct transport *t, uint16_t index, uint32_t value);
 	int (*mem_add)(struct transport *t, const struct dma_region *r, struct error *err);
 	int (*mem_remove)(struct transport *t, const struct dma_region *r, struct error *err);
+	/* Optional: the address under which the device knows a byte of memory that was added. */
+	uint64_t (*address)(const struct transport *t, const void *host);
 	/* Optional: readable when process has something to say. */
 	int (*event_fd)(const struct transport *t);
 	/* Optional. TRANSPORT_EVENT_* */
@@ -79,6 +82,7 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	uint64_t can;		/* of the feature bits 24 to 43 those it can carry             */
+	uint64_t must;		/* of them those without which it cannot carry the device      */
 	uint32_t regions_max;	/* dma regions at a time                                       */
 	uint32_t reset_ms;	/* how long a reset may take                                   */
 	uint32_t config_size;	/* bytes that the driver will look at; the driver sets it      */
@@ -89,6 +93,7 @@ struct transport {
 	 * 1.4, 2.7.2), and has as many entries as the device says.
 	 */
 	uint32_t legacy_align;
+	bool no_calls; /* call fds are never signalled: who waits has to look         */
 };
 
 #endif

@@ -18,6 +18,7 @@ void vdriver_init(struct vdriver *v, struct transport *t)
 {
 	memset(v, 0, sizeof(*v));
 	v->t = t;
+	v->shifts = t->ops->address;
 }
 
 static void region_free(struct dma_region *r)
@@ -130,12 +131,14 @@ int vdriver_negotiate(struct vdriver *v, uint64_t want, uint64_t must, struct er
 {
 	uint64_t usable = v->offered & (~TRANSPORT_BITS | v->t->can);
 	uint64_t version = v->t->legacy_align ? 0 : BIT64(VIRTIO_F_VERSION_1);
-	uint64_t accept = usable & (want | must | version);
-	uint64_t missing = (must | version) & ~accept;
+	uint64_t accept, missing;
 	int rc;
 
 	if (v->agreed)
 		return error_set(err, -EBUSY, "the features are settled until the next reset.");
+	must |= version | v->t->must;
+	accept = usable & (want | must);
+	missing = must & ~accept;
 	if (missing) {
 		rc = error_set(err, -ENOTSUP, "the device lacks feature bit %d%s",
 			       __builtin_ctzll(missing),
@@ -288,6 +291,7 @@ int vdriver_mem_register(struct vdriver *v, const struct dma_region *r, struct e
 	place->fd = r->fd;
 	place->offset = r->offset;
 	place->ours = r->ours;
+	place->shift = v->shifts ? v->t->ops->address(v->t, r->host) - (uintptr_t)r->host : 0;
 	write_once(&place->host, r->host);
 	store_release(&place->size, r->size);
 	return 0;

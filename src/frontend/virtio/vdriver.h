@@ -28,6 +28,7 @@ struct vdriver {
 	uint8_t status; /* as last written */
 	bool agreed;	/* features are settled until the next reset */
 	uint64_t offered, features;
+	bool shifts; /* the device has addresses of its own for our memory */
 	struct dma_region regions[VDRIVER_REGIONS_MAX];
 };
 
@@ -95,6 +96,16 @@ static inline bool vdriver_mem_has(const struct vdriver *v, const void *p, uint6
 		i = i + 1 == VDRIVER_REGIONS_MAX ? 0 : i + 1;
 	}
 	return false;
+}
+
+/* The address under which the device knows a byte that it can reach; what it cannot is left as it is. */
+static inline uint64_t vdriver_address(const struct vdriver *v, const void *p, unsigned *hint)
+{
+	uint64_t a = (uintptr_t)p;
+
+	if (likely(!v->shifts) || !vdriver_mem_has(v, p, 1, hint))
+		return a;
+	return a + v->regions[*hint].shift;
 }
 
 #endif

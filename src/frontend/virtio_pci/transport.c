@@ -117,10 +117,11 @@ static int queue_max(struct transport *t, uint16_t index, uint16_t *max, struct 
 	return 0;
 }
 
-static uint64_t address_of(struct vpci_transport *t, const void *host)
+static uint64_t address(const struct transport *t, const void *host)
 {
-	return t->platform->ops->address ? t->platform->ops->address(t->platform, host)
-					 : (uintptr_t)host;
+	struct vpci_platform *p = container_of(t, const struct vpci_transport, base)->platform;
+
+	return p->ops->address ? p->ops->address(p, host) : (uintptr_t)host;
 }
 
 static int queue_setup(struct transport *t, const struct transport_queue *q, struct error *err)
@@ -128,9 +129,9 @@ static int queue_setup(struct transport *t, const struct transport_queue *q, str
 	struct vpci_transport *vt = of(t);
 	struct vpci_ring ring = {
 		.num = q->num,
-		.desc = address_of(vt, q->desc),
-		.driver = address_of(vt, q->driver),
-		.device = address_of(vt, q->device),
+		.desc = address(t, q->desc),
+		.driver = address(t, q->driver),
+		.device = address(t, q->device),
 		.vector = q->call_fd < 0 ? VIRTIO_MSI_NO_VECTOR : vector_of(vt, q->index),
 	};
 	int rc;
@@ -197,7 +198,7 @@ static unsigned process(struct transport *t)
 {
 	struct vpci_platform *p = of(t)->platform;
 
-	if (!t->ops->alive(t))
+	if (!t->ops->alive(t) || (p->ops->going && p->ops->going(p)))
 		return TRANSPORT_EVENT_GONE;
 	return p->ops->changed && p->ops->changed(p)
 		       ? TRANSPORT_EVENT_CONFIG | TRANSPORT_EVENT_STATUS
@@ -224,6 +225,24 @@ static void disconnect(struct transport *t)
 	pcidev_command(vt->v.dev, 0, PCI_COMMAND_MASTER);
 }
 
+static int reconnect(struct transport *t, struct error *err)
+{
+	struct vpci_transport *vt = of(t);
+	struct vpci_platform *p = vt->platform;
+	int rc;
+
+	if (!p->ops->recover)
+		return error_set(err, -ENOTSUP, "this device cannot be found again.");
+	rc = p->ops->recover(p, err);
+	if (rc)
+		return rc;
+	pcidev_command(vt->v.dev, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
+	if (vt->v.n_vectors && p->ops->vector)
+		vpci_msix(&vt->v, true);
+	vt->gone = false;
+	return 0;
+}
+
 static void destroy(struct transport *t)
 {
 	struct vpci_platform *p = of(t)->platform;
@@ -248,9 +267,11 @@ static const struct transport_ops vpci_transport_ops = {
 	.kick = kick,
 	.mem_add = mem_add,
 	.mem_remove = mem_remove,
+	.address = address,
 	.event_fd = event_fd,
 	.process = process,
 	.alive = alive,
+	.reconnect = reconnect,
 	.disconnect = disconnect,
 	.destroy = destroy,
 };
@@ -298,6 +319,8 @@ int vpci_transport_init(struct vpci_transport *t, struct pcidev *dev,
 		t->base.legacy_align = VIRTIO_PCI_LEGACY_PAGE;
 	}
 	t->n_queues = count_queues(&t->v);
+	if (platform->vectors_max && t->v.n_vectors > platform->vectors_max)
+		t->v.n_vectors = platform->vectors_max;
 	if (platform->ops->vector && t->v.n_vectors) {
 		rc = vpci_msix(&t->v, true);
 		if (rc)

@@ -27,6 +27,10 @@ struct vpci_platform_ops {
 	uint64_t (*address)(struct vpci_platform *p, const void *host);
 	int (*map)(struct vpci_platform *p, const struct dma_region *r, struct error *err);
 	int (*unmap)(struct vpci_platform *p, const struct dma_region *r, struct error *err);
+	/* The device is about to be taken away, although it still answers. */
+	bool (*going)(const struct vpci_platform *p);
+	/* Resets the function from outside, after which it is as vpci_transport_init() left it. */
+	int (*recover)(struct vpci_platform *p, struct error *err);
 	/* Configuration changes: an fd to wait for them, and whether there was one since it was last asked. */
 	int (*event_fd)(const struct vpci_platform *p);
 	bool (*changed)(struct vpci_platform *p);
@@ -36,7 +40,8 @@ struct vpci_platform_ops {
 
 struct vpci_platform {
 	const struct vpci_platform_ops *ops;
-	enum vpci_how how; /* which face of the board is wanted */
+	enum vpci_how how;    /* which face of the board is wanted */
+	uint16_t vectors_max; /* more are not used; 0: all there are */
 };
 
 struct vpci_transport {
