@@ -297,8 +297,8 @@ static int open_region(struct vfiodev *v, unsigned index)
 {
 	struct vfio_region_info r;
 	struct vfiodev_bar *b;
-	uint32_t size;
-	void *info;
+	uint32_t size = 0;
+	void *info = NULL;
 	int rc;
 
 	rc = ask(v->device, VFIO_DEVICE_GET_REGION_INFO, index, sizeof(r), &info, &size);
@@ -350,8 +350,8 @@ static int look_at_device(struct vfiodev *v, struct error *err)
 
 static int look_at_iommu(struct vfiodev *v, struct error *err)
 {
-	uint32_t size;
-	void *info;
+	uint32_t size = 0;
+	void *info = NULL;
 	int rc;
 
 	rc = ask(v->container, VFIO_IOMMU_GET_INFO, 0, sizeof(struct vfio_iommu_type1_info), &info,
