@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+from contrast_stats import total
+
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIOS = "/usr/share/seabios/bios-256k.bin"
 BOOT_OK = 33
@@ -21,12 +23,13 @@ SHORT, LONG = 8, 56
 BYTES = 32 << 10  # of one call to the BIOS; a round is one read and one write
 TIMEOUT = 600
 
-VARIANTS = [  # name, words before the image's, words after it
-    ("ide-pio", "--ide", ""),
-    ("scsi", "--scsi", ""),
-    ("virtio-exits", "--disk", ",ioeventfd=off,irqfd=off"),
-    ("virtio", "--disk", ""),
-    ("virtio-legacy", "--disk", ",disable-modern=on"),
+VARIANTS = [  # name, words before the image's, words after it, boot sector
+    ("ide-pio", "--ide", "", "bootsector"),
+    ("ide-dma", "--ide", "", "bootsector_dma"),
+    ("scsi", "--scsi", "", "bootsector"),
+    ("virtio-exits", "--disk", ",ioeventfd=off,irqfd=off", "bootsector"),
+    ("virtio", "--disk", "", "bootsector"),
+    ("virtio-legacy", "--disk", ",disable-modern=on", "bootsector"),
 ]
 
 IO_URING_SETUP = 425
@@ -51,30 +54,21 @@ def forbid_io_uring():
         os._exit(126)
 
 
-def boot_sector(folder, rounds):
-    built, sector = os.path.join(folder, "boot.o"), os.path.join(folder, f"boot-{rounds}")
+def boot_sector(folder, name, rounds):
+    built, sector = os.path.join(folder, "boot.o"), os.path.join(folder, "boot")
     subprocess.run(["gcc", "-m32", "-c", f"-Wa,--defsym,ROUNDS={rounds}", "-o", built,
-                    os.path.join(TOP, "tests/guest/bootsector.S")], check=True)
+                    os.path.join(TOP, f"tests/guest/{name}.S")], check=True)
     subprocess.run(["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", sector, built], check=True)
     with open(sector, "rb") as file:
         return file.read()
 
 
-def total(stats, name):
-    """The sum of a counter, wherever it stands."""
-    if isinstance(stats, dict):
-        return sum(value if key == name and isinstance(value, int) else total(value, name) for key, value in stats.items())
-    if isinstance(stats, list):
-        return sum(total(value, name) for value in stats)
-    return 0
-
-
 def run(ringside, folder, variant, rounds):
-    _, option, words = variant
+    _, option, words, sector = variant
     image, stats = os.path.join(folder, "disk.img"), os.path.join(folder, "stats")
     data = bytes(i * 7 & 255 for i in range(LONG * BYTES))
     with open(image, "wb") as file:
-        file.write(boot_sector(folder, rounds) + data)
+        file.write(boot_sector(folder, sector, rounds) + data)
         file.truncate(16 << 20)
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind", ringside, "pc", "--bios", BIOS, "--memory", "64",
                "--no-reboot", "--stats", stats, option, f"file={image}{words}"]
@@ -90,9 +84,9 @@ def run(ringside, folder, variant, rounds):
         counted = json.load(file)
     return {
         "instructions": int(collected.group(1)),
-        "port exits": total(counted["exits"], "port-in") + total(counted["exits"], "port-out"),
-        "memory exits": total(counted["exits"], "memory-read") + total(counted["exits"], "memory-write"),
-        "bytes copied": total(counted, "bytes-copied"),
+        "port exits": total(counted["exits"], "port-in", "port-out"),
+        "memory exits": total(counted["exits"], "memory-read", "memory-write"),
+        "bytes copied": total(counted, "bytes-copied", "bytes-copied-in", "bytes-copied-out"),
     }
 
 

@@ -3,14 +3,18 @@
 emulated machine, whose KVM tells every exit.
 
 The machines run one after another in one outer guest.  Before and after each load everything is written down: KVM's own counters, those of
-`ringside ctl SOCKET stats`, and the processor time of the program's threads (the outer kernel splits it exactly on nohz_full CPUs).
+`ringside ctl SOCKET stats`, and the processor time of the program's threads.
 """
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+
+from contrast_stats import total
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "guest"))
@@ -18,19 +22,20 @@ sys.path.insert(0, os.path.join(TOP, "tests", "guest"))
 KERNEL_PACKAGE = "linux-image-amd64"  # the cloud kernel has neither IDE nor the SCSI adapter
 IMAGE_MIB = 64
 BOOT_SECONDS = 1200
-TICK_NS = 10_000_000  # of /proc/PID/stat
+CLOCK = "tsc=reliable"  # as tests/guest/nested.py says
 
-# name, words around the image, its name in the guest, words for the guest's kernel
+# name, words around the image, its name in the guest, modules with their parameters
 VARIANTS = [
-    ("ide-pio", "--ide file=/tmp/disk", "sda", "libata.dma=0"),
-    ("ide-dma", "--ide file=/tmp/disk", "sda", ""),
-    ("scsi", "--scsi file=/tmp/disk", "sda", ""),
-    ("virtio-exits", "--disk file=/tmp/disk,ioeventfd=off,irqfd=off,event-idx=off", "vda", ""),
-    ("virtio-plain", "--disk file=/tmp/disk,event-idx=off", "vda", ""),
-    ("virtio", "--disk file=/tmp/disk", "vda", ""),
+    ("ide-pio", "--ide file=/tmp/disk", "sda", ["libata:dma=0", "ata_piix", "sd_mod"]),
+    ("ide-dma", "--ide file=/tmp/disk", "sda", ["ata_piix", "sd_mod"]),
+    ("scsi", "--scsi file=/tmp/disk", "sda", ["sym53c8xx", "sd_mod"]),
+    ("virtio-exits", "--disk file=/tmp/disk,ioeventfd=off,irqfd=off,event-idx=off", "vda", []),
+    ("virtio-plain", "--disk file=/tmp/disk,event-idx=off", "vda", []),
+    ("virtio", "--disk file=/tmp/disk", "vda", []),
 ]
 
-# name, read or write, bytes, depth, requests
+# name, read or write, bytes, depth, requests.  What nothing costs, the words on the serial line, is taken off the others.
+NOTHING = ("nothing", "read", 4096, 1, 0)
 LOADS = [
     ("read-4k", "read", 4096, 1, 512),
     ("write-4k", "write", 4096, 1, 512),
@@ -42,18 +47,17 @@ LOADS = [
 OUTER = r"""
 mount -t debugfs debugfs /sys/kernel/debug
 counters() { for f in /sys/kernel/debug/kvm/*; do [ -f "$f" ] && printf '"%s": %s, ' "${f##*/}" "$(cat "$f")"; done; }
-# Name, then user, system and guest time in ticks, then all of it in nanoseconds.
+# What they ran, in nanoseconds: those that are in KVM, and the others.
 threads()
 {
 	for t in /proc/$pid/task/*; do
-		set -- $(cut -d' ' -f14,15,43 "$t/stat") $(cut -d' ' -f1 "$t/schedstat")
-		printf '["%s", %s, %s, %s, %s], ' "$(cat "$t/comm")" "$@"
+		printf '["%s", %s], ' "$(cat "$t/comm")" "$(cut -d' ' -f1 "$t/schedstat")"
 	done
 }
 snapshot()
 {
 	stats=$(ringside ctl /tmp/control stats | tr -d '\n')
-	tell "$variant:$1" "{\"kvm\": {$(counters)\"none\": 0}, \"threads\": [$(threads)[\"none\", 0, 0, 0, 0]], \"stats\": $stats}"
+	tell "$variant:$1" "{\"kvm\": {$(counters)\"none\": 0}, \"threads\": [$(threads)[\"none\", 0]], \"stats\": $stats}"
 }
 machine()
 {
@@ -61,7 +65,7 @@ machine()
 	shift
 	rm -f /tmp/in /tmp/out /tmp/control
 	mkfifo /tmp/in /tmp/out
-	taskset 6 ringside pc --kernel /inner/vmlinuz --initrd /inner/initrd --memory 256 --no-reboot --control /tmp/control "$@" \
+	ringside pc --kernel /inner/vmlinuz --initrd "/inner/$variant" --memory 256 --no-reboot --control /tmp/control "$@" \
 		</tmp/in >/tmp/out 2>/dev/console &
 	pid=$!
 	exec 3>/tmp/in
@@ -87,8 +91,9 @@ def inner_script():
     text = "dev=/dev/$(sed 's/.*disk=\\([a-z]*\\).*/\\1/' /proc/cmdline)\nwait_for 60 test -b $dev\n"
     # What is not measured comes first: queues and pages that only a first request makes.
     text += "contrast_load $dev read 131072 8 64 >/dev/null\n"
-    for name, op, size, depth, count in LOADS:
-        text += f"ask {name}-begin\ntook=$(contrast_load $dev {op} {size} {depth} {count})\nask {name}-end\ntell {name}-took $took\n"
+    for name, op, size, depth, count in [NOTHING] + LOADS:
+        load = f"contrast_load $dev {op} {size} {depth} {count}" if count else "echo 0"
+        text += f"ask {name}-begin\ntook=$({load})\nask {name}-end\ntell {name}-took $took\n"
     return text
 
 
@@ -99,46 +104,51 @@ def build_load(folder):
     return path
 
 
-def total(stats, name):
-    """The sum of a counter, wherever it stands."""
-    if isinstance(stats, dict):
-        return sum(value if key == name and isinstance(value, int) else total(value, name) for key, value in stats.items())
-    if isinstance(stats, list):
-        return sum(total(value, name) for value in stats)
-    return 0
-
-
-def processor(threads):
-    """Nanoseconds in the guest, and outside of it: in KVM and the kernel, in the program."""
-    guest = sum(thread[3] for thread in threads) * TICK_NS
-    system = sum(thread[2] for thread in threads) * TICK_NS
-    return guest, system, sum(thread[4] for thread in threads) - guest - system
-
-
-def row(told, variant, load):
-    name, op, size, depth, count = load
-    begin, end = (json.loads(told[f"{variant}:{name}-{when}"]) for when in ("begin", "end"))
+def difference(told, variant, load):
+    """What was counted between the two marks of a load."""
+    begin, end = (json.loads(told[f"{variant}:{load}-{when}"]) for when in ("begin", "end"))
 
     def kvm(counter):
         return end["kvm"].get(counter, 0) - begin["kvm"].get(counter, 0)
 
     def ours(*names):
-        return sum(total(end["stats"], each) - total(begin["stats"], each) for each in names)
+        return total(end["stats"], *names) - total(begin["stats"], *names)
 
-    before, after = processor(begin["threads"]), processor(end["threads"])
+    def ran(processors):
+        return sum((1 if snapshot is end else -1) * thread[1] for snapshot in (begin, end) for thread in snapshot["threads"]
+                   if thread[0].startswith("cpu") == processors)
+
     return {
-        "variant": variant, "load": name, "op": op, "size": size, "depth": depth, "requests": count,
-        "exits": kvm("exits"),
-        "halts": kvm("halt_exits"),
-        "port exits": kvm("io_exits"),
-        "emulated": kvm("insn_emulation"),
-        "interrupts": kvm("irq_injections"),
-        "user port": ours("port-in", "port-out"),
-        "user memory": ours("memory-read", "memory-write"),
-        "bytes copied": ours("bytes-copied"),
-        "guest ns": after[0] - before[0], "kernel ns": after[1] - before[1], "program ns": after[2] - before[2],
-        "wall ns": int(told[f"{variant}:{name}-took"]),
+        "exits": kvm("exits"), "halts": kvm("halt_exits"), "port exits": kvm("io_exits"), "emulated": kvm("insn_emulation"),
+        "interrupts": kvm("irq_injections"), "user port": ours("port-in", "port-out"), "user memory": ours("memory-read", "memory-write"),
+        "bytes copied": ours("bytes-copied", "bytes-copied-in", "bytes-copied-out"),
+        "processor ns": ran(True), "others ns": ran(False),
     }
+
+
+def row(told, variant, load):
+    name, op, size, depth, count = load
+    nothing = difference(told, variant, NOTHING[0])
+    result = {"variant": variant, "load": name, "op": op, "size": size, "depth": depth, "requests": count}
+    result.update({key: value - nothing[key] for key, value in difference(told, variant, name).items()})
+    result["wall ns"] = int(told[f"{variant}:{name}-took"])
+    return result
+
+
+@contextlib.contextmanager
+def outer(guest):
+    """A scene that is no test: its cases go to standard error, and it does not end the program."""
+    scene = guest.Scene("contrast", memory=1536, cpu="max,-xsave", append=CLOCK)
+    with contextlib.redirect_stdout(sys.stderr):
+        scene.__enter__()
+        try:
+            yield scene
+        except guest.Failure:
+            print(scene.text("console-1.log")[-4000:], file=sys.stderr)
+            raise
+        finally:
+            scene.end_qemu()
+            shutil.rmtree(scene.folder, ignore_errors=True)
 
 
 def measure(ringside, variants):
@@ -147,25 +157,17 @@ def measure(ringside, variants):
                                    check=True).stdout.strip()
     os.environ["GUEST_KERNEL"] = kernel_folder
     os.environ["GUEST_TIMEOUT"] = str(BOOT_SECONDS)
-    import guest
+    import guest  # reads the environment
     guest.BOOT_TIMEOUT = BOOT_SECONDS
 
-    def boot(folder):
-        scene = guest.Scene("contrast", memory=1536, cpu="max,-xsave", more=[], append="nohz_full=1,2")
-        scene.__enter__()
-        try:
-            load = build_load(folder)
-            inner = scene.initramfs(inner_script(), [load], [], ["ata_piix", "sym53c8xx", "sd_mod"], name="inner")
-            script = OUTER + f"dd if=/dev/zero of=/tmp/disk bs=1M count={IMAGE_MIB} 2>/dev/null\n"
-            for name, words, device, append in VARIANTS:
-                if not variants or name in variants:
-                    script += f"machine {name} {words} --append 'console=ttyS0 quiet panic=-1 disk={device} {append}'\n"
-            scene.boot(script, [], programs=[ringside, "taskset"], modules=["kvm_amd"], cpus=3,
-                       files=[(os.path.join(kernel_folder, "vmlinuz"), "/inner/vmlinuz"), (inner, "/inner/initrd")])
-            return scene.told
-        finally:
-            print(scene.text("console-1.log")[-4000:], file=sys.stderr)
-            scene.end_qemu()
-    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder:
-        told = boot(folder)
-    return [row(told, name, load) for name, *_ in VARIANTS for load in LOADS if f"{name}:{load[0]}-took" in told]
+    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder, outer(guest) as scene:
+        load = build_load(folder)
+        files = [(os.path.join(kernel_folder, "vmlinuz"), "/inner/vmlinuz")]
+        script = OUTER + f"dd if=/dev/zero of=/tmp/disk bs=1M count={IMAGE_MIB} 2>/dev/null\n"
+        for name, words, device, modules in VARIANTS:
+            if variants and name not in variants:
+                continue
+            files.append((scene.initramfs(inner_script(), [load], [], modules, name=name), "/inner/" + name))
+            script += f"machine {name} {words} --append 'console=ttyS0 quiet panic=-1 disk={device}'\n"
+        scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files)
+        return [row(scene.told, name, load) for name, *_ in VARIANTS for load in LOADS if f"{name}:{load[0]}-took" in scene.told]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A boot sector that leaves the BIOS aside and copies 1024 sectors of the first IDE disk by the
- * PIIX3's bus master, LBA 1 and following to LBA 4096 and following, 64 sectors at a time.  It waits
+ * A boot sector that leaves the BIOS aside and copies ROUNDS times 64 sectors (by default 1024) of the
+ * first IDE disk by the PIIX3's bus master, LBA 1 and following to LBA 4096 and following, 64 sectors at a time.  It waits
  * for interrupt 14, which the BIOS notes in its data area.  It ends the machine as bootsector.S
  * does.
  */
@@ -16,6 +16,9 @@
 #define INTERRUPT	4
 #define READY		0x50
 
+	.ifndef ROUNDS
+	.set ROUNDS, 16
+	.endif
 	.code16
 	.globl	_start
 _start:
@@ -40,7 +43,7 @@ _start:
 	xorb	%al, %al
 	outb	%al, %dx
 
-	movw	$16, %cx
+	movw	$ROUNDS, %cx
 next:	pushw	%cx
 	movl	from, %eax
 	movw	$(READ_DMA << 8 | TO_MEMORY), %bx

@@ -3,6 +3,7 @@
 
 #include "pc_rig.h"
 
+#include "backend/machine/scsi_disks.h"
 #include "base/clock.h"
 #include "vring/driver.h"
 #include "wire/virtio_blk.h"
@@ -152,13 +153,15 @@ static void add_disk(struct pc *pc, const char *words)
 	disk_spec_fini(&spec);
 }
 
-static void add_ide(struct pc *pc)
+typedef int (*adder)(struct pc *pc, const struct disk_spec *spec, struct error *err);
+
+static void add_emulated(struct pc *pc, adder add)
 {
 	struct disk_spec spec = {0};
 	struct error err;
 
 	assert_int_equal(disk_spec_parse("file=memory:1M", &spec, &err), 0);
-	if (pc_add_ide(pc, &spec, &err))
+	if (add(pc, &spec, &err))
 		fail_msg("%s", err.text);
 	disk_spec_fini(&spec);
 }
@@ -182,7 +185,9 @@ static void add_net(struct pc_rig *r)
 static void add_device(struct pc_rig *r, const char *words)
 {
 	if (!strcmp(words, "ide"))
-		add_ide(r->pc);
+		add_emulated(r->pc, pc_add_ide);
+	else if (!strcmp(words, "scsi"))
+		add_emulated(r->pc, pc_add_scsi_disk);
 	else if (!strcmp(words, "net"))
 		add_net(r);
 	else

@@ -141,7 +141,10 @@ static void exited(struct kvm_vcpu *cpu)
 static void *vcpu_main(void *arg)
 {
 	struct kvm_vcpu *cpu = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "cpu%u", cpu->index % 1000);
+	pthread_setname_np(pthread_self(), name);
 	while (!read_once(&cpu->vm->halt)) {
 		if (!ioctl(cpu->fd, KVM_RUN, 0)) {
 			exited(cpu);
