@@ -46,6 +46,6 @@ static int ctl_main(int argc, char **argv)
 
 const struct command command_ctl = {
 	.name = "ctl",
-	.summary = "asks a running instance",
+	.summary = "ask a running instance for what it counted",
 	.run = ctl_main,
 };
