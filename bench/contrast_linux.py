@@ -37,11 +37,11 @@ VARIANTS = [
 # name, read or write, bytes, depth, requests.  What nothing costs, the words on the serial line, is taken off the others.
 NOTHING = ("nothing", "read", 4096, 1, 0)
 LOADS = [
-    ("read-4k", "read", 4096, 1, 512),
-    ("write-4k", "write", 4096, 1, 512),
-    ("read-128k", "read", 131072, 1, 128),
-    ("write-128k", "write", 131072, 1, 128),
-    ("read-4k-deep", "read", 4096, 32, 2048),
+    ("read-4k", "read", 4096, 1, 256),
+    ("write-4k", "write", 4096, 1, 256),
+    ("read-128k", "read", 131072, 1, 16),
+    ("write-128k", "write", 131072, 1, 16),
+    ("read-4k-deep", "read", 4096, 32, 1024),
 ]
 
 OUTER = r"""
@@ -90,7 +90,7 @@ machine()
 def inner_script():
     text = "dev=/dev/$(sed 's/.*disk=\\([a-z]*\\).*/\\1/' /proc/cmdline)\nwait_for 60 test -b $dev\n"
     # What is not measured comes first: queues and pages that only a first request makes.
-    text += "contrast_load $dev read 131072 8 64 >/dev/null\n"
+    text += "contrast_load $dev read 131072 8 16 >/dev/null\n"
     for name, op, size, depth, count in [NOTHING] + LOADS:
         load = f"contrast_load $dev {op} {size} {depth} {count}" if count else "echo 0"
         text += f"ask {name}-begin\ntook=$({load})\nask {name}-end\ntell {name}-took $took\n"
