@@ -86,7 +86,7 @@ check config_interrupt_tells_of_a_new_size grown $!
 # What is known of a device that QEMU makes is on the host's side; here only whether the cases ran.
 conform()
 {
-	ringside conform --allow-writes --timeout=3 --format=tap --offset=40M --skip='R-*,B-*' pci:PACKED >/tmp/conform 2>&1
+	ringside conform --allow-writes --timeout=5 --format=tap --offset=40M --skip='R-*,B-*' pci:PACKED >/tmp/conform 2>&1
 	status=$?
 	tail -n 3 /tmp/conform
 	[ $status -le 1 ] && tail -n 1 /tmp/conform | grep 'cases: '
