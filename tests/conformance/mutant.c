@@ -38,7 +38,10 @@ static void serve(struct mutant *m)
 		n = poll(fds, 1 + QUEUES, later ? 10 : -1);
 		if (n < 0 && errno != EINTR)
 			return;
-		/* A queue is looked at when it is kicked, and after every message: enabling may have been what was missing. */
+		/*
+		 * A queue is looked at when it is kicked, and after every message: enabling may
+		 * have been what was missing.
+		 */
 		for (unsigned i = 0; i < QUEUES; i++) {
 			struct queue *q = &m->queues[i];
 			uint64_t count;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts of the board: MSI-X with masks and pending bits, the pin with ISR and status bit (virtio 1.4, 4.1.4.5, 4.1.5.1; PCI 6.8.2). */
+/*
+ * Interrupts of the board: MSI-X with masks and pending bits, the pin with ISR and status bit
+ * (virtio 1.4, 4.1.4.5, 4.1.5.1; PCI 6.8.2).
+ */
 #include "test.h"
 
 #include "board_rig.h"
@@ -56,7 +59,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A request whose completion is awaited by looking at the ring, not by an interrupt; then time for one to come. */
+/*
+ * A request whose completion is awaited by looking at the ring, not by an interrupt; then
+ * time for one to come.
+ */
 static void io_without_sleeping(unsigned queue)
 {
 	struct br_queue *q = &R.queues[queue];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The legacy header, as drivers of before version 1 use it (virtio 1.4, 4.1.4.10 and the legacy interface sections). */
+/*
+ * The legacy header, as drivers of before version 1 use it (virtio 1.4, 4.1.4.10 and the legacy
+ * interface sections).
+ */
 #include "test.h"
 
 #include "board_rig.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules of the PCI transport for devices (virtio 1.4, 4.1), by the rows of our list: registers, queues, notifications. */
+/*
+ * Rules of the PCI transport for devices (virtio 1.4, 4.1), by the rows of our list: registers,
+ * queues, notifications.
+ */
 #include "test.h"
 
 #include "board_rig.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A network driver that does not behave, and a wire that does not: nothing grows, nothing hangs, each chain comes back once. */
+/*
+ * A network driver that does not behave, and a wire that does not: nothing grows, nothing hangs,
+ * each chain comes back once.
+ */
 #include "test.h"
 
 #include "net_rig.h"
@@ -125,7 +128,9 @@ static void receive_chain_with_readable_buffers_too_is_used(void **state)
 	nr_fini(&R);
 }
 
-/* Without MRG_RXBUF a frame that does not fit its buffer is lost, and the buffer serves the next. */
+/*
+ * Without MRG_RXBUF a frame that does not fit its buffer is lost, and the buffer serves the next.
+ */
 static void small_buffers_without_mrg_rxbuf(void **state)
 {
 	struct nr_options o = {.without = BIT64(VIRTIO_NET_F_MRG_RXBUF)};
@@ -208,7 +213,10 @@ static uint64_t turns_taken(void)
 	return turns;
 }
 
-/* No buffers at all: the device takes one frame and leaves the rest to the wire; it does not spin, and all goes on later. */
+/*
+ * No buffers at all: the device takes one frame and leaves the rest to the wire; it does not spin,
+ * and all goes on later.
+ */
 static void receive_ring_never_filled(void **state)
 {
 	uint8_t frame[100];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The control queue, the filters, features and config space of the network device (virtio 1.4, 5.1.3 to 5.1.6.5). */
+/*
+ * The control queue, the filters, features and config space of the network device (virtio
+ * 1.4, 5.1.3 to 5.1.6.5).
+ */
 #include "test.h"
 
 #include "net_rig.h"
@@ -342,7 +345,10 @@ static unsigned status(void)
 	return le16_get(s);
 }
 
-/* The link goes and comes: status, a config interrupt each time, and the driver is asked to announce itself. */
+/*
+ * The link goes and comes: status, a config interrupt each time, and the driver is
+ * asked to announce itself.
+ */
 static void net_d_carrier_is_told(void **state)
 {
 	struct net_link_client *client;

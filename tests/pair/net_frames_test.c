@@ -80,7 +80,10 @@ static void net_d_02_legacy_header_has_ten_bytes(void **state)
 	nr_fini(&R);
 }
 
-/* A frame over buffers of 12 bytes to 3000: all but the last are full, and all are published at once. */
+/*
+ * A frame over buffers of 12 bytes to 3000: all but the last are full, and all
+ * are published at once.
+ */
 static void net_d_02_mergeable_buffers_are_filled_completely(void **state)
 {
 	static const uint32_t sizes[] = {12, 13, 60, 100, 1000, 1526, 2000, 3000, 70000};
@@ -124,7 +127,9 @@ static void net_d_02_mergeable_buffers_are_filled_completely(void **state)
 	}
 }
 
-/* Buffers come one by one; the frame waits for the last, and the device asks for kicks meanwhile. */
+/*
+ * Buffers come one by one; the frame waits for the last, and the device asks for kicks meanwhile.
+ */
 static void net_d_02_frame_waits_for_all_its_buffers(void **state)
 {
 	uint8_t frame[1000];
@@ -151,7 +156,10 @@ static void net_d_02_frame_waits_for_all_its_buffers(void **state)
 	}
 }
 
-/* Reset, queue reset, new memory: what was in hand goes back, the ring is as if it had not been looked at. */
+/*
+ * Reset, queue reset, new memory: what was in hand goes back, the ring is as if it
+ * had not been looked at.
+ */
 static void net_d_02_buffers_in_hand_are_put_back(void **state)
 {
 	uint8_t frame[1000];
@@ -357,7 +365,9 @@ static void net_d_02_header_and_frame_cut_anyhow(void **state)
 	nr_fini(&R);
 }
 
-/* As many descriptors as a ring can have: with the header, one more piece than a system call takes. */
+/*
+ * As many descriptors as a ring can have: with the header, one more piece than a system call takes.
+ */
 static void net_d_02_frame_in_a_thousand_pieces(void **state)
 {
 	struct nr_options o = {.num = 1024,

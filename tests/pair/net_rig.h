@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole network card in one process: guest memory, the driver half of each ring, and behind them the device on its workers, with a link
- * whose other end the test holds (net_wire.h).  The test's thread is guest and control thread at once.
+ * A whole network card in one process: guest memory, the driver half of each ring, and behind them
+ * the device on its workers, with a link whose other end the test holds (net_wire.h).  The test's
+ * thread is guest and control thread at once.
  */
 #ifndef TESTS_PAIR_NET_RIG_H
 #define TESTS_PAIR_NET_RIG_H
@@ -73,7 +74,9 @@ void nr_nothing(struct net_rig *r, unsigned queue);
 
 /* A receive buffer of @len bytes for @pair, filled with 0xee; its guest address. */
 uint64_t nr_buffer(struct net_rig *r, unsigned pair, uint32_t len);
-/* A frame of @len bytes to our card's address; byte i behind the Ethernet header is i * 7 + @seed. */
+/*
+ * A frame of @len bytes to our card's address; byte i behind the Ethernet header is i * 7 + @seed.
+ */
 void nr_frame(uint8_t *frame, size_t len, uint8_t seed);
 
 /* Transmits header and frame as one chain of two buffers and waits for its return. */

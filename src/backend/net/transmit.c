@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a transmit queue to the link.  A chain is given back as soon as the link has taken its frame, or lost it: none stays.
+ * From a transmit queue to the link.  A chain is given back as soon as the link has taken its
+ * frame, or lost it: none stays.
  *
- * The header is copied once, checked, and written anew; the frame goes out of the guest's memory, piece by piece.
+ * The header is copied once, checked, and written anew; the frame goes out of the guest's
+ * memory, piece by piece.
  */
 #include "backend/net/virtio_net.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI from the driver's side: finding functions on a bus, their BARs and capabilities (PCI Local Bus 3.0, chapter 6).
+ * PCI from the driver's side: finding functions on a bus, their BARs and capabilities (PCI Local
+ * Bus 3.0, chapter 6).
  *
- * How configuration space, ports and memory are reached stands behind struct pci_access: an in-process machine, VFIO, or the processor's own
- * instructions.  No C library but memcpy and memset is needed.
+ * How configuration space, ports and memory are reached stands behind struct pci_access: an
+ * in-process machine, VFIO, or the processor's own instructions.  No C library but memcpy
+ * and memset is needed.
  *
- * Invariants: the device is not believed: a capability list ends where it comes round; what reads as all ones is
- * not there.
+ * Invariants: the device is not believed: a capability list ends where it comes round; what reads
+ * as all ones is not there.
  *
  * Threads: the owner's.
  */
@@ -50,7 +52,10 @@ struct pcidev {
 	struct pcidev_bar bars[PCI_BARS];
 };
 
-/* Reads the header and sizes the BARs, for which decoding is off for a moment.  -ENODEV: nobody is there. */
+/*
+ * Reads the header and sizes the BARs, for which decoding is off for a moment.
+ * -ENODEV: nobody is there.
+ */
 int pcidev_open(struct pcidev *dev, struct pci_access *access, unsigned bdf);
 
 /* The next function on bus 0 from @bdf on: 0 and *dev, or -ENODEV. */

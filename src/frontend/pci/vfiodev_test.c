@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The regions of a VFIO device, with an ordinary file in its place: BAR registers that are made up, accesses that stay inside. */
+/*
+ * The regions of a VFIO device, with an ordinary file in its place: BAR registers that are made up,
+ * accesses that stay inside.
+ */
 #include "test.h"
 
 #include "frontend/pci/vfiodev.h"
@@ -9,7 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The file: a page of ports, 16 KiB of memory of which the first page is mapped, configuration space. */
+/*
+ * The file: a page of ports, 16 KiB of memory of which the first page is mapped,
+ * configuration space.
+ */
 #define PORTS  0x1000u
 #define MEMORY 0x4000u
 #define CONFIG 0x8000u

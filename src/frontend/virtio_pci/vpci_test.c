@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules of the PCI transport for drivers (virtio 1.4, 4.1), against boards made by hand: odd, decoyed and hostile ones. */
+/*
+ * Rules of the PCI transport for drivers (virtio 1.4, 4.1), against boards made by hand: odd,
+ * decoyed and hostile ones.
+ */
 #include "test.h"
 
 #include "frontend/virtio/vdriver.h"
@@ -457,7 +460,10 @@ static void pci_g_06_a_reset_is_awaited(void **state)
 	assert_int_equal(load(B.mem + 20, 1), VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 }
 
-/* There is one kind of access to capabilities, by reading: no window into a BAR is used, no vendor's data. */
+/*
+ * There is one kind of access to capabilities, by reading: no window into a BAR is
+ * used, no vendor's data.
+ */
 static void pci_g_08_capabilities_are_only_read(void **state)
 {
 	struct vpci_ring ring = {.num = 16, .vector = 0};
