@@ -5,8 +5,8 @@
  *
  *      BAR 0  ports, 4.1.4.10         the legacy header; not on a modern-only board
  *      BAR 1  memory                  MSI-X table and pending bits
- *      BAR 4  memory, 64 bit          common configuration, ISR, device configuration, notifications;
- *                                     not on a legacy-only board
+ *      BAR 4  memory, 64 bit          common configuration, ISR, device configuration,
+ *                                     notifications; not on a legacy-only board
  *
  *      virtio_pci.c  identity, capabilities, plugging, the device configuration
  *      registers.c   a table of registers, of any access width
