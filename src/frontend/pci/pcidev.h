@@ -22,15 +22,17 @@
 
 struct pci_access;
 
-/* @size is 1, 2 or 4 and @offset, @port, @address are multiples of it.  @bdf: bus << 8 | devfn. */
+/*
+ * @size is 1, 2 or 4 and @offset, @address are multiples of it.  @bdf: bus << 8 | devfn.  @io:
+ * @address is a port, below 0x10000.
+ */
 struct pci_access_ops {
 	uint32_t (*config_read)(struct pci_access *a, unsigned bdf, unsigned offset, unsigned size);
 	void (*config_write)(struct pci_access *a, unsigned bdf, unsigned offset, uint32_t value,
 			     unsigned size);
-	uint32_t (*port_read)(struct pci_access *a, uint16_t port, unsigned size);
-	void (*port_write)(struct pci_access *a, uint16_t port, uint32_t value, unsigned size);
-	uint32_t (*mem_read)(struct pci_access *a, uint64_t address, unsigned size);
-	void (*mem_write)(struct pci_access *a, uint64_t address, uint32_t value, unsigned size);
+	uint32_t (*read)(struct pci_access *a, bool io, uint64_t address, unsigned size);
+	void (*write)(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size);
 };
 
 struct pci_access {

@@ -87,11 +87,10 @@ static unsigned width_at(uint64_t at)
 	return 4;
 }
 
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
+static uint32_t mem_read(uint64_t address, unsigned size)
 {
 	uint64_t at = address - BAR4;
 
-	(void)a;
 	if (at + size > BAR4_SIZE || at % size) {
 		B.outside++;
 		return UINT32_MAX;
@@ -106,11 +105,10 @@ static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
 	}
 	return load(B.mem + at, size);
 }
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsigned size)
+static void mem_write(uint64_t address, uint32_t v, unsigned size)
 {
 	uint64_t at = address - BAR4;
 
-	(void)a;
 	if (at + size > BAR4_SIZE || at % size) {
 		B.outside++;
 		return;
@@ -134,29 +132,37 @@ static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsign
 	}
 	store(B.mem + at, v, size);
 }
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
+static uint32_t port_read(uint64_t port, unsigned size)
 {
-	(void)a;
-	return (unsigned)(port - IO_BASE) + size <= sizeof(B.io)
-		       ? load(B.io + (port - IO_BASE), size)
-		       : UINT32_MAX;
+	return port - IO_BASE + size <= sizeof(B.io) ? load(B.io + (port - IO_BASE), size)
+						     : UINT32_MAX;
 }
-static void port_write(struct pci_access *a, uint16_t port, uint32_t v, unsigned size)
+static void port_write(uint64_t port, uint32_t v, unsigned size)
 {
-	(void)a;
-	if ((unsigned)(port - IO_BASE) + size <= sizeof(B.io))
+	if (port - IO_BASE + size <= sizeof(B.io))
 		store(B.io + (port - IO_BASE), v, size);
 	else
 		B.outside++;
+}
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
+{
+	(void)a;
+	return io ? port_read(address, size) : mem_read(address, size);
+}
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t v, unsigned size)
+{
+	(void)a;
+	if (io)
+		port_write(address, v, size);
+	else
+		mem_write(address, v, size);
 }
 
 static const struct pci_access_ops ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 static void link_cap(unsigned at)
