@@ -450,7 +450,7 @@ static struct held_disk *held(void)
 
 static void let_go(struct held_disk *d)
 {
-	struct rig rig = {.workers = {R.worker}};
+	struct rig rig = {.dev.workers = {R.worker}};
 
 	held_disk_release(&rig, d, 0);
 }
