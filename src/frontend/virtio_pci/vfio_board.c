@@ -152,27 +152,20 @@ static void destroy(struct vpci_platform *p)
 	free(b);
 }
 
-static const struct vpci_platform_ops platform_ops = {
-	.vector = vector,
-	.address = address,
-	.map = map,
-	.unmap = unmap,
-	.going = going,
-	.recover = recover,
-	.event_fd = event_fd,
-	.changed = changed,
-	.destroy = destroy,
-};
-static const struct vpci_platform_ops polling_ops = {
-	.address = address,
-	.map = map,
-	.unmap = unmap,
-	.going = going,
-	.recover = recover,
-	.event_fd = event_fd,
-	.changed = changed,
-	.destroy = destroy,
-};
+/* clang-format off */
+#define ALL_BUT_VECTORS       \
+	.address = address,   \
+	.map = map,           \
+	.unmap = unmap,       \
+	.going = going,       \
+	.recover = recover,   \
+	.event_fd = event_fd, \
+	.changed = changed,   \
+	.destroy = destroy
+/* clang-format on */
+
+static const struct vpci_platform_ops platform_ops = {.vector = vector, ALL_BUT_VECTORS};
+static const struct vpci_platform_ops polling_ops = {ALL_BUT_VECTORS};
 
 struct pci_access *vfio_board_access(struct transport *t)
 {
