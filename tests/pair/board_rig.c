@@ -619,6 +619,40 @@ int br_do(struct board_rig *r, unsigned queue, uint32_t type, uint64_t sector, u
 	return br_finish(r, queue, &io);
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+void br_settle(struct board_rig *r)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		worker_call(r->worker, nothing, NULL);
+		br_pump(r);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		br_pump(r);
+}
+
+void br_complete(struct board_rig *r, unsigned queue)
+{
+	struct br_queue *q = &r->queues[queue];
+	uint64_t data = br_alloc(r, 512, 512);
+	struct br_io io = {0};
+	void *cookie;
+	uint32_t len;
+
+	while (vqdrv_calls_on(&q->drv))
+		vqdrv_reap(&q->drv, &cookie, &len);
+	br_submit(r, queue, &io, VIRTIO_BLK_T_IN, 0, data, 512);
+	while (!vqdrv_waiting(&q->drv))
+		br_pump(r);
+	while (vqdrv_reap(&q->drv, &cookie, &len) > 0)
+		((struct br_io *)cookie)->done = true;
+	assert_true(io.done);
+	br_settle(r);
+}
+
 void br_check_io(struct board_rig *r)
 {
 	uint64_t data = br_alloc(r, 512, 512);
