@@ -103,6 +103,8 @@ static inline bool has(const struct mutant *m, unsigned bit)
 }
 
 /* mutant_features.c */
+/* Queues that nobody has set up, and what stands on the disk. */
+void mutant_init(struct mutant *m);
 uint64_t mutant_offers(const struct mutant *m);
 uint64_t mutant_protocols(void);
 void mutant_config(struct mutant *m);
