@@ -162,7 +162,7 @@ static bool set_pairs(struct virtio_net *net, struct reader *data)
 	return true;
 }
 
-/* 5.1.6.5.6: of those that were agreed on, which are to be used from now on. */
+/* 5.1.6.5.6: which of the offloads that were negotiated are used from now on. */
 static bool set_offloads(struct virtio_net *net, struct reader *data)
 {
 	struct net_link *link = net->link;

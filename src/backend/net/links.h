@@ -16,8 +16,8 @@ int net_none_open(struct net_link **out, unsigned pairs, struct error *err);
  */
 int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct error *err);
 /*
- * The same on a descriptor of somebody else's making, with IFF_VNET_HDR and not blocking or not;
- * one pair.  Takes it over on success.
+ * The same on a descriptor that somebody else has opened with IFF_VNET_HDR, for one pair.  Takes it
+ * over on success, and makes it non-blocking.
  */
 int net_tap_adopt(struct net_link **out, int fd, struct error *err);
 

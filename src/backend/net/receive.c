@@ -229,7 +229,7 @@ int net_receive(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 		int rc;
 
 		if (!r->len && !next_frame(r, net, &looked, budget)) {
-			/* The link will say when the next one comes; buffers are not missed until then. */
+			/* The link tells of the next frame; until then no kick is needed. */
 			if (looked < budget)
 				virtio_queue_rest(q);
 			break;

@@ -37,7 +37,10 @@ struct net_spec {
 /* 0, or -EINVAL and a sentence. */
 int net_spec_parse(const char *text, struct net_spec *spec, struct error *err);
 
-/* The link that it names; open.c, which the command has and the library has not, as libslirp. */
+/*
+ * Opens the link that it names.  In a file of its own (open.c), which is part of the command only:
+ * the library is not linked with libslirp.
+ */
 int net_spec_open(const struct net_spec *spec, struct net_link **link, struct error *err);
 
 /*
