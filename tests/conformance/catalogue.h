@@ -11,8 +11,8 @@ struct mutation_words {
 };
 
 /*
- * All but the first of @n, which is none: a line each, or as a table for people about @who.  An exit
- * status.
+ * All but the first of @n, which is none: a line each, or as a table for people about @who.
+ * Returns an exit status.
  */
 int catalogue_print(const struct mutation_words *mutations, size_t n, bool table, const char *who);
 /* Its number; 0: there is none of that name. */

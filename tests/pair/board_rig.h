@@ -151,8 +151,8 @@ int br_finish(struct board_rig *r, unsigned queue, struct br_io *io);
 int br_do(struct board_rig *r, unsigned queue, uint32_t type, uint64_t sector, uint64_t data,
 	  uint32_t len);
 /*
- * A read whose completion is awaited by looking at the ring, not by an interrupt, though one is asked
- * for; then time for it to come: the call has reached the host when this returns.
+ * A read whose completion is awaited by looking at the ring, not by an interrupt, though one is
+ * asked for; then time for it to come: the call has reached the host when this returns.
  */
 void br_complete(struct board_rig *r, unsigned queue);
 /* Time enough for whatever is under way. */
