@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A virtio device in one process, of whatever type: guest memory, the driver half of each ring,
- * kick and call eventfds, and workers for the device.  The test's thread is guest and control thread
- * at once.  rig.h puts a disk here, net_rig.h a network card:
+ * kick and call eventfds, and workers for the device.  The test's thread is guest and control
+ * thread at once.  rig.h puts a disk here, net_rig.h a network card:
  *
  *      dr_init()  (the device is created)    dr_attach()  dr_drive()
  *      dr_reset()  dr_detach()  (the device is destroyed)  dr_fini()
