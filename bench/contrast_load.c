@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The load of bench/contrast, inside the guest: COUNT reads or writes of SIZE bytes, past the page cache, DEPTH at a time, at places that
- * a fixed generator draws.  Prints the nanoseconds that all of them took.
+ * The load of bench/contrast, inside the guest: COUNT reads or writes of SIZE bytes, past the
+ * page cache, DEPTH at a time, at places that a fixed generator draws.  Prints the nanoseconds
+ * that all of them took.
  *
  *	contrast_load DEVICE read|write SIZE DEPTH COUNT
  *

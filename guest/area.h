@@ -9,8 +9,8 @@
 #include "guest/io.h"
 
 /*
- * What went wrong: the request's result, or 1 and a place where the data are others than they
- * should be.
+ * What went wrong.  @result not 0: a request failed, at @byte of the disk or behind it.  Else @byte
+ * is the first one that is not as it should be.
  */
 struct area_fault {
 	int result;

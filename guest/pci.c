@@ -11,15 +11,13 @@
 static struct pcidev_window ports = {0xd000, 0xe000};
 static struct pcidev_window memory = {0xd0000000, 0xe0000000};
 
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
+static uint32_t port_read(uint16_t port, unsigned size)
 {
-	(void)a;
 	return size == 1 ? port_in8(port) : size == 2 ? port_in16(port) : port_in32(port);
 }
 
-static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsigned size)
+static void port_write(uint16_t port, uint32_t value, unsigned size)
 {
-	(void)a;
 	if (size == 1)
 		port_out8(port, (uint8_t)value);
 	else if (size == 2)
@@ -36,31 +34,38 @@ static uint16_t config_at(unsigned bdf, unsigned offset)
 
 static uint32_t config_read(struct pci_access *a, unsigned bdf, unsigned offset, unsigned size)
 {
-	return port_read(a, config_at(bdf, offset), size);
+	(void)a;
+	return port_read(config_at(bdf, offset), size);
 }
 
 static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, uint32_t value,
 			 unsigned size)
 {
-	port_write(a, config_at(bdf, offset), value, size);
+	(void)a;
+	port_write(config_at(bdf, offset), value, size);
 }
 
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
 {
 	uintptr_t at = (uintptr_t)address;
 
 	(void)a;
+	if (io)
+		return port_read((uint16_t)address, size);
 	return size == 1   ? *(volatile uint8_t *)at
 	       : size == 2 ? *(volatile uint16_t *)at
 			   : *(volatile uint32_t *)at;
 }
 
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, unsigned size)
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size)
 {
 	uintptr_t at = (uintptr_t)address;
 
 	(void)a;
-	if (size == 1)
+	if (io)
+		port_write((uint16_t)address, value, size);
+	else if (size == 1)
 		*(volatile uint8_t *)at = (uint8_t)value;
 	else if (size == 2)
 		*(volatile uint16_t *)at = (uint16_t)value;
@@ -71,10 +76,8 @@ static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, un
 static const struct pci_access_ops guest_pci_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 struct pci_access guest_pci = {.ops = &guest_pci_ops};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the floor bears: what the compiler, the driver and the report lean on in guest/libc. */
+/* Tests of what everything else stands on: guest/libc, as compiler, driver and report use it. */
 #ifndef GUEST_SELFCHECK_H
 #define GUEST_SELFCHECK_H
 

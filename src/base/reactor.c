@@ -317,8 +317,8 @@ static bool arm_pollers(struct reactor *r)
 /* ---- how long to poll before sleeping ---- */
 
 /*
- * After each sleep: had polling a little longer saved it, poll longer next time; would the limit not
- * have been enough, poll less; was nothing to do for long, do not poll at all.
+ * After each sleep: had polling a little longer saved it, poll longer next time; would the limit
+ * not have been enough, poll less; was nothing to do for long, do not poll at all.
  */
 static void learn_from_sleep(struct reactor *r, uint64_t slept_ns, uint64_t now)
 {
@@ -330,7 +330,9 @@ static void learn_from_sleep(struct reactor *r, uint64_t slept_ns, uint64_t now)
 		r->poll_ns = min_u64(max_u64(r->poll_ns * 2, POLL_STEP_NS), r->poll_limit_ns);
 }
 
-/* Polling was in somebody's way: leave the CPU to them for a time, longer if it happens again soon. */
+/*
+ * Polling was in somebody's way: leave the CPU to them for a time, longer if it happens again soon.
+ */
 static void back_off(struct reactor *r, uint64_t now)
 {
 	bool soon = now - r->no_poll_until_ns < 4 * r->backoff_ns;

@@ -18,7 +18,10 @@ static bool writable(void)
 	return poll(&fd, 1, 0) == 1;
 }
 
-/* A pipe or a terminal that can be written takes one byte without waiting; a reader that went away loses the rest. */
+/*
+ * A pipe or a terminal that can be written takes one byte without waiting; a reader that went
+ * away loses the rest.
+ */
 static void flush_some(struct console *c)
 {
 	unsigned done = 0;

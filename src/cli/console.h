@@ -2,8 +2,9 @@
 /*
  * The terminal that the guest's serial port is plugged into: standard input and output.
  *
- * A terminal is put into raw mode while the machine runs, and back in console_fini(); then Ctrl-A X ends the machine and Ctrl-A Ctrl-A sends
- * a Ctrl-A.  Without a terminal every byte goes to the guest.
+ * A terminal is put into raw mode while the machine runs, and back in console_fini(); then
+ * Ctrl-A X ends the machine and Ctrl-A Ctrl-A sends a Ctrl-A.  Without a terminal every
+ * byte goes to the guest.
  *
  * Threads: the machine's control thread; the line's ops come with the machine lock held.
  */

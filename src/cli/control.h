@@ -7,8 +7,9 @@
  *
  * Whoever connects may ask as often as it likes.  The socket's mode lets only its owner in.
  *
- * Invariants: a peer costs a bounded amount of memory besides its one answer, and is not read while that has not gone out; nobody waits for
- * a peer, and one that asks without end has only so much of each turn; what it sends wrongly is answered.
+ * Invariants: a peer costs a bounded amount of memory besides its one answer, and is not read while
+ * that has not gone out; nobody waits for a peer, and one that asks without end has only so much of
+ * each turn; what it sends wrongly is answered.
  *
  * Threads: the reactor's; for a machine that is its control thread, under the machine lock.
  */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* --disk of `ringside pc`: words for the disk, as everywhere (storage/spec.h), and words for the card that it is on. */
+/*
+ * --disk of `ringside pc`: words for the disk, as everywhere (storage/spec.h), and words for
+ * the card that it is on.
+ */
 #ifndef CLI_DISK_WORDS_H
 #define CLI_DISK_WORDS_H
 
@@ -11,7 +14,10 @@ struct disk_words {
 	struct virtio_pci_options board;
 };
 
-/* Takes the words that speak of the card; the others, joined again, are the caller's to free, on failure too. */
+/*
+ * Takes the words that speak of the card; the others, joined again, are the caller's to
+ * free, on failure too.
+ */
 int card_words_parse(const char *text, struct virtio_pci_options *board, char **others,
 		     struct error *err);
 

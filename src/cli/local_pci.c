@@ -109,52 +109,30 @@ static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, ui
 	unlock(pc);
 }
 
-static uint32_t space_read(struct pci_access *a, enum sysbus_space space, uint64_t at,
-			   unsigned size)
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
 {
 	struct pc *pc = lock(a);
-	uint32_t value = (uint32_t)sysbus_read(&pc->vm.bus, space, at, size);
+	uint32_t value = (uint32_t)sysbus_read(&pc->vm.bus, io ? SYSBUS_PORT : SYSBUS_MEMORY,
+					       address, size);
 
 	unlock(pc);
 	return value;
 }
 
-static void space_write(struct pci_access *a, enum sysbus_space space, uint64_t at, uint32_t value,
-			unsigned size)
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size)
 {
 	struct pc *pc = lock(a);
 
-	sysbus_write(&pc->vm.bus, space, at, value, size);
+	sysbus_write(&pc->vm.bus, io ? SYSBUS_PORT : SYSBUS_MEMORY, address, value, size);
 	unlock(pc);
-}
-
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
-{
-	return space_read(a, SYSBUS_PORT, port, size);
-}
-
-static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsigned size)
-{
-	space_write(a, SYSBUS_PORT, port, value, size);
-}
-
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
-{
-	return space_read(a, SYSBUS_MEMORY, address, size);
-}
-
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, unsigned size)
-{
-	space_write(a, SYSBUS_MEMORY, address, value, size);
 }
 
 static const struct pci_access_ops access_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 /* ---- interrupts, and what only we can do ---- */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* --net of `ringside pc`: words for the network card (backend/net/spec.h) and for the virtio-pci card that it is. */
+/*
+ * --net of `ringside pc`: words for the network card (backend/net/spec.h) and for the
+ * virtio-pci card that it is.
+ */
 #ifndef CLI_NET_WORDS_H
 #define CLI_NET_WORDS_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line that describes a machine: for `ringside pc`, which runs it, and `ringside tree`, which shows it. */
+/*
+ * The command line that describes a machine: for `ringside pc`, which runs it, and `ringside
+ * tree`, which shows it.
+ */
 #ifndef CLI_PC_OPTIONS_H
 #define CLI_PC_OPTIONS_H
 
@@ -29,7 +32,10 @@ struct pc_options {
 	bool done;	     /* an option has already done all there is to do */
 };
 
-/* Returns an exit status; EXIT_OK: go on, unless done.  To be followed by pc_options_fini() in either case. */
+/*
+ * Returns an exit status; EXIT_OK: go on, unless done.  To be followed by
+ * pc_options_fini() in either case.
+ */
 int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv);
 void pc_options_fini(struct pc_options *o);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a machine has counted, as JSON: exits of its virtual CPUs by reason, interrupts, and what each device counted. */
+/*
+ * What a machine has counted, as JSON: exits of its virtual CPUs by reason, interrupts, and what
+ * each device counted.
+ */
 #ifndef CLI_PC_STATS_H
 #define CLI_PC_STATS_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* `ringside tree`: the buses and devices of a machine, as text or as JSON.  The text is made of the same nodes. */
+/*
+ * `ringside tree`: the buses and devices of a machine, as text or as JSON.  The text is
+ * made of the same nodes.
+ */
 #include "cli/tree.h"
 
 #include "backend/lsi/lsi.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The target "pci:ADDRESS" of conform: a virtio-blk board that VFIO has given us, and memory that it reaches.
+ * The target "pci:ADDRESS" of conform: a virtio-blk board that VFIO has given us, and
+ * memory that it reaches.
  *
  * Threads: one.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The board of a trial, register by register, for cases about PCI.  Helpers end the case when the board does not play along; nothing here
- * believes what it reads.
+ * The board of a trial, register by register, for cases about PCI.  Helpers end the case when the
+ * board does not play along; nothing here believes what it reads.
  */
 #ifndef CONFORM_BOARD_H
 #define CONFORM_BOARD_H
@@ -13,7 +13,10 @@
 
 /* Found on its bus, BARs with addresses, decoding on; nothing said of virtio yet. */
 void board_find(struct trial *t);
-/* ... and its modern structures found, reset, ACKNOWLEDGE and DRIVER set.  Skips a board that has none. */
+/*
+ * ... and its modern structures found, reset, ACKNOWLEDGE and DRIVER set.  Skips a
+ * board that has none.
+ */
 void board_modern(struct trial *t);
 /* The same through the legacy header; MSI-X off. */
 void board_legacy(struct trial *t);
@@ -45,7 +48,10 @@ static inline void config_put(struct trial *t, unsigned offset, uint32_t value, 
 	pcidev_config_write(&t->board.dev, offset, value, size);
 }
 
-/* Virtio capabilities: the offset of the next one of that type behind @after (0: the first), 0: none. */
+/*
+ * Virtio capabilities: the offset of the next one of that type behind @after (0:
+ * the first), 0: none.
+ */
 unsigned board_cap(struct trial *t, uint8_t cfg_type, unsigned after);
 struct vpci_area board_cap_area(struct trial *t, unsigned cap);
 
@@ -55,7 +61,9 @@ uint64_t board_least_features(struct trial *t);
 /* MSI-X. */
 void set_msix(struct trial *t, bool on);
 void need_msix(struct trial *t, unsigned vectors);
-/* An eventfd behind this vector, and the vector unmasked.  What it has counted so far is forgotten. */
+/*
+ * An eventfd behind this vector, and the vector unmasked.  What it has counted so far is forgotten.
+ */
 void vector_connect(struct trial *t, uint16_t vector);
 /* Interrupts of that vector since the last look; waits up to @ms for the first. */
 uint64_t vector_count(struct trial *t, uint16_t vector, int ms);

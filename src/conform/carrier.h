@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What carries the virtio bus to the device under test: messages of vhost-user, or registers of a PCI board.  The helpers of trial.h go through
- * one of these tables, so that a case about rings or requests does not know which.
+ * What carries the virtio bus to the device under test: messages of vhost-user, or registers of a
+ * PCI board.  The helpers of trial.h go through one of these tables, so that a case about rings or
+ * requests does not know which.
  *
  * Each function ends the case (trial_fail) when the device does not play along.
  */

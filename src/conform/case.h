@@ -4,8 +4,8 @@
  *
  * A case is a function that is given a trial: a fresh connection to the back end, fresh memory, and
  * nothing else.  It ends by returning (the rule is kept), by trial_fail() (it is broken) or by
- * trial_skip() (it cannot be tested here).  The last two do not return: they jump back to the runner,
- * which frees whatever the trial holds; so a case owns nothing outside of its trial.
+ * trial_skip() (it cannot be tested here).  The last two do not return: they jump back to the
+ * runner, which frees whatever the trial holds; so a case owns nothing outside of its trial.
  *
  * Threads: one.
  */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Feature bits, device status, reset, configuration space: virtio 1.4, 2.1 to 2.5, 3, 5.2.3 to 5.2.5, 6. */
+/*
+ * Feature bits, device status, reset, configuration space: virtio 1.4, 2.1 to 2.5,
+ * 3, 5.2.3 to 5.2.5, 6.
+ */
 #include "conform/cases.h"
 
 #include "conform/blk.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rings as the worst of drivers would write them.  The standard leaves a device free in what it does
- * then; that it survives and serves the next front end is checked by the runner behind every case.
+ * Rings as the worst of drivers would write them.  The standard leaves a device free in
+ * what it does then; that it survives and serves the next front end is checked by the
+ * runner behind every case.
  */
 #include "conform/cases.h"
 

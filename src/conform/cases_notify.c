@@ -186,7 +186,10 @@ static bool wants_kick(const struct ring *r, uint16_t old)
 	return (uint16_t)(r->avail_idx - event - 1) < (uint16_t)(r->avail_idx - old);
 }
 
-/* Kicks only when asked to, as drivers do: a device that forgets to look again leaves a request lying. */
+/*
+ * Kicks only when asked to, as drivers do: a device that forgets to look again
+ * leaves a request lying.
+ */
 static void polite_kicks(struct trial *t, uint64_t features)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = features});

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The board as a PCI function: header, BARs, capabilities, access through configuration space; virtio 1.4, 4.1.1 to 4.1.4. */
+/*
+ * The board as a PCI function: header, BARs, capabilities, access through configuration space;
+ * virtio 1.4, 4.1.1 to 4.1.4.
+ */
 #include "conform/cases.h"
 
 #include "conform/blk.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Notifications both ways on PCI: kick addresses, ISR status and pin, MSI-X; virtio 1.4, 4.1.4.4, 4.1.4.5, 4.1.5. */
+/*
+ * Notifications both ways on PCI: kick addresses, ISR status and pin, MSI-X; virtio 1.4,
+ * 4.1.4.4, 4.1.4.5, 4.1.5.
+ */
 #include "conform/cases.h"
 
 #include "conform/blk.h"

@@ -334,7 +334,10 @@ static void once_each(struct trial *t)
 	ring_expect_nothing(r, "nothing more is used than was made available");
 }
 
-/* How many bytes of a buffer the device wrote from its start on. @q was run with the data full of 0xa5. */
+/*
+ * How many bytes of a buffer the device wrote from its start on.  @q was run with
+ * the data full of 0xa5.
+ */
 static uint32_t written(struct trial *t, const struct req *q)
 {
 	const uint8_t *b = at(t, q->data, q->len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-blk board on PCI, as the suite is given it: how its registers are reached, memory that it reaches, and where its interrupts can be
- * seen.  Who has such a board (a machine in this process, VFIO) fills this in.
+ * A virtio-blk board on PCI, as the suite is given it: how its registers are reached, memory that
+ * it reaches, and where its interrupts can be seen.  Who has such a board (a machine in this
+ * process, VFIO) fills this in.
  *
  * Threads: all is called on the suite's thread; the device may work on others.
  */
@@ -20,7 +21,10 @@ struct pci_target_ops {
 	void (*change)(struct pci_target *t);
 	/* The BARs of @dev as its access knows them, where what stands in the registers is not that. */
 	void (*bars)(struct pci_target *t, struct pcidev *dev);
-	/* Turns MSI-X on or off, where its control register is not the driver's to write.  0, or -errno: there is none. */
+	/*
+	 * Turns MSI-X on or off, where its control register is not the driver's to write.  0, or
+	 * -errno: there is none.
+	 */
 	int (*msix)(struct pci_target *t, bool on);
 };
 
@@ -29,11 +33,14 @@ struct pci_target {
 	struct pci_access *access;
 	unsigned bdf;
 	/*
-	 * vector(), which is called with an fd for each vector and each time replaces the one before; without it there are no MSI-X cases.
-	 * Nothing else of it is used.
+	 * vector(), which is called with an fd for each vector and each time replaces the one
+	 * before; without it there are no MSI-X cases.  Nothing else of it is used.
 	 */
 	struct vpci_platform *platform;
-	/* Memory of at least PEER_MEM bytes, and the address that the device knows it under.  What lies behind it is no memory. */
+	/*
+	 * Memory of at least PEER_MEM bytes, and the address that the device knows it under.  What
+	 * lies behind it is no memory.
+	 */
 	void *memory;
 	uint64_t memory_at, memory_size;
 	/* The masks of vectors, and the pending bits, are the board's own. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What becomes known of the cases, written down: as TAP, as JSON or as text for people.  TAP and text
- * appear line by line, JSON at the end.
+ * What becomes known of the cases, written down: as TAP, as JSON or as text for people.  TAP and
+ * text appear line by line, JSON at the end.
  *
- * In TAP a broken practice is a "not ok" with a TODO directive: shown, and not counted as a failure.
+ * In TAP a broken practice is a "not ok" with a TODO directive: shown, and not
+ * counted as a failure.
  */
 #ifndef CONFORM_REPORT_H
 #define CONFORM_REPORT_H

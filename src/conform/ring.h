@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ring written by hand.  For good chains of either layout there are ring_add() and ring_take(); for
- * bad ones the entries can be written one by one.  The device is watched, not believed: what it wrote
- * is read as it stands.
+ * A ring written by hand.  For good chains of either layout there are ring_add() and ring_take();
+ * for bad ones the entries can be written one by one.  The device is watched, not believed: what it
+ * wrote is read as it stands.
  */
 #ifndef CONFORM_RING_H
 #define CONFORM_RING_H

@@ -137,7 +137,10 @@ static void restore_body(struct trial *t)
 	copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_OUT);
 }
 
-/* Reads what cases will overwrite. A disk that cannot be written has nothing to lose: they will skip. */
+/*
+ * Reads what cases will overwrite.  A disk that cannot be written has nothing to
+ * lose: they will skip.
+ */
 static void save(struct run *run)
 {
 	struct copier c = {.run = run};

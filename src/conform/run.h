@@ -12,7 +12,10 @@
 #include "conform/report.h"
 #include "conform/trial.h"
 
-/* Whether the target can have such cases, and --only and --skip let this one run.  Without a target: whatever it is. */
+/*
+ * Whether the target can have such cases, and --only and --skip let this one run.  Without a
+ * target: whatever it is.
+ */
 bool conform_selected(const struct conform_options *o, const struct case_table *table,
 		      const struct conform_case *c);
 

@@ -95,7 +95,10 @@ struct setup {
 
 /* Messages. */
 void send_msg(struct trial *t, uint32_t request, const void *payload, uint32_t size, int fd);
-/* ... and is carried out when this returns. Returns what the back end said of it, 0 where it says nothing. */
+/*
+ * ... and is carried out when this returns.  Returns what the back end said of it, 0
+ * where it says nothing.
+ */
 uint64_t tell(struct trial *t, uint32_t request, const void *payload, uint32_t size, int fd);
 /* ... and a refusal fails the case. */
 void must_tell(struct trial *t, uint32_t request, const void *payload, uint32_t size, int fd);

@@ -70,8 +70,8 @@ int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct
 	       unsigned chain_max, struct error *err);
 
 /*
- * A part of vhost-user's in-flight region: inflight_bytes(@entries, packed) bytes at @at, aligned to 64, zeroed when new.  Other
- * processes may write there; they can break this queue only.
+ * A part of vhost-user's in-flight region: inflight_bytes(@entries, packed) bytes at @at, aligned
+ * to 64, zeroed when new.  Other processes may write there; they can break this queue only.
  */
 struct vqdev_record {
 	void *at;
@@ -81,11 +81,11 @@ struct vqdev_record {
 /**
  * vqdev_init_recorded() - the same, with a record of what is in flight kept from here on
  *
- * A record that was in use says where the ring goes on, whatever @config's base is; what was in flight then is popped again, before
- * anything new and in the same order.
+ * A record that was in use says where the ring goes on, whatever @config's base is; what was in
+ * flight then is popped again, before anything new and in the same order.
  *
- * Return: as vqdev_init(); also -EINVAL when the record is too small or of another kind, and -EPROTO when it is damaged, so that
- * nobody can say what was in flight.
+ * Return: as vqdev_init(); also -EINVAL when the record is too small or of another kind, and
+ * -EPROTO when it is damaged, so that nobody can say what was in flight.
  */
 int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 			unsigned chain_max, const struct vqdev_record *record, struct error *err);
@@ -111,8 +111,8 @@ int vqdev_pop(struct vqdev *vq, struct vq_chain *chain);
  */
 void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len);
 /*
- * Puts the chain that was popped last, and not put back, back: as if it had not been popped.  For a queue
- * without a record.
+ * Puts the chain that was popped last, and not put back, back: as if it had not been popped.  For a
+ * queue without a record.
  */
 void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket);
 /* Makes everything pushed so far visible, with one store the driver can see. */

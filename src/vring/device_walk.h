@@ -52,7 +52,9 @@ bool vqdev_split_waiting(const struct vqdev *vq);
 bool vqdev_split_wanted(struct vqdev *vq);
 
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain);
-/* Chains popped before, by the record: at @head; of @n descriptors, linked by @next from @first on. */
+/*
+ * Chains popped before, by the record: at @head; of @n descriptors, linked by @next from @first on.
+ */
 int vqdev_split_pop_again(struct vqdev *vq, struct vq_chain *chain, uint16_t head);
 int vqdev_packed_pop_again(struct vqdev *vq, struct vq_chain *chain, const struct vq_desc *descs,
 			   const uint16_t *next, uint16_t first, uint16_t n);

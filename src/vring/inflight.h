@@ -58,8 +58,9 @@ struct vring_inflight {
 };
 
 /*
- * Opens the record of @vq, whose areas are mapped.  A fresh one starts where @vq stands (its base is set); one that was in use says
- * where the ring goes on, and @vq is set there.  0; -EINVAL: the record cannot hold this ring; -EPROTO: it is damaged; -ENOMEM.
+ * Opens the record of @vq, whose areas are mapped.  A fresh one starts where @vq stands (its base
+ * is set); one that was in use says where the ring goes on, and @vq is set there.  0; -EINVAL: the
+ * record cannot hold this ring; -EPROTO: it is damaged; -ENOMEM.
  */
 int vring_inflight_open(struct vqdev *vq, const struct vqdev_record *where, struct error *err);
 /* NULL is allowed. */

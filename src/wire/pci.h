@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration space of a conventional PCI function, its capability list and MSI-X (PCI Local Bus 3.0, 6.1, 6.2, 6.7, 6.8.2), and the
- * addresses by which a PC reaches it (3.2.2.3.2: configuration mechanism 1).
+ * The configuration space of a conventional PCI function, its capability list and MSI-X (PCI Local
+ * Bus 3.0, 6.1, 6.2, 6.7, 6.8.2), and the addresses by which a PC reaches it (3.2.2.3.2:
+ * configuration mechanism 1).
  */
 #ifndef WIRE_PCI_H
 #define WIRE_PCI_H

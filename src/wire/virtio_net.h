@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The network device: feature bits, config space, the header of each frame, control commands (virtio 1.4, 5.1). */
+/*
+ * The network device: feature bits, config space, the header of each frame, control
+ * commands (virtio 1.4, 5.1).
+ */
 #ifndef WIRE_VIRTIO_NET_H
 #define WIRE_VIRTIO_NET_H
 
@@ -94,7 +97,10 @@ _Static_assert(offsetof(struct virtio_net_hdr, csum_start) == 6, "virtio 1.4, 5.
 #define VIRTIO_NET_HDR_GSO_UDP_L4   5u
 #define VIRTIO_NET_HDR_GSO_ECN	    0x80u
 
-/* 5.1.6.5: the control queue; class and command, then the command's own data, and a byte for the answer. */
+/*
+ * 5.1.6.5: the control queue; class and command, then the command's own data, and a
+ * byte for the answer.
+ */
 struct virtio_net_ctrl {
 	uint8_t class;
 	uint8_t command;

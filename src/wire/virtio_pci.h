@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio over PCI: identity, capabilities, common configuration, and the legacy header (virtio 1.4, 4.1). */
+/*
+ * virtio over PCI: identity, capabilities, common configuration, and the legacy
+ * header (virtio 1.4, 4.1).
+ */
 #ifndef WIRE_VIRTIO_PCI_H
 #define WIRE_VIRTIO_PCI_H
 

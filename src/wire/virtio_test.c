@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our layouts and numbers of virtio, virtio-blk and virtio-net against those of the kernel's headers, name by
- * name.
+ * Our layouts and numbers of virtio, virtio-blk and virtio-net against those of the kernel's
+ * headers, name by name.
  */
 #include "test.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "conformance/mutant.h"
+#include "conformance/catalogue.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,11 +12,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const struct {
-	const char *name, *where, *what;
-} mutations[] = {[M_NONE] = {"none", "", ""},
+static const struct mutation_words mutations[] = {[M_NONE] = {"none", "", ""},
 #define X(id, name, where, what) [M_##id] = {name, where, what},
-		 MUTATIONS(X)
+						  MUTATIONS(X)
 #undef X
 };
 #define N_MUTATIONS (sizeof(mutations) / sizeof(mutations[0]))
@@ -38,7 +37,10 @@ static void serve(struct mutant *m)
 		n = poll(fds, 1 + QUEUES, later ? 10 : -1);
 		if (n < 0 && errno != EINTR)
 			return;
-		/* A queue is looked at when it is kicked, and after every message: enabling may have been what was missing. */
+		/*
+		 * A queue is looked at when it is kicked, and after every message: enabling may
+		 * have been what was missing.
+		 */
 		for (unsigned i = 0; i < QUEUES; i++) {
 			struct queue *q = &m->queues[i];
 			uint64_t count;
@@ -105,17 +107,6 @@ static int usage(void)
 	return 2;
 }
 
-static int list(bool table)
-{
-	if (table)
-		puts("| case | mutation | what the device does wrong |\n|---|---|---|");
-	for (size_t i = 1; i < N_MUTATIONS; i++)
-		printf(table ? "| %s | %s | %s |\n" : "%s\t%s\t%s\n",
-		       table ? mutations[i].where : mutations[i].name,
-		       table ? mutations[i].name : mutations[i].where, mutations[i].what);
-	return fflush(stdout) ? 1 : 0;
-}
-
 int main(int argc, char **argv)
 {
 	static struct mutant m;
@@ -125,19 +116,16 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--table"))
-			return list(argv[i][2] == 't');
+			return catalogue_print(mutations, N_MUTATIONS, argv[i][2] == 't', "device");
 		if (!strcmp(argv[i], "--readonly")) {
 			m.readonly = true;
 		} else if (!strcmp(argv[i], "--fingerprint")) {
 			fingerprints = true;
 		} else if (!strncmp(argv[i], "--mutation=", 11)) {
-			size_t k = 1;
-
-			while (k < N_MUTATIONS && strcmp(mutations[k].name, argv[i] + 11))
-				k++;
-			if (k == N_MUTATIONS)
+			m.mutation = (enum mutation)catalogue_find(mutations, N_MUTATIONS,
+								   argv[i] + 11);
+			if (!m.mutation)
 				return usage();
-			m.mutation = (enum mutation)k;
 		} else if (argv[i][0] == '-' || path) {
 			return usage();
 		} else {
@@ -147,11 +135,7 @@ int main(int argc, char **argv)
 	if (!path)
 		return usage();
 	signal(SIGPIPE, SIG_IGN);
-	for (unsigned i = 0; i < QUEUES; i++)
-		m.queues[i] = (struct queue){.index = i, .kick = -1, .call = -1, .old_call = -1};
-	for (size_t i = 0; i < DISK; i++)
-		m.disk[i] = (uint8_t)(i / 512 * 7 + i);
-	memcpy(m.stable, m.disk, DISK);
+	mutant_init(&m);
 	fd = listen_at(path);
 	if (fd < 0) {
 		perror(path);

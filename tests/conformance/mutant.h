@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The mutant: a small vhost-user disk in memory, written for nothing but to be wrong in one way at a
- * time (mutations.h).  Without a mutation it keeps every rule that `ringside conform` knows.  It
+ * The mutant: a small vhost-user disk in memory, written for nothing but to be wrong in one way at
+ * a time (mutations.h).  Without a mutation it keeps every rule that `ringside conform` knows.  It
  * shares no code with the disk of src/, so that the suite is proved on a device that its authors'
  * device cannot have influenced.
  *
@@ -103,6 +103,8 @@ static inline bool has(const struct mutant *m, unsigned bit)
 }
 
 /* mutant_features.c */
+/* Queues that nobody has set up, and what stands on the disk. */
+void mutant_init(struct mutant *m);
 uint64_t mutant_offers(const struct mutant *m);
 uint64_t mutant_protocols(void);
 void mutant_config(struct mutant *m);

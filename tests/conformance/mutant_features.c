@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "conformance/mutant.h"
 
+#include <string.h>
+
 #define BIT(n) (UINT64_C(1) << (n))
+
+void mutant_init(struct mutant *m)
+{
+	for (unsigned i = 0; i < QUEUES; i++)
+		m->queues[i] = (struct queue){.index = i, .kick = -1, .call = -1, .old_call = -1};
+	for (size_t i = 0; i < DISK; i++)
+		m->disk[i] = (uint8_t)(i / 512 * 7 + i);
+	memcpy(m->stable, m->disk, DISK);
+}
 
 uint64_t mutant_offers(const struct mutant *m)
 {

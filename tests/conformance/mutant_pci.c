@@ -265,33 +265,11 @@ static void space_write(struct pci_access *a, bool io, uint64_t address, uint32_
 		bar_write(of(a), (unsigned)bar, at, value, size);
 }
 
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
-{
-	return space_read(a, true, port, size);
-}
-
-static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsigned size)
-{
-	space_write(a, true, port, value, size);
-}
-
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
-{
-	return space_read(a, false, address, size);
-}
-
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, unsigned size)
-{
-	space_write(a, false, address, value, size);
-}
-
 static const struct pci_access_ops access_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = space_read,
+	.write = space_write,
 };
 
 static int vector(struct vpci_platform *p, uint16_t v, int fd, uint64_t *address, uint32_t *data)

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The mutant board: the mutant's rings and disk behind the registers of a transitional virtio-pci board, to be wrong in one way at a time
- * (pci_mutations.h).  It shares no code with the board of src/.
+ * The mutant board: the mutant's rings and disk behind the registers of a transitional
+ * virtio-pci board, to be wrong in one way at a time (pci_mutations.h).  It shares no code
+ * with the board of src/.
  *
  *      BAR 0  64 ports     the legacy header
  *      BAR 1  4 KiB        MSI-X table, pending bits at 0x800
- *      BAR 4  16 KiB       common configuration, ISR status at 0x400, device configuration at 0x800, kicks at 0xc00
+ *      BAR 4  16 KiB       common configuration; ISR status at 0x400, device configuration at
+ *                          0x800, kicks at 0xc00
  *
- *      mutant_pci.c  configuration space, BARs, interrupts        mutant_pci_regs.c  what is in the BARs        mutant_pci_main.c  the program
+ *      mutant_pci.c       configuration space, BARs, interrupts
+ *      mutant_pci_regs.c  what is in the BARs
+ *      mutant_pci_main.c  the program
  *
  * One thread: every request is done where it is kicked.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs the conformance suite on the mutant board, in this process; the report is JSON. */
+#include "conformance/catalogue.h"
 #include "conformance/mutant_pci.h"
 
 #include "conform/peer.h"
@@ -9,11 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static const struct {
-	const char *name, *where, *what;
-} mutations[] = {[PM_NONE] = {"none", "", ""},
+static const struct mutation_words mutations[] = {[PM_NONE] = {"none", "", ""},
 #define X(id, name, where, what) [PM_##id] = {name, where, what},
-		 PCI_MUTATIONS(X)
+						  PCI_MUTATIONS(X)
 #undef X
 };
 #define N_MUTATIONS (sizeof(mutations) / sizeof(mutations[0]))
@@ -25,17 +24,6 @@ static int usage(void)
 	      "       mutant-pci --list | --table\n",
 	      stderr);
 	return 2;
-}
-
-static int list(bool table)
-{
-	if (table)
-		puts("| case | mutation | what the board does wrong |\n|---|---|---|");
-	for (size_t i = 1; i < N_MUTATIONS; i++)
-		printf(table ? "| %s | %s | %s |\n" : "%s\t%s\t%s\n",
-		       table ? mutations[i].where : mutations[i].name,
-		       table ? mutations[i].name : mutations[i].where, mutations[i].what);
-	return fflush(stdout) ? 1 : 0;
 }
 
 static unsigned cases(const struct conform_options *o)
@@ -63,7 +51,7 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--table"))
-			return list(argv[i][2] == 't');
+			return catalogue_print(mutations, N_MUTATIONS, argv[i][2] == 't', "board");
 		if (!strcmp(argv[i], "--modern")) {
 			b.modern_only = true;
 		} else if (!strcmp(argv[i], "--readonly")) {
@@ -73,13 +61,10 @@ int main(int argc, char **argv)
 		} else if (sscanf(argv[i], "--timeout-ms=%d", &o.timeout_ms) == 1) {
 			continue;
 		} else if (!strncmp(argv[i], "--mutation=", 11)) {
-			size_t k = 1;
-
-			while (k < N_MUTATIONS && strcmp(mutations[k].name, argv[i] + 11))
-				k++;
-			if (k == N_MUTATIONS)
+			b.fault = (enum pci_mutation)catalogue_find(mutations, N_MUTATIONS,
+								    argv[i] + 11);
+			if (!b.fault)
 				return usage();
-			b.fault = (enum pci_mutation)k;
 		} else {
 			return usage();
 		}
@@ -87,11 +72,7 @@ int main(int argc, char **argv)
 	memory = mmap(NULL, PEER_MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return 2;
-	for (unsigned i = 0; i < QUEUES; i++)
-		b.m.queues[i] = (struct queue){.index = i, .kick = -1, .call = -1, .old_call = -1};
-	for (size_t i = 0; i < DISK; i++)
-		b.m.disk[i] = (uint8_t)(i / 512 * 7 + i);
-	memcpy(b.m.stable, b.m.disk, DISK);
+	mutant_init(&b.m);
 	board_init(&b, memory, PEER_GPA, PEER_MEM);
 	report_begin(&report, REPORT_JSON, stdout, "mutant-pci", cases(&o));
 	rc = conform_run(&o, &report, &err);

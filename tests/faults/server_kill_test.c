@@ -136,7 +136,10 @@ static void get_region(struct load *l)
 	memcpy(&l->region, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(l->region));
 }
 
-/* As QEMU does it: the base of a split ring is its used index, that of a packed one is what it once was. */
+/*
+ * As QEMU does it: the base of a split ring is its used index, that of a packed one
+ * is what it once was.
+ */
 static uint32_t base_of(const struct load *l)
 {
 	const struct vqdrv *drv = &l->f.rings[0].drv;

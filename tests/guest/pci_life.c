@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The installed library on a PCI device, for vfio_test.py: each command is one case, and says what went wrong.
+ * The installed library on a PCI device, for vfio_test.py: each command is one case, and
+ * says what went wrong.
  *
  *	pci_life life TARGET SERIAL	memory of every kind, every request, resets
  *	pci_life grow TARGET		says "ready BYTES", waits until the capacity changes, says "now BYTES"

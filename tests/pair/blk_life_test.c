@@ -183,7 +183,7 @@ static void a_bus_has_one_slot(void **state)
 
 	(void)state;
 	rig_init(&rig, rig_memory(DISK), &plain);
-	assert_int_equal(virtio_bus_attach(&rig.bus, &rig.blk->vdev, &err), -EBUSY);
+	assert_int_equal(virtio_bus_attach(&rig.dev.bus, &rig.blk->vdev, &err), -EBUSY);
 	assert_string_equal(err.text, "rig already holds a virtio-blk: Device or resource busy");
 	rig_fini(&rig);
 }
@@ -207,18 +207,18 @@ static void b_13_st_d_09_kb_56_reset_with_requests_in_flight(void **state)
 	assert_int_equal(virtio_device_reset(&rig.blk->vdev, rig_waiter(&rig)), 0);
 	for (int i = 0; i < 5; i++)
 		rig_pump(&rig);
-	assert_false(rig.waiter_done); /* it waits for what is in flight ... */
+	assert_false(rig.dev.waiter_done); /* it waits for what is in flight ... */
 	assert_int_not_equal(rig.blk->vdev.status, 0);
 	held_disk_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
 	assert_int_equal(rig.blk->vdev.status, 0);
 	/* ... and afterwards touches nothing any more, kicked or not. */
-	before = malloc(rig.ram_size);
-	memset(rig.ram, 0x5a, rig.used);
-	memcpy(before, rig.ram, rig.used);
-	assert_int_equal(write(rig.queues[0].kick, &(uint64_t){1}, 8), 8);
+	before = malloc(rig.dev.ram_size);
+	memset(rig.dev.ram, 0x5a, rig.dev.used);
+	memcpy(before, rig.dev.ram, rig.dev.used);
+	assert_int_equal(write(rig.dev.queues[0].kick, &(uint64_t){1}, 8), 8);
 	usleep(20000);
-	assert_memory_equal(before, rig.ram, rig.used);
+	assert_memory_equal(before, rig.dev.ram, rig.dev.used);
 	free(before);
 	rig_fini(&rig);
 }
@@ -238,7 +238,7 @@ static void st_d_10_11_12_a_stopped_queue_starts_elsewhere(void **state)
 	rig_submit(&rig, 0, &io, VIRTIO_BLK_T_IN, 0, 512, false);
 	assert_true(rig_healthy(&rig, 1)); /* the other one keeps running */
 	assert_int_equal(rig_status(&rig, &io), 0xff);
-	rig_start_queue(&rig, 0, 128, 0); /* other size, other memory */
+	dr_start_queue(&rig.dev, 0, 128, 0); /* other size, other memory */
 	assert_true(rig_healthy(&rig, 0));
 	rig_fini(&rig);
 }
@@ -266,9 +266,10 @@ static void a_queue_goes_on_where_it_stopped(void **state)
 			assert_int_equal(virtio_queue_stop(q, rig_waiter(&rig)), 0);
 			assert_int_equal(rig_wait(&rig), 0);
 			rig_submit(&rig, 0, &io, VIRTIO_BLK_T_IN, 0, 512, false);
-			c = rig.queues[0].config;
+			c = rig.dev.queues[0].config;
 			c.base = q->base;
-			assert_int_equal(virtio_queue_start(q, &c, rig.mem, rig_waiter(&rig)), 0);
+			assert_int_equal(virtio_queue_start(q, &c, rig.dev.mem, rig_waiter(&rig)),
+					 0);
 			assert_int_equal(rig_wait(&rig), 0);
 			assert_true(rig_finish(&rig, 0, &io));
 		}
@@ -309,11 +310,11 @@ static void the_map_is_replaced_when_nothing_is_in_flight(void **state)
 	rig_init(&rig, &d->storage, &plain);
 	rig_submit(&rig, 0, &io, VIRTIO_BLK_T_IN, 0, 512, false);
 	held_disk_wait(d, 1);
-	assert_int_equal(gmem_with_host(rig.mem, 0, sizeof(extra), 0, extra, &next, NULL), 0);
+	assert_int_equal(gmem_with_host(rig.dev.mem, 0, sizeof(extra), 0, extra, &next, NULL), 0);
 	assert_int_equal(virtio_queue_set_mem(&rig.blk->vdev.queues[0], next, rig_waiter(&rig)), 0);
 	for (int i = 0; i < 5; i++)
 		rig_pump(&rig);
-	assert_false(rig.waiter_done);
+	assert_false(rig.dev.waiter_done);
 	d->hold = false;
 	held_disk_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
@@ -334,7 +335,7 @@ static void rings_outside_the_new_map_break_the_queue(void **state)
 	assert_int_equal(virtio_queue_set_mem(&rig.blk->vdev.queues[0], empty, rig_waiter(&rig)),
 			 0);
 	assert_int_equal(rig_wait(&rig), 0);
-	while (!rig.broken)
+	while (!rig.dev.broken)
 		rig_pump(&rig);
 	gmem_put(empty);
 	rig_fini(&rig);
@@ -349,11 +350,11 @@ static void the_new_call_fd_is_signalled_once(void **state)
 	(void)state;
 	close(fd);
 	rig_init(&rig, rig_memory(DISK), &plain);
-	assert_int_equal(virtio_queue_set_call(&rig.blk->vdev.queues[0], dup(rig.queues[0].call),
-					       rig_waiter(&rig)),
+	assert_int_equal(virtio_queue_set_call(&rig.blk->vdev.queues[0],
+					       dup(rig.dev.queues[0].call), rig_waiter(&rig)),
 			 0);
 	rig_wait(&rig);
-	while (read(rig.queues[0].call, &n, sizeof(n)) != sizeof(n))
+	while (read(rig.dev.queues[0].call, &n, sizeof(n)) != sizeof(n))
 		usleep(100);
 	assert_true(n >= 1);
 	rig_fini(&rig);
@@ -396,10 +397,10 @@ static void blk_d_08_a_new_size_is_told(void **state)
 	assert_int_equal(rig_do(&rig, 0, &io, VIRTIO_BLK_T_IN, LAST + 1, 512, false),
 			 VIRTIO_BLK_S_IOERR);
 	virtio_blk_refresh(rig.blk);
-	assert_int_equal(rig.config_changes, 0);
+	assert_int_equal(rig.dev.config_changes, 0);
 	assert_int_equal(ftruncate(fd, 2 * DISK), 0);
 	virtio_blk_refresh(rig.blk);
-	assert_int_equal(rig.config_changes, 1);
+	assert_int_equal(rig.dev.config_changes, 1);
 	assert_int_equal(rig.blk->vdev.generation, 1);
 	assert_int_equal(virtio_device_config_read(&rig.blk->vdev, 0, &capacity, 8), 0);
 	assert_int_equal(le64toh(capacity), 2 * DISK / 512);
@@ -418,7 +419,7 @@ static void r_18_kick_storm_on_an_empty_queue(void **state)
 	(void)state;
 	rig_init(&rig, rig_memory(DISK), &plain);
 	for (int i = 0; i < 200000; i++)
-		assert_int_equal(write(rig.queues[0].kick, &one, 8), 8);
+		assert_int_equal(write(rig.dev.queues[0].kick, &one, 8), 8);
 	assert_true(rig_healthy(&rig, 0));
 	rig_fini(&rig);
 }

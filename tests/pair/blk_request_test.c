@@ -30,7 +30,7 @@ static void check_all_types(const struct rig_options *o)
 	uint8_t *data;
 
 	rig_init(&rig, rig_memory(DISK), o);
-	for (unsigned q = 0; q < rig.n_queues; q++)
+	for (unsigned q = 0; q < rig.dev.n_queues; q++)
 		assert_true(rig_healthy(&rig, q));
 	assert_int_equal(rig_do(&rig, 0, &io, VIRTIO_BLK_T_IN, 8, 8192, false), 0);
 	assert_int_equal(io.used_len, 8193);
@@ -151,11 +151,11 @@ static void b_01_kb_43_no_byte_for_the_status(void **state)
 	rig_init(&rig, rig_memory(DISK), &o);
 	buf = (struct vqdrv_buf){rig_alloc(&rig, 16, 16), 16};
 	rig_submit_bufs(&rig, 0, &io, &buf, 1, 0);
-	while (!rig.broken)
+	while (!rig.dev.broken)
 		rig_pump(&rig);
 	assert_true(rig.blk->vdev.status & VIRTIO_STATUS_NEEDS_RESET);
-	assert_int_equal(rig.config_changes, 1); /* ST-D-03 */
-	assert_true(rig_healthy(&rig, 1));	 /* everybody else goes on */
+	assert_int_equal(rig.dev.config_changes, 1); /* ST-D-03 */
+	assert_true(rig_healthy(&rig, 1));	     /* everybody else goes on */
 
 	/* A reset heals it. */
 	assert_int_equal(virtio_device_reset(&rig.blk->vdev, rig_waiter(&rig)), 0);
@@ -165,7 +165,7 @@ static void b_01_kb_43_no_byte_for_the_status(void **state)
 	virtio_device_set_status(&rig.blk->vdev, 15);
 	for (unsigned i = 0; i < 2; i++) {
 		virtio_queue_set_enabled(&rig.blk->vdev.queues[i], true, NULL);
-		rig_start_queue(&rig, i, 64, 0);
+		dr_start_queue(&rig.dev, i, 64, 0);
 		assert_true(rig_healthy(&rig, i));
 	}
 	rig_fini(&rig);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole front end, from ringside/driver.h down, over the PCI transport, against the whole back end. */
+/*
+ * The whole front end, from ringside/driver.h down, over the PCI transport,
+ * against the whole back end.
+ */
 #include "test.h"
 
 #include "board_place.h"
@@ -222,7 +225,10 @@ static void vectors_beyond_the_limit_are_not_used(void **state)
 	place_fini(&P);
 }
 
-/* A bit without which the transport cannot carry the device is taken although the caller does not want it. */
+/*
+ * A bit without which the transport cannot carry the device is taken although the
+ * caller does not want it.
+ */
 static void what_the_transport_must_have_is_accepted(void **state)
 {
 	struct br_options o = {.queues = 1};

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that writes anything anywhere: ports, configuration space, BARs, rings, of any width and order, while another processor kicks.  Nothing
- * may crash, hang or touch a byte outside guest memory (the memory has nothing around it), and after a reset of the machine everything works.
+ * A guest that writes anything anywhere: ports, configuration space, BARs, rings, of any width and
+ * order, while another processor kicks.  Nothing may crash, hang or touch a byte outside guest
+ * memory (the memory has nothing around it), and after a reset of the machine everything works.
  *
- * Each variant makes BOARD_FUZZ_ACCESSES accesses (the environment may name another number) from a fixed seed.
+ * Each variant makes BOARD_FUZZ_ACCESSES accesses (the environment may name another
+ * number) from a fixed seed.
  */
 #include "test.h"
 
@@ -23,8 +25,8 @@
 #include <unistd.h>
 
 /*
- * The device copies out of memory that the guest writes to: a race by nature, and nothing for ThreadSanitizer.  In the three builds of ./check
- * there are 14.8 million accesses in all.
+ * The device copies out of memory that the guest writes to: a race by nature, and nothing for
+ * ThreadSanitizer.  In the three builds of ./check there are 14.8 million accesses in all.
  */
 #ifdef BASE_TSAN
 #define GUEST_WRITES_MEMORY false
@@ -198,7 +200,9 @@ static void take(struct board_rig *r, uint64_t *s, unsigned bar, const struct st
 				     steps[i].value, steps[i].size);
 }
 
-/* As a driver would start the device, more or less, so that what lies behind DRIVER_OK is met, too. */
+/*
+ * As a driver would start the device, more or less, so that what lies behind DRIVER_OK is met, too.
+ */
 static void almost_start(struct board_rig *r, uint64_t *s)
 {
 	/* VERSION_1, and now and then packed rings and queue reset. */
@@ -228,7 +232,9 @@ static void almost_start(struct board_rig *r, uint64_t *s)
 		take(r, s, VIRTIO_PCI_BAR_MODERN, modern, ARRAY_SIZE(modern));
 }
 
-/* A request that is good, or nearly: split rings as almost_start() lays them, a packed one by luck. */
+/*
+ * A request that is good, or nearly: split rings as almost_start() lays them, a packed one by luck.
+ */
 static void almost_request(struct board_rig *r, uint64_t *s)
 {
 	struct virtq_desc desc[3] = {

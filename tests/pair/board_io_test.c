@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests from our driver through the board to the disk and back, in every way that board, host and driver can be combined. */
+/*
+ * Requests from our driver through the board to the disk and back, in every way that board, host
+ * and driver can be combined.
+ */
 #include "test.h"
 
 #include "board_rig.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The legacy header, as drivers of before version 1 use it (virtio 1.4, 4.1.4.10 and the legacy interface sections). */
+/*
+ * The legacy header, as drivers of before version 1 use it (virtio 1.4, 4.1.4.10 and the legacy
+ * interface sections).
+ */
 #include "test.h"
 
 #include "board_rig.h"
@@ -169,7 +172,7 @@ static void reset_is_seen_at_once_and_obeyed_in_time(void **state)
 	assert_int_equal(rd(18, 1), 0);
 	/* The next driver begins, while the old request is in flight. */
 	br_start(&R, 0, false);
-	rig.workers[0] = R.worker;
+	rig.dev.workers[0] = R.worker;
 	held_disk_release(&rig, d, 0);
 	__atomic_store_n(&d->hold, false, __ATOMIC_RELAXED);
 	br_check_io(&R);
@@ -180,7 +183,7 @@ static struct held_disk *held;
 
 static void release_at_last(struct board_rig *r)
 {
-	struct rig rig = {.workers[0] = r->worker};
+	struct rig rig = {.dev.workers[0] = r->worker};
 
 	if (r->waits == 5)
 		held_disk_release(&rig, held, 0);

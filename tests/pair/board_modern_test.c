@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules of the PCI transport for devices (virtio 1.4, 4.1), by the rows of our list: registers, queues, notifications. */
+/*
+ * Rules of the PCI transport for devices (virtio 1.4, 4.1), by the rows of our list: registers,
+ * queues, notifications.
+ */
 #include "test.h"
 
 #include "board_rig.h"
@@ -447,7 +450,7 @@ static struct held_disk *held(void)
 
 static void let_go(struct held_disk *d)
 {
-	struct rig rig = {.workers = {R.worker}};
+	struct rig rig = {.dev.workers = {R.worker}};
 
 	held_disk_release(&rig, d, 0);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The network driver over the PCI transport against the whole card; two machines joined by a socket pair. */
+/*
+ * The network driver over the PCI transport against the whole card; two machines
+ * joined by a socket pair.
+ */
 #include "test.h"
 
 #include "board_place.h"
@@ -288,7 +291,10 @@ static void two_machines(void **state)
 	}
 }
 
-/* A whole burst at once: nothing is lost as long as the socket can hold it, and what is, is counted. */
+/*
+ * A whole burst at once: nothing is lost as long as the socket can hold it, and
+ * what is, is counted.
+ */
 static void two_machines_burst(void **state)
 {
 	struct net_counters *sent, *received;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The place where a front end of the PCI transport runs, in process: on the board rig, with eventfds for interrupts. */
+/*
+ * The place where a front end of the PCI transport runs, in process: on the board rig, with
+ * eventfds for interrupts.
+ */
 #ifndef TESTS_PAIR_BOARD_PLACE_H
 #define TESTS_PAIR_BOARD_PLACE_H
 

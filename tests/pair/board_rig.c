@@ -276,42 +276,33 @@ static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, ui
 	sysbus_write(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + (offset & 3), value, size);
 }
 
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
 {
-	return (uint32_t)sysbus_read(&rig_of_access(a)->sysbus, SYSBUS_PORT, port, size);
-}
+	struct board_rig *r = rig_of_access(a);
+	const struct vpci *v = &r->v;
 
-static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsigned size)
-{
-	cpu_write(rig_of_access(a), SYSBUS_PORT, port, value, size);
-}
-
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
-{
-	const struct vpci *v = &rig_of_access(a)->v;
-
+	if (io)
+		return (uint32_t)sysbus_read(&r->sysbus, SYSBUS_PORT, address, size);
 	assert_true(!(address % size));
-	if (rig_of_access(a)->busy)
-		reactor_process(rig_of_access(a)->home);
+	if (r->busy)
+		reactor_process(r->home);
 	if (v->isr.length)
-		rig_of_access(a)->isr_reads += address ==
-					       v->dev->bars[v->isr.bar].address + v->isr.offset;
-	return (uint32_t)sysbus_read(&rig_of_access(a)->sysbus, SYSBUS_MEMORY, address, size);
+		r->isr_reads += address == v->dev->bars[v->isr.bar].address + v->isr.offset;
+	return (uint32_t)sysbus_read(&r->sysbus, SYSBUS_MEMORY, address, size);
 }
 
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, unsigned size)
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size)
 {
-	assert_true(!(address % size));
-	cpu_write(rig_of_access(a), SYSBUS_MEMORY, address, value, size);
+	assert_true(io || !(address % size));
+	cpu_write(rig_of_access(a), io ? SYSBUS_PORT : SYSBUS_MEMORY, address, value, size);
 }
 
 static const struct pci_access_ops access_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 /* ---- time ---- */
@@ -626,6 +617,40 @@ int br_do(struct board_rig *r, unsigned queue, uint32_t type, uint64_t sector, u
 
 	br_submit(r, queue, &io, type, sector, data, len);
 	return br_finish(r, queue, &io);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+void br_settle(struct board_rig *r)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		worker_call(r->worker, nothing, NULL);
+		br_pump(r);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		br_pump(r);
+}
+
+void br_complete(struct board_rig *r, unsigned queue)
+{
+	struct br_queue *q = &r->queues[queue];
+	uint64_t data = br_alloc(r, 512, 512);
+	struct br_io io = {0};
+	void *cookie;
+	uint32_t len;
+
+	while (vqdrv_calls_on(&q->drv))
+		vqdrv_reap(&q->drv, &cookie, &len);
+	br_submit(r, queue, &io, VIRTIO_BLK_T_IN, 0, data, 512);
+	while (!vqdrv_waiting(&q->drv))
+		br_pump(r);
+	while (vqdrv_reap(&q->drv, &cookie, &len) > 0)
+		((struct br_io *)cookie)->done = true;
+	assert_true(io.done);
+	br_settle(r);
 }
 
 void br_check_io(struct board_rig *r)

@@ -150,6 +150,13 @@ void br_submit(struct board_rig *r, unsigned queue, struct br_io *io, uint32_t t
 int br_finish(struct board_rig *r, unsigned queue, struct br_io *io);
 int br_do(struct board_rig *r, unsigned queue, uint32_t type, uint64_t sector, uint64_t data,
 	  uint32_t len);
+/*
+ * A read whose completion is awaited by looking at the ring, not by an interrupt, though one is
+ * asked for; then time for it to come: the call has reached the host when this returns.
+ */
+void br_complete(struct board_rig *r, unsigned queue);
+/* Time enough for whatever is under way. */
+void br_settle(struct board_rig *r);
 /* Writes a pattern to a sector of its own through each queue, reads it back. */
 void br_check_io(struct board_rig *r);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A network driver that does not behave, and a wire that does not: nothing grows, nothing hangs, each chain comes back once. */
+/*
+ * A network driver that does not behave, and a wire that does not: nothing grows, nothing hangs,
+ * each chain comes back once.
+ */
 #include "test.h"
 
 #include "net_rig.h"
@@ -50,7 +53,7 @@ static void runts_and_giants_are_dropped_and_given_back(void **state)
 	transmit_len(12 + NET_FRAME_MAX);
 	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), NET_FRAME_MAX);
 	frame_goes_out();
-	assert_int_equal(R.broken, 0);
+	assert_int_equal(R.dev.broken, 0);
 	nr_fini(&R);
 }
 
@@ -73,9 +76,9 @@ static void transmit_chain_with_only_writable_buffers_comes_back(void **state)
 
 static void broken_soon(unsigned n)
 {
-	for (unsigned i = 0; R.broken < n && i < 5000; i++)
+	for (unsigned i = 0; R.dev.broken < n && i < 5000; i++)
 		nr_pump(&R);
-	assert_int_equal(R.broken, n);
+	assert_int_equal(R.dev.broken, n);
 	assert_true(R.net->vdev.status & VIRTIO_STATUS_NEEDS_RESET);
 }
 
@@ -125,7 +128,9 @@ static void receive_chain_with_readable_buffers_too_is_used(void **state)
 	nr_fini(&R);
 }
 
-/* Without MRG_RXBUF a frame that does not fit its buffer is lost, and the buffer serves the next. */
+/*
+ * Without MRG_RXBUF a frame that does not fit its buffer is lost, and the buffer serves the next.
+ */
 static void small_buffers_without_mrg_rxbuf(void **state)
 {
 	struct nr_options o = {.without = BIT64(VIRTIO_NET_F_MRG_RXBUF)};
@@ -197,18 +202,21 @@ static void frame_larger_than_the_whole_ring_is_lost(void **state)
 
 static void read_turns(void *turns)
 {
-	*(uint64_t *)turns = reactor_stats(worker_reactor(R.workers[0]))->turns;
+	*(uint64_t *)turns = reactor_stats(worker_reactor(R.dev.workers[0]))->turns;
 }
 
 static uint64_t turns_taken(void)
 {
 	uint64_t turns;
 
-	worker_call(R.workers[0], read_turns, &turns);
+	worker_call(R.dev.workers[0], read_turns, &turns);
 	return turns;
 }
 
-/* No buffers at all: the device takes one frame and leaves the rest to the wire; it does not spin, and all goes on later. */
+/*
+ * No buffers at all: the device takes one frame and leaves the rest to the wire; it does not spin,
+ * and all goes on later.
+ */
 static void receive_ring_never_filled(void **state)
 {
 	uint8_t frame[100];
@@ -253,8 +261,8 @@ static void idle_receive_queue_sleeps(void **state)
 	for (unsigned i = 0; i < 30; i++)
 		nr_pump(&R);
 	assert_true(turns_taken() < turns + 20);
-	vqdrv_publish(&R.queues[0].drv);
-	assert_false(vqdrv_needs_kick(&R.queues[0].drv));
+	vqdrv_publish(&R.dev.queues[0].drv);
+	assert_false(vqdrv_needs_kick(&R.dev.queues[0].drv));
 	nr_fini(&R);
 }
 
@@ -342,7 +350,7 @@ static void resets_under_load(void **state)
 		}
 		nr_restart(&R, &(struct nr_options){0});
 	}
-	assert_int_equal(R.broken, 0);
+	assert_int_equal(R.dev.broken, 0);
 	nr_fini(&R);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The control queue, the filters, features and config space of the network device (virtio 1.4, 5.1.3 to 5.1.6.5). */
+/*
+ * The control queue, the filters, features and config space of the network device (virtio
+ * 1.4, 5.1.3 to 5.1.6.5).
+ */
 #include "test.h"
 
 #include "net_rig.h"
@@ -154,7 +157,7 @@ static void net_d_04_malformed_tables_change_nothing(void **state)
 	memcpy(t.bytes, &huge, sizeof(huge));
 	assert_int_equal(table_set(&t), VIRTIO_NET_ERR);
 	assert_true(passes(OTHER) && !passes(MULTI));
-	assert_int_equal(R.broken, 0);
+	assert_int_equal(R.dev.broken, 0);
 	nr_fini(&R);
 }
 
@@ -229,7 +232,7 @@ static void net_d_04_unknown_commands_are_refused(void **state)
 						    sizeof(data)),
 					 VIRTIO_NET_ERR);
 	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_RX, 0, data, 0), VIRTIO_NET_ERR);
-	assert_int_equal(R.broken, 0);
+	assert_int_equal(R.dev.broken, 0);
 	nr_fini(&R);
 }
 
@@ -342,7 +345,10 @@ static unsigned status(void)
 	return le16_get(s);
 }
 
-/* The link goes and comes: status, a config interrupt each time, and the driver is asked to announce itself. */
+/*
+ * The link goes and comes: status, a config interrupt each time, and the driver is
+ * asked to announce itself.
+ */
 static void net_d_carrier_is_told(void **state)
 {
 	struct net_link_client *client;
@@ -351,11 +357,11 @@ static void net_d_carrier_is_told(void **state)
 	nr_init(&R, &(struct nr_options){0});
 	client = R.wire->link.client;
 	client->carrier(client, false);
-	while (R.config_changes < 1)
+	while (R.dev.config_changes < 1)
 		nr_pump(&R);
 	assert_int_equal(status(), 0);
 	client->carrier(client, true);
-	while (R.config_changes < 2)
+	while (R.dev.config_changes < 2)
 		nr_pump(&R);
 	assert_int_equal(status(), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
 	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_ANNOUNCE, 0, "", 0), VIRTIO_NET_OK);
@@ -365,7 +371,7 @@ static void net_d_carrier_is_told(void **state)
 	client->carrier(client, false);
 	client->carrier(client, true);
 	nr_pump(&R);
-	assert_int_equal(R.config_changes, 2);
+	assert_int_equal(R.dev.config_changes, 2);
 	nr_fini(&R);
 }
 

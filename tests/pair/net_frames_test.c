@@ -80,7 +80,10 @@ static void net_d_02_legacy_header_has_ten_bytes(void **state)
 	nr_fini(&R);
 }
 
-/* A frame over buffers of 12 bytes to 3000: all but the last are full, and all are published at once. */
+/*
+ * A frame over buffers of 12 bytes to 3000: all but the last are full, and all
+ * are published at once.
+ */
 static void net_d_02_mergeable_buffers_are_filled_completely(void **state)
 {
 	static const uint32_t sizes[] = {12, 13, 60, 100, 1000, 1526, 2000, 3000, 70000};
@@ -109,7 +112,7 @@ static void net_d_02_mergeable_buffers_are_filled_completely(void **state)
 					assert_int_equal(used, sizes[s]);
 				/* All of it is there as soon as any is. */
 				if (!i && n > 1)
-					assert_true(vqdrv_waiting(&R.queues[0].drv));
+					assert_true(vqdrv_waiting(&R.dev.queues[0].drv));
 				memcpy(got + at, cookie, used);
 				at += used;
 			}
@@ -124,7 +127,9 @@ static void net_d_02_mergeable_buffers_are_filled_completely(void **state)
 	}
 }
 
-/* Buffers come one by one; the frame waits for the last, and the device asks for kicks meanwhile. */
+/*
+ * Buffers come one by one; the frame waits for the last, and the device asks for kicks meanwhile.
+ */
 static void net_d_02_frame_waits_for_all_its_buffers(void **state)
 {
 	uint8_t frame[1000];
@@ -151,7 +156,10 @@ static void net_d_02_frame_waits_for_all_its_buffers(void **state)
 	}
 }
 
-/* Reset, queue reset, new memory: what was in hand goes back, the ring is as if it had not been looked at. */
+/*
+ * Reset, queue reset, new memory: what was in hand goes back, the ring is as if it
+ * had not been looked at.
+ */
 static void net_d_02_buffers_in_hand_are_put_back(void **state)
 {
 	uint8_t frame[1000];
@@ -169,8 +177,9 @@ static void net_d_02_buffers_in_hand_are_put_back(void **state)
 			nr_buffer(&R, 0, 100);
 		nr_nothing(&R, 0);
 		/* A new map drains the queue, and it goes on. */
-		assert_int_equal(gmem_with_host(NULL, NR_BASE, R.ram_size, 0, R.ram, &again, NULL),
-				 0);
+		assert_int_equal(
+			gmem_with_host(NULL, DR_BASE, R.dev.ram_size, 0, R.dev.ram, &again, NULL),
+			0);
 		assert_int_equal(virtio_queue_set_mem(&R.net->vdev.queues[0], again, nr_waiter(&R)),
 				 0);
 		assert_int_equal(nr_wait(&R), 0);
@@ -214,14 +223,15 @@ static void net_d_02_unpop_leaves_the_base_as_it_was(void **state)
 		nr_nothing(&R, 0);
 		assert_int_equal(virtio_queue_stop(q, nr_waiter(&R)), 0);
 		assert_int_equal(nr_wait(&R), 0);
-		if (!R.queues[0].config.packed)
+		if (!R.dev.queues[0].config.packed)
 			assert_int_equal(q->base, 14);
 		else
 			assert_int_equal(q->base & 0xffff, (14 | 0x8000));
 		/* It goes on from there, and all five come back in order. */
-		R.queues[0].config.base = q->base;
-		assert_int_equal(virtio_queue_start(q, &R.queues[0].config, R.mem, nr_waiter(&R)),
-				 0);
+		R.dev.queues[0].config.base = q->base;
+		assert_int_equal(
+			virtio_queue_start(q, &R.dev.queues[0].config, R.dev.mem, nr_waiter(&R)),
+			0);
 		assert_int_equal(nr_wait(&R), 0);
 		nr_wire_send(R.wire, 0, NULL, frame, 400);
 		for (unsigned n = 0; n < 5; n++) {
@@ -311,7 +321,7 @@ static void net_d_03_transmitted_headers_are_checked_and_passed_on(void **state)
 	nr_transmit(&R, 0, &lie, frame, sizeof(frame));
 	assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), -1);
 	assert_int_equal(R.net->pairs[0].sent.bad, 4);
-	assert_int_equal(R.broken, 0);
+	assert_int_equal(R.dev.broken, 0);
 	nr_fini(&R);
 }
 
@@ -357,7 +367,9 @@ static void net_d_02_header_and_frame_cut_anyhow(void **state)
 	nr_fini(&R);
 }
 
-/* As many descriptors as a ring can have: with the header, one more piece than a system call takes. */
+/*
+ * As many descriptors as a ring can have: with the header, one more piece than a system call takes.
+ */
 static void net_d_02_frame_in_a_thousand_pieces(void **state)
 {
 	struct nr_options o = {.num = 1024,

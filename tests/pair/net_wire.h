@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A link whose other end a test holds: a socket pair per pair of queues, whose messages are a header of 12 bytes and a frame.  It can do all
- * offloads, that is, it leaves them to the test.
+ * A link whose other end a test holds: a socket pair per pair of queues, whose messages are a
+ * header of 12 bytes and a frame.  It can do all offloads, that is, it leaves them to the test.
  */
 #ifndef TESTS_PAIR_NET_WIRE_H
 #define TESTS_PAIR_NET_WIRE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses that no driver would make, and almost-drivers: each begins to use a function as its class asks for, and goes wrong somewhere.  What
- * sits on the bus is found by looking; a class that is not there costs nothing.
+ * Accesses that no driver would make, and almost-drivers: each begins to use a function as its
+ * class asks for, and goes wrong somewhere.  What sits on the bus is found by looking; a class that
+ * is not there costs nothing.
  *
  * Threads: the test's.
  */
@@ -14,8 +15,8 @@
 #include "base/bits.h"
 
 /*
- * The devices copy out of memory that the guest writes to: a race by nature, and nothing for ThreadSanitizer.  It gets the registers, and fewer of
- * them.
+ * The devices copy out of memory that the guest writes to: a race by nature, and nothing for
+ * ThreadSanitizer.  It gets the registers, and fewer of them.
  */
 #ifdef BASE_TSAN
 #define FUZZ_MEMORY false

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that reads and writes anything anywhere on a whole PC: every port, memory and configuration register, at every width, in any order.  No
- * byte outside guest memory may be touched, nothing may crash or hang, and after a reset each disk works and the machine ends as it is told to.
+ * A guest that reads and writes anything anywhere on a whole PC: every port, memory and
+ * configuration register, at every width, in any order.  No byte outside guest memory may
+ * be touched, nothing may crash or hang, and after a reset each disk works and the machine
+ * ends as it is told to.
  *
- * The accesses of all programs in one run of ./check make more than ten million; PC_FUZZ_ACCESSES names another number for each variant.
+ * The accesses of all programs in one run of ./check make more than ten million; PC_FUZZ_ACCESSES
+ * names another number for each variant.
  */
 #include "test.h"
 

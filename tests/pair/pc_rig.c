@@ -105,33 +105,22 @@ static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, ui
 	pc_rig_write(of(a), SYSBUS_PORT, PCI_CONFIG_DATA_PORT + (offset & 3), value, size);
 }
 
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
 {
-	return (uint32_t)pc_rig_read(of(a), SYSBUS_PORT, port, size);
+	return (uint32_t)pc_rig_read(of(a), io ? SYSBUS_PORT : SYSBUS_MEMORY, address, size);
 }
 
-static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsigned size)
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size)
 {
-	pc_rig_write(of(a), SYSBUS_PORT, port, value, size);
-}
-
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
-{
-	return (uint32_t)pc_rig_read(of(a), SYSBUS_MEMORY, address, size);
-}
-
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, unsigned size)
-{
-	pc_rig_write(of(a), SYSBUS_MEMORY, address, value, size);
+	pc_rig_write(of(a), io ? SYSBUS_PORT : SYSBUS_MEMORY, address, value, size);
 }
 
 static const struct pci_access_ops access_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 /* ---- life ---- */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole PC without a processor: what pc_create() puts together, on a host that only counts.  The test is the processor: it reads and writes
- * ports, memory and configuration space, and moves the home reactor on.
+ * A whole PC without a processor: what pc_create() puts together, on a host that only counts.
+ * The test is the processor: it reads and writes ports, memory and configuration space, and moves
+ * the home reactor on.
  *
- * Threads: the test's, which holds the machine lock for each access; the devices' workers run by themselves.
+ * Threads: the test's, which holds the machine lock for each access; the devices'
+ * workers run by themselves.
  */
 #ifndef TESTS_PAIR_PC_RIG_H
 #define TESTS_PAIR_PC_RIG_H
@@ -25,8 +27,8 @@ struct pc_rig {
 };
 
 /*
- * @devices up to a NULL, in order: "ide" an IDE disk, "net" a network card; everything else a virtio-blk-pci, words in it saying of what kind (modern-only,
- * legacy-only, no-msix, queues).
+ * @devices up to a NULL, in order: "ide" an IDE disk, "net" a network card; everything else a
+ * virtio-blk-pci, words in it saying of what kind (modern-only, legacy-only, no-msix, queues).
  */
 void pc_rig_init(struct pc_rig *r, const char *const *devices);
 void pc_rig_fini(struct pc_rig *r);
@@ -46,7 +48,10 @@ void pc_rig_wait(struct pc_rig *r, int ms);
 void pc_rig_reset(struct pc_rig *r);
 /* Requests that the virtio disks have completed so far, good or bad. */
 uint64_t pc_rig_requests(const struct pc_rig *r);
-/* Every virtio-blk of the machine is driven from reset to a write that reads back; returns how many there are. */
+/*
+ * Every virtio-blk of the machine is driven from reset to a write that reads back;
+ * returns how many there are.
+ */
 unsigned pc_rig_check(struct pc_rig *r);
 /* Every IDE disk tells its size. */
 void pc_rig_check_ide(struct pc_rig *r);

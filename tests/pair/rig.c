@@ -6,77 +6,14 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#define HANG_NS (20 * NSEC_PER_SEC)
-
-uint64_t rig_alloc(struct rig *rig, uint64_t bytes, uint64_t align)
-{
-	uint64_t at = align_up(rig->used, align);
-
-	assert_true(at + bytes <= rig->ram_size);
-	rig->used = at + bytes;
-	return RIG_BASE + at;
-}
-
-void *rig_at(struct rig *rig, uint64_t gpa)
-{
-	assert_true(gpa >= RIG_BASE && gpa < RIG_BASE + rig->ram_size);
-	return rig->ram + (gpa - RIG_BASE);
-}
-
-static void waiter_done(struct virtio_waiter *w)
-{
-	container_of(w, struct rig, waiter)->waiter_done = true;
-}
-
-struct virtio_waiter *rig_waiter(struct rig *rig)
-{
-	rig->waiter = (struct virtio_waiter){.done = waiter_done};
-	rig->waiter_done = false;
-	return &rig->waiter;
-}
-
-void rig_pump(struct rig *rig)
-{
-	struct pollfd p = {.fd = reactor_fd(rig->home), .events = POLLIN};
-
-	poll(&p, 1, 1);
-	reactor_process(rig->home);
-}
-
-int rig_wait(struct rig *rig)
-{
-	uint64_t end = clock_ns() + HANG_NS;
-
-	while (!rig->waiter_done && clock_ns() < end)
-		rig_pump(rig);
-	assert_true(rig->waiter_done);
-	return rig->waiter.rc;
-}
-
-static void on_config_changed(struct virtio_bus *bus)
-{
-	container_of(bus, struct rig, bus)->config_changes++;
-}
-
-static void on_queue_broken(struct virtio_bus *bus, struct virtio_queue *q)
-{
-	(void)q;
-	container_of(bus, struct rig, bus)->broken++;
-}
-
-static const struct virtio_bus_ops rig_bus_ops = {
-	.config_changed = on_config_changed,
-	.queue_broken = on_queue_broken,
-};
+#define HANG_NS	 (20 * NSEC_PER_SEC)
+#define INDIRECT 160 /* entries of a table */
 
 struct storage *rig_memory(uint64_t bytes)
 {
@@ -89,110 +26,30 @@ struct storage *rig_memory(uint64_t bytes)
 	return s;
 }
 
-void rig_start_queue(struct rig *rig, unsigned i, uint16_t num, uint32_t base)
-{
-	struct rig_queue *rq = &rig->queues[i];
-	struct virtio_device *vdev = &rig->blk->vdev;
-	struct vring_config *c = &rq->config;
-	struct vqdrv_config d = {.num = num};
-
-	*c = (struct vring_config){
-		.num = num,
-		.packed = virtio_device_has(vdev, VIRTIO_F_RING_PACKED),
-		.event_idx = virtio_device_has(vdev, VIRTIO_F_EVENT_IDX),
-		.indirect = virtio_device_has(vdev, VIRTIO_F_INDIRECT_DESC),
-		.in_order = virtio_device_has(vdev, VIRTIO_F_IN_ORDER),
-	};
-	c->base = base ? base : vring_base_initial(c->packed);
-	c->desc = gpa(rig_alloc(rig, vring_desc_bytes(c), 16));
-	c->driver = gpa(rig_alloc(rig, vring_driver_bytes(c), 4));
-	c->device = gpa(rig_alloc(rig, vring_device_bytes(c), 4));
-	d.packed = c->packed;
-	d.event_idx = c->event_idx;
-	d.indirect = c->indirect;
-	d.in_order = c->in_order;
-	d.desc = rig_at(rig, c->desc.v);
-	d.driver = rig_at(rig, c->driver.v);
-	d.device = rig_at(rig, c->device.v);
-	free(rq->state);
-	rq->state = calloc(1, vqdrv_state_bytes(num));
-	assert_non_null(rq->state);
-	d.state = rq->state;
-	if (c->indirect) {
-		d.table_len = RIG_TABLE;
-		d.tables_addr = rig_alloc(rig, vqdrv_tables_bytes(num, RIG_TABLE), 16);
-		d.tables = rig_at(rig, d.tables_addr);
-	}
-	assert_int_equal(vqdrv_init(&rq->drv, &d), 0);
-	assert_int_equal(virtio_queue_start(&vdev->queues[i], c, rig->mem, rig_waiter(rig)), 0);
-	assert_int_equal(rig_wait(rig), 0);
-}
-
 void rig_init(struct rig *rig, struct storage *storage, const struct rig_options *o)
 {
-	struct virtio_blk_options blk = {.path = "disk0", .serial = "ringside-rig"};
-	struct reactor_config epoll = {.uring = false};
-	uint64_t features;
+	struct virtio_blk_options blk = {.path = "disk0",
+					 .serial = "ringside-rig",
+					 .queues = o->queues ? o->queues : 1,
+					 .write_through = o->write_through};
+	struct device_rig *d = &rig->dev;
 
-	memset(rig, 0, sizeof(*rig));
-	rig->n_queues = o->queues ? o->queues : 1;
-	rig->n_workers = o->workers ? o->workers : 1;
-	rig->ram_size = 64u << 20;
-	rig->ram = mmap(NULL, rig->ram_size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_true(rig->ram != MAP_FAILED);
-	assert_int_equal(
-		gmem_with_host(NULL, RIG_BASE, rig->ram_size, 0, rig->ram, &rig->mem, NULL), 0);
-	assert_int_equal(reactor_create(&rig->home, &epoll, NULL), 0);
-	for (unsigned i = 0; i < rig->n_workers; i++) {
-		struct worker_config w = {.name = "rig", .reactor.uring = !o->no_uring, .cpu = -1};
-
-		assert_int_equal(worker_create(&rig->workers[i], &w, NULL), 0);
-	}
-	blk.queues = rig->n_queues;
-	blk.write_through = o->write_through;
-	assert_int_equal(virtio_blk_create(&rig->blk, &blk, storage, rig->home, rig->workers,
-					   rig->n_workers, 0, NULL),
+	dr_init(d, "rig", 64u << 20, o->workers ? o->workers : 1, !o->no_uring);
+	d->table_len = INDIRECT;
+	assert_int_equal(virtio_blk_create(&rig->blk, &blk, storage, d->home, d->workers,
+					   d->n_workers, 0, NULL),
 			 0);
-	rig->bus.name = "rig";
-	rig->bus.ops = &rig_bus_ops;
-	assert_int_equal(virtio_bus_attach(&rig->bus, &rig->blk->vdev, NULL), 0);
-
-	features = (o->features ? o->features & rig->blk->vdev.offered : rig->blk->vdev.offered) &
-		   ~o->without;
-	assert_int_equal(virtio_device_set_features(&rig->blk->vdev, features), 0);
-	virtio_device_set_status(&rig->blk->vdev, 15);
-	assert_int_equal(rig->blk->vdev.status, 15);
-	for (unsigned i = 0; i < rig->n_queues; i++) {
-		struct virtio_queue *q = &rig->blk->vdev.queues[i];
-		struct rig_queue *rq = &rig->queues[i];
-
-		rq->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		rq->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		assert_int_equal(virtio_queue_set_kick(q, dup(rq->kick), NULL), 0);
-		assert_int_equal(virtio_queue_set_call(q, dup(rq->call), NULL), 0);
-		assert_int_equal(virtio_queue_set_enabled(q, true, NULL), 0);
-		rig_start_queue(rig, i, o->num ? o->num : 64, o->base);
-	}
+	dr_attach(d, &rig->blk->vdev, blk.queues);
+	dr_drive(d, dr_features(&rig->blk->vdev, o->features, o->without), o->num ? o->num : 64,
+		 o->base);
 }
 
 void rig_fini(struct rig *rig)
 {
-	assert_int_equal(virtio_device_reset(&rig->blk->vdev, rig_waiter(rig)), 0);
-	rig_wait(rig);
-	virtio_bus_detach(&rig->bus);
+	dr_reset(&rig->dev);
+	dr_detach(&rig->dev);
 	virtio_blk_destroy(&rig->blk);
-	for (unsigned i = 0; i < rig->n_workers; i++)
-		worker_destroy(&rig->workers[i]);
-	rig_pump(rig);
-	reactor_destroy(&rig->home);
-	for (unsigned i = 0; i < rig->n_queues; i++) {
-		close(rig->queues[i].kick);
-		close(rig->queues[i].call);
-		free(rig->queues[i].state);
-	}
-	gmem_put(rig->mem);
-	munmap(rig->ram, rig->ram_size);
+	dr_fini(&rig->dev);
 }
 
 /* ---- requests ---- */
@@ -200,14 +57,8 @@ void rig_fini(struct rig *rig)
 void rig_submit_bufs(struct rig *rig, unsigned queue, struct rig_io *io,
 		     const struct vqdrv_buf *bufs, unsigned readable, unsigned writable)
 {
-	struct rig_queue *rq = &rig->queues[queue];
-	uint64_t one = 1;
-
 	io->done = false;
-	assert_int_equal(vqdrv_add(&rq->drv, bufs, readable, writable, io), 0);
-	vqdrv_publish(&rq->drv);
-	if (vqdrv_needs_kick(&rq->drv))
-		assert_int_equal(write(rq->kick, &one, sizeof(one)), sizeof(one));
+	dr_add(&rig->dev, queue, bufs, readable, writable, io);
 }
 
 void rig_submit(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t type, uint64_t sector,
@@ -236,7 +87,7 @@ void rig_submit(struct rig *rig, unsigned queue, struct rig_io *io, uint32_t typ
 
 bool rig_finish(struct rig *rig, unsigned queue, struct rig_io *io)
 {
-	struct rig_queue *rq = &rig->queues[queue];
+	struct dr_queue *rq = &rig->dev.queues[queue];
 	uint64_t end = clock_ns() + HANG_NS, count;
 
 	while (!io->done) {
@@ -261,10 +112,10 @@ bool rig_finish(struct rig *rig, unsigned queue, struct rig_io *io)
 		if (poll(&p, 1, 200) > 0 && read(rq->call, &count, sizeof(count)) < 0)
 			return false;
 		vqdrv_calls_off(&rq->drv);
-		if (rig->broken || !reactor_fd(rig->home))
+		if (rig->dev.broken || !reactor_fd(rig->dev.home))
 			return false;
-		reactor_process(rig->home);
-		if (rig->broken && !vqdrv_waiting(&rq->drv))
+		reactor_process(rig->dev.home);
+		if (rig->dev.broken && !vqdrv_waiting(&rq->drv))
 			return false;
 	}
 	return true;
@@ -301,7 +152,7 @@ bool rig_healthy(struct rig *rig, unsigned queue)
 	uint8_t pattern[512];
 	bool ok;
 
-	rig->broken = 0;
+	rig->dev.broken = 0;
 	for (size_t i = 0; i < sizeof(pattern); i++)
 		pattern[i] = (uint8_t)(i * 7 + queue);
 	io.data = rig_alloc(rig, 512, 512);
@@ -422,7 +273,7 @@ void held_disk_release(struct rig *rig, struct held_disk *d, int err)
 {
 	struct release r = {d, err};
 
-	worker_call(rig->workers[0], release_on_worker, &r);
+	worker_call(rig->dev.workers[0], release_on_worker, &r);
 }
 
 void held_disk_wait(struct held_disk *d, unsigned n)

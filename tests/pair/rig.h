@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole virtual disk in one process: guest memory, the driver half of each ring, kick and call
- * eventfds, and behind them the device on its workers.  The test's thread is guest and control
- * thread at once.
+ * A whole virtual disk in one process, on the rig of any device (device_rig.h).
  */
 #ifndef TESTS_PAIR_RIG_H
 #define TESTS_PAIR_RIG_H
 
+#include "device_rig.h"
+
 #include "backend/blk/virtio_blk.h"
 #include "storage/engine.h"
-#include "vring/driver.h"
 #include "wire/virtio.h"
-
-#define RIG_BASE   UINT64_C(0x100000) /* where guest memory begins */
-#define RIG_QUEUES 4
-#define RIG_TABLE  160 /* entries of an indirect table */
 
 struct rig_options {
 	uint64_t features; /* what the driver takes, of what is offered; 0: everything that is */
@@ -27,26 +22,9 @@ struct rig_options {
 	bool write_through;
 };
 
-struct rig_queue {
-	struct vqdrv drv;
-	struct vring_config config;
-	void *state;
-	int kick, call;
-};
-
 struct rig {
-	struct reactor *home;
-	struct worker *workers[RIG_QUEUES];
-	unsigned n_workers, n_queues;
+	struct device_rig dev;
 	struct virtio_blk *blk;
-	struct virtio_bus bus;
-	struct gmem *mem;
-	uint8_t *ram;
-	uint64_t ram_size, used;
-	struct rig_queue queues[RIG_QUEUES];
-	struct virtio_waiter waiter;
-	bool waiter_done;
-	unsigned config_changes, broken;
 };
 
 /* Takes over @storage. Starts and enables all queues. */
@@ -57,18 +35,26 @@ void rig_fini(struct rig *rig);
 /* memory:SIZE */
 struct storage *rig_memory(uint64_t bytes);
 
-/* Guest memory: @bytes, zeroed, for good. */
-uint64_t rig_alloc(struct rig *rig, uint64_t bytes, uint64_t align);
-void *rig_at(struct rig *rig, uint64_t gpa);
-
-/* A waiter for orders; rig_wait() runs the control thread until it is done and returns its rc. */
-struct virtio_waiter *rig_waiter(struct rig *rig);
-int rig_wait(struct rig *rig);
-/* Lets the control thread do what has come in. */
-void rig_pump(struct rig *rig);
-
-/* Makes a new ring for queue @i and starts it there, at config.base. */
-void rig_start_queue(struct rig *rig, unsigned i, uint16_t num, uint32_t base);
+static inline uint64_t rig_alloc(struct rig *rig, uint64_t bytes, uint64_t align)
+{
+	return dr_alloc(&rig->dev, bytes, align);
+}
+static inline void *rig_at(struct rig *rig, uint64_t at)
+{
+	return dr_at(&rig->dev, at);
+}
+static inline void rig_pump(struct rig *rig)
+{
+	dr_pump(&rig->dev);
+}
+static inline struct virtio_waiter *rig_waiter(struct rig *rig)
+{
+	return dr_waiter(&rig->dev);
+}
+static inline int rig_wait(struct rig *rig)
+{
+	return dr_wait(&rig->dev);
+}
 
 /* ---- requests ---- */
 

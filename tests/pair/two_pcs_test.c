@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two whole machines in one process, running at the same time, each with its own disk: nothing of one is to be seen in the other.
+ * Two whole machines in one process, running at the same time, each with its own disk: nothing of
+ * one is to be seen in the other.
  *
- * Where this machine's KVM can be used each has a guest, a firmware of a hundred instructions that drives the disk from real mode; elsewhere two
- * threads are the processors of two machines without any.
+ * Where this machine's KVM can be used each has a guest, a firmware of a hundred instructions
+ * that drives the disk from real mode; elsewhere two threads are the processors of two
+ * machines without any.
  */
 #include "test.h"
 
@@ -21,8 +23,9 @@
 #define DISK_BYTES (1 << 20)
 
 /*
- * Memory of the guest, from 0x10000 on: the ring (8 entries) on two pages, the header at 0x400, the status byte at 0x500, the data at 0x800.  It
- * reads sector 0 many times, writes it to sector 1, and leaves its first byte at the exit port; 0x7f if anything was wrong.
+ * Memory of the guest, from 0x10000 on: the ring (8 entries) on two pages, the header at 0x400, the
+ * status byte at 0x500, the data at 0x800.  It reads sector 0 many times, writes it to sector 1,
+ * and leaves its first byte at the exit port; 0x7f if anything was wrong.
  */
 __asm__(".pushsection .rodata\n"
 	"two_pcs_code:\n"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* From a disk as people describe it (storage/spec.h) to the device: the one place that knows both. */
+/*
+ * From a disk as people describe it (storage/spec.h) to the device: the one place that knows both.
+ */
 #ifndef BACKEND_BLK_OPTIONS_H
 #define BACKEND_BLK_OPTIONS_H
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-blk-pci: a virtio-pci board with a virtio-blk plugged into its bus, as one thing to put into a slot.
+ * virtio-blk-pci: a virtio-pci board with a virtio-blk plugged into its bus, as one
+ * thing to put into a slot.
  *
- *      virtio_blk_pci_create() -> pci bus          virtio_blk_pci_stop() -> stopped() -> virtio_blk_pci_destroy()
+ *      virtio_blk_pci_create() -> pci bus
+ *      virtio_blk_pci_stop() -> stopped() -> virtio_blk_pci_destroy()
  *
  * Threads: the system bus's.
  */

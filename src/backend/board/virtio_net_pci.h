@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-net-pci: a virtio-pci board with a virtio-net plugged into its bus, as one thing to put into a slot.
+ * virtio-net-pci: a virtio-pci board with a virtio-net plugged into its bus, as one
+ * thing to put into a slot.
  *
- *      virtio_net_pci_create() -> pci bus          virtio_net_pci_stop() -> stopped() -> virtio_net_pci_destroy()
+ *      virtio_net_pci_create() -> pci bus
+ *      virtio_net_pci_stop() -> stopped() -> virtio_net_pci_destroy()
  *
  * Threads: the system bus's.
  */

@@ -183,7 +183,7 @@ static void take_ranges(struct ide_drive *d, uint32_t sectors)
 
 	gather(d);
 	if (sectors < t->left) {
-		/* The table is too short, or made of crumbs that nobody would make. */
+		/* The table is too short, or needs more slices than one request has. */
 		ide_dma_stop(&d->channel->dma, BM_STATUS_ERROR);
 		ide_drive_abort(d);
 		return;

@@ -24,8 +24,8 @@
 #define CPUID_1_XSAVE BIT64(26)
 
 /*
- * Instructions on registers that only XSAVE can switch.  An emulated host may have them without XSAVE; a guest that believes it dies of the
- * first of them, since it cannot switch them on.
+ * Instructions on registers that only XSAVE can switch.  An emulated host may have them without
+ * XSAVE; a guest that believes it dies of the first of them, since it cannot switch them on.
  */
 static void drop_wide_registers(struct kvm_cpuid_entry2 *e)
 {

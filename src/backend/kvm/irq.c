@@ -102,7 +102,9 @@ static int irqfd(struct kvm_vm *vm, int fd, int resample_fd, unsigned gsi, uint3
 	return ioctl(vm->fd, KVM_IRQFD, &arg) ? -errno : 0;
 }
 
-/* The messages' routes stand behind the lines'; a free one keeps its place and is never signalled. */
+/*
+ * The messages' routes stand behind the lines'; a free one keeps its place and is never signalled.
+ */
 static uint32_t find_message(const struct kvm_vm *vm, int fd)
 {
 	uint32_t n = vm->routes->nr - BASE_ROUTES, i;

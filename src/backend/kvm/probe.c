@@ -30,12 +30,13 @@ struct probe {
 };
 
 /*
- * What an emulator of small guests gets wrong: 64-bit arithmetic, SSE3's presence, a register that every kernel reads.
+ * What an emulator of small guests gets wrong: 64-bit arithmetic, SSE3's presence, a register
+ * that every kernel reads.
  *
  *	mov $1, %eax; cpuid; test $1, %ecx; jz bad		SSE3, as every 64-bit processor has had for long
  *	mov $0x10, %ecx; rdmsr					time stamp counter
  *	mov $0x1234567890abcdef, %rax; mov %rax, %rbx; shr $32, %rbx; cmp $0x12345678, %ebx; jne bad
- *	mov $200000, %ecx; 1: dec %ecx; jnz 1b			a millisecond; a fifth of a second where each is emulated
+ *	mov $200000, %ecx; 1: dec %ecx; jnz 1b			1 ms; 200 ms where each is emulated
  *	mov $0x64, %al; out %al, $0xf4; 1: hlt; jmp 1b
  *  bad: mov $0, %al; out %al, $0xf4; 1: hlt; jmp 1b
  */

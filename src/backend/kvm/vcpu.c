@@ -15,7 +15,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Wakes a CPU's thread from the guest; blocked everywhere but in there, so that it needs no handler. */
+/*
+ * Wakes a CPU's thread from the guest; blocked everywhere but in there, so that
+ * it needs no handler.
+ */
 #define KICK_SIGNAL SIGRTMIN
 
 const char *const kvm_exit_names[KVM_EXIT_COUNTS] = {

@@ -2,7 +2,8 @@
 /*
  * A virtual CPU: a thread that enters the guest, and deals with why it came back.
  *
- * Threads: see vm.h; `exits` is written by the CPU's own thread and may be read by any (a count may lag).
+ * Threads: see vm.h; `exits` is written by the CPU's own thread and may be read by
+ * any (a count may lag).
  */
 #ifndef BACKEND_KVM_VCPU_H
 #define BACKEND_KVM_VCPU_H

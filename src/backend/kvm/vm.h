@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual machine on KVM: memory slots, interrupt controllers, and the main system bus that it is the host of.
+ * A virtual machine on KVM: memory slots, interrupt controllers, and the main system bus
+ * that it is the host of.
  *
  *      vm.c      open and close, memory slots, the threads' life
  *      irq.c     struct sysbus_host_ops: lines, messages, ioeventfd, irqfd
@@ -8,12 +9,13 @@
  *      cpu.c     what is in its registers: at the entry of a kernel, at power-on
  *      chips.c   interrupt controllers and timer
  *
- * The interrupt controllers (two 8259, one I/O APIC, local APICs) and the timer (8254) are the kernel's.  GSI 0 to 23 are the inputs
- * of the I/O APIC (0 to 15 those of the 8259s too; GSI 0 is input 2); from 24 on each GSI is one interrupt message.
+ * The interrupt controllers (two 8259, one I/O APIC, local APICs) and the timer (8254) are the
+ * kernel's.  GSI 0 to 23 are the inputs of the I/O APIC (0 to 15 those of the 8259s too; GSI 0 is
+ * input 2); from 24 on each GSI is one interrupt message.
  *
- * Threads: the virtual CPUs run on threads of their own and take `lock`, the machine lock, for each exit that goes to the bus.
- * kvm_vm_start() and kvm_vm_stop() belong to the control thread, which does not hold the lock then; everything else needs the lock or
- * stopped CPUs.
+ * Threads: the virtual CPUs run on threads of their own and take `lock`, the machine lock, for each
+ * exit that goes to the bus.  kvm_vm_start() and kvm_vm_stop() belong to the control thread, which
+ * does not hold the lock then; everything else needs the lock or stopped CPUs.
  */
 #ifndef BACKEND_KVM_VM_H
 #define BACKEND_KVM_VM_H
@@ -76,7 +78,10 @@ struct kvm_vm_config {
 	bool no_irqfd;	   /* interrupts are sent by a system call         */
 };
 
-/* -ENOENT, -EACCES, -ENOTSUP: there is no /dev/kvm, not for us, or it lacks something; the sentence says which. */
+/*
+ * -ENOENT, -EACCES, -ENOTSUP: there is no /dev/kvm, not for us, or it lacks something; the
+ * sentence says which.
+ */
 int kvm_vm_open(struct kvm_vm *vm, const struct kvm_vm_config *config, struct error *err);
 /* Stops the CPUs.  Harmless when zeroed. */
 void kvm_vm_close(struct kvm_vm *vm);
@@ -91,7 +96,9 @@ int kvm_vm_start(struct kvm_vm *vm, const struct kvm_start *start, struct error 
 void kvm_vm_halt(struct kvm_vm *vm);
 /* Every CPU has left the guest and its thread is gone.  Harmless when stopped. */
 void kvm_vm_stop(struct kvm_vm *vm);
-/* CPUs, interrupt controllers and timer as they were when the VM was opened; the CPUs are stopped. */
+/*
+ * CPUs, interrupt controllers and timer as they were when the VM was opened; the CPUs are stopped.
+ */
 int kvm_vm_reset(struct kvm_vm *vm, struct error *err);
 
 /* ---- between the files of this folder ---- */

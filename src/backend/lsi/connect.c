@@ -33,8 +33,8 @@ void lsi_connection_changed(struct lsi *lsi, bool was_connected)
 }
 
 /*
- * A program that has ended without clearing ACK, as SeaBIOS' do, means to: the card would not get
- * anywhere else.  No disconnection is unexpected then.
+ * SeaBIOS' programs do not clear ACK behind the last message.  An instruction that needs the bus to
+ * be free would never get on then: ACK goes down for it, and the disconnection is an expected one.
  */
 static void let_go(struct lsi *lsi)
 {

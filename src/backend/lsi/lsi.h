@@ -91,7 +91,7 @@ struct lsi {
 	uint8_t dstat;
 	uint16_t sist;
 	bool carry;
-	bool timed_out; /* the selection, but the program has not come to where it notices */
+	bool timed_out; /* a selection has, and the program has not come to where it notices */
 
 	bool running;
 	bool in_run;

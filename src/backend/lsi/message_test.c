@@ -166,6 +166,18 @@ static void lsi_unexpected_disconnection(void **state)
 	lr_fini(&r);
 }
 
+/* Four bytes of 36 are read, then the program stops. */
+static void stop_in_mid_transfer(struct lsi_rig *r)
+{
+	start_read(r, 4);
+	for (uint32_t at = LR_CODE; at < r->at; at += 8)
+		if (lr_get32(r, at) == (S_MOVE(SPI_DATA_IN, 0) | S_TABLE))
+			lr_put32(r, at + 8, S_INT | S_TRUE);
+	lr_run(r);
+	lr_in8(r, LSI_DSTAT);
+	assert_int_equal(r->lsi->bus.phase, SPI_DATA_IN);
+}
+
 /* ---- resets ---- */
 
 static void lsi_bus_reset_forgets_and_is_told(void **state)
@@ -188,14 +200,7 @@ static void lsi_reset_in_mid_transfer(void **state)
 {
 	RIG(r);
 
-	/* Four bytes of 36 are read, then the bus is reset. */
-	start_read(&r, 4);
-	for (uint32_t at = LR_CODE; at < r.at; at += 8)
-		if (lr_get32(&r, at) == (S_MOVE(SPI_DATA_IN, 0) | S_TABLE))
-			lr_put32(&r, at + 8, S_INT | S_TRUE);
-	lr_run(&r);
-	lr_in8(&r, LSI_DSTAT);
-	assert_int_equal(r.lsi->bus.phase, SPI_DATA_IN);
+	stop_in_mid_transfer(&r);
 	lr_out8(&r, LSI_SCNTL1, SCNTL1_RST);
 	lr_out8(&r, LSI_SCNTL1, 0);
 	lr_in8(&r, LSI_SIST);
@@ -222,13 +227,7 @@ static void spi_abort_in_mid_transfer(void **state)
 	RIG(r);
 
 	for (size_t i = 0; i < sizeof(words); i++) {
-		start_read(&r, 4);
-		for (uint32_t at = LR_CODE; at < r.at; at += 8)
-			if (lr_get32(&r, at) == (S_MOVE(SPI_DATA_IN, 0) | S_TABLE))
-				lr_put32(&r, at + 8, S_INT | S_TRUE);
-		lr_run(&r);
-		lr_in8(&r, LSI_DSTAT);
-		assert_int_equal(r.lsi->bus.phase, SPI_DATA_IN);
+		stop_in_mid_transfer(&r);
 		r.ram[LR_DATA] = words[i];
 		lr_begin(&r);
 		lr_emit(&r, S_SET(S_LINE_ATN), 0);
@@ -248,12 +247,7 @@ static void spi_message_in_mid_transfer(void **state)
 {
 	RIG(r);
 
-	start_read(&r, 4);
-	for (uint32_t at = LR_CODE; at < r.at; at += 8)
-		if (lr_get32(&r, at) == (S_MOVE(SPI_DATA_IN, 0) | S_TABLE))
-			lr_put32(&r, at + 8, S_INT | S_TRUE);
-	lr_run(&r);
-	lr_in8(&r, LSI_DSTAT);
+	stop_in_mid_transfer(&r);
 	r.ram[LR_TABLE + 0x400] = SPI_MSG_NOP;
 	lr_begin(&r);
 	lr_emit(&r, S_SET(S_LINE_ATN), 0);

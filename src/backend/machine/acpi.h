@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI tables (ACPI 6.5, chapter 5): the processors, where interrupts go, how to switch off, what stands on the main bus.
+ * ACPI tables (ACPI 6.5, chapter 5): the processors, where interrupts go, how to switch off, what
+ * stands on the main bus.
  *
- * A PCI device's pin X in slot S is wired to interrupt line (S + X - 1) mod 4 of the ISA bridge, and the lines to IRQ 10, 10, 11,
- * 11, as firmware of this board has always set it; both APIC and 8259 number them so.
+ * A PCI device's pin X in slot S is wired to interrupt line (S + X - 1) mod 4 of the ISA bridge,
+ * and the lines to IRQ 10, 10, 11, 11, as firmware of this board has always set it; both APIC and
+ * 8259 number them so.
  */
 #ifndef BACKEND_MACHINE_ACPI_H
 #define BACKEND_MACHINE_ACPI_H
@@ -11,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What firmware writes into the ISA bridge's routing registers, and into a function's interrupt line register. */
+/*
+ * What firmware writes into the ISA bridge's routing registers, and into a function's
+ * interrupt line register.
+ */
 #define ACPI_PIRQ_IRQ(line) ((line) < 2 ? 10 : 11)
 #define ACPI_PCI_SLOTS	    32
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI tables for firmware that chooses their place: the tables as acpi_write() makes them for address 0, and a list of what to
- * allocate, which pointers to move and which checksums to mend afterwards (QEMU's table loader, which SeaBIOS carries out).
+ * ACPI tables for firmware that chooses their place: the tables as acpi_write() makes them for
+ * address 0, and a list of what to allocate, which pointers to move and which checksums to mend
+ * afterwards (QEMU's table loader, which SeaBIOS carries out).
  */
 #ifndef BACKEND_MACHINE_ACPI_LINKER_H
 #define BACKEND_MACHINE_ACPI_LINKER_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* ACPI tables: sums, pointers, the firmware's loader; and what ACPICA's disassembler makes of them where it is installed. */
+/*
+ * ACPI tables: sums, pointers, the firmware's loader; and what ACPICA's disassembler makes of them
+ * where it is installed.
+ */
 #include "test.h"
 
 #include "backend/machine/acpi_linker.h"

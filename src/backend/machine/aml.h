@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A writer of ACPI machine language (ACPI 6.5, chapter 20): bytes one after another, and packages that know their length.
+ * A writer of ACPI machine language (ACPI 6.5, chapter 20): bytes one after another, and packages
+ * that know their length.
  *
  * Nothing fails on the way: a buffer that was too small says so at the end (`full`).
  */
@@ -25,7 +26,10 @@ void aml_le(struct aml *a, uint64_t v, unsigned bytes);
 size_t aml_begin(struct aml *a);
 void aml_end(struct aml *a, size_t mark);
 
-/* Things with a body; each returns the mark for aml_end().  @name: segments of four characters, "\\" in front for the root. */
+/*
+ * Things with a body; each returns the mark for aml_end().  @name: segments of four characters,
+ * "\\" in front for the root.
+ */
 size_t aml_scope(struct aml *a, const char *name);
 size_t aml_device(struct aml *a, const char *name);
 size_t aml_package(struct aml *a, uint8_t elements);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Boot through firmware: its image at the top of the first 4 GiB, read-only, with a copy of its last 128 KiB below 1 MiB, where the host
- * bridge would have shadowed it; and what it asks fw_cfg for.
+ * Boot through firmware: its image at the top of the first 4 GiB, read-only, with a copy
+ * of its last 128 KiB below 1 MiB, where the host bridge would have shadowed it; and
+ * what it asks fw_cfg for.
  */
 #include "backend/machine/acpi_linker.h"
 #include "backend/machine/pc.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct boot: a kernel, an initial RAM disk and a command line put into memory as a boot loader would, without firmware.
+ * Direct boot: a kernel, an initial RAM disk and a command line put into memory as a boot loader
+ * would, without firmware.
  *
  *      boot.c        files, the RAM disk, which kind of kernel it is
  *      boot_linux.c  bzImage: the Linux boot protocol, 64-bit entry
@@ -50,7 +51,10 @@ int boot_load(const struct pc_memory *m, const struct boot_image *image, struct 
 
 /* ---- between the loaders ---- */
 
-/* Where the initrd goes: the highest page below @limit and behind @kernel_end that leaves room for it. */
+/*
+ * Where the initrd goes: the highest page below @limit and behind @kernel_end
+ * that leaves room for it.
+ */
 int boot_load_initrd(const struct pc_memory *m, const struct boot_image *image, uint64_t kernel_end,
 		     uint64_t limit, uint64_t *at, struct error *err);
 /* @max: bytes without the final zero. */

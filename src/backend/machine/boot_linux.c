@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The Linux boot protocol (Documentation/arch/x86/boot.rst): entered in 64-bit mode, or by a kernel of 32 bits in 32-bit mode. */
+/*
+ * The Linux boot protocol (Documentation/arch/x86/boot.rst): entered in 64-bit mode, or by a kernel
+ * of 32 bits in 32-bit mode.
+ */
 #include "backend/machine/boot.h"
 
 #include "base/bits.h"
@@ -156,7 +159,10 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 	if (setup + ENTRY_64 >= k->size)
 		return error_set(err, -ENOEXEC, "%s ends before its code: it is cut off.", k->name);
 	body = k->size - setup;
-	/* The size stands in units of 16 bytes, of which a builder may leave the last unfilled; a signature may follow. */
+	/*
+	 * The size stands in units of 16 bytes, of which a builder may leave the last unfilled; a
+	 * signature may follow.
+	 */
 	if (body + 15 < (uint64_t)get32(k->data + HDR_SYSSIZE) * 16)
 		return error_set(err, -ENOEXEC,
 				 "%s is cut off: %llu KiB of code are there, its header tells of "

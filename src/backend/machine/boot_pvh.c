@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* PVH: an ELF file whose notes name a 32-bit entry point, which gets the address of a start info (Xen's public/arch-x86/hvm/start_info.h). */
+/*
+ * PVH: an ELF file whose notes name a 32-bit entry point, which gets the address of a start info
+ * (Xen's public/arch-x86/hvm/start_info.h).
+ */
 #include "backend/machine/boot.h"
 
 #include "base/bits.h"

@@ -278,7 +278,9 @@ static void no_kernel_at_all_is_said(void **state)
 	refused(r, -ENOEXEC, "not a kernel");
 }
 
-/* Wherever a file ends, it is refused or loaded; under a sanitizer nothing is read behind its end. */
+/*
+ * Wherever a file ends, it is refused or loaded; under a sanitizer nothing is read behind its end.
+ */
 static void a_cut_bzimage_is_refused_at_every_length(void **state)
 {
 	struct rig *r = set_up(64 * MIB);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a BIOS does to the PCI bus before a kernel starts, for kernels that start without one: each base address register gets an
- * address, decoding is switched on, the interrupt line register says where the pin leads.
+ * What a BIOS does to the PCI bus before a kernel starts, for kernels that start without one: each
+ * base address register gets an address, decoding is switched on, the interrupt line register says
+ * where the pin leads.
  *
  * It goes by configuration accesses, as a BIOS would.
  */

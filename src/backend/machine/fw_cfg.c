@@ -17,7 +17,10 @@ static uint8_t byte_of(uint64_t v, size_t offset)
 	return (uint8_t)(v >> offset * 8);
 }
 
-/* A count, then for each file: size, item, two bytes of nothing, name; numbers with the high byte first. */
+/*
+ * A count, then for each file: size, item, two bytes of nothing, name; numbers with
+ * the high byte first.
+ */
 static uint8_t directory_byte(const struct fw_cfg *f, size_t offset)
 {
 	const struct fw_cfg_file *file;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keyboard controller (8042), with nothing plugged into it: for software that waits for its answers, tests it, or pulls the reset line
- * through it.  A command for a keyboard or a mouse is answered as by a cable that leads nowhere.
+ * The keyboard controller (8042), with nothing plugged into it: for software that waits for its
+ * answers, tests it, or pulls the reset line through it.  A command for a keyboard or a mouse is
+ * answered as by a cable that leads nowhere.
  *
  *      0x60   data                0x64   status; commands
  *
- * It raises no interrupt: nobody types, and who sends a command polls.  The ACPI tables do not mention it.
+ * It raises no interrupt: nobody types, and who sends a command polls.  The ACPI
+ * tables do not mention it.
  *
  * Threads: the machine lock.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PC: processors, memory and the main system bus with all that stands on it, in the shape of an i440FX/PIIX3 board.
+ * The PC: processors, memory and the main system bus with all that stands on it, in the shape of
+ * an i440FX/PIIX3 board.
  *
  *      struct pc
  *        vm            KVM; its `bus` is the main system bus
@@ -13,14 +14,18 @@
  *          nets          virtio-net-pci boards
  *        serial, rtc, keyboard, power, fw_cfg      what stands on the main bus by itself
  *
- *      pc.c        the machine's life      disks.c, nets.c  its cards      ide_disks.c  disks on IDE
- *      bios.c      firmware                firmware.c       what a BIOS does to the PCI bus before a kernel starts
+ *      pc.c             the machine's life
+ *      disks.c, nets.c  its cards
+ *      ide_disks.c      disks on IDE
+ *      bios.c           firmware
+ *      firmware.c       what a BIOS does to the PCI bus before a kernel starts
  *
  * No globals: as many machines as wanted live in one process.
  *
- * Threads: pc_create(), pc_run() and pc_destroy() on one thread, the machine's control thread, whose reactor is pc_home().  It holds the
- * machine lock (vm.lock) while it processes the reactor, so that whatever is called from there and the virtual CPUs' exits come one at
- * a time.  The disks' queues run on workers and take no lock.
+ * Threads: pc_create(), pc_run() and pc_destroy() on one thread, the machine's control thread,
+ * whose reactor is pc_home().  It holds the machine lock (vm.lock) while it processes the reactor,
+ * so that whatever is called from there and the virtual CPUs' exits come one at a time.  The disks'
+ * queues run on workers and take no lock.
  */
 #ifndef BACKEND_MACHINE_PC_H
 #define BACKEND_MACHINE_PC_H
@@ -128,15 +133,21 @@ struct pc {
 	size_t message_n;
 };
 
-/* Opens KVM, gets the memory, reads the kernel: all that can be wrong is said here.  The strings stay the caller's. */
+/*
+ * Opens KVM, gets the memory, reads the kernel: all that can be wrong is said here.  The
+ * strings stay the caller's.
+ */
 int pc_create(struct pc **out, const struct pc_config *config, struct error *err);
 /*
- * A virtio-blk-pci card with this disk, in the next empty slot, before the machine runs.  @board: what the card is like; its name and class
- * may be left out.
+ * A virtio-blk-pci card with this disk, in the next empty slot, before the machine runs.  @board:
+ * what the card is like; its name and class may be left out.
  */
 int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio_pci_options *board,
 		struct error *err);
-/* An IDE disk, in the next empty place; the words that speak of a virtio device have their defaults. */
+/*
+ * An IDE disk, in the next empty place; the words that speak of a virtio device
+ * have their defaults.
+ */
 int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err);
 /* SCSI disks: scsi_disks.h. */
 

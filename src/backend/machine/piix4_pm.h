@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PIIX4 ACPI power management function, 00:01.3: says where its registers are, which is fixed (see power.h).
+ * The PIIX4 ACPI power management function, 00:01.3: says where its registers are, which is
+ * fixed (see power.h).
  *
  * Firmware is told that system management mode is set up already: there is none.
  *

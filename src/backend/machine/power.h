@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a guest ends or starts again, and the few ports on the ISA side that have no device of their own:
+ * How a guest ends or starts again, and the few ports on the ISA side that have no
+ * device of their own:
  *
  *      0x092   system control: A20 is always on; bit 0 pulls the reset line
  *      0x0f4   exit port: a byte v ends the machine with status (v << 1) | 1
  *      0x402   debug port: firmware's messages
- *      0x600   ACPI: PM1 event, PM1 control (0x604: sleep type 0 and enable is power-off), timer (0x608)
+ *      0x600   ACPI: PM1 event, PM1 control (0x604: sleep type 0 and enable is power-off),
+ *              timer (0x608)
  *      0xcf9   reset control
  *
  * Threads: the machine lock.

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A serial port: 16550A with its FIFOs of 16 bytes.  What goes over the wire goes to a struct serial_line, at any speed.
+ * A serial port: 16550A with its FIFOs of 16 bytes.  What goes over the wire goes to a struct
+ * serial_line, at any speed.
  *
- * The transmitter is honest about a line that cannot take more: it stays "not empty" until serial_room().
+ * The transmitter is honest about a line that cannot take more: it stays "not empty"
+ * until serial_room().
  *
  * Threads: the machine lock.
  */

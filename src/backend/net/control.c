@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control queue (virtio 1.4, 5.1.6.5): parse, change the master copy of the settings, have every pair take it over, answer.
+ * The control queue (virtio 1.4, 5.1.6.5): parse, change the master copy of the settings, have
+ * every pair take it over, answer.
  *
- * One command at a time: while pairs are awaited nothing more is popped.  A command that is malformed, unknown or not negotiated changes
- * nothing and is answered ERR.
+ * One command at a time: while pairs are awaited nothing more is popped.  A command that is
+ * malformed, unknown or not negotiated changes nothing and is answered ERR.
  */
 #include "backend/net/virtio_net.h"
 
@@ -12,7 +13,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Header, data and ack of the commands there are; the longest table is read in place, however it is cut. */
+/*
+ * Header, data and ack of the commands there are; the longest table is read in
+ * place, however it is cut.
+ */
 #define PIECES_MAX (NET_QUEUE_SIZE_MAX + 64)
 
 /* What the driver has written and nobody has read yet. */
@@ -158,7 +162,7 @@ static bool set_pairs(struct virtio_net *net, struct reader *data)
 	return true;
 }
 
-/* 5.1.6.5.6: of those that were agreed on, which are to be used from now on. */
+/* 5.1.6.5.6: which of the offloads that were negotiated are used from now on. */
 static bool set_offloads(struct virtio_net *net, struct reader *data)
 {
 	struct net_link *link = net->link;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which received frames a driver wants: modes, MAC table, VLANs (virtio 1.4, 5.1.6.5.1 to 5.1.6.5.3).  Pure; plain data, to be copied.
+ * Which received frames a driver wants: modes, MAC table, VLANs (virtio 1.4, 5.1.6.5.1 to
+ * 5.1.6.5.3).  Pure; plain data, to be copied.
  */
 #ifndef BACKEND_NET_FILTER_H
 #define BACKEND_NET_FILTER_H

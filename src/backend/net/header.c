@@ -54,7 +54,10 @@ uint64_t net_offload_bits_in(void)
 	       BIT64(VIRTIO_NET_F_GUEST_USO4) | BIT64(VIRTIO_NET_F_GUEST_USO6);
 }
 
-/* How long the transport header in front of the payload is at least; 0: this kind was not agreed on. */
+/*
+ * How long the transport header in front of the payload is at least; 0: this
+ * kind was not agreed on.
+ */
 static unsigned gso_header(uint8_t type, const struct net_offloads *may)
 {
 	switch (type) {

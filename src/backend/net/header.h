@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The header of a frame, checked: nothing that the other side wrote goes on to a link or to a driver unless it holds for this frame.  Pure.
+ * The header of a frame, checked: nothing that the other side wrote goes on to a link or to a
+ * driver unless it holds for this frame.  Pure.
  *
  * virtio 1.4, 5.1.6.2 and 5.1.6.4.
  */
@@ -26,8 +27,9 @@ uint64_t net_offload_bits_out(void);
 uint64_t net_offload_bits_in(void);
 
 /*
- * Makes a fresh header of the fields that count and hold for a frame of @len bytes; bits nobody knows are left out.  -EINVAL: the frame
- * cannot be as the header says, or needs what was not agreed on.
+ * Makes a fresh header of the fields that count and hold for a frame of @len bytes; bits
+ * nobody knows are left out.  -EINVAL: the frame cannot be as the header says, or needs
+ * what was not agreed on.
  */
 int net_header_check(struct virtio_net_hdr *h, const struct net_offloads *may, size_t len);
 

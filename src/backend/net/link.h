@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A link: where a network device's frames go and come from.  A TAP interface, the user-mode stack of libslirp, a socket to another
- * machine; tests make their own.
+ * A link: where a network device's frames go and come from.  A TAP interface, the user-mode stack
+ * of libslirp, a socket to another machine; tests make their own.
  *
- * Sending never waits: what the link cannot take now is lost, as on a wire, and counted by the device.  Receiving is asked for: the device
- * takes a frame when it has looked for room, and a link whose frames nobody takes holds a bounded number of them.
+ * Sending never waits: what the link cannot take now is lost, as on a wire, and counted by the
+ * device.  Receiving is asked for: the device takes a frame when it has looked for room, and a link
+ * whose frames nobody takes holds a bounded number of them.
  *
- * Every frame goes with a struct virtio_net_hdr of 12 bytes.  Towards the link it has been checked (header.h); from the link the device
- * checks it.  A link that cannot do offloads offers no features for them and sees headers of zeros.
+ * Every frame goes with a struct virtio_net_hdr of 12 bytes.  Towards the link it has been checked
+ * (header.h); from the link the device checks it.  A link that cannot do offloads offers no
+ * features for them and sees headers of zeros.
  *
- * Threads: a pair's receive half belongs to the worker of its receive queue, its send half to that of its transmit queue.  A link that
- * is one_thread has all of them on one worker.  The rest is the control thread's, except where a comment says otherwise.
+ * Threads: a pair's receive half belongs to the worker of its receive queue, its send half to that
+ * of its transmit queue.  A link that is one_thread has all of them on one worker.  The rest is the
+ * control thread's, except where a comment says otherwise.
  */
 #ifndef BACKEND_NET_LINK_H
 #define BACKEND_NET_LINK_H
@@ -27,13 +30,19 @@
 struct reactor;
 struct net_link;
 
-/* A frame without a checksum of its own: Ethernet header, a VLAN tag, 40 bytes of IPv6 header, 65535 bytes (virtio 1.4, 5.1.6.3). */
+/*
+ * A frame without a checksum of its own: Ethernet header, a VLAN tag, 40 bytes of IPv6 header,
+ * 65535 bytes (virtio 1.4, 5.1.6.3).
+ */
 #define NET_FRAME_MAX 65593u
 #define NET_FRAME_MIN 14u
 
 /* The device, as the link knows it. */
 struct net_link_client {
-	/* Frames may wait for @pair.  Its receive half's thread; from inside send, too, where both are one thread. */
+	/*
+	 * Frames may wait for @pair.  Its receive half's thread; from inside send, too, where
+	 * both are one thread.
+	 */
 	void (*arrived)(struct net_link_client *client, unsigned pair);
 	/* The cable was plugged in or pulled out.  Any thread. */
 	void (*carrier)(struct net_link_client *client, bool up);
@@ -46,15 +55,19 @@ struct net_link_ops {
 			     struct error *err);
 	void (*receive_stop)(struct net_link *l, unsigned pair, struct reactor *r);
 	/*
-	 * The next frame, of at most @size bytes, and its header.  Returns its length; 0: none, arrived() comes with the next; -errno: one was lost
-	 * (too long for @size, or the link is broken).
+	 * The next frame, of at most @size bytes, and its header.  Returns its length; 0:
+	 * none, arrived() comes with the next; -errno: one was lost (too long for @size, or
+	 * the link is broken).
 	 */
 	ssize_t (*receive)(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
 			   size_t size);
 	/* A frame of @len bytes in @n pieces.  0, or -errno: it is lost. */
 	int (*send)(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
 		    const struct iovec *iov, int n, size_t len);
-	/* Feature bits GUEST_* that received frames may make use of.  Control thread or the control queue's.  Optional. */
+	/*
+	 * Feature bits GUEST_* that received frames may make use of.  Control thread or the
+	 * control queue's.  Optional.
+	 */
 	int (*set_offloads)(struct net_link *l, uint64_t features);
 	/* Frames may come for the first @n pairs.  Control thread or the control queue's.  Optional. */
 	int (*set_pairs)(struct net_link *l, unsigned n);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libslirp wants a poll() of its own: before each sleep it names descriptors and a time.  Here they stand in an epoll set, which the
- * worker's reactor watches as one descriptor, and a poller does the round whenever something has happened:
+ * libslirp wants a poll() of its own: before each sleep it names descriptors and a time.  Here they
+ * stand in an epoll set, which the worker's reactor watches as one descriptor, and a poller does
+ * the round whenever something has happened:
  *
- *      what is ready  ->  slirp_pollfds_poll()  ->  slirp_pollfds_fill()  ->  the set, as it is wanted now
+ *      what is ready -> slirp_pollfds_poll() -> slirp_pollfds_fill() -> the set, as wanted now
  *
- * All of it runs on the worker that the card's queues are on, so frames pass by plain calls: a transmitted one goes into libslirp at once,
- * one for the driver waits in a bounded queue until the receive queue takes it.
+ * All of it runs on the worker that the card's queues are on, so frames pass by plain calls: a
+ * transmitted one goes into libslirp at once, one for the driver waits in a bounded queue until the
+ * receive queue takes it.
  */
 #include "backend/net/links.h"
 
@@ -153,7 +155,10 @@ static int what_is_ready(int index, void *opaque)
 	return index >= 0 && (unsigned)index < u->n_wishes ? (int)u->ready[index] : 0;
 }
 
-/* The descriptor may have been closed since, and its number be another one's: the set forgets closed ones by itself. */
+/*
+ * The descriptor may have been closed since, and its number be another one's: the set forgets
+ * closed ones by itself.
+ */
 static void set_put(struct user_link *u, unsigned i)
 {
 	struct epoll_event e = {.events = u->wishes[i].events, .data.u32 = i};
@@ -358,8 +363,8 @@ static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr 
 }
 
 /*
- * Version 4.7 of libslirp, Debian 12's, can be made to write outside its memory by pieces of an IPv4 packet that do not fit together; who
- * sends by TCP, or by UDP within the MTU, sends none.
+ * Version 4.7 of libslirp, Debian 12's, can be made to write outside its memory by pieces of an
+ * IPv4 packet that do not fit together; who sends by TCP, or by UDP within the MTU, sends none.
  */
 static bool is_fragment(const uint8_t *frame, size_t len)
 {

@@ -11,17 +11,21 @@
 int net_none_open(struct net_link **out, unsigned pairs, struct error *err);
 
 /*
- * A TAP interface of the host, which is made if it is not there and may be: @pairs file descriptors for as many pairs.  Offloads as
- * the kernel has them; the kernel steers flows to pairs.
+ * A TAP interface of the host, which is made if it is not there and may be: @pairs file descriptors
+ * for as many pairs.  Offloads as the kernel has them; the kernel steers flows to pairs.
  */
 int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct error *err);
-/* The same on a descriptor of somebody else's making, with IFF_VNET_HDR and not blocking or not; one pair.  Takes it over on success. */
+/*
+ * The same on a descriptor that somebody else has opened with IFF_VNET_HDR, for one pair.  Takes it
+ * over on success, and makes it non-blocking.
+ */
 int net_tap_adopt(struct net_link **out, int fd, struct error *err);
 
 /*
- * Another machine, over a UNIX socket that keeps messages apart (SOCK_SEQPACKET): one message, one frame, without a header and with its
- * checksums.  Who comes first at @path waits there, the other connects; when one goes the link is down until somebody comes again.
- * What the other does not take in time is lost.
+ * Another machine, over a UNIX socket that keeps messages apart (SOCK_SEQPACKET): one message, one
+ * frame, without a header and with its checksums.  Who comes first at @path waits there, the other
+ * connects; when one goes the link is down until somebody comes again.  What the other does not
+ * take in time is lost.
  */
 int net_socket_open(struct net_link **out, const char *path, struct error *err);
 /* On a connected socket, taken over on success; down for good when the other side goes. */
@@ -44,8 +48,8 @@ struct net_user_options {
 };
 
 /*
- * TCP, UDP, DHCP and DNS by libslirp, as an unprivileged process can: the guest is behind 10.0.2.2, which stands for the host.  IPv4 only.
- * -ENOTSUP: this program was built without libslirp.
+ * TCP, UDP, DHCP and DNS by libslirp, as an unprivileged process can: the guest is behind 10.0.2.2,
+ * which stands for the host.  IPv4 only.  -ENOTSUP: this program was built without libslirp.
  *
  * libslirp is used by one thread at a time: the one of the pair's queues.
  */

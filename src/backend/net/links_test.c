@@ -358,7 +358,10 @@ static void user_mode_holds_a_bounded_number_of_frames(void **state)
 	card_fini(&C);
 }
 
-/* Frames that begin as real ones and go on as anything; restricted, so that none of it leaves this process. */
+/*
+ * Frames that begin as real ones and go on as anything; restricted, so that none of it
+ * leaves this process.
+ */
 static void user_mode_survives_garbage(void **state)
 {
 	static const uint8_t types[][2] = {{8, 0}, {8, 6}, {0x86, 0xdd}, {0x88, 0xf8}};

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the link to a receive queue.  A frame is taken from the link first, then buffers for it from the ring; where they do not suffice yet,
- * frame and buffers stay in hand until the driver brings more.  So a driver that brings none costs one frame of memory here, and the link
- * keeps or loses the rest, as it does.
+ * From the link to a receive queue.  A frame is taken from the link first, then buffers for it from
+ * the ring; where they do not suffice yet, frame and buffers stay in hand until the driver brings
+ * more.  So a driver that brings none costs one frame of memory here, and the link keeps or loses
+ * the rest, as it does.
  *
- * Invariants: no buffer is taken but for a frame in hand; all buffers of a frame are published together; a buffer in hand that must not stay
- * in flight is put back as if it had not been taken.
+ * Invariants: no buffer is taken but for a frame in hand; all buffers of a frame are published
+ * together; a buffer in hand that must not stay in flight is put back as if it had not been taken.
  */
 #include "backend/net/virtio_net.h"
 
@@ -91,7 +92,10 @@ void net_receive_let_go(struct virtio_queue *q)
 	buffers_gone(r);
 }
 
-/* 1: there is room for the frame; 0: the driver has to bring more; -ENOSPC: it never can; -EPROTO: broken. */
+/*
+ * 1: there is room for the frame; 0: the driver has to bring more; -ENOSPC: it never
+ * can; -EPROTO: broken.
+ */
 static int gather(struct receive *r, struct virtio_queue *q, unsigned *popped)
 {
 	uint64_t need = r->header_bytes + r->len;
@@ -225,7 +229,7 @@ int net_receive(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 		int rc;
 
 		if (!r->len && !next_frame(r, net, &looked, budget)) {
-			/* The link will say when the next one comes; buffers are not missed until then. */
+			/* The link tells of the next frame; until then no kick is needed. */
 			if (looked < budget)
 				virtio_queue_rest(q);
 			break;

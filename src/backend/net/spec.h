@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A network card as people write it: `--net user,hostfwd=tcp::8080-:80` or `tap=NAME,queues=2`, in the manner of QEMU.
+ * A network card as people write it: `--net user,hostfwd=tcp::8080-:80` or `tap=NAME,queues=2`,
+ * in the manner of QEMU.
  *
- * Keys and values are split by commas; the first word says what the card is connected to.  What is not understood is refused.
+ * Keys and values are split by commas; the first word says what the card is connected to.  What is
+ * not understood is refused.
  */
 #ifndef BACKEND_NET_SPEC_H
 #define BACKEND_NET_SPEC_H
@@ -35,10 +37,16 @@ struct net_spec {
 /* 0, or -EINVAL and a sentence. */
 int net_spec_parse(const char *text, struct net_spec *spec, struct error *err);
 
-/* The link that it names; open.c, which the command has and the library has not, as libslirp. */
+/*
+ * Opens the link that it names.  In a file of its own (open.c), which is part of the command only:
+ * the library is not linked with libslirp.
+ */
 int net_spec_open(const struct net_spec *spec, struct net_link **link, struct error *err);
 
-/* @path stays the caller's.  A card without mac= gets an address of its own by kind, target and @path, always the same. */
+/*
+ * @path stays the caller's.  A card without mac= gets an address of its own by kind, target and
+ * @path, always the same.
+ */
 struct virtio_net_options net_spec_options(const struct net_spec *spec, const char *path);
 
 /* For help texts. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a transmit queue to the link.  A chain is given back as soon as the link has taken its frame, or lost it: none stays.
+ * From a transmit queue to the link.  A chain is given back as soon as the link has taken its
+ * frame, or lost it: none stays.
  *
- * The header is copied once, checked, and written anew; the frame goes out of the guest's memory, piece by piece.
+ * The header is copied once, checked, and written anew; the frame goes out of the guest's
+ * memory, piece by piece.
  */
 #include "backend/net/virtio_net.h"
 
@@ -73,7 +75,7 @@ static void send_chain(struct transmit *t, struct net_link *link, const struct v
 	}
 	len = (size_t)chain->readable_len - t->header_bytes;
 	take(&iov, &n, &h, t->header_bytes);
-	/* 5.1.6.2.1: the driver must not set it, and it says nothing about a frame on its way out. */
+	/* 5.1.6.2.1: not for drivers to set, and without a meaning on the way out. */
 	h.flags &= (uint8_t)~VIRTIO_NET_HDR_F_DATA_VALID;
 	if (net_header_check(&h, &t->may, len)) {
 		net_count(&c->bad, 1);

@@ -230,7 +230,7 @@ static int net_process(struct virtio_device *vdev, struct virtio_queue *q, unsig
 	case CONTROL:
 		return net_control(net, q, budget);
 	default:
-		/* A queue that these features do not have; whatever waits there has to wait. */
+		/* With these features there is no such queue; what waits there is not looked at. */
 		virtio_queue_rest(q);
 		return 0;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-net, the device: a network card behind the virtio bus (virtio 1.4, 5.1), with a link (link.h) as its cable.
+ * virtio-net, the device: a network card behind the virtio bus (virtio 1.4, 5.1), with a link
+ * (link.h) as its cable.
  *
  *      header.c    is a frame's header true?           pure
  *      filter.c    does the driver want this frame?    pure
@@ -9,9 +10,10 @@
  *      control.c   the control queue's commands        its worker
  *      virtio_net.c  features, config space, life      control thread
  *
- * What a command changes for receiving stands in net_settings.  The control queue has the master copy, each pair has one of its own, on the
- * worker of its receive queue; a command is answered when every pair has the new one, which it is brought by a message.  So the way of a
- * frame has no lock, and what a driver was told is done is done.
+ * What a command changes for receiving stands in net_settings.  The control queue has the master
+ * copy, each pair has one of its own, on the worker of its receive queue; a command is answered
+ * when every pair has taken over the new one, which comes to it in a message.  So the way of a
+ * frame has no lock, and a command that was answered OK holds for every frame from then on.
  *
  * Threads: control thread, unless a comment names the worker.
  */
@@ -70,8 +72,8 @@ struct virtio_net {
 	struct net_link_client client;
 	struct net_pair *pairs;
 	unsigned n_pairs;
-	uint64_t mac; /* atomic: see net_mac_number() */
-	uint64_t mac_at_start;
+	uint64_t mac;	       /* atomic: see net_mac_number() */
+	uint64_t mac_at_start; /* what a reset brings back */
 	uint16_t mtu;
 	uint32_t speed;
 	bool announce; /* atomic: the driver shall make itself known */

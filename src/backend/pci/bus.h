@@ -13,7 +13,10 @@ struct pci_bus {
 	const char *name; /* "pci.0" */
 	struct sysbus *sysbus;
 	struct pci_function *functions[PCI_DEVFNS];
-	/* A slot's pin (0: INTA#) changes its level.  Set by the host bridge; NULL: the pins lead nowhere. */
+	/*
+	 * A slot's pin (0: INTA#) changes its level.  Set by the host bridge; NULL:
+	 * the pins lead nowhere.
+	 */
 	void (*intx)(struct pci_bus *bus, unsigned slot, unsigned pin, bool level);
 	/* The line that a slot's pin leads to, -1: none.  Likewise. */
 	int (*line)(const struct pci_bus *bus, unsigned slot, unsigned pin);
@@ -22,7 +25,8 @@ struct pci_bus {
 void pci_bus_init(struct pci_bus *bus, const char *name, struct sysbus *sysbus);
 
 /*
- * @devfn: where, or -1: function 0 of the first empty slot.  Its description is complete.  -EBUSY: taken; -EINVAL; -ENOSPC: no slot is empty.
+ * @devfn: where, or -1: function 0 of the first empty slot.  Its description is complete.  -EBUSY:
+ * taken; -EINVAL; -ENOSPC: no slot is empty.
  */
 int pci_bus_attach(struct pci_bus *bus, struct pci_function *fn, int devfn, struct error *err);
 /* Unmaps it, lowers its pin.  Harmless when not attached. */

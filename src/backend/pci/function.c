@@ -84,7 +84,10 @@ int pci_function_add_cap(struct pci_function *fn, uint8_t id, const void *cap, u
 
 /* ---- base address registers ---- */
 
-/* Where the guest wants it; 0: nowhere.  What sizing leaves in a register (all ones) ends at the top of its space and is no address. */
+/*
+ * Where the guest wants it; 0: nowhere.  What sizing leaves in a register (all ones) ends at the
+ * top of its space and is no address.
+ */
 static uint64_t bar_address(const struct pci_function *fn, unsigned index)
 {
 	const struct pci_bar *bar = &fn->bars[index];

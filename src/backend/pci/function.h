@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PCI function: configuration space, base address registers, capabilities, interrupt pin, MSI-X (PCI Local Bus 3.0, chapter 6).
+ * A PCI function: configuration space, base address registers, capabilities, interrupt pin, MSI-X
+ * (PCI Local Bus 3.0, chapter 6).
  *
- * A device embeds struct pci_function, describes itself (identity, BARs, capabilities), then is attached to a bus; from then on the guest's
- * configuration accesses move its regions about on the system bus.
+ * A device embeds struct pci_function, describes itself (identity, BARs, capabilities), then
+ * is attached to a bus; from then on the guest's configuration accesses move its regions
+ * about on the system bus.
  *
- * Invariants: a configuration byte changes only where its mask allows; a BAR's region is mapped exactly while the guest has its decoding on
- * and its address is a possible one; the pin is asserted on the bus only while MSI-X is off and the guest has not disabled it.
+ * Invariants: a configuration byte changes only where its mask allows; a BAR's region is mapped
+ * exactly while the guest has its decoding on and its address is a possible one; the pin is
+ * asserted on the bus only while MSI-X is off and the guest has not disabled it.
  *
- * Threads: those of the system bus (one at a time, under the machine's lock), the home reactor's included.
+ * Threads: those of the system bus (one at a time, under the machine's lock), the
+ * home reactor's included.
  */
 #ifndef BACKEND_PCI_FUNCTION_H
 #define BACKEND_PCI_FUNCTION_H
@@ -87,12 +91,14 @@ void pci_function_init(struct pci_function *fn, const char *name,
 void pci_function_fini(struct pci_function *fn);
 
 /*
- * Before attach: BAR @index of @size bytes, a power of two, at least 16 (4 for ports); @flags PCI_BAR_IO or PCI_BAR_64, which takes the next BAR too.
+ * Before attach: BAR @index of @size bytes, a power of two, at least 16 (4 for ports); @flags
+ * PCI_BAR_IO or PCI_BAR_64, which takes the next BAR too.
  */
 void pci_function_bar(struct pci_function *fn, unsigned index, const char *name, uint32_t flags,
 		      uint64_t size, const struct sysbus_region_ops *ops);
 /*
- * Before attach: a capability of @len bytes, copied from @cap, whose first two bytes (id, next) are filled in.  Returns its offset, or -ENOSPC.
+ * Before attach: a capability of @len bytes, copied from @cap, whose first two bytes (id, next) are
+ * filled in.  Returns its offset, or -ENOSPC.
  */
 int pci_function_add_cap(struct pci_function *fn, uint8_t id, const void *cap, unsigned len);
 

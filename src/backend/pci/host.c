@@ -34,7 +34,9 @@ static uint64_t address_read(struct sysbus_region *r, uint64_t offset, unsigned 
 	return !offset && size == 4 ? host->selected : UINT64_MAX;
 }
 
-/* Only a whole word is the address; narrower accesses belong to whoever else lives at these ports. */
+/*
+ * Only a whole word is the address; narrower accesses belong to whoever else lives at these ports.
+ */
 static void address_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct pci_host *host = container_of(r, struct pci_host, address);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The i440FX host bridge: the only way between the system bus and the PCI bus.  Configuration mechanism 1 at ports 0xcf8 and 0xcfc
- * (PCI Local Bus 3.0, 3.2.2.3.2); function 00:00.0, whose PAM and SMRAM registers hold what firmware writes and do nothing: all memory is RAM.
+ * The i440FX host bridge: the only way between the system bus and the PCI bus.  Configuration
+ * mechanism 1 at ports 0xcf8 and 0xcfc (PCI Local Bus 3.0, 3.2.2.3.2); function 00:00.0, whose PAM
+ * and SMRAM registers hold what firmware writes and do nothing: all memory is RAM.
  *
  * Threads: the system bus's.
  */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The PCI bus as a guest finds it: configuration mechanism 1, headers, BARs, pins; two machines in one process. */
+/*
+ * The PCI bus as a guest finds it: configuration mechanism 1, headers, BARs, pins; two
+ * machines in one process.
+ */
 #include "test.h"
 
 #include "backend/pci/host.h"

@@ -4,8 +4,9 @@
  *
  *      slot, pin -> PIRQ (slot + pin - 1) mod 4 -> register 0x60 + PIRQ: the line, or bit 7: none
  *
- * Several pins share a line: it is high while any of them is.  The registers begin with what PC firmware usually writes there (10, 10, 11,
- * 11), so that a kernel booted without firmware finds its interrupts routed.
+ * Several pins share a line: it is high while any of them is.  The registers begin with what PC
+ * firmware usually writes there (10, 10, 11, 11), so that a kernel booted without firmware finds
+ * its interrupts routed.
  *
  * Threads: the system bus's.
  */
@@ -21,8 +22,8 @@
 struct piix3 {
 	struct pci_function fn;
 	struct pci_host *host;
-	uint32_t pins
-		[PIIX3_PIRQS]; /* which slots hold it up, one bit each: a slot reaches each PIRQ by one pin only */
+	/* Which slots hold it up, one bit each: a slot reaches each PIRQ by one pin only. */
+	uint32_t pins[PIIX3_PIRQS];
 	uint16_t lines; /* levels that the interrupt controller was told */
 };
 

@@ -78,11 +78,11 @@ enum scsi_step scsi_unmap(struct scsi_task *task)
 
 /* ---- WRITE SAME ---- */
 
-static enum scsi_step zero_next(struct scsi_task *task, int err)
+/* The next piece of at most @most bytes, then @then. */
+static enum scsi_step same_next(struct scsi_task *task, int err, enum storage_op op, uint64_t most,
+				enum scsi_step (*then)(struct scsi_task *task, int err))
 {
-	const struct scsi_disk *disk = task->disk;
-	uint64_t n = min_u64(task->left, align_down(storage_limits(disk->storage)->max_write_zeroes,
-						    disk->block_size));
+	uint64_t n = min_u64(task->left, most);
 
 	if (err)
 		return scsi_check_errno(task, err);
@@ -90,23 +90,21 @@ static enum scsi_step zero_next(struct scsi_task *task, int err)
 		return scsi_good(task);
 	task->offset += n;
 	task->left -= n;
-	return scsi_io(task, STORAGE_WRITE_ZEROES, disk->wce ? 0 : STORAGE_FUA, task->offset - n, n,
-		       0, zero_next);
+	return scsi_io(task, op, task->disk->wce ? 0 : STORAGE_FUA, task->offset - n, n, 0, then);
+}
+
+static enum scsi_step zero_next(struct scsi_task *task, int err)
+{
+	const struct scsi_disk *disk = task->disk;
+	uint64_t most = align_down(storage_limits(disk->storage)->max_write_zeroes,
+				   disk->block_size);
+
+	return same_next(task, err, STORAGE_WRITE_ZEROES, most, zero_next);
 }
 
 static enum scsi_step pattern_next(struct scsi_task *task, int err)
 {
-	const struct scsi_disk *disk = task->disk;
-	uint64_t n = min_u64(task->left, task->filled);
-
-	if (err)
-		return scsi_check_errno(task, err);
-	if (!n)
-		return scsi_good(task);
-	task->offset += n;
-	task->left -= n;
-	return scsi_io(task, STORAGE_WRITE, disk->wce ? 0 : STORAGE_FUA, task->offset - n, n, 0,
-		       pattern_next);
+	return same_next(task, err, STORAGE_WRITE, task->filled, pattern_next);
 }
 
 static bool all_zero(const uint8_t *p, size_t n)

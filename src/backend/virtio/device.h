@@ -46,8 +46,10 @@ struct virtio_device_class {
 	 * negative errno from vqdev_pop() is passed on, with the queue broken.
 	 */
 	int (*process)(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget);
-	/* Worker thread: nothing may stay in flight: put back (vqdev_unpop()) or push what was popped and waits for
-	 * something.  Optional. */
+	/*
+	 * Worker thread: nothing may stay in flight: put back (vqdev_unpop()) or push what was
+	 * popped and waits for something.  Optional.
+	 */
 	void (*let_go)(struct virtio_device *vdev, struct virtio_queue *q);
 	/* Longest descriptor chain that the type needs. */
 	unsigned chain_max;

@@ -94,8 +94,9 @@ void virtio_queue_fini(struct virtio_queue *q);
 int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config, struct gmem *mem,
 		       struct virtio_waiter *waiter);
 /*
- * From the next start on the queue keeps a record of what it has in flight (vring/device.h): @record lies in @mem, to which a
- * reference is taken.  A record that was in use is gone on from, and the driver interrupted.  NULL, NULL: no record.
+ * From the next start on the queue keeps a record of what it has in flight (vring/device.h):
+ * @record lies in @mem, to which a reference is taken.  A record that was in use is gone on from,
+ * and the driver interrupted.  NULL, NULL: no record.
  */
 void virtio_queue_set_record(struct virtio_queue *q, struct gmem *mem,
 			     const struct vqdev_record *record);
@@ -119,8 +120,8 @@ int virtio_queue_kick(struct virtio_queue *q);
 void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len);
 
 /*
- * From inside process: what waits in the ring is for later, and kicks are not wanted.  process does not come again
- * before virtio_queue_wake() (or a kick that came all the same).
+ * From inside process: what waits in the ring is for later, and kicks are not wanted.  process does
+ * not come again before virtio_queue_wake() (or a kick that came all the same).
  */
 static inline void virtio_queue_rest(struct virtio_queue *q)
 {

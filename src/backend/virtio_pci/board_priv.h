@@ -41,8 +41,8 @@ struct virtio_pci_register {
 };
 
 /*
- * Access of any width at any place: each register that it touches is read or written once; one written in part keeps its other bytes.  The table
- * is sorted.
+ * Access of any width at any place: each register that it touches is read or written once; one
+ * written in part keeps its other bytes.  The table is sorted.
  */
 uint64_t virtio_pci_registers_read(struct virtio_pci *b, const struct virtio_pci_register *regs,
 				   unsigned n, uint64_t offset, unsigned size);

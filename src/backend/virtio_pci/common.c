@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The common configuration (virtio 1.4, 4.1.4.3): one function per register and direction, and the table of them. */
+/*
+ * The common configuration (virtio 1.4, 4.1.4.3): one function per register and direction,
+ * and the table of them.
+ */
 #include "backend/virtio_pci/board_priv.h"
 #include "wire/virtio.h"
 
@@ -41,7 +44,10 @@ static void write_driver_feature(struct virtio_pci *b, uint32_t v)
 {
 	if (virtio_pci_status(b) & VIRTIO_STATUS_FEATURES_OK && !b->resetting)
 		return;
-	/* Bits far beyond any that were offered count as one of the last word, so that they are refused, too. */
+	/*
+	 * Bits far beyond any that were offered count as one of the last word, so that
+	 * they are refused, too.
+	 */
 	if (b->driver_feature_select < ARRAY_SIZE(b->driver_features))
 		b->driver_features[b->driver_feature_select] = v;
 	else if (v)
@@ -63,7 +69,9 @@ static void write_status(struct virtio_pci *b, uint32_t v)
 	b->legacy_driver = false;
 	virtio_pci_set_status(b, (uint8_t)v);
 }
-/* One step for any number of changes since it was last read: eight bits never come round unnoticed. */
+/*
+ * One step for any number of changes since it was last read: eight bits never come round unnoticed.
+ */
 static uint32_t read_generation(struct virtio_pci *b)
 {
 	uint32_t now = b->vdev->generation;

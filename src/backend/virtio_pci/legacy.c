@@ -5,8 +5,8 @@
 #include "wire/virtio.h"
 
 /*
- * Legacy drivers do not look whether the device has let go of their memory: the access that asks for
- * it ends when it has.  Where an access cannot take that long it only looks so.
+ * Legacy drivers do not look whether the device has let go of their memory: the access that asks
+ * for it ends when it has.  Where an access cannot take that long it only looks so.
  */
 static void wait_while(struct virtio_pci *b, const bool *busy)
 {
@@ -38,7 +38,9 @@ static uint32_t read_pfn(struct virtio_pci *b)
 	return q && q->enabled && !q->resetting ? (uint32_t)(q->desc / VIRTIO_PCI_LEGACY_PAGE) : 0;
 }
 
-/* 2.7.2: all three areas follow from one page number and the size, which the driver cannot choose. */
+/*
+ * 2.7.2: all three areas follow from one page number and the size, which the driver cannot choose.
+ */
 static void write_pfn(struct virtio_pci *b, uint32_t pfn)
 {
 	struct virtio_pci_queue *q = virtio_pci_selected(b);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A queue of the board: what the driver set up, when the device's queue runs, how it is kicked and where it calls. */
+/*
+ * A queue of the board: what the driver set up, when the device's queue runs, how it is
+ * kicked and where it calls.
+ */
 #include "backend/virtio_pci/board_priv.h"
 #include "wire/virtio.h"
 

@@ -402,7 +402,10 @@ void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *
 void virtio_pci_fini(struct virtio_pci *board)
 {
 	if (board->bus.child) {
-		/* Leaving the bus resets the function, and the device has been reset for good: no new orders come of it. */
+		/*
+		 * Leaving the bus resets the function, and the device has been reset for good: no
+		 * new orders come of it.
+		 */
 		pci_bus_detach(&board->fn);
 		virtio_pci_isr_fini(board);
 		drop_queues(board);

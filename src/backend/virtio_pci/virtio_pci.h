@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio-pci board: a PCI function that carries a virtio bus, and through it any virtio device (virtio 1.4, 4.1).  It knows nothing of the
- * device but what virtio_device says.
+ * The virtio-pci board: a PCI function that carries a virtio bus, and through it any virtio device
+ * (virtio 1.4, 4.1).  It knows nothing of the device but what virtio_device says.
  *
  *      BAR 0  ports, 4.1.4.10         the legacy header; not on a modern-only board
  *      BAR 1  memory                  MSI-X table and pending bits
- *      BAR 4  memory, 64 bit          common configuration, ISR, device configuration, notifications; not on a legacy-only board
+ *      BAR 4  memory, 64 bit          common configuration, ISR, device configuration,
+ *                                     notifications; not on a legacy-only board
  *
- *      virtio_pci.c  identity, capabilities, plugging, the device configuration    registers.c  a table of registers, of any access width
- *      common.c      the common configuration                                      legacy.c     the legacy header
- *      queue.c       a queue's life, kicks and calls                               status.c     status, features, reset
+ *      virtio_pci.c  identity, capabilities, plugging, the device configuration
+ *      registers.c   a table of registers, of any access width
+ *      common.c      the common configuration
+ *      legacy.c      the legacy header
+ *      queue.c       a queue's life, kicks and calls
+ *      status.c      status, features, reset
  *      isr.c         the ISR and the interrupt pin
  *
- * A reset takes time (what is in flight has to come back).  What the driver has set up is forgotten at once; the status reads as before
- * until the reset is over, unless the driver does not wait for that (legacy ones never do): then what it writes meanwhile is shown, and
- * carried out after the reset.
+ * A reset takes time (what is in flight has to come back).  What the driver has set up is
+ * forgotten at once; the status reads as before until the reset is over, unless the driver does
+ * not wait for that (legacy ones never do): then what it writes meanwhile is shown, and carried
+ * out after the reset.
  *
  * Threads: the system bus's; the home reactor runs under the same lock.
  */
@@ -115,20 +120,23 @@ struct virtio_pci {
 };
 
 /*
- * Only remembers; the board takes shape when a device is plugged in by virtio_bus_attach(&board->bus, ...).  Then it can be attached to a PCI
- * bus.
+ * Only remembers; the board takes shape when a device is plugged in by
+ * virtio_bus_attach(&board->bus, ...).  Then it can be attached to a PCI bus.
  */
 void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *options,
 		     struct reactor *home);
 /* Stopped, or never attached to a PCI bus.  Leaves the PCI bus, unplugs the device. */
 void virtio_pci_fini(struct virtio_pci *board);
 
-/* Queues run in @mem (a reference is taken) from now on, those that run move when nothing is in flight. */
+/*
+ * Queues run in @mem (a reference is taken) from now on, those that run move when
+ * nothing is in flight.
+ */
 void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem);
 
 /*
- * Resets the device for good and calls @stopped, later, from the home reactor, when nothing is in flight and no order is on its way any more.  The
- * guest must not access the board any more.
+ * Resets the device for good and calls @stopped, later, from the home reactor, when nothing is in
+ * flight and no order is on its way any more.  The guest must not access the board any more.
  */
 void virtio_pci_stop(struct virtio_pci *board, void (*stopped)(struct virtio_pci *board));
 

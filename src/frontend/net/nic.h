@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio-net driver: a network card with its pairs of queues, over any transport (virtio 1.4, 5.1).  Bus, rings and transports are the
- * disk's (frontend/virtio); here is only what a network card has of its own.
+ * The virtio-net driver: a network card with its pairs of queues, over any transport (virtio 1.4,
+ * 5.1).  Bus, rings and transports are the disk's (frontend/virtio); here is only what a network
+ * card has of its own.
  *
  *      nic.c   life, configuration, commands          pair.c   frames
  *
- * Invariants: the device is not believed: lengths, num_buffers and headers are checked before they are used; a buffer is in exactly one of
- * the ring and our hands.
+ * Invariants: the device is not believed: lengths, num_buffers and headers are checked before they
+ * are used; a buffer is in exactly one of the ring and our hands.
  *
  * Threads: a card's life and commands belong to one thread; a pair to one thread at a time.
  */
@@ -80,8 +81,8 @@ void nic_close(struct nic **nic);
 bool nic_link_up(struct nic *nic);
 
 /*
- * A command; waits for the answer.  0; -EPERM: the device refused; -ENOTSUP: there is no control queue; -E2BIG; -ETIMEDOUT; -EPROTO: the
- * queue is broken.
+ * A command; waits for the answer.  0; -EPERM: the device refused; -ENOTSUP: there is no control
+ * queue; -E2BIG; -ETIMEDOUT; -EPROTO: the queue is broken.
  */
 int nic_command(struct nic *nic, uint8_t class, uint8_t command, const void *data, uint32_t len);
 int nic_set_promisc(struct nic *nic, bool on);
@@ -99,8 +100,9 @@ int nic_pair_start(struct nic_pair *p, struct error *err);
 int nic_pair_fill(struct nic_pair *p);
 
 /*
- * Sends a frame of @len bytes, which lies in memory that the device reaches (vdriver_mem_alloc()) and stays the device's until nic_poll() hands
- * @cookie back.  @h: flags and segmentation, or NULL; only what was agreed on.  0; -ENOSPC: no room at present; -EINVAL; -EPROTO.
+ * Sends a frame of @len bytes, which lies in memory that the device reaches (vdriver_mem_alloc())
+ * and stays the device's until nic_poll() hands @cookie back.  @h: flags and segmentation, or NULL;
+ * only what was agreed on.  0; -ENOSPC: no room at present; -EINVAL; -EPROTO.
  */
 int nic_send(struct nic_pair *p, const struct virtio_net_hdr *h, const void *frame, uint32_t len,
 	     void *cookie);

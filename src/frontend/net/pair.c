@@ -116,7 +116,10 @@ int nic_pair_fill(struct nic_pair *p)
 	return rc;
 }
 
-/* The buffers behind a frame's first one: appended and given back.  -EPROTO: broken; -EIO: the device said there were more. */
+/*
+ * The buffers behind a frame's first one: appended and given back.  -EPROTO: broken; -EIO: the
+ * device said there were more.
+ */
 static int append(struct nic_pair *p, unsigned n, uint32_t *len)
 {
 	int rc = 0;

@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Below 4 GiB are the windows of PCI bridges, which may catch an access before the IOMMU sees it. */
+/*
+ * Below 4 GiB are the windows of PCI bridges, which may catch an access before the IOMMU sees it.
+ */
 #define PREFERRED (UINT64_C(1) << 32)
 #define LOWEST	  (UINT64_C(1) << 20)
 

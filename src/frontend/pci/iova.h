@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses that a device behind an IOMMU may be given for our memory: which ones the IOMMU can translate, and which are taken.
+ * Addresses that a device behind an IOMMU may be given for our memory: which ones the IOMMU can
+ * translate, and which are taken.
  *
- * Invariants: what is handed out lies in one allowed range, overlaps nothing that was handed out before, and is never near 0, which some
- * devices take for "nothing".
+ * Invariants: what is handed out lies in one allowed range, overlaps nothing that was handed out
+ * before, and is never near 0, which some devices take for "nothing".
  *
  * Threads: the owner's.
  */
@@ -32,7 +33,10 @@ void iova_init(struct iova_space *s, uint64_t page);
 /* What is beyond IOVA_RANGES_MAX, or no range at all, is left out. */
 void iova_allow(struct iova_space *s, uint64_t first, uint64_t last);
 
-/* A free place for @size bytes, a multiple of the page.  -EINVAL: it is not; -ENOSPC: there is none. */
+/*
+ * A free place for @size bytes, a multiple of the page.  -EINVAL: it is not;
+ * -ENOSPC: there is none.
+ */
 int iova_take(struct iova_space *s, uint64_t size, uint64_t *at);
 /* Gives back what iova_take() handed out. */
 void iova_give(struct iova_space *s, uint64_t at);

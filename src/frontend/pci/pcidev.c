@@ -163,13 +163,16 @@ bool pcidev_bar_has(const struct pcidev *dev, unsigned bar, uint64_t offset, uin
 	return b->address && offset <= b->size && length && length <= b->size - offset;
 }
 
+static uint64_t bar_address(const struct pcidev_bar *b, uint64_t offset)
+{
+	return b->io ? (uint16_t)(b->address + offset) : b->address + offset;
+}
+
 uint32_t pcidev_bar_read(const struct pcidev *dev, unsigned bar, uint64_t offset, unsigned size)
 {
 	const struct pcidev_bar *b = &dev->bars[bar];
 
-	return b->io ? dev->access->ops->port_read(dev->access, (uint16_t)(b->address + offset),
-						   size)
-		     : dev->access->ops->mem_read(dev->access, b->address + offset, size);
+	return dev->access->ops->read(dev->access, b->io, bar_address(b, offset), size);
 }
 
 void pcidev_bar_write(const struct pcidev *dev, unsigned bar, uint64_t offset, uint32_t value,
@@ -177,9 +180,5 @@ void pcidev_bar_write(const struct pcidev *dev, unsigned bar, uint64_t offset, u
 {
 	const struct pcidev_bar *b = &dev->bars[bar];
 
-	if (b->io)
-		dev->access->ops->port_write(dev->access, (uint16_t)(b->address + offset), value,
-					     size);
-	else
-		dev->access->ops->mem_write(dev->access, b->address + offset, value, size);
+	dev->access->ops->write(dev->access, b->io, bar_address(b, offset), value, size);
 }

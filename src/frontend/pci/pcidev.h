@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI from the driver's side: finding functions on a bus, their BARs and capabilities (PCI Local Bus 3.0, chapter 6).
+ * PCI from the driver's side: finding functions on a bus, their BARs and capabilities (PCI Local
+ * Bus 3.0, chapter 6).
  *
- * How configuration space, ports and memory are reached stands behind struct pci_access: an in-process machine, VFIO, or the processor's own
- * instructions.  No C library but memcpy and memset is needed.
+ * How configuration space, ports and memory are reached stands behind struct pci_access: an
+ * in-process machine, VFIO, or the processor's own instructions.  No C library but memcpy
+ * and memset is needed.
  *
- * Invariants: the device is not believed: a capability list ends where it comes round; what reads as all ones is
- * not there.
+ * Invariants: the device is not believed: a capability list ends where it comes round; what reads
+ * as all ones is not there.
  *
  * Threads: the owner's.
  */
@@ -20,15 +22,17 @@
 
 struct pci_access;
 
-/* @size is 1, 2 or 4 and @offset, @port, @address are multiples of it.  @bdf: bus << 8 | devfn. */
+/*
+ * @size is 1, 2 or 4 and @offset, @address are multiples of it.  @bdf: bus << 8 | devfn.  @io:
+ * @address is a port, below 0x10000.
+ */
 struct pci_access_ops {
 	uint32_t (*config_read)(struct pci_access *a, unsigned bdf, unsigned offset, unsigned size);
 	void (*config_write)(struct pci_access *a, unsigned bdf, unsigned offset, uint32_t value,
 			     unsigned size);
-	uint32_t (*port_read)(struct pci_access *a, uint16_t port, unsigned size);
-	void (*port_write)(struct pci_access *a, uint16_t port, uint32_t value, unsigned size);
-	uint32_t (*mem_read)(struct pci_access *a, uint64_t address, unsigned size);
-	void (*mem_write)(struct pci_access *a, uint64_t address, uint32_t value, unsigned size);
+	uint32_t (*read)(struct pci_access *a, bool io, uint64_t address, unsigned size);
+	void (*write)(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size);
 };
 
 struct pci_access {
@@ -50,7 +54,10 @@ struct pcidev {
 	struct pcidev_bar bars[PCI_BARS];
 };
 
-/* Reads the header and sizes the BARs, for which decoding is off for a moment.  -ENODEV: nobody is there. */
+/*
+ * Reads the header and sizes the BARs, for which decoding is off for a moment.
+ * -ENODEV: nobody is there.
+ */
 int pcidev_open(struct pcidev *dev, struct pci_access *access, unsigned bdf);
 
 /* The next function on bus 0 from @bdf on: 0 and *dev, or -ENODEV. */

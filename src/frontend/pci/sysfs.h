@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What Linux knows of a PCI function: whether it is there, what it is, who drives it, and whether user space may drive it through VFIO.
+ * What Linux knows of a PCI function: whether it is there, what it is, who drives it, and whether
+ * user space may drive it through VFIO.
  *
  * Threads: any.
  */
@@ -26,7 +27,10 @@ int pci_name_parse(const char *text, char name[20]);
 /* @root: PCI_SYSFS.  -EINVAL: @text is no address; -ENODEV: nobody is there. */
 int pci_sysfs_read(struct pci_sysfs *s, const char *root, const char *text, struct error *err);
 
-/* 0, or what has to be done before it can be had through VFIO: -EBUSY its driver is another one, -ENOTSUP there is no IOMMU. */
+/*
+ * 0, or what has to be done before it can be had through VFIO: -EBUSY its driver is another one,
+ * -ENOTSUP there is no IOMMU.
+ */
 int pci_sysfs_vfio(const struct pci_sysfs *s, struct error *err);
 
 #endif

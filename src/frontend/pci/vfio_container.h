@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The doors that VFIO has in /dev/vfio: from a PCI function's IOMMU group to its descriptors, with a sentence for each door that is shut.
+ * The doors that VFIO has in /dev/vfio: from a PCI function's IOMMU group to its descriptors, with
+ * a sentence for each door that is shut.
  *
  * Threads: any.
  */

@@ -157,8 +157,9 @@ static volatile uint8_t *mapped(const struct vfiodev_bar *b, uint64_t offset, un
 	return NULL;
 }
 
-static uint32_t space_read(const struct vfiodev *v, bool io, uint64_t address, unsigned size)
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
 {
+	const struct vfiodev *v = of(a);
 	uint64_t offset;
 	const struct vfiodev_bar *b = decode(v, io, address, &offset);
 	volatile void *p;
@@ -189,9 +190,10 @@ static inline void before_write(void)
 #endif
 }
 
-static void space_write(const struct vfiodev *v, bool io, uint64_t address, uint32_t value,
-			unsigned size)
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
+		      unsigned size)
 {
+	const struct vfiodev *v = of(a);
 	uint64_t offset;
 	const struct vfiodev_bar *b = decode(v, io, address, &offset);
 	volatile void *p;
@@ -210,33 +212,11 @@ static void space_write(const struct vfiodev *v, bool io, uint64_t address, uint
 		*(volatile uint32_t *)p = htole32(value);
 }
 
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
-{
-	return space_read(of(a), true, port, size);
-}
-
-static void port_write(struct pci_access *a, uint16_t port, uint32_t value, unsigned size)
-{
-	space_write(of(a), true, port, value, size);
-}
-
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
-{
-	return space_read(of(a), false, address, size);
-}
-
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t value, unsigned size)
-{
-	space_write(of(a), false, address, value, size);
-}
-
 static const struct pci_access_ops access_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 /* ---- opening: what the device has ---- */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The regions of a VFIO device, with an ordinary file in its place: BAR registers that are made up, accesses that stay inside. */
+/*
+ * The regions of a VFIO device, with an ordinary file in its place: BAR registers that are made up,
+ * accesses that stay inside.
+ */
 #include "test.h"
 
 #include "frontend/pci/vfiodev.h"
@@ -9,7 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The file: a page of ports, 16 KiB of memory of which the first page is mapped, configuration space. */
+/*
+ * The file: a page of ports, 16 KiB of memory of which the first page is mapped,
+ * configuration space.
+ */
 #define PORTS  0x1000u
 #define MEMORY 0x4000u
 #define CONFIG 0x8000u
@@ -114,15 +120,15 @@ static void nothing_leaves_its_bar(void **state)
 	assert_int_equal(pcidev_open(&dev, &v.access, 0), 0);
 	last = dev.bars[4].address + dev.bars[4].size - 2;
 	poke(MEMORY + 0x4000, 0x5a5a5a5a, 4);
-	assert_int_equal(v.access.ops->mem_read(&v.access, last, 4), UINT32_MAX);
-	v.access.ops->mem_write(&v.access, last, 0, 4);
-	v.access.ops->mem_write(&v.access, last + 2, 0, 4);
-	v.access.ops->mem_write(&v.access, 0, 0, 4);
+	assert_int_equal(v.access.ops->read(&v.access, false, last, 4), UINT32_MAX);
+	v.access.ops->write(&v.access, false, last, 0, 4);
+	v.access.ops->write(&v.access, false, last + 2, 0, 4);
+	v.access.ops->write(&v.access, false, 0, 0, 4);
 	assert_int_equal(peek(MEMORY + 0x4000, 4), 0x5a5a5a5a);
-	assert_int_equal(v.access.ops->mem_read(&v.access, UINT64_MAX, 1), 0xff);
-	assert_int_equal(v.access.ops->port_read(&v.access, 0xffff, 2), 0xffff);
+	assert_int_equal(v.access.ops->read(&v.access, false, UINT64_MAX, 1), 0xff);
+	assert_int_equal(v.access.ops->read(&v.access, true, 0xffff, 2), 0xffff);
 	/* Ports and memory are different spaces. */
-	assert_int_equal(v.access.ops->mem_read(&v.access, dev.bars[0].address, 2), 0xffff);
+	assert_int_equal(v.access.ops->read(&v.access, false, dev.bars[0].address, 2), 0xffff);
 	assert_int_equal(pcidev_config_read(&dev, PCI_CONFIG_BYTES, 4), UINT32_MAX);
 	assert_int_equal(pcidev_config_read(&dev, PCI_CONFIG_BYTES - 2, 4), UINT32_MAX);
 	pcidev_config_write(&dev, PCI_CONFIG_BYTES, 0, 4);
@@ -144,7 +150,7 @@ static void a_bar_answers_where_it_was_put(void **state)
 	assert_int_equal(pcidev_assign(&dev, &ports, &memory), 0);
 	assert_int_equal(dev.bars[4].address, UINT64_C(1) << 40);
 	assert_int_equal(pcidev_bar_read(&dev, 4, 0, 4), 0x12345678);
-	assert_int_equal(v.access.ops->mem_read(&v.access, before, 4), UINT32_MAX);
+	assert_int_equal(v.access.ops->read(&v.access, false, before, 4), UINT32_MAX);
 	/* Low bits are fixed, by single bytes too. */
 	pcidev_config_write(&dev, PCI_BAR0, 0xffff, 2);
 	assert_int_equal(pcidev_config_read(&dev, PCI_BAR0, 1), 0xe1);

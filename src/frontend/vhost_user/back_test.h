@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A scripted back end on a socket pair: it writes down what the client says, and answers rightly, or in one place wrongly.
+ * A scripted back end on a socket pair: it writes down what the client says, and answers rightly,
+ * or in one place wrongly.
  *
  * Threads: it has its own; what it has seen may be looked at while the client waits for nothing.
  */

@@ -3,8 +3,9 @@
  * What carries a virtio device to its driver: vhost-user, PCI, the same process.  The driver side
  * of the virtio bus (vdriver.h) knows no more of it than this table.
  *
- * Memory: a region has to be added before an address in it is shown to the device.  The device knows
- * a byte of it under the address that we know it under, unless the transport has an address op.
+ * Memory: a region has to be added before an address in it is shown to the device.  The
+ * device knows a byte of it under the address that we know it under, unless the
+ * transport has an address op.
  *
  * Threads: the owner's; only kick (a queue's owner) and alive (anybody) may be called by others.
  */

@@ -98,7 +98,10 @@ static inline bool vdriver_mem_has(const struct vdriver *v, const void *p, uint6
 	return false;
 }
 
-/* The address under which the device knows a byte that it can reach; what it cannot is left as it is. */
+/*
+ * The address under which the device knows a byte that it can reach; what it
+ * cannot is left as it is.
+ */
 static inline uint64_t vdriver_address(const struct vdriver *v, const void *p, unsigned *hint)
 {
 	uint64_t a = (uintptr_t)p;

@@ -25,8 +25,9 @@ struct layout {
 };
 
 /*
- * Behind an IOMMU no used element shall lie in two pages: the four bytes in front of the first one end a line.  QEMU 7.2 writes the second half of one that
- * does to a wrong address.  A used ring needs no more than an alignment of 4 (virtio 1.4, 2.7).
+ * Behind an IOMMU no used element shall lie in two pages: the four bytes in front of the first one
+ * end a line.  QEMU 7.2 writes the second half of one that does to a wrong address.  A used ring
+ * needs no more than an alignment of 4 (virtio 1.4, 2.7).
  */
 static struct layout layout(const struct vdriver *v, uint16_t num, uint16_t table_len)
 {

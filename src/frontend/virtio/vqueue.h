@@ -46,7 +46,9 @@ static inline void vqueue_commit(struct vqueue *q)
 	}
 }
 
-/* true: something is used already and there is no need to sleep; or nobody would wake the sleeper. */
+/*
+ * true: something is used already and there is no need to sleep; or nobody would wake the sleeper.
+ */
 bool vqueue_arm(struct vqueue *q);
 /* Takes back what arm asked for; the calls that came stay to be counted. */
 void vqueue_calls_off(struct vqueue *q);

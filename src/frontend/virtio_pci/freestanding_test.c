@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PCI half of the front end where there is no C library: this program is linked with nothing but its sources, and has to provide what they
- * call.  It looks at an empty slot and at a board that does not answer any more.
+ * The PCI half of the front end where there is no C library: this program is linked with nothing
+ * but its sources, and has to provide what they call.  It looks at an empty slot and at a board
+ * that does not answer any more.
  */
 #include "frontend/virtio_pci/transport.h"
 

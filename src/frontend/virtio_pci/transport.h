@@ -18,8 +18,10 @@ struct vpci_platform;
 /* What the place where the driver runs has to do for it.  All optional. */
 struct vpci_platform_ops {
 	/*
-	 * An interrupt of MSI-X vector @vector shall signal @call_fd, or, for the configuration vector with -1, what event_fd gives: the message that does
-	 * it.  An @address of 0: the table has been written already.  Without this op there are no interrupts and the driver polls.
+	 * An interrupt of MSI-X vector @vector shall signal @call_fd, or, for the
+	 * configuration vector with -1, what event_fd gives: the message that does it.  An
+	 * @address of 0: the table has been written already.  Without this op there are no
+	 * interrupts and the driver polls.
 	 */
 	int (*vector)(struct vpci_platform *p, uint16_t vector, int call_fd, uint64_t *address,
 		      uint32_t *data);
@@ -31,7 +33,10 @@ struct vpci_platform_ops {
 	bool (*going)(const struct vpci_platform *p);
 	/* Resets the function from outside, after which it is as vpci_transport_init() left it. */
 	int (*recover)(struct vpci_platform *p, struct error *err);
-	/* Configuration changes: an fd to wait for them, and whether there was one since it was last asked. */
+	/*
+	 * Configuration changes: an fd to wait for them, and whether there was one
+	 * since it was last asked.
+	 */
 	int (*event_fd)(const struct vpci_platform *p);
 	bool (*changed)(struct vpci_platform *p);
 	/* The transport is gone: so may be platform, pcidev and the transport's memory. */

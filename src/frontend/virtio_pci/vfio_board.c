@@ -128,7 +128,10 @@ static int recover(struct vpci_platform *p, struct error *err)
 	if (going(p))
 		return error_set(err, -ENODEV, "the kernel wants %s back, or it has failed.",
 				 of(p)->vfio.name);
-	/* Where the function cannot be reset from outside there is still virtio's own reset, which comes next. */
+	/*
+	 * Where the function cannot be reset from outside there is still virtio's own
+	 * reset, which comes next.
+	 */
 	return of(p)->vfio.can_reset ? vfiodev_reset(&of(p)->vfio, err) : 0;
 }
 
@@ -149,27 +152,20 @@ static void destroy(struct vpci_platform *p)
 	free(b);
 }
 
-static const struct vpci_platform_ops platform_ops = {
-	.vector = vector,
-	.address = address,
-	.map = map,
-	.unmap = unmap,
-	.going = going,
-	.recover = recover,
-	.event_fd = event_fd,
-	.changed = changed,
-	.destroy = destroy,
-};
-static const struct vpci_platform_ops polling_ops = {
-	.address = address,
-	.map = map,
-	.unmap = unmap,
-	.going = going,
-	.recover = recover,
-	.event_fd = event_fd,
-	.changed = changed,
-	.destroy = destroy,
-};
+/* clang-format off */
+#define ALL_BUT_VECTORS       \
+	.address = address,   \
+	.map = map,           \
+	.unmap = unmap,       \
+	.going = going,       \
+	.recover = recover,   \
+	.event_fd = event_fd, \
+	.changed = changed,   \
+	.destroy = destroy
+/* clang-format on */
+
+static const struct vpci_platform_ops platform_ops = {.vector = vector, ALL_BUT_VECTORS};
+static const struct vpci_platform_ops polling_ops = {ALL_BUT_VECTORS};
 
 struct pci_access *vfio_board_access(struct transport *t)
 {
@@ -218,8 +214,8 @@ static int make_events(struct vfio_board *b, struct error *err)
 }
 
 /*
- * Without ACCESS_PLATFORM a device of an emulator goes past the IOMMU: what we call our memory is then somebody else's.  Asked before anything is told
- * to the device, whoever drives it.
+ * Without ACCESS_PLATFORM a device of an emulator goes past the IOMMU: what we call our memory is
+ * then somebody else's.  Asked before anything is told to the device, whoever drives it.
  */
 static int goes_through_iommu(struct vfio_board *b, struct error *err)
 {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-blk board that Linux has given to user space through VFIO, as a struct transport: the place that vpci_transport.h wants, made of
- * frontend/pci/vfiodev.h.  MSI-X vectors are the queues' own eventfds; a board without MSI-X is polled.
+ * A virtio-blk board that Linux has given to user space through VFIO, as a struct transport: the
+ * place that vpci_transport.h wants, made of frontend/pci/vfiodev.h.  MSI-X vectors are the queues'
+ * own eventfds; a board without MSI-X is polled.
  *
- * Invariant: the device is driven only if it takes our addresses for those of the IOMMU (ACCESS_PLATFORM), unless the caller vouches for it.
+ * Invariant: the device is driven only if it takes our addresses for those of the IOMMU
+ * (ACCESS_PLATFORM), unless the caller vouches for it.
  *
  * Threads: the transport's (frontend/virtio/transport.h).
  */
@@ -22,7 +24,10 @@ struct vfio_board_options {
 int vfio_board_open(const char *address, const struct vfio_board_options *o, struct transport **out,
 		    struct error *err);
 
-/* Its registers and vectors, for those who test devices instead of driving them through the transport. */
+/*
+ * Its registers and vectors, for those who test devices instead of driving them
+ * through the transport.
+ */
 struct pci_access;
 struct vpci_platform;
 struct pci_access *vfio_board_access(struct transport *t);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio-pci board from the driver's side: finds its structures, reads and writes its registers, modern and legacy (virtio 1.4, 4.1).
+ * The virtio-pci board from the driver's side: finds its structures, reads and writes its
+ * registers, modern and legacy (virtio 1.4, 4.1).
  *
- * Nothing but memcpy and memset is called, so that it also runs where there is no C library.  transport.h makes a struct transport of it.
+ * Nothing but memcpy and memset is called, so that it also runs where there is no C library.
+ * transport.h makes a struct transport of it.
  *
- * Invariants: a register is accessed with its own width, 64-bit ones as two halves; the structures in use lie inside a BAR that has an address;
- * no kick goes outside the notification structure; capabilities are only read.
+ * Invariants: a register is accessed with its own width, 64-bit ones as two halves; the structures
+ * in use lie inside a BAR that has an address; no kick goes outside the notification structure;
+ * capabilities are only read.
  *
  * Threads: the owner's; vpci_kick() any.
  */
@@ -50,8 +53,8 @@ struct vpci_kick {
 };
 
 /*
- * A board in @dev, which stays the caller's and must outlive @v; turns on its decoding and bus mastering.  -ENODEV: no virtio device; -ENXIO: one
- * without usable structures of the wanted kind.
+ * A board in @dev, which stays the caller's and must outlive @v; turns on its decoding and bus
+ * mastering.  -ENODEV: no virtio device; -ENXIO: one without usable structures of the wanted kind.
  */
 int vpci_open(struct vpci *v, struct pcidev *dev, enum vpci_how how);
 
@@ -76,7 +79,10 @@ struct vpci_ring {
 	uint64_t desc, driver, device;
 	uint16_t vector; /* VIRTIO_MSI_NO_VECTOR: none */
 };
-/* -EINVAL for what a legacy board cannot express, -EIO when the board does not take the vector or its kick address is bad. */
+/*
+ * -EINVAL for what a legacy board cannot express, -EIO when the board does not take the vector or
+ * its kick address is bad.
+ */
 int vpci_queue_setup(const struct vpci *v, uint16_t index, const struct vpci_ring *ring,
 		     struct vpci_kick *kick);
 void vpci_queue_enable(const struct vpci *v, uint16_t index);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules of the PCI transport for drivers (virtio 1.4, 4.1), against boards made by hand: odd, decoyed and hostile ones. */
+/*
+ * Rules of the PCI transport for drivers (virtio 1.4, 4.1), against boards made by hand: odd,
+ * decoyed and hostile ones.
+ */
 #include "test.h"
 
 #include "frontend/virtio/vdriver.h"
@@ -84,11 +87,10 @@ static unsigned width_at(uint64_t at)
 	return 4;
 }
 
-static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
+static uint32_t mem_read(uint64_t address, unsigned size)
 {
 	uint64_t at = address - BAR4;
 
-	(void)a;
 	if (at + size > BAR4_SIZE || at % size) {
 		B.outside++;
 		return UINT32_MAX;
@@ -103,11 +105,10 @@ static uint32_t mem_read(struct pci_access *a, uint64_t address, unsigned size)
 	}
 	return load(B.mem + at, size);
 }
-static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsigned size)
+static void mem_write(uint64_t address, uint32_t v, unsigned size)
 {
 	uint64_t at = address - BAR4;
 
-	(void)a;
 	if (at + size > BAR4_SIZE || at % size) {
 		B.outside++;
 		return;
@@ -131,29 +132,37 @@ static void mem_write(struct pci_access *a, uint64_t address, uint32_t v, unsign
 	}
 	store(B.mem + at, v, size);
 }
-static uint32_t port_read(struct pci_access *a, uint16_t port, unsigned size)
+static uint32_t port_read(uint64_t port, unsigned size)
 {
-	(void)a;
-	return (unsigned)(port - IO_BASE) + size <= sizeof(B.io)
-		       ? load(B.io + (port - IO_BASE), size)
-		       : UINT32_MAX;
+	return port - IO_BASE + size <= sizeof(B.io) ? load(B.io + (port - IO_BASE), size)
+						     : UINT32_MAX;
 }
-static void port_write(struct pci_access *a, uint16_t port, uint32_t v, unsigned size)
+static void port_write(uint64_t port, uint32_t v, unsigned size)
 {
-	(void)a;
-	if ((unsigned)(port - IO_BASE) + size <= sizeof(B.io))
+	if (port - IO_BASE + size <= sizeof(B.io))
 		store(B.io + (port - IO_BASE), v, size);
 	else
 		B.outside++;
+}
+static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
+{
+	(void)a;
+	return io ? port_read(address, size) : mem_read(address, size);
+}
+static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t v, unsigned size)
+{
+	(void)a;
+	if (io)
+		port_write(address, v, size);
+	else
+		mem_write(address, v, size);
 }
 
 static const struct pci_access_ops ops = {
 	.config_read = config_read,
 	.config_write = config_write,
-	.port_read = port_read,
-	.port_write = port_write,
-	.mem_read = mem_read,
-	.mem_write = mem_write,
+	.read = bar_read,
+	.write = bar_write,
 };
 
 static void link_cap(unsigned at)
@@ -457,7 +466,10 @@ static void pci_g_06_a_reset_is_awaited(void **state)
 	assert_int_equal(load(B.mem + 20, 1), VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 }
 
-/* There is one kind of access to capabilities, by reading: no window into a BAR is used, no vendor's data. */
+/*
+ * There is one kind of access to capabilities, by reading: no window into a BAR is
+ * used, no vendor's data.
+ */
 static void pci_g_08_capabilities_are_only_read(void **state)
 {
 	struct vpci_ring ring = {.num = 16, .vector = 0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a front end may not do, in four programs.  After each case: an answer that says no or a closed socket, no fd kept, and the next front
- * end is served.
+ * What a front end may not do, in four programs.  After each case: an answer that says no or a
+ * closed socket, no fd kept, and the next front end is served.
  */
 #ifndef SERVER_VHOST_USER_BAD_RIG_TEST_H
 #define SERVER_VHOST_USER_BAD_RIG_TEST_H

@@ -15,7 +15,10 @@
 #define SPLIT  0
 #define PACKED BIT64(VIRTIO_F_RING_PACKED)
 
-/* GET_INFLIGHT_FD with a payload of @len bytes: the answer in @in, its fd; -1: the back end has closed. */
+/*
+ * GET_INFLIGHT_FD with a payload of @len bytes: the answer in @in, its fd; -1: the
+ * back end has closed.
+ */
 static int get_inflight(struct front *f, struct vhost_user_inflight *in, uint32_t len)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
@@ -77,7 +80,10 @@ static int open_with_region(struct front *f, struct rig *rig, uint64_t features,
 	return fd;
 }
 
-/* As QEMU comes back: the same memory, rings and region on another socket, with a base that nobody kept. */
+/*
+ * As QEMU comes back: the same memory, rings and region on another socket, with a
+ * base that nobody kept.
+ */
 static void come_back(struct front *f, struct rig *rig, const struct vhost_user_inflight *in,
 		      int fd)
 {
@@ -552,7 +558,10 @@ static void v_10_region_is_taken_away(void **state)
 		front_negotiate(&f);
 		front_share_memory(&f);
 		assert_int_equal(set_inflight(&f, &in, fd), 0);
-		/* One ring, for ThreadSanitizer's sake: pages put where some were lost look to it like a race of the workers. */
+		/*
+		 * One ring, for ThreadSanitizer's sake: pages put where some were lost look to it
+		 * like a race of the workers.
+		 */
 		front_ring_setup(&f, 0);
 		front_ring_start(&f, 0);
 		front_ring_enable(&f, 0);
