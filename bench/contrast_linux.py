@@ -22,7 +22,6 @@ sys.path.insert(0, os.path.join(TOP, "tests", "guest"))
 KERNEL_PACKAGE = "linux-image-amd64"  # the cloud kernel has neither IDE nor the SCSI adapter
 IMAGE_MIB = 64
 BOOT_SECONDS = 1200
-CLOCK = "tsc=reliable"  # as tests/guest/nested.py says
 
 # name, words around the image, its name in the guest, modules with their parameters
 VARIANTS = [
@@ -136,9 +135,9 @@ def row(told, variant, load):
 
 
 @contextlib.contextmanager
-def outer(guest):
+def outer(guest, nested):
     """A scene that is no test: its cases go to standard error, and it does not end the program."""
-    scene = guest.Scene("contrast", memory=1536, cpu="max,-xsave", append=CLOCK)
+    scene = nested.outer_scene("contrast", memory=1536)
     with contextlib.redirect_stdout(sys.stderr):
         scene.__enter__()
         try:
@@ -157,10 +156,11 @@ def measure(ringside, variants):
                                    check=True).stdout.strip()
     os.environ["GUEST_KERNEL"] = kernel_folder
     os.environ["GUEST_TIMEOUT"] = str(BOOT_SECONDS)
-    import guest  # reads the environment
+    import guest  # they read the environment
+    import nested
     guest.BOOT_TIMEOUT = BOOT_SECONDS
 
-    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder, outer(guest) as scene:
+    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder, outer(guest, nested) as scene:
         load = build_load(folder)
         files = [(os.path.join(kernel_folder, "vmlinuz"), "/inner/vmlinuz")]
         script = OUTER + f"dd if=/dev/zero of=/tmp/disk bs=1M count={IMAGE_MIB} 2>/dev/null\n"

@@ -222,9 +222,10 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
-    def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc"):
+    def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc", accel="tcg"):
         self.name = name
         self.machine = machine  # QEMU's -M
+        self.accel = accel  # and -accel
         self.more = list(more)  # further words of QEMU's command line
         self.append = append  # and of the kernel's
         self.memory = memory  # MiB of the guest
@@ -387,7 +388,7 @@ class Scene:
 
     def start_qemu(self, args):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-M", self.machine + ",memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
+                   "-M", self.machine + ",memory-backend=mem", "-accel", self.accel, "-cpu", self.cpu, "-m", str(self.memory),
                    "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on",
                    "-qmp", f"unix:{self.path('monitor')},server=on,wait=off"] + self.more + args
         with open(self.path("qemu.log"), "ab") as log:

@@ -11,8 +11,8 @@ import shutil
 import subprocess
 
 import guest
-from guest import MIB, TOP, Scene, host_tool
-from nested import CLOCK
+from guest import MIB, TOP, host_tool
+from nested import outer_scene
 
 # Emulation within emulation: some two minutes on two idle CPUs.
 guest.BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "800"))
@@ -98,7 +98,7 @@ def whole_debian(scene, ringside, image):
     scene.note("seconds to GRUB, to the login prompt, to power-off: " + ", ".join(scene.told.get(key, "never") for key in TIMES))
 
 
-with Scene("pc_debian", memory=1024, cpu="max,-xsave", append=CLOCK) as scene:
+with outer_scene("pc_debian") as scene:
     ringside = os.environ.get("RINGSIDE")
     if not ringside:
         scene.fail("RINGSIDE does not name the program under test")
