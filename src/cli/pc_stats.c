@@ -23,8 +23,9 @@ static json_t *cpus(const struct pc *pc)
 		json_t *exits = json_object();
 
 		for (unsigned why = 0; why < KVM_EXIT_COUNTS; why++)
-			json_object_set_new(exits, kvm_exit_names[why],
-					    json_integer((json_int_t)pc->vm.cpus[i]->exits[why]));
+			json_object_set_new(
+				exits, kvm_exit_names[why],
+				json_integer((json_int_t)read_once(&pc->vm.cpus[i]->exits[why])));
 		json_array_append_new(all, exits);
 	}
 	return all;
@@ -124,9 +125,9 @@ json_t *pc_stats(const struct pc *pc)
 {
 	return json_pack("{ss sI so s{sI sI} so so so so}", "end", end_names[pc->end], "resets",
 			 (json_int_t)pc->resets, "exits", cpus(pc), "interrupts", "lines",
-			 (json_int_t)pc->vm.irq_stats.lines, "messages",
-			 (json_int_t)pc->vm.irq_stats.msis, "disks", disks(pc), "ide", ide(pc),
-			 "scsi", scsi_stats(pc->scsi), "nets", nets(pc));
+			 (json_int_t)read_once(&pc->vm.irq_stats.lines), "messages",
+			 (json_int_t)read_once(&pc->vm.irq_stats.msis), "disks", disks(pc), "ide",
+			 ide(pc), "scsi", scsi_stats(pc->scsi), "nets", nets(pc));
 }
 
 int pc_stats_write(struct pc *pc, const char *file, struct error *err)
