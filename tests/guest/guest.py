@@ -38,6 +38,7 @@ PEER = os.environ.get("SERVER", "ringside") != "ringside"
 BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "240"))
 START_TIMEOUT = 30
 STOP_TIMEOUT = 60
+SILENCE = 90
 SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Assertion .* failed")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,7 +49,7 @@ class Failure(Exception):
 
 
 class EmulatorCrash(Failure):
-    """QEMU 7.2's emulation dies now and then (once in some fifty boots on a busy machine) while a kernel starts."""
+    """QEMU 7.2's emulation dies now and then (once in some fifty boots on a busy machine) while a kernel starts, or stands still."""
 
 
 def _child_setup():
@@ -222,10 +223,9 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
-    def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc", accel="tcg"):
+    def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc"):
         self.name = name
         self.machine = machine  # QEMU's -M
-        self.accel = accel  # and -accel
         self.more = list(more)  # further words of QEMU's command line
         self.append = append  # and of the kernel's
         self.memory = memory  # MiB of the guest
@@ -371,6 +371,7 @@ class Scene:
     def run_guest(self, words, answers, seconds):
         self.start_qemu(words)
         self.spoken = False
+        self.beat = None  # when a guest that says "beat" did so last
         try:
             self.follow(answers or {}, seconds)
         finally:
@@ -388,7 +389,7 @@ class Scene:
 
     def start_qemu(self, args):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-M", self.machine + ",memory-backend=mem", "-accel", self.accel, "-cpu", self.cpu, "-m", str(self.memory),
+                   "-M", self.machine + ",memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
                    "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on",
                    "-qmp", f"unix:{self.path('monitor')},server=on,wait=off"] + self.more + args
         with open(self.path("qemu.log"), "ab") as log:
@@ -449,6 +450,8 @@ class Scene:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Failure(f"the guest was not done within {seconds:.0f} seconds")
+            if self.beat and time.monotonic() > self.beat + SILENCE:
+                raise EmulatorCrash(f"QEMU stands still: no sign of life from the guest for {SILENCE} seconds")
             if not select.select([out], [], [], min(left, 1))[0]:
                 for server in self.servers:
                     server.must_run()
@@ -466,6 +469,9 @@ class Scene:
             raise Failure(f"the guest went away before its script ended (QEMU's exit status {status})")
 
     def heard(self, line, answers):
+        if line == "@@ beat":
+            self.beat = time.monotonic()
+            return False
         with open(self.path(f"results-{self.boots}.log"), "a", encoding="utf-8") as log:
             log.write(line + "\n")
         mark, _, rest = line.partition(" ")
