@@ -39,6 +39,7 @@ BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "240"))
 START_TIMEOUT = 30
 STOP_TIMEOUT = 60
 SILENCE = 90
+RETRIES = 2  # of a boot that failed by a fault of the emulator
 SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Assertion .* failed")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -360,11 +361,12 @@ class Scene:
                   "-serial", "file:" + console, "-serial", "stdio"] +
                  [word for disk in disks for word in disk.qemu_args()])
         try:
-            try:
-                self.run_guest(words, answers, seconds)
-            except EmulatorCrash as crash:
-                self.note(f"{crash}; once more")
-                self.run_guest(words, answers, seconds)
+            for _ in range(RETRIES):
+                try:
+                    return self.run_guest(words, answers, seconds)
+                except EmulatorCrash as crash:
+                    self.note(f"{crash}; once more")
+            return self.run_guest(words, answers, seconds)
         finally:
             os.unlink(image)
 

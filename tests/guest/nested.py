@@ -29,8 +29,9 @@ CLOCK = "tsc=reliable"
 # So one machine is always there.  And the outer guest gives a sign of life every few seconds: one
 # that stands still as a whole is the emulator's fault and is booted once more, and the log says so.
 PRELUDE = """
+( while echo "@@ beat"; do sleep 3; done ) &
+sleep 1
 hold_kvm 2>/dev/console &
-( while sleep 3; do echo "@@ beat"; done ) &
 """
 
 
