@@ -59,7 +59,6 @@ struct vpci_area board_cap_area(struct trial *t, unsigned cap);
 uint64_t board_least_features(struct trial *t);
 
 /* MSI-X. */
-void set_msix(struct trial *t, bool on);
 void need_msix(struct trial *t, unsigned vectors);
 /*
  * An eventfd behind this vector, and the vector unmasked.  What it has counted so far is forgotten.

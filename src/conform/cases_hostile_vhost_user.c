@@ -3,6 +3,7 @@
 #include "conform/cases.h"
 
 #include "conform/blk.h"
+#include "wire/vhost_user_names.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -78,7 +79,8 @@ static void wrong_sizes(struct trial *t)
 			uint32_t size = k == 0 ? 0 : k == 1 ? 4 : 1000;
 
 			dial(t);
-			trial_sent(t, "%s with %u bytes", peer_request_name(requests[i]), size);
+			trial_sent(t, "%s with %u bytes", vhost_user_request_name(requests[i]),
+				   size);
 			raw(t, requests[i], VHOST_USER_VERSION, size, zeros, size);
 			peer_closed(&t->peer, 5);
 			redial(t);
@@ -403,7 +405,8 @@ static void indexes(struct trial *t)
 			uint32_t size = requests[i] == VHOST_USER_SET_VRING_ADDR ? sizeof(a) : 8;
 
 			dial(t);
-			trial_sent(t, "%s for ring %u", peer_request_name(requests[i]), list[k]);
+			trial_sent(t, "%s for ring %u", vhost_user_request_name(requests[i]),
+				   list[k]);
 			peer_send(&t->peer, requests[i], 0, &a, size, NULL, 0);
 			peer_closed(&t->peer, 5);
 			redial(t);
@@ -418,7 +421,7 @@ static void fd_indexes(struct trial *t)
 			int fd = eventfd(1, EFD_CLOEXEC);
 
 			dial(t);
-			trial_sent(t, "%s for ring %u", peer_request_name(request),
+			trial_sent(t, "%s for ring %u", vhost_user_request_name(request),
 				   (unsigned)index);
 			peer_send(&t->peer, request, 0, &index, 8, &fd, 1);
 			close(fd);

@@ -170,7 +170,7 @@ static void vectors(struct trial *t)
 
 	board_legacy(t);
 	need_msix(t, 2);
-	set_msix(t, true);
+	vpci_msix(&t->board.v, true);
 	put(t, VIRTIO_PCI_LEGACY_CONFIG_VECTOR, 0, 2);
 	put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
 	put(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 1, 2);
@@ -213,9 +213,9 @@ static void config_place(struct trial *t)
 			trial_fail(t, "the configuration is at 20", "its capacity is 0");
 		return;
 	}
-	set_msix(t, true);
+	vpci_msix(&t->board.v, true);
 	with = capacity_at(t, 24, 4);
-	set_msix(t, false);
+	vpci_msix(&t->board.v, false);
 	if (without != with || !without)
 		trial_fail(t, "the configuration is at 20, at 24 with MSI-X on",
 			   "capacity %llu at 20, %llu at 24", (unsigned long long)without,

@@ -3,6 +3,7 @@
 #include "conform/cases.h"
 
 #include "conform/blk.h"
+#include "wire/vhost_user_names.h"
 
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,7 +22,7 @@ static void reply_header(struct trial *t)
 	for (unsigned i = 0; i < (t->peer.offered & FEAT_PROTOCOL ? 2 : 1); i++) {
 		struct message m;
 
-		trial_sent(t, "%s", peer_request_name(requests[i]));
+		trial_sent(t, "%s", vhost_user_request_name(requests[i]));
 		ask(t, requests[i], NULL, 0, &m);
 		message_close_fds(&m);
 		if (m.h.flags != (VHOST_USER_VERSION | VHOST_USER_REPLY) || m.h.size != 8)

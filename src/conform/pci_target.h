@@ -19,13 +19,6 @@ struct pci_target_ops {
 	bool (*pin)(struct pci_target *t);
 	/* The device's configuration changes, and it says so. */
 	void (*change)(struct pci_target *t);
-	/* The BARs of @dev as its access knows them, where what stands in the registers is not that. */
-	void (*bars)(struct pci_target *t, struct pcidev *dev);
-	/*
-	 * Turns MSI-X on or off, where its control register is not the driver's to write.  0, or
-	 * -errno: there is none.
-	 */
-	int (*msix)(struct pci_target *t, bool on);
 };
 
 struct pci_target {

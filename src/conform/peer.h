@@ -74,7 +74,4 @@ void *peer_at(struct peer *p, uint64_t gpa, uint64_t len);
 uint64_t peer_user(struct peer *p, uint64_t gpa);
 struct vhost_user_region peer_region(const struct area *a);
 
-/* A message's name for sentences. */
-const char *peer_request_name(uint32_t request);
-
 #endif

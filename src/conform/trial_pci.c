@@ -31,8 +31,6 @@ void board_find(struct trial *t)
 		if (pcidev_assign(dev, &ports, &bars))
 			trial_skip(t, "its BARs do not fit into the addresses there are");
 	}
-	if (target(t)->ops->bars)
-		target(t)->ops->bars(target(t), dev);
 	pcidev_command(dev, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER,
 		       PCI_COMMAND_INTX_DISABLE);
 	t->board.open = true;
@@ -77,15 +75,6 @@ void board_reset(struct trial *t)
 			   "it reads 0x%02x after %d ms", board_status(t), t->o->timeout_ms);
 }
 
-void set_msix(struct trial *t, bool on)
-{
-	struct pci_target *p = target(t);
-
-	if (p->ops->msix && p->ops->msix(p, on))
-		trial_skip(t, "MSI-X cannot be turned %s here", on ? "on" : "off");
-	vpci_msix(&t->board.v, on);
-}
-
 static void begin(struct trial *t)
 {
 	board_reset(t);
@@ -98,7 +87,7 @@ void board_modern(struct trial *t)
 	board_find(t);
 	if (vpci_open(&t->board.v, &t->board.dev, VPCI_MODERN))
 		trial_skip(t, "the board has no modern interface");
-	set_msix(t, false);
+	vpci_msix(&t->board.v, false);
 	begin(t);
 }
 
@@ -107,7 +96,7 @@ void board_legacy(struct trial *t)
 	board_find(t);
 	if (vpci_open(&t->board.v, &t->board.dev, VPCI_LEGACY))
 		trial_skip(t, "the board has no legacy interface");
-	set_msix(t, false);
+	vpci_msix(&t->board.v, false);
 	begin(t);
 }
 
@@ -243,7 +232,7 @@ static void pci_dial(struct trial *t)
 
 	board_modern(t);
 	if (!t->no_msix && target(t)->platform && target(t)->platform->ops->vector && v->n_vectors)
-		set_msix(t, true);
+		vpci_msix(&t->board.v, true);
 	t->peer.offered = vpci_features(v);
 	t->queues = vpci_num_queues(v);
 	t->dialled = true;
@@ -400,8 +389,6 @@ static void pci_hang_up(struct trial *t)
 			vpci_set_status(&b->v, 0);
 			board_wait_status(t, 0xff, 0);
 		}
-		if (target(t)->ops->msix)
-			(void)target(t)->ops->msix(target(t), false);
 		vpci_msix(&b->v, false);
 		pcidev_command(&b->dev, 0, PCI_COMMAND_MASTER);
 	}

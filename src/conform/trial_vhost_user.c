@@ -2,6 +2,7 @@
 /* The virtio bus over vhost-user: messages, and the bring-up that consists of them. */
 #include "conform/carrier.h"
 #include "vring/vring.h"
+#include "wire/vhost_user_names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ static _Noreturn void no_answer(struct trial *t, uint32_t request, int rc)
 	char expected[128];
 
 	snprintf(expected, sizeof(expected), "the back end takes %s and goes on",
-		 peer_request_name(request));
+		 vhost_user_request_name(request));
 	if (rc == -ETIMEDOUT)
 		trial_fail(t, expected, "no answer within %d ms", t->peer.timeout_ms);
 	if (rc == -EPROTO)
@@ -41,7 +42,7 @@ static void hear(struct trial *t, uint32_t request, uint32_t min_size, struct me
 		no_answer(t, request, rc);
 	snprintf(expected, sizeof(expected),
 		 "a reply to %s: request %u, flags 0x5, at least %u bytes",
-		 peer_request_name(request), request, min_size);
+		 vhost_user_request_name(request), request, min_size);
 	if (m->h.request != request || (m->h.flags & ~VHOST_USER_NEED_REPLY) != 0x5u ||
 	    m->h.size < min_size) {
 		message_close_fds(m);
@@ -99,7 +100,7 @@ void must_tell(struct trial *t, uint32_t request, const void *payload, uint32_t 
 
 	if (!said)
 		return;
-	snprintf(expected, sizeof(expected), "%s succeeds", peer_request_name(request));
+	snprintf(expected, sizeof(expected), "%s succeeds", vhost_user_request_name(request));
 	trial_fail(t, expected, "the back end answers %llu, which means failure",
 		   (unsigned long long)said);
 }

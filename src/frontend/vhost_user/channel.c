@@ -4,46 +4,13 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/sock.h"
+#include "wire/vhost_user_names.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-const char *channel_request_name(uint32_t request)
-{
-	static const char *const names[] = {
-		[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
-		[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
-		[VHOST_USER_SET_OWNER] = "SET_OWNER",
-		[VHOST_USER_SET_MEM_TABLE] = "SET_MEM_TABLE",
-		[VHOST_USER_SET_VRING_NUM] = "SET_VRING_NUM",
-		[VHOST_USER_SET_VRING_ADDR] = "SET_VRING_ADDR",
-		[VHOST_USER_SET_VRING_BASE] = "SET_VRING_BASE",
-		[VHOST_USER_GET_VRING_BASE] = "GET_VRING_BASE",
-		[VHOST_USER_SET_VRING_KICK] = "SET_VRING_KICK",
-		[VHOST_USER_SET_VRING_CALL] = "SET_VRING_CALL",
-		[VHOST_USER_SET_VRING_ERR] = "SET_VRING_ERR",
-		[VHOST_USER_GET_PROTOCOL_FEATURES] = "GET_PROTOCOL_FEATURES",
-		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
-		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
-		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
-		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
-		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
-		[VHOST_USER_SET_CONFIG] = "SET_CONFIG",
-		[VHOST_USER_RESET_DEVICE] = "RESET_DEVICE",
-		[VHOST_USER_GET_MAX_MEM_SLOTS] = "GET_MAX_MEM_SLOTS",
-		[VHOST_USER_ADD_MEM_REG] = "ADD_MEM_REG",
-		[VHOST_USER_REM_MEM_REG] = "REM_MEM_REG",
-		[VHOST_USER_SET_STATUS] = "SET_STATUS",
-		[VHOST_USER_GET_STATUS] = "GET_STATUS",
-	};
-
-	if (request < sizeof(names) / sizeof(names[0]) && names[request])
-		return names[request];
-	return "a vhost-user message";
-}
 
 void channel_kill(struct channel *c)
 {
@@ -67,13 +34,13 @@ static int lost(struct channel *c, uint32_t request, int rc, struct error *err)
 	switch (rc) {
 	case -ETIMEDOUT:
 		return error_set(err, rc, "the back end does not answer %s within %u ms.",
-				 channel_request_name(request), c->timeout_ms);
+				 vhost_user_request_name(request), c->timeout_ms);
 	case -ENOTCONN:
 		return error_set(err, rc, "the back end closed the connection at %s.",
-				 channel_request_name(request));
+				 vhost_user_request_name(request));
 	default:
 		return error_set(err, rc, "the back end answers %s with something else.",
-				 channel_request_name(request));
+				 vhost_user_request_name(request));
 	}
 }
 
@@ -133,7 +100,7 @@ int channel_tell(struct channel *c, uint32_t request, const void *payload, uint3
 		return lost(c, request, rc, err);
 	if (c->acks && result)
 		return error_set(err, -EREMOTEIO, "the back end refuses %s.",
-				 channel_request_name(request));
+				 vhost_user_request_name(request));
 	return 0;
 }
 

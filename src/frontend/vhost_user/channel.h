@@ -45,7 +45,4 @@ bool channel_alive(const struct channel *c);
 /* Wakes who polls the socket, too. */
 void channel_kill(struct channel *c);
 
-/* A message's name for sentences. */
-const char *channel_request_name(uint32_t request);
-
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/vhost_user/connection_priv.h"
+#include "wire/vhost_user_names.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -17,49 +17,42 @@
 #define CONFIG offsetof(struct vhost_user_config, data), sizeof(struct vhost_user_config)
 
 static const struct vhost_user_rule rules[VHOST_USER_REQUEST_MAX] = {
-	/* request                             name                     payload  fds  own reply */
-	[VHOST_USER_GET_FEATURES] = {"GET_FEATURES", 0, 0, 0, true},
-	[VHOST_USER_SET_FEATURES] = {"SET_FEATURES", U64, 0, false},
-	[VHOST_USER_SET_OWNER] = {"SET_OWNER", 0, 0, 0, false},
-	[VHOST_USER_RESET_OWNER] = {"RESET_OWNER", 0, 0, 0, false},
-	[VHOST_USER_SET_MEM_TABLE] = {"SET_MEM_TABLE", TABLE, VHOST_USER_FDS_MAX, false},
-	[VHOST_USER_SET_VRING_NUM] = {"SET_VRING_NUM", STATE, 0, false},
-	[VHOST_USER_SET_VRING_ADDR] = {"SET_VRING_ADDR", ADDR, 0, false},
-	[VHOST_USER_SET_VRING_BASE] = {"SET_VRING_BASE", STATE, 0, false},
-	[VHOST_USER_GET_VRING_BASE] = {"GET_VRING_BASE", STATE, 0, true},
-	[VHOST_USER_SET_VRING_KICK] = {"SET_VRING_KICK", U64, 1, false},
-	[VHOST_USER_SET_VRING_CALL] = {"SET_VRING_CALL", U64, 1, false},
-	[VHOST_USER_SET_VRING_ERR] = {"SET_VRING_ERR", U64, 1, false},
-	[VHOST_USER_GET_PROTOCOL_FEATURES] = {"GET_PROTOCOL_FEATURES", 0, 0, 0, true},
-	[VHOST_USER_SET_PROTOCOL_FEATURES] = {"SET_PROTOCOL_FEATURES", U64, 0, false},
-	[VHOST_USER_GET_QUEUE_NUM] = {"GET_QUEUE_NUM", 0, 0, 0, true},
-	[VHOST_USER_SET_VRING_ENABLE] = {"SET_VRING_ENABLE", STATE, 0, false},
-	[VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, sizeof(uint64_t), 1, false},
-	[VHOST_USER_GET_CONFIG] = {"GET_CONFIG", CONFIG, 0, true},
-	[VHOST_USER_SET_CONFIG] = {"SET_CONFIG", CONFIG, 0, false},
-	[VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", INFLIGHT, 0, true},
-	[VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", INFLIGHT, 1, false},
-	[VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, 0, 0, false},
-	[VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, 0, 0, true},
-	[VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", REG, 1, false},
+	/* request                     known  payload  fds  own reply */
+	[VHOST_USER_GET_FEATURES] = {true, 0, 0, 0, true},
+	[VHOST_USER_SET_FEATURES] = {true, U64, 0, false},
+	[VHOST_USER_SET_OWNER] = {true, 0, 0, 0, false},
+	[VHOST_USER_RESET_OWNER] = {true, 0, 0, 0, false},
+	[VHOST_USER_SET_MEM_TABLE] = {true, TABLE, VHOST_USER_FDS_MAX, false},
+	[VHOST_USER_SET_VRING_NUM] = {true, STATE, 0, false},
+	[VHOST_USER_SET_VRING_ADDR] = {true, ADDR, 0, false},
+	[VHOST_USER_SET_VRING_BASE] = {true, STATE, 0, false},
+	[VHOST_USER_GET_VRING_BASE] = {true, STATE, 0, true},
+	[VHOST_USER_SET_VRING_KICK] = {true, U64, 1, false},
+	[VHOST_USER_SET_VRING_CALL] = {true, U64, 1, false},
+	[VHOST_USER_SET_VRING_ERR] = {true, U64, 1, false},
+	[VHOST_USER_GET_PROTOCOL_FEATURES] = {true, 0, 0, 0, true},
+	[VHOST_USER_SET_PROTOCOL_FEATURES] = {true, U64, 0, false},
+	[VHOST_USER_GET_QUEUE_NUM] = {true, 0, 0, 0, true},
+	[VHOST_USER_SET_VRING_ENABLE] = {true, STATE, 0, false},
+	[VHOST_USER_SET_BACKEND_REQ_FD] = {true, 0, sizeof(uint64_t), 1, false},
+	[VHOST_USER_GET_CONFIG] = {true, CONFIG, 0, true},
+	[VHOST_USER_SET_CONFIG] = {true, CONFIG, 0, false},
+	[VHOST_USER_GET_INFLIGHT_FD] = {true, INFLIGHT, 0, true},
+	[VHOST_USER_SET_INFLIGHT_FD] = {true, INFLIGHT, 1, false},
+	[VHOST_USER_RESET_DEVICE] = {true, 0, 0, 0, false},
+	[VHOST_USER_GET_MAX_MEM_SLOTS] = {true, 0, 0, 0, true},
+	[VHOST_USER_ADD_MEM_REG] = {true, REG, 1, false},
 	/* Says nothing about an fd, and yet some front ends send the region's along. */
-	[VHOST_USER_REM_MEM_REG] = {"REM_MEM_REG", REG, 1, false},
-	[VHOST_USER_SET_STATUS] = {"SET_STATUS", U64, 0, false},
-	[VHOST_USER_GET_STATUS] = {"GET_STATUS", 0, 0, 0, true},
+	[VHOST_USER_REM_MEM_REG] = {true, REG, 1, false},
+	[VHOST_USER_SET_STATUS] = {true, U64, 0, false},
+	[VHOST_USER_GET_STATUS] = {true, 0, 0, 0, true},
 };
 
 const struct vhost_user_rule *vhost_user_rule(uint32_t request)
 {
-	if (request >= ARRAY_SIZE(rules) || !rules[request].name)
+	if (request >= ARRAY_SIZE(rules) || !rules[request].known)
 		return NULL;
 	return &rules[request];
-}
-
-const char *vhost_user_request_name(uint32_t request)
-{
-	const struct vhost_user_rule *rule = vhost_user_rule(request);
-
-	return rule ? rule->name : "an unknown request";
 }
 
 const char *vhost_user_header_wrong(const struct vhost_user_header *h)

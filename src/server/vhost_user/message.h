@@ -21,7 +21,7 @@ struct vhost_user_message {
 };
 
 struct vhost_user_rule {
-	const char *name;
+	bool known; /* to this back end */
 	uint16_t size_min, size_max; /* of the payload */
 	uint8_t fds_max;
 	bool replies; /* by a payload of its own, not by an acknowledgement */
@@ -29,9 +29,6 @@ struct vhost_user_rule {
 
 /* NULL: a request that this back end does not know. */
 const struct vhost_user_rule *vhost_user_rule(uint32_t request);
-
-/* For messages to people; never NULL. */
-const char *vhost_user_request_name(uint32_t request);
 
 /* NULL, or why a front end's message with this header cannot be believed. */
 const char *vhost_user_header_wrong(const struct vhost_user_header *h);
