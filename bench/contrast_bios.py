@@ -14,11 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+from bios import BIOS, BOOT_OK, COPY_AT, assemble
 from contrast_stats import total
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BIOS = "/usr/share/seabios/bios-256k.bin"
-BOOT_OK = 33
 SHORT, LONG = 8, 56
 BYTES = 32 << 10  # of one call to the BIOS; a round is one read and one write
 TIMEOUT = 600
@@ -54,28 +52,20 @@ def forbid_io_uring():
         os._exit(126)
 
 
-def boot_sector(folder, name, rounds):
-    built, sector = os.path.join(folder, "boot.o"), os.path.join(folder, "boot")
-    subprocess.run(["gcc", "-m32", "-c", f"-Wa,--defsym,ROUNDS={rounds}", "-o", built,
-                    os.path.join(TOP, f"tests/guest/{name}.S")], check=True)
-    subprocess.run(["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", sector, built], check=True)
-    with open(sector, "rb") as file:
-        return file.read()
-
-
 def run(ringside, folder, variant, rounds):
     _, option, words, sector = variant
     image, stats = os.path.join(folder, "disk.img"), os.path.join(folder, "stats")
     data = bytes(i * 7 & 255 for i in range(LONG * BYTES))
     with open(image, "wb") as file:
-        file.write(boot_sector(folder, sector, rounds) + data)
+        with open(assemble(folder, sector, rounds), "rb") as boot:
+            file.write(boot.read() + data)
         file.truncate(16 << 20)
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind", ringside, "pc", "--bios", BIOS, "--memory", "64",
                "--no-reboot", "--stats", stats, option, f"file={image}{words}"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                           timeout=TIMEOUT, preexec_fn=forbid_io_uring, check=False)
     with open(image, "rb") as file:
-        file.seek(4096 * 512)
+        file.seek(COPY_AT * 512)
         copied = file.read(rounds * BYTES)
     collected = re.search(r"Collected : (\d+)", done.stdout)
     if done.returncode != BOOT_OK or copied != data[:rounds * BYTES] or not collected:

@@ -2,8 +2,8 @@
 """bench/contrast, the part with stock Linux: the same kernel, image and requests on each kind of disk, in `ringside pc` under KVM inside an
 emulated machine, whose KVM tells every exit.
 
-The machines run one after another in one outer guest.  Before and after each load everything is written down: KVM's own counters, those of
-`ringside ctl SOCKET stats`, and the processor time of the program's threads.
+The machines run one after another in one outer guest.  Before and after each load everything is written down: KVM's own counters and those of
+`ringside ctl SOCKET stats`.
 """
 
 import contextlib
@@ -15,9 +15,10 @@ import sys
 import tempfile
 
 from contrast_stats import total
+from guest import Failure, fetch_kernel
+from nested import outer_scene
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(TOP, "tests", "guest"))
 
 KERNEL_PACKAGE = "linux-image-amd64"  # the cloud kernel has neither IDE nor the SCSI adapter
 IMAGE_MIB = 64
@@ -46,17 +47,10 @@ LOADS = [
 OUTER = r"""
 mount -t debugfs debugfs /sys/kernel/debug
 counters() { for f in /sys/kernel/debug/kvm/*; do [ -f "$f" ] && printf '"%s": %s, ' "${f##*/}" "$(cat "$f")"; done; }
-# What they ran, in nanoseconds: those that are in KVM, and the others.
-threads()
-{
-	for t in /proc/$pid/task/*; do
-		printf '["%s", %s], ' "$(cat "$t/comm")" "$(cut -d' ' -f1 "$t/schedstat")"
-	done
-}
 snapshot()
 {
 	stats=$(ringside ctl /tmp/control stats | tr -d '\n')
-	tell "$variant:$1" "{\"kvm\": {$(counters)\"none\": 0}, \"threads\": [$(threads)[\"none\", 0]], \"stats\": $stats}"
+	tell "$variant:$1" "{\"kvm\": {$(counters)\"none\": 0}, \"stats\": $stats}"
 }
 machine()
 {
@@ -113,15 +107,10 @@ def difference(told, variant, load):
     def ours(*names):
         return total(end["stats"], *names) - total(begin["stats"], *names)
 
-    def ran(processors):
-        return sum((1 if snapshot is end else -1) * thread[1] for snapshot in (begin, end) for thread in snapshot["threads"]
-                   if thread[0].startswith("cpu") == processors)
-
     return {
         "exits": kvm("exits"), "halts": kvm("halt_exits"), "port exits": kvm("io_exits"), "emulated": kvm("insn_emulation"),
         "interrupts": kvm("irq_injections"), "user port": ours("port-in", "port-out"), "user memory": ours("memory-read", "memory-write"),
         "bytes copied": ours("bytes-copied", "bytes-copied-in", "bytes-copied-out"),
-        "processor ns": ran(True), "others ns": ran(False),
     }
 
 
@@ -135,14 +124,14 @@ def row(told, variant, load):
 
 
 @contextlib.contextmanager
-def outer(guest, nested):
+def outer():
     """A scene that is no test: its cases go to standard error, and it does not end the program."""
-    scene = nested.outer_scene("contrast", memory=1536)
+    scene = outer_scene("contrast", memory=1536)
     with contextlib.redirect_stdout(sys.stderr):
         scene.__enter__()
         try:
             yield scene
-        except guest.Failure:
+        except Failure:
             print(scene.text("console-1.log")[-4000:], file=sys.stderr)
             raise
         finally:
@@ -152,22 +141,15 @@ def outer(guest, nested):
 
 def measure(ringside, variants):
     """One outer boot: a row for each variant and load."""
-    kernel_folder = subprocess.run([os.path.join(TOP, "tools", "guest-kernel"), KERNEL_PACKAGE], stdout=subprocess.PIPE, text=True,
-                                   check=True).stdout.strip()
-    os.environ["GUEST_KERNEL"] = kernel_folder
-    os.environ["GUEST_TIMEOUT"] = str(BOOT_SECONDS)
-    import guest  # they read the environment
-    import nested
-    guest.BOOT_TIMEOUT = BOOT_SECONDS
-
-    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder, outer(guest, nested) as scene:
+    inner = fetch_kernel(KERNEL_PACKAGE)
+    with tempfile.TemporaryDirectory(prefix="ringside-contrast-") as folder, outer() as scene:
         load = build_load(folder)
-        files = [(os.path.join(kernel_folder, "vmlinuz"), "/inner/vmlinuz")]
+        files = [(os.path.join(inner, "vmlinuz"), "/inner/vmlinuz")]
         script = OUTER + f"dd if=/dev/zero of=/tmp/disk bs=1M count={IMAGE_MIB} 2>/dev/null\n"
         for name, words, device, modules in VARIANTS:
             if variants and name not in variants:
                 continue
-            files.append((scene.initramfs(inner_script(), [load], [], modules, name=name), "/inner/" + name))
+            files.append((scene.initramfs(inner_script(), [load], [], modules, name=name, of=inner), "/inner/" + name))
             script += f"machine {name} {words} --append 'console=ttyS0 quiet panic=-1 disk={device}'\n"
-        scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files)
+        scene.boot(script, [], programs=[ringside], modules=["kvm_amd"], cpus=2, files=files, seconds=BOOT_SECONDS)
         return [row(scene.told, name, load) for name, *_ in VARIANTS for load in LOADS if f"{name}:{load[0]}-took" in scene.told]

@@ -269,7 +269,8 @@ def tree_of_a_running_machine():
     # A plan of the same machine knows no addresses.
     plan = run("tree", "--memory", "16", "--disk", "file=disk")
     at = " at 0xc000,"
-    case("tree_of_a_running_machine", text.returncode == 0 and at in text.stdout and at not in plan.stdout and
+    # The path is the one that log lines begin with.
+    case("tree_of_a_running_machine", text.returncode == 0 and at in text.stdout and "(path pc/pci.0/disk0," in text.stdout and at not in plan.stdout and
          text.stdout.splitlines()[:4] == plan.stdout.splitlines()[:4], text.stdout + text.stderr + plan.stdout)
     tree = json.loads(run("tree", "--of", "control", "--format", "json").stdout)
     case("tree_of_a_running_machine_json", tree["name"] == "main-system-bus", tree)

@@ -226,9 +226,9 @@ PC_CARDS = [
 ]
 
 
-def own_pc(scene, name, disk, card, append):
+def own_pc(scene, name, disk, card, append, options=()):
     command = [os.environ["RINGSIDE"], "pc", "--memory", "64", "--no-reboot", "--kernel", ELF, "--append", f"{PC_WORDS} {append}",
-               "--disk", f"file={disk.path}{card}", "--stats", scene.path(f"{name}.json")]
+               "--disk", f"file={disk.path}{card}", "--stats", scene.path(f"{name}.json"), *options]
     run = Run(scene, name, command)
     counts = json.loads(scene.text(f"{name}.json") or '{"exits": [], "disks": [], "interrupts": {}}')
     return run, counts
@@ -257,9 +257,10 @@ def pc_counts(scene):
     """What a batch costs: the same guest with few and with more requests, so that all the rest is the same."""
     few, more, depth = 8, 40, 8
     batches = 2 * more + 2 * more // depth  # reads and writes, one by one and together
-    for name, card in (("in_kernel", ""), ("by_exits", ",ioeventfd=off,irqfd=off")):
+    for name, card, options in (("in_kernel", "", ()), ("by_exits", ",ioeventfd=off,irqfd=off", ()),
+                                ("all_by_exits", "", ("--ioeventfd", "off", "--irqfd", "off"))):
         disk = scene.disk(name, size=SIZE)
-        runs = [own_pc(scene, f"{name}_{n}", disk, ",disable-legacy=on" + card, f"checks=off requests={n}") for n in (few, more)]
+        runs = [own_pc(scene, f"{name}_{n}", disk, ",disable-legacy=on" + card, f"checks=off requests={n}", options) for n in (few, more)]
         if not scene.case(f"{name}_runs", all(run.passed() for run, _ in runs), runs[1][0].text):
             continue
         (run_before, before), (run_after, after) = runs
@@ -274,8 +275,8 @@ def pc_counts(scene):
             scene.case("in_kernel_no_exit_for_a_kick", more_exits == 0, found)
             scene.case("in_kernel_no_exit_for_an_interrupt", calls > batches / 2 and messages == 0, found)
         else:
-            scene.case("by_exits_one_exit_for_a_kick", more_exits == more_kicks, found)
-            scene.case("by_exits_interrupts_are_sent", batches / 2 < messages <= calls, found)
+            scene.case(f"{name}_one_exit_for_a_kick", more_exits == more_kicks, found)
+            scene.case(f"{name}_interrupts_are_sent", batches / 2 < messages <= calls, found)
 
 
 # ---- the program itself ------------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 
 import os
 
-from guest import TOP, host_tool
+from guest import TOP, Failure, host_tool
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 BOOT_OK = 33  # the boot sector's exit status when it has copied COPIED sectors from sector 1 to sector COPY_AT
@@ -16,13 +16,17 @@ PC_DISKS = [("transitional", "--disk", ""), ("modern", "--disk", ",disable-legac
             ("scsi", "--scsi", "")]
 
 
-def boot_sector(scene, name="bootsector"):
-    """Its path; made from NAME.S."""
+def assemble(folder, name, rounds=COPIED // 64):
+    """The path of a boot sector that copies so many times 64 sectors; made from NAME.S."""
+    built, sector = os.path.join(folder, "boot.o"), os.path.join(folder, "boot")
     source = os.path.join(TOP, f"tests/guest/{name}.S")
-    for command in (["gcc", "-m32", "-c", "-o", scene.path("boot.o"), source],
-                    ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", scene.path("boot"),
-                     scene.path("boot.o")]):
+    for command in (["gcc", "-m32", "-c", f"-Wa,--defsym,ROUNDS={rounds}", "-o", built, source],
+                    ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "--oformat=binary", "-o", sector, built]):
         status, text = host_tool(*command)
         if status:
-            scene.fail(f"{command[0]} cannot make the boot sector: {text}")
-    return scene.path("boot")
+            raise Failure(f"{command[0]} cannot make the boot sector: {text}")
+    return sector
+
+
+def boot_sector(scene, name="bootsector"):
+    return assemble(scene.folder, name)

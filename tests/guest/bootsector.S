@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A boot sector that has the BIOS copy ROUNDS times 64 sectors (by default 1024) of the disk it came from, LBA 1 and following to LBA 4096 and
- * following, 64 sectors at a time, and then ends the machine through the debug exit port: status 33 when all went well, else 35.
+ * A boot sector that has the BIOS copy ROUNDS times 64 sectors of the disk it came from, LBA 1 and
+ * following to LBA 4096 and following, 64 sectors at a time, and then ends the machine through the
+ * debug exit port: status 33 when all went well, else 35.  The assembler is told ROUNDS.
  */
-	.ifndef ROUNDS
-	.set ROUNDS, 16
-	.endif
 	.code16
 	.globl	_start
 _start:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A boot sector that leaves the BIOS aside and copies ROUNDS times 64 sectors (by default 1024) of the
- * first IDE disk by the PIIX3's bus master, LBA 1 and following to LBA 4096 and following, 64 sectors at a time.  It waits
- * for interrupt 14, which the BIOS notes in its data area.  It ends the machine as bootsector.S
- * does.
+ * A boot sector that leaves the BIOS aside and copies ROUNDS times 64 sectors of the first IDE disk
+ * by the PIIX3's bus master, LBA 1 and following to LBA 4096 and following, 64 sectors at a time.
+ * It waits for interrupt 14, which the BIOS notes in its data area.  It ends the machine as
+ * bootsector.S does, and is told ROUNDS as that is.
  */
 #define CONFIG_BAR4	0x80000920	/* of 00:01.1 */
 #define CONFIG_COMMAND	0x80000904
@@ -16,9 +16,6 @@
 #define INTERRUPT	4
 #define READY		0x50
 
-	.ifndef ROUNDS
-	.set ROUNDS, 16
-	.endif
 	.code16
 	.globl	_start
 _start:

@@ -17,6 +17,8 @@ int main(void)
 		perror("/dev/kvm");
 		return 1;
 	}
+	puts("held");
+	fflush(stdout);
 	pause();
 	return 0;
 }

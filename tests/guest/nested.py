@@ -22,16 +22,20 @@ LIMIT = int(os.environ.get("MACHINE_TIMEOUT", "180"))
 # from one processor to the other).  The emulator's counters are one and the same.
 CLOCK = "tsc=reliable"
 
+# The second processor comes up later, see below.
+ONE_CPU = "maxcpus=1"
+
 # QEMU 7.2 with a thread for each processor now and then goes on running an instruction that the
 # kernel it emulates has patched: a breakpoint that stands there for a moment was met again and
 # again, on both processors, long after memory had the new code (seen in their registers; the place
 # was a static key that KVM switches in the scheduler when the first machine comes and the last one goes).
-# So one machine is always there.  And the outer guest gives a sign of life every few seconds: one
+# So one machine is always there, and it comes while there is one processor only.  And the outer guest gives a sign of life every few seconds: one
 # that stands still as a whole is the emulator's fault and is booted once more, and the log says so.
 PRELUDE = """
 ( while echo "@@ beat"; do sleep 3; done ) &
-sleep 1
-hold_kvm 2>/dev/console &
+hold_kvm >/tmp/held 2>/dev/console &
+[ ! -c /dev/kvm ] || wait_for 30 test -s /tmp/held
+echo 1 >/sys/devices/system/cpu/cpu1/online
 """
 
 
@@ -69,7 +73,7 @@ pc()
 {{
 	name=$1
 	shift
-	/usr/bin/ringside pc --stats /tmp/stats "$@" </dev/null >/tmp/$name.log 2>&1 &
+	/usr/bin/ringside pc --stats /tmp/stats.$name "$@" </dev/null >/tmp/$name.log 2>&1 &
 	pid=$!
 	( sleep {LIMIT}; echo "$name stands still"; look $pid; kill -KILL $pid ) >/dev/console 2>&1 &
 	dog=$!
@@ -77,7 +81,19 @@ pc()
 	status=$?
 	kill -KILL $dog
 	sed "s/^/$name: /" /tmp/$name.log >/dev/console
+	cp /tmp/stats.$name /tmp/stats
 	tr -d '\n' </tmp/stats >/dev/console
+}}
+
+# linux NAME ARGUMENT...: a PC with the inner kernel and NAME's initial RAM disk; passes on what its guest found.  Leaves $variant, too.
+linux()
+{{
+	variant=$1
+	shift
+	pc $variant --kernel /inner/vmlinuz --initrd /inner/$variant "$@"
+	tr -d '\r' </tmp/$variant.log | sed -n "s/^@@ ok /@@ ok ${{variant}}_/p; s/^@@ not-ok /@@ not-ok ${{variant}}_/p; s/^@@ # /@@ # /p" |
+		awk '!seen[$0]++'
+	check ${{variant}}_power_off_is_exit_0 is $status 0
 }}
 
 # number WORD: the sum of that counter of the last PC.
@@ -101,12 +117,12 @@ def chosen(names):
     return few * int(os.environ.get("PC_REPEAT", "1"))
 
 
-def run(scene, script, machines, files):
+def run(scene, script, machines, files, modules=()):
     """Boots the outer guest.  Each of `machines` may take its time; where there is no virtualization all cases are skipped."""
     program = os.environ.get("RINGSIDE")
     if not program:
         scene.fail("RINGSIDE does not name the program under test")
-    scene.boot(OUTER + script, [], programs=[program], modules=["kvm_amd"], cpus=2, files=files,
+    scene.boot(OUTER + script, [], programs=[program], modules=["kvm_amd", *modules], cpus=2, files=files,
                seconds=60 + machines * LIMIT)
     if "cannot" in scene.told:
         for name in list(scene.expected):
@@ -114,4 +130,4 @@ def run(scene, script, machines, files):
 
 
 def outer_scene(name, memory=1024):
-    return OuterScene(name, memory=memory, cpu="max,-xsave", append=CLOCK)
+    return OuterScene(name, memory=memory, cpu="max,-xsave", append=f"{CLOCK} {ONE_CPU}")

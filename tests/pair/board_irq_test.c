@@ -383,6 +383,10 @@ static void routes_move_with_their_registers(void **state)
 	pci_function_config_write(isa, PIIX3_PIRQ + pirq, PIIX3_PIRQ_NONE, 1);
 	assert_false(br_line(&R, 5));
 	assert_int_equal(piix3_line(&R.isa, 3, 0), -1);
+	/* Switched off, whatever line stands beside the bit. */
+	pci_function_config_write(isa, PIIX3_PIRQ + pirq, PIIX3_PIRQ_NONE | 5, 1);
+	assert_false(br_line(&R, 5));
+	assert_int_equal(piix3_line(&R.isa, 3, 0), -1);
 	/* Lines that belong to the board itself. */
 	pci_function_config_write(isa, PIIX3_PIRQ + pirq, 0, 1);
 	assert_false(br_line(&R, 0));

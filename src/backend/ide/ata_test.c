@@ -572,6 +572,26 @@ static void ata_writes_are_stable_without_the_cache(void **state)
 	guest_fini(&g);
 }
 
+static void ata_flushes_reach_the_storage(void **state)
+{
+	static const uint8_t flushes[] = {ATA_FLUSH, ATA_FLUSH_EXT};
+	const struct ide_drive *d;
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	d = piix3_ide_drive(g.ide, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(flushes); i++) {
+		disk_write(&g, 0, 1);
+		assert_int_equal(d->request.op, STORAGE_WRITE);
+		out(&g, CMD + ATA_REG_COMMAND, flushes[i], 1);
+		settle(&g);
+		assert_int_equal(status(&g), READY);
+		assert_int_equal(d->request.op, STORAGE_FLUSH);
+	}
+	guest_fini(&g);
+}
+
 static void ata_readonly_disks_refuse_writes(void **state)
 {
 	static const uint8_t writes[] = {ATA_WRITE,	ATA_WRITE_MULTIPLE, ATA_WRITE_DMA,
@@ -614,6 +634,7 @@ int main(void)
 		cmocka_unit_test(ata_diagnosis_and_reset_sign),
 		cmocka_unit_test(ata_decode_follows_configuration),
 		cmocka_unit_test(ata_writes_are_stable_without_the_cache),
+		cmocka_unit_test(ata_flushes_reach_the_storage),
 		cmocka_unit_test(ata_readonly_disks_refuse_writes),
 	};
 

@@ -243,6 +243,29 @@ static void pins_share_lines(void **state)
 	machine_fini(&m);
 }
 
+static void pins_on_other_lines_stay_as_they_are(void **state)
+{
+	struct pci_function a, b;
+	struct machine m;
+
+	(void)state;
+	machine_init(&m);
+	card(&a, "a");
+	card(&b, "b");
+	assert_int_equal(pci_bus_attach(&m.host.bus, &a, PCI_DEVFN(2, 0), NULL), 0);
+	assert_int_equal(pci_bus_attach(&m.host.bus, &b, PCI_DEVFN(3, 0), NULL), 0);
+	pci_function_set_intx(&a, true);
+	pci_function_set_intx(&b, true);
+	assert_true(m.line[10]);
+	assert_true(m.line[11]);
+	pci_function_set_intx(&b, false);
+	assert_true(m.line[10]);
+	assert_false(m.line[11]);
+	pci_bus_detach(&a);
+	pci_bus_detach(&b);
+	machine_fini(&m);
+}
+
 static void two_machines_in_one_process(void **state)
 {
 	struct pci_function a;
@@ -290,6 +313,7 @@ int main(void)
 		cmocka_unit_test(slots),
 		cmocka_unit_test(bars_follow_their_registers),
 		cmocka_unit_test(pins_share_lines),
+		cmocka_unit_test(pins_on_other_lines_stay_as_they_are),
 		cmocka_unit_test(two_machines_in_one_process),
 		cmocka_unit_test(capabilities_end_with_the_space),
 	};

@@ -21,7 +21,7 @@ struct vhost_user_message {
 };
 
 struct vhost_user_rule {
-	bool known; /* to this back end */
+	bool known;		     /* to this back end */
 	uint16_t size_min, size_max; /* of the payload */
 	uint8_t fds_max;
 	bool replies; /* by a payload of its own, not by an acknowledgement */
