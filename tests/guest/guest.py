@@ -50,7 +50,7 @@ class Failure(Exception):
 
 
 class EmulatorCrash(Failure):
-    """QEMU 7.2's emulation dies now and then (once in some fifty boots on a busy machine) while a kernel starts, or stands still."""
+    """QEMU 7.2's emulation dies now and then of its own faults, or stands still."""
 
 
 def _child_setup():
@@ -80,6 +80,7 @@ class Disk:
     def __init__(self, folder, name, size=64 * MIB, **how):
         self.name = name
         self.path = os.path.join(folder, name + ".img")
+        self.size = size
         self.socket = os.path.join(folder, name + ".sock")
         self.queues = how.pop("queues", 1)
         self.packed = how.pop("packed", False)
@@ -88,8 +89,11 @@ class Disk:
         self.serial = how.pop("serial", None)
         self.reconnect = how.pop("reconnect", False)
         self.options = how  # further words of --disk
+        self.empty()
+
+    def empty(self):
         with open(self.path, "wb") as file:
-            file.truncate(size)
+            file.truncate(self.size)
 
     def blocks(self):
         """Bytes that the image really takes on the host."""
@@ -224,6 +228,10 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
+    # What a guest does first: its processors but one start here.  QEMU 7.2's emulation of several processors was seen to die while a
+    # kernel starts, and to stand still at an instruction that a kernel has patched in itself; most of both is done by then.
+    opening = "start_processors\n"
+
     def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc"):
         self.name = name
         self.machine = machine  # QEMU's -M
@@ -239,6 +247,8 @@ class Scene:
         self.guest = None
         self.boots = 0
         self.told = {}
+        self.good = set()  # the guest's cases in this boot
+        self.kept = set()  # and those before the emulator ended it
 
     # -- TAP ----------------------------------------------------------------------------------------------------------
 
@@ -354,10 +364,11 @@ class Scene:
         """
         self.expect(*re.findall(r"^\s*check (\w+)", script, re.MULTILINE))
         self.boots += 1
+        self.good, self.kept = set(), set()
         console = self.path(f"console-{self.boots}.log")
-        image = self.initramfs(script, programs, files, modules)
+        image = self.initramfs(self.opening + script, programs, files, modules)
         words = (["-smp", str(cpus), "-kernel", os.path.join(kernel(), "vmlinuz"), "-initrd", image,
-                  "-append", "console=ttyS0 loglevel=5 panic=-1 results=/dev/ttyS1 " + self.append,
+                  "-append", "console=ttyS0 loglevel=5 panic=-1 maxcpus=1 results=/dev/ttyS1 " + self.append,
                   "-serial", "file:" + console, "-serial", "stdio"] +
                  [word for disk in disks for word in disk.qemu_args()])
         try:
@@ -366,6 +377,10 @@ class Scene:
                     return self.run_guest(words, answers, seconds)
                 except EmulatorCrash as crash:
                     self.note(f"{crash}; once more")
+                    self.kept |= self.good
+                for disk in disks:
+                    if isinstance(disk, EmulatedDisk):
+                        disk.empty()
             return self.run_guest(words, answers, seconds)
         finally:
             os.unlink(image)
@@ -465,8 +480,9 @@ class Scene:
             for line in lines:
                 finished |= self.heard(line.decode(errors="replace").strip("\r"), answers)
         status = self.guest.wait()
-        if status < 0 and not self.spoken:
-            raise EmulatorCrash(f"QEMU died of signal {-status} before the guest's script began")
+        # Without a server of ours there is nobody who could have brought it down by what he said.
+        if status < 0 and not (self.spoken and self.servers):
+            raise EmulatorCrash(f"QEMU died of signal {-status}")
         if not finished:
             raise Failure(f"the guest went away before its script ended (QEMU's exit status {status})")
 
@@ -482,7 +498,9 @@ class Scene:
             return False
         self.spoken = True
         if verb == "ok":
-            self.case(rest, True)
+            self.good.add(rest)
+            if rest not in self.kept:
+                self.case(rest, True)
         elif verb == "not-ok":
             name, _, detail = rest.partition(" ")
             self.case(name, False, detail)

@@ -22,32 +22,31 @@ LIMIT = int(os.environ.get("MACHINE_TIMEOUT", "180"))
 # from one processor to the other).  The emulator's counters are one and the same.
 CLOCK = "tsc=reliable"
 
-# The second processor comes up later, see below.
-ONE_CPU = "maxcpus=1"
-
 # QEMU 7.2 with a thread for each processor now and then goes on running an instruction that the
 # kernel it emulates has patched: a breakpoint that stands there for a moment was met again and
 # again, on both processors, long after memory had the new code (seen in their registers; the place
 # was a static key that KVM switches in the scheduler when the first machine comes and the last one goes).
-# So one machine is always there, and it comes while there is one processor only.  And the outer guest gives a sign of life every few seconds: one
-# that stands still as a whole is the emulator's fault and is booted once more, and the log says so.
-PRELUDE = """
+# So one machine is always there, and it comes while there is one processor only.  And the outer guest
+# gives a sign of life every few seconds: one that stands still as a whole is the emulator's fault and
+# is booted once more, and the log says so.
+HOLD = """
 ( while echo "@@ beat"; do sleep 3; done ) &
 hold_kvm >/tmp/held 2>/dev/console &
 [ ! -c /dev/kvm ] || wait_for 30 test -s /tmp/held
-echo 1 >/sys/devices/system/cpu/cpu1/online
 """
 
 
 class OuterScene(Scene):
     """One whose guest has KVM."""
 
+    opening = HOLD + Scene.opening
+
     def boot(self, script, disks, programs=(), **how):
         hold = self.path("hold_kvm")
         status, text = host_tool("gcc", "-O2", "-o", hold, os.path.join(HERE, "hold_kvm.c"))
         if status:
             self.fail(f"gcc cannot make hold_kvm: {text}")
-        super().boot(PRELUDE + script, disks, programs=[*programs, hold], **how)
+        super().boot(script, disks, programs=[*programs, hold], **how)
 
 
 OUTER = rf"""
@@ -130,4 +129,4 @@ def run(scene, script, machines, files, modules=()):
 
 
 def outer_scene(name, memory=1024):
-    return OuterScene(name, memory=memory, cpu="max,-xsave", append=f"{CLOCK} {ONE_CPU}")
+    return OuterScene(name, memory=memory, cpu="max,-xsave", append=CLOCK)

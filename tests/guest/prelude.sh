@@ -48,3 +48,11 @@ wait_for()
 		sleep 0.1
 	done
 }
+
+# start_processors: all that the kernel left alone.
+start_processors()
+{
+	for processor in /sys/devices/system/cpu/cpu[1-9]*/online; do
+		[ ! -e "$processor" ] || echo 1 >"$processor"
+	done
+}
