@@ -228,8 +228,9 @@ class Server:
 class Scene:
     """One test program: with Scene("name") as scene: ..."""
 
-    # What a guest does first: its processors but one start here.  QEMU 7.2's emulation of several processors was seen to die while a
-    # kernel starts, and to stand still at an instruction that a kernel has patched in itself; most of both is done by then.
+    # What a guest does first: its processors but one start here.  QEMU 7.2's emulation of several processors has two races that a
+    # starting kernel runs into.  It died in memory_region_dispatch_write(), which was given no memory region: one processor wrote to a
+    # device while another one changed the memory map, as a kernel does that sets up its PCI devices.  And it stood still, see nested.py.
     opening = "start_processors\n"
 
     def __init__(self, name, memory=512, cpu="max", more=(), append="", machine="pc"):
