@@ -65,6 +65,11 @@ static void net_d_04_rx_modes(void **state)
 	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_NOBCAST, 0), VIRTIO_NET_OK);
 	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_ALLUNI, 1), VIRTIO_NET_OK);
 	assert_true(passes(OTHER));
+	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_NOUNI, 1), VIRTIO_NET_OK);
+	R.mark_all = true;
+	assert_true(!passes(OTHER) && !passes(OURS) && passes(BROADCAST));
+	R.mark_all = false;
+	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_NOUNI, 0), VIRTIO_NET_OK);
 	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_NOBCAST + 1, 1), VIRTIO_NET_ERR);
 	/* A reset forgets it all. */
 	nr_restart(&R, &(struct nr_options){0});

@@ -27,6 +27,7 @@ struct net_rig {
 	struct nr_wire *wire;
 	struct virtio_net *net;
 	uint64_t ctrl; /* memory for a command */
+	bool mark_all; /* nr_passes() marks by a broadcast, where our own address does not pass */
 };
 
 extern const uint8_t nr_mac[VIRTIO_NET_MAC_BYTES];

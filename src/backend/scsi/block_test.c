@@ -210,6 +210,42 @@ static void sbc_unmap(void **state)
 	sr_free(r);
 }
 
+static void sbc_unmap_takes_what_it_names_and_no_neighbour(void **state)
+{
+	/* Two runs that begin and end where pages do: the memory behind gives away whole ones. */
+	static const struct {
+		uint64_t lba;
+		uint32_t n;
+	} runs[] = {{4000, 2000}, {64, 8}};
+	uint8_t list[8 + 32] = {0, 38, 0, 32}, cdb[SCSI_CDB_MAX] = {[0] = SCSI_UNMAP};
+	static uint8_t out[512], zeros[512];
+	struct scsi_rig *r = sr_disk();
+
+	(void)state;
+	sr_fill(out, sizeof(out), 4);
+	for (unsigned i = 0; i < 2; i++) {
+		scsi_put64(list + 8 + i * 16, runs[i].lba);
+		scsi_put32(list + 16 + i * 16, runs[i].n);
+	}
+	cdb[8] = sizeof(list);
+	for (uint64_t lba = 0; lba < BLOCKS; lba += 2048) {
+		uint8_t w[SCSI_CDB_MAX];
+
+		assert_int_equal(sr_command(r, sr_rw(w, SCSI_WRITE_SAME_16, lba, 2048), out),
+				 SCSI_GOOD);
+	}
+	assert_int_equal(sr_command(r, cdb, list), SCSI_GOOD);
+	for (uint64_t lba = 0; lba < BLOCKS; lba++) {
+		bool gone = false;
+
+		for (unsigned i = 0; i < 2; i++)
+			gone |= lba >= runs[i].lba && lba < runs[i].lba + runs[i].n;
+		assert_int_equal(sr_command(r, sr_rw(cdb, SCSI_READ_10, lba, 1), NULL), SCSI_GOOD);
+		assert_memory_equal(r->data, gone ? zeros : out, 512);
+	}
+	sr_free(r);
+}
+
 static void sbc_unmap_is_unknown_without_discard(void **state)
 {
 	const struct storage_options so = {.target = "memory:8M", .no_discard = true};
@@ -295,6 +331,7 @@ int main(void)
 		cmocka_unit_test(sbc_synchronize_cache),
 		cmocka_unit_test(sbc_stopped_unit_is_not_ready),
 		cmocka_unit_test(sbc_unmap),
+		cmocka_unit_test(sbc_unmap_takes_what_it_names_and_no_neighbour),
 		cmocka_unit_test(sbc_unmap_is_unknown_without_discard),
 		cmocka_unit_test(sbc_write_same),
 		cmocka_unit_test(sbc_blocks_of_4096_bytes),
