@@ -378,6 +378,21 @@ int virtio_queue_set_enabled(struct virtio_queue *q, bool enabled, struct virtio
 	return order_send(o, waiter);
 }
 
+/* The fd is the queue's from here on, also when there is no memory to say so. */
+static int order_send_fd(struct virtio_queue *q, int (*run)(struct order *), int fd,
+			 struct virtio_waiter *waiter)
+{
+	struct order *o = order_new(q, run, false);
+
+	if (!o) {
+		if (fd >= 0)
+			close(fd);
+		return -ENOMEM;
+	}
+	o->fd = fd;
+	return order_send(o, waiter);
+}
+
 static int run_set_kick(struct order *o)
 {
 	struct virtio_queue *q = o->q;
@@ -404,15 +419,7 @@ static int run_set_kick(struct order *o)
 
 int virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
 {
-	struct order *o = order_new(q, run_set_kick, false);
-
-	if (!o) {
-		if (fd >= 0)
-			close(fd);
-		return -ENOMEM;
-	}
-	o->fd = fd;
-	return order_send(o, waiter);
+	return order_send_fd(q, run_set_kick, fd, waiter);
 }
 
 static int run_set_call(struct order *o)
@@ -427,15 +434,7 @@ static int run_set_call(struct order *o)
 
 int virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
 {
-	struct order *o = order_new(q, run_set_call, false);
-
-	if (!o) {
-		if (fd >= 0)
-			close(fd);
-		return -ENOMEM;
-	}
-	o->fd = fd;
-	return order_send(o, waiter);
+	return order_send_fd(q, run_set_call, fd, waiter);
 }
 
 static int run_set_mem(struct order *o)

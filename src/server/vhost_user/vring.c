@@ -248,32 +248,6 @@ void vhost_user_vrings_forget(struct vhost_user_connection *c)
 
 /* ---- kick, call, err, enable ---- */
 
-/*
- * The fd of a KICK, CALL or ERR message: -1 for "none, poll instead".  An eventfd it should be; of
- * other files only a pipe can be signalled without harm, and only an eventfd waited for without
- * being read.
- */
-static int take_vring_fd(struct vhost_user_message *m, bool pipe_ok, int *out, struct error *err)
-{
-	struct stat st;
-	int fd;
-
-	if (m->payload.u64 & VHOST_USER_VRING_NOFD) {
-		*out = -1;
-		return m->n_fds ? error_set(err, -EINVAL, "it has an fd and says it has none.") : 0;
-	}
-	if (!m->n_fds)
-		return error_set(err, -EINVAL, "no fd came with it.");
-	if (fstat(m->fds[0], &st))
-		return error_set(err, -errno, "its fd cannot be looked at");
-	/* Files without an inode of their own, eventfds among them, have no type. */
-	if (st.st_mode & S_IFMT && !(pipe_ok && S_ISFIFO(st.st_mode)))
-		return error_set(err, -EINVAL, "its fd is not an eventfd.");
-	fd = vhost_user_message_take_fd(m, 0);
-	*out = fd;
-	return 0;
-}
-
 static struct vhost_user_vring *vring_of_u64(struct vhost_user_connection *c,
 					     const struct vhost_user_message *m, struct error *err)
 {
@@ -284,6 +258,34 @@ static struct vhost_user_vring *vring_of_u64(struct vhost_user_connection *c,
 		return NULL;
 	}
 	return vring_of(c, v & VHOST_USER_VRING_INDEX_MASK, err);
+}
+
+/*
+ * The queue and the fd of a KICK, CALL or ERR message: -1 for "none, poll instead".  An eventfd it should be; of
+ * other files only a pipe can be signalled without harm, and only an eventfd waited for without
+ * being read.
+ */
+static int take_vring_fd(struct vhost_user_connection *c, struct vhost_user_message *m,
+			 bool pipe_ok, struct vhost_user_vring **v, int *fd, struct error *err)
+{
+	struct stat st;
+
+	*v = vring_of_u64(c, m, err);
+	if (!*v)
+		return -EINVAL;
+	if (m->payload.u64 & VHOST_USER_VRING_NOFD) {
+		*fd = -1;
+		return m->n_fds ? error_set(err, -EINVAL, "it has an fd and says it has none.") : 0;
+	}
+	if (!m->n_fds)
+		return error_set(err, -EINVAL, "no fd came with it.");
+	if (fstat(m->fds[0], &st))
+		return error_set(err, -errno, "its fd cannot be looked at");
+	/* Files without an inode of their own, eventfds among them, have no type. */
+	if (st.st_mode & S_IFMT && !(pipe_ok && S_ISFIFO(st.st_mode)))
+		return error_set(err, -EINVAL, "its fd is not an eventfd.");
+	*fd = vhost_user_message_take_fd(m, 0);
+	return 0;
 }
 
 void vhost_user_vrings_poll(struct reactor_timer *t)
@@ -306,12 +308,9 @@ void vhost_user_vrings_poll(struct reactor_timer *t)
 int vhost_user_set_vring_kick(struct vhost_user_connection *c, struct vhost_user_message *m,
 			      struct error *err)
 {
-	struct vhost_user_vring *v = vring_of_u64(c, m, err);
-	int rc, fd = -1;
+	struct vhost_user_vring *v;
+	int fd, rc = take_vring_fd(c, m, false, &v, &fd, err);
 
-	if (!v)
-		return -EINVAL;
-	rc = take_vring_fd(m, false, &fd, err);
 	if (rc)
 		return rc;
 	if (!v->running) {
@@ -332,12 +331,9 @@ int vhost_user_set_vring_kick(struct vhost_user_connection *c, struct vhost_user
 int vhost_user_set_vring_call(struct vhost_user_connection *c, struct vhost_user_message *m,
 			      struct error *err)
 {
-	struct vhost_user_vring *v = vring_of_u64(c, m, err);
-	int rc, fd = -1;
+	struct vhost_user_vring *v;
+	int fd, rc = take_vring_fd(c, m, true, &v, &fd, err);
 
-	if (!v)
-		return -EINVAL;
-	rc = take_vring_fd(m, true, &fd, err);
 	if (rc)
 		return rc;
 	vhost_user_ordered(c, virtio_queue_set_call(queue_of(c, v), fd, &c->waiter));
@@ -347,12 +343,9 @@ int vhost_user_set_vring_call(struct vhost_user_connection *c, struct vhost_user
 int vhost_user_set_vring_err(struct vhost_user_connection *c, struct vhost_user_message *m,
 			     struct error *err)
 {
-	struct vhost_user_vring *v = vring_of_u64(c, m, err);
-	int rc, fd = -1;
+	struct vhost_user_vring *v;
+	int fd, rc = take_vring_fd(c, m, true, &v, &fd, err);
 
-	if (!v)
-		return -EINVAL;
-	rc = take_vring_fd(m, true, &fd, err);
 	if (rc)
 		return rc;
 	notifier_set(&v->err, c->home, fd);
