@@ -109,12 +109,24 @@ fi
 """
 
 
+# Processors and where pins lead come from the MultiProcessor table, and nobody can switch off.
+NO_ACPI = r"""
+no_acpi() { ! test -e /sys/firmware/acpi && ! grep -q acpi /proc/interrupts; }
+check nothing_of_acpi no_acpi
+check both_processors is "$(nproc)" 2
+check pin_at_the_io_apic grep -q 'IO-APIC.*sym53c8xx' /proc/interrupts
+check timer_at_the_local_apic [ "$(awk '/LOC:/ { print $2 }' /proc/interrupts)" -gt 0 ]
+sync
+reboot -f
+"""
+
+
 class Variant:
-    def __init__(self, name, words="", options="", script="", block=512, cache="write_back", cpus=1):
+    def __init__(self, name, words="", options="", script="", block=512, cache="write_back", cpus=1, more="", end=""):
         self.name = name
         self.options = f"--cpus {cpus} --scsi file=/tmp/disk,serial=scsi-one{words} {options}"
-        self.append = f"want_block={block} want_cache={cache}"
-        self.script = COMMON + script + LAST
+        self.append = f"want_block={block} want_cache={cache} {more}"
+        self.script = COMMON + script + LAST + end
 
     def inner_cases(self):
         return [f"{self.name}_{case}" for case in re.findall(r"^\s*check (\w+)", self.script, re.MULTILINE)]
@@ -123,6 +135,7 @@ class Variant:
 VARIANTS = [
     Variant("full", options="--scsi file=/tmp/second --scsi file=/tmp/third,readonly=on", script=FULL),
     Variant("big_blocks", words=",blk-size=4096,wce=off", script=REBOOT, block=4096, cache="write_through", cpus=2),
+    Variant("no_acpi", options="--no-reboot", cpus=2, more="acpi=off", end=NO_ACPI),
 ]
 
 OUTER = r"""

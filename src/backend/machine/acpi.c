@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOCAL_APIC 0xfee00000
-#define IO_APIC	   0xfec00000
-#define OEM	   "RINGSD"
-#define TABLE_OEM  "RINGSIDE"
-#define ALIGNMENT  16
+#define OEM	  "RINGSD"
+#define TABLE_OEM "RINGSIDE"
+#define ALIGNMENT 16
 
 struct acpi_rsdp {
 	char signature[8];
@@ -220,7 +218,7 @@ static size_t add_madt(struct aml *a, const struct acpi_machine *machine)
 {
 	struct table t = table_begin(a, "APIC", 4);
 
-	aml_le(a, LOCAL_APIC, 4);
+	aml_le(a, ACPI_LOCAL_APIC, 4);
 	aml_le(a, 1, 4); /* there are 8259s too */
 	for (unsigned i = 0; i < machine->cpus; i++) {
 		aml_byte(a, 0);
@@ -233,7 +231,7 @@ static size_t add_madt(struct aml *a, const struct acpi_machine *machine)
 	aml_byte(a, 12);
 	aml_byte(a, 0); /* its number */
 	aml_byte(a, 0);
-	aml_le(a, IO_APIC, 4);
+	aml_le(a, ACPI_IO_APIC, 4);
 	aml_le(a, 0, 4); /* its first GSI */
 	add_override(a, 0, 2, 0);
 	add_override(a, POWER_SCI, POWER_SCI, ACTIVE_HIGH_LEVEL);

@@ -19,6 +19,8 @@
  */
 #define ACPI_PIRQ_IRQ(line) ((line) < 2 ? 10 : 11)
 #define ACPI_PCI_SLOTS	    32
+#define ACPI_LOCAL_APIC	    0xfee00000
+#define ACPI_IO_APIC	    0xfec00000
 
 struct acpi_machine {
 	unsigned cpus;

@@ -59,8 +59,8 @@ unsigned pc_memory_e820(const struct pc_memory *m, struct e820_entry *out)
 		uint32_t type;
 	} ranges[] = {
 		{0, PC_LOW_HOLE, E820_RAM},
-		{PC_ACPI, PC_ACPI + PC_ACPI_SIZE, E820_RESERVED},
-		{PC_ACPI + PC_ACPI_SIZE, m->low, E820_RAM},
+		{PC_ACPI, PC_MPTABLE + PC_MPTABLE_SIZE, E820_RESERVED},
+		{PC_MPTABLE + PC_MPTABLE_SIZE, m->low, E820_RAM},
 		{0xfec00000, PC_HIGH, E820_RESERVED},
 		{PC_HIGH, PC_HIGH + m->size - m->low, E820_RAM},
 	};

@@ -4,7 +4,8 @@
  *
  *      0x0000_0000  RAM, the first 640 KiB
  *      0x000a_0000  nothing (a VGA card's window)
- *      0x000c_0000  RAM that firmware fills; ACPI tables when a kernel is booted directly
+ *      0x000c_0000  RAM that firmware fills; ACPI and MultiProcessor tables when a kernel is
+ *                   booted directly
  *      0x0010_0000  RAM, up to 3 GiB
  *      0xc000_0000  PCI memory, up to the I/O APIC at 0xfec0_0000
  *      0xfffc_0000  the firmware's image
@@ -21,8 +22,10 @@
 
 #define PC_LOW_HOLE	0xa0000
 #define PC_LOW_HOLE_END 0xc0000
-#define PC_ACPI		0xe0000 /* to 1 MiB */
-#define PC_ACPI_SIZE	0x20000
+#define PC_ACPI		0xe0000
+#define PC_ACPI_SIZE	0x10000
+#define PC_MPTABLE	0xf0000 /* to 1 MiB */
+#define PC_MPTABLE_SIZE 0x10000
 #define PC_PCI_HOLE	0xc0000000
 #define PC_PCI_HOLE_END 0xfec00000
 #define PC_HIGH		0x100000000

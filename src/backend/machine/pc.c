@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/machine/pc.h"
 
+#include "backend/machine/mptable.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -110,14 +111,17 @@ static int load(struct pc *pc, struct kvm_start *start, struct error *err)
 		.pci_hole = PC_PCI_HOLE,
 		.pci_hole_end = PC_PCI_HOLE_END,
 	};
-	uint8_t *at = pc_memory_at(&pc->memory, PC_ACPI, PC_ACPI_SIZE);
+	uint8_t *acpi = pc_memory_at(&pc->memory, PC_ACPI, PC_ACPI_SIZE);
+	uint8_t *mp = pc_memory_at(&pc->memory, PC_MPTABLE, PC_MPTABLE_SIZE);
 	int n;
 
 	if (pc->bios.data)
 		return pc_bios_start(pc, &machine, start, err);
-	n = acpi_write(&machine, PC_ACPI, at, PC_ACPI_SIZE);
+	n = acpi_write(&machine, PC_ACPI, acpi, PC_ACPI_SIZE);
+	if (n >= 0)
+		n = mptable_write(&machine, PC_MPTABLE, mp, PC_MPTABLE_SIZE);
 	if (n < 0)
-		return error_set(err, n, "the ACPI tables do not fit into their place");
+		return error_set(err, n, "the machine's tables do not fit into their place");
 	pc->image.acpi_rsdp = PC_ACPI;
 	pc_assign_pci(pc);
 	return boot_load(&pc->memory, &pc->image, start, err);
