@@ -3,6 +3,7 @@
 #include "backend/scsi/rig_test.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static void sbc_read_capacity(void **state)
 {
@@ -18,7 +19,15 @@ static void sbc_read_capacity(void **state)
 		SCSI_GOOD);
 	assert_int_equal(scsi_get64(r->data), BLOCKS - 1);
 	assert_int_equal(scsi_get32(r->data + 8), 512);
+	assert_int_equal(r->len, 32);
 	assert_int_equal(r->data[14], 0x80);
+	/* Byte 13: 512 times 2 to this power is a page of memory. */
+	assert_int_equal(512 << r->data[13], sysconf(_SC_PAGESIZE));
+	assert_int_equal(
+		sr_command(r, CDB(SCSI_SERVICE_IN_16, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12),
+			   NULL),
+		SCSI_GOOD);
+	assert_int_equal(r->len, 12);
 	sr_free(r);
 	r = sr_new("null:4T", (struct scsi_disk_options){0}, false);
 	assert_int_equal(sr_command(r, CDB(SCSI_READ_CAPACITY_10), NULL), SCSI_GOOD);

@@ -94,8 +94,7 @@ static enum scsi_step read_capacity_10(struct scsi_task *task)
 static enum scsi_step read_capacity_16(struct scsi_task *task)
 {
 	const struct scsi_disk *disk = task->disk;
-	const struct storage_limits *l = storage_limits(disk->storage);
-	uint32_t physical = l->physical_block_size;
+	uint32_t physical = storage_limits(disk->storage)->physical_block_size;
 	unsigned exponent = 0;
 
 	if (!scsi_task_room(task, 32))
@@ -105,7 +104,7 @@ static enum scsi_step read_capacity_16(struct scsi_task *task)
 	scsi_put64(task->data, disk->blocks - 1);
 	scsi_put32(task->data + 8, disk->block_size);
 	task->data[13] = (uint8_t)exponent;
-	if (l->max_discard && !disk->readonly)
+	if (scsi_unmaps(disk))
 		task->data[14] = 0x80; /* thin; what reads of unmapped blocks give is not told */
 	return scsi_reply(task, 32, scsi_get32(task->cdb + 10));
 }
@@ -156,7 +155,7 @@ static const struct scsi_command commands[] = {
 	{SCSI_VERIFY_12, DATA_IN, 0, scsi_verify},
 };
 
-const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action)
+const struct scsi_command *scsi_command_find(uint8_t opcode, uint32_t action)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		const struct scsi_command *c = &commands[i];
@@ -178,20 +177,32 @@ unsigned scsi_cdb_bytes(uint8_t opcode)
 
 static bool offered(const struct scsi_disk *disk, const struct scsi_command *c)
 {
-	return c && (c->opcode != SCSI_UNMAP || storage_limits(disk->storage)->max_discard);
+	return c->opcode != SCSI_UNMAP || scsi_unmaps(disk);
+}
+
+/* Any command with this opcode. */
+static const struct scsi_command *find_opcode(uint8_t opcode)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].opcode == opcode)
+			return &commands[i];
+	return NULL;
 }
 
 static enum scsi_step report_one(struct scsi_task *task, uint32_t allocated)
 {
 	uint8_t options = task->cdb[2] & 7, opcode = task->cdb[3];
-	const struct scsi_command *c = scsi_command_find(opcode,
-							 (uint8_t)scsi_get16(task->cdb + 4));
+	uint32_t action = scsi_get16(task->cdb + 4);
+	const struct scsi_command *any = find_opcode(opcode), *c = NULL;
+	bool with_action = any && any->flags & SCSI_CMD_ACTION;
 	unsigned bytes = scsi_cdb_bytes(opcode);
 
 	/* 1: an opcode without service actions, 2: with one, 3: either */
-	if (c && options < 3 && (options == 2) != !!(c->flags & SCSI_CMD_ACTION))
+	if (any && options < 3 && (options == 2) != with_action)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
-	if (!offered(task->disk, c)) {
+	if (options < 3 || with_action || !action)
+		c = scsi_command_find(opcode, action);
+	if (!c || !offered(task->disk, c)) {
 		task->data[1] = 1; /* not supported */
 		return scsi_reply(task, 4, allocated);
 	}

@@ -44,7 +44,13 @@ enum scsi_step scsi_io(struct scsi_task *task, enum storage_op op, unsigned flag
 		       enum scsi_step (*then)(struct scsi_task *task, int err));
 
 /* The command of a CDB, or NULL. */
-const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action);
+const struct scsi_command *scsi_command_find(uint8_t opcode, uint32_t action);
+
+/* A disk that cannot be written to cannot be unmapped either: its storage offers none. */
+static inline bool scsi_unmaps(const struct scsi_disk *disk)
+{
+	return storage_limits(disk->storage)->max_discard;
+}
 
 enum scsi_step scsi_inquiry(struct scsi_task *task);
 enum scsi_step scsi_mode_sense(struct scsi_task *task);

@@ -72,7 +72,7 @@ static unsigned limits(const struct scsi_disk *disk, uint8_t *p)
 				  : 0);
 	scsi_put32(p + 4, SCSI_TRANSFER_MAX / disk->block_size);
 	scsi_put32(p + 8, l->opt_io_size / disk->block_size);
-	if (l->max_discard && !disk->readonly) {
+	if (scsi_unmaps(disk)) {
 		scsi_put32(p + 16, run);
 		scsi_put32(p + 20, 255); /* descriptors */
 		scsi_put32(p + 24, (uint32_t)max_u64(1, l->discard_alignment / disk->block_size));
@@ -90,10 +90,8 @@ static unsigned medium(const struct scsi_disk *disk, uint8_t *p)
 
 static unsigned provisioning(const struct scsi_disk *disk, uint8_t *p)
 {
-	bool thin = storage_limits(disk->storage)->max_discard && !disk->readonly;
-
-	p[1] = thin ? 0x80 : 0; /* UNMAP */
-	p[2] = thin ? 2 : 0;
+	p[1] = scsi_unmaps(disk) ? 0x80 : 0; /* UNMAP */
+	p[2] = scsi_unmaps(disk) ? 2 : 0;    /* thin */
 	return 4;
 }
 

@@ -107,7 +107,8 @@ static bool take_page(const struct scsi_disk *disk, const uint8_t *p, bool *wce)
 	uint8_t now[PARAMETERS_MAX], can[PARAMETERS_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
-		if ((p[0] & 0x3f) != pages[i].code || p[1] != pages[i].bytes)
+		/* Its topmost bit means nothing here; the next one is for sub-pages. */
+		if ((p[0] & 0x7f) != pages[i].code || p[1] != pages[i].bytes)
 			continue;
 		memset(now, 0, sizeof(now));
 		memset(can, 0, sizeof(can));
@@ -138,6 +139,8 @@ static enum scsi_step parameters(struct scsi_task *task)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_LENGTH);
 	/* What the block descriptors say is not changeable; Linux sends none. */
 	at += ten ? scsi_get16(task->data + 6) : task->data[3];
+	if (at > task->len)
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_LENGTH);
 	while (at < task->len) {
 		left = task->len - at;
 		if (left < 2 || left - 2 < task->data[at + 1])

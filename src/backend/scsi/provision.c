@@ -68,7 +68,7 @@ enum scsi_step scsi_unmap(struct scsi_task *task)
 {
 	uint32_t len = scsi_get16(task->cdb + 7);
 
-	if (storage_limits(task->disk->storage)->max_discard < task->disk->block_size)
+	if (!scsi_unmaps(task->disk))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_OPCODE);
 	/* Anchored blocks are for those who offer them. */
 	if (task->cdb[1] & 1)
