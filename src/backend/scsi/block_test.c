@@ -46,6 +46,7 @@ static void sbc_reads_what_was_written_by_every_length_of_cdb(void **state)
 	static uint8_t out[256 * 512];
 	struct scsi_rig *r = sr_disk();
 	uint8_t cdb[SCSI_CDB_MAX];
+	uint64_t sum = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < ARRAY_SIZE(pairs); i++) {
@@ -58,7 +59,10 @@ static void sbc_reads_what_was_written_by_every_length_of_cdb(void **state)
 				 SCSI_GOOD);
 		assert_int_equal(r->len, (n ? n : 256) * 512);
 		assert_memory_equal(r->data, out, r->len);
+		sum += r->len;
 	}
+	assert_int_equal(r->disk->stats.read_bytes, sum);
+	assert_int_equal(r->disk->stats.written_bytes, sum);
 	sr_free(r);
 }
 
@@ -140,6 +144,17 @@ static void sbc_readonly(void **state)
 	assert_int_equal(sr_command(r, CDB(SCSI_MODE_SENSE_6, 0, 8, 0, 255), NULL), SCSI_GOOD);
 	assert_int_equal(r->data[2] & 0x80, 0x80);
 	assert_int_equal(sr_command(r, CDB(SCSI_SYNC_CACHE_10), NULL), SCSI_GOOD);
+	/* And nothing to be unmapped, wherever that is told. */
+	assert_int_equal(
+		sr_command(r, CDB(SCSI_SERVICE_IN_16, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32),
+			   NULL),
+		SCSI_GOOD);
+	assert_int_equal(r->data[14], 0);
+	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb0, 0, 64), NULL), SCSI_GOOD);
+	assert_int_equal(scsi_get64(r->data + 20), 0);
+	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb2, 0, 64), NULL), SCSI_GOOD);
+	assert_int_equal(r->data[5], 0);
+	assert_int_equal(r->data[6], 0);
 	sr_free(r);
 }
 

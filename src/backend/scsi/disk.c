@@ -64,7 +64,7 @@ enum scsi_step scsi_take(struct scsi_task *task, uint32_t len,
 		return SCSI_DONE;
 	task->len = len;
 	task->received = received;
-	return len ? SCSI_WANTS_DATA : received(task);
+	return SCSI_WANTS_DATA;
 }
 
 bool scsi_task_room(struct scsi_task *task, uint32_t len)
@@ -73,9 +73,7 @@ bool scsi_task_room(struct scsi_task *task, uint32_t len)
 
 	if (len <= task->room)
 		return true;
-	if (disk->buffers + len - task->room <= SCSI_BUFFERS_MAX) {
-		disk->buffers -= task->room;
-		free(task->data);
+	if (disk->buffers + len <= SCSI_BUFFERS_MAX) {
 		task->data = calloc(1, len);
 		task->room = task->data ? len : 0;
 		disk->buffers += task->room;

@@ -28,14 +28,17 @@ enum scsi_step scsi_check(struct scsi_task *task, uint8_t key, uint16_t asc);
 /* The same for an errno of the storage. */
 enum scsi_step scsi_check_errno(struct scsi_task *task, int err);
 
-/* A zeroed buffer of @len bytes for the task; false: it has ended, with TASK SET FULL. */
+/*
+ * A zeroed buffer of @len bytes for the task; false: it has ended, with TASK SET FULL.  It stays
+ * the task's, so the first call is for the most.
+ */
 bool scsi_task_room(struct scsi_task *task, uint32_t len);
 /*
  * Ends with GOOD and the first @len bytes of the buffer, but at most what the initiator has
  * allocated.
  */
 enum scsi_step scsi_reply(struct scsi_task *task, uint32_t len, uint32_t allocated);
-/* Asks the initiator for @len bytes. */
+/* Asks the initiator for @len bytes, which is not 0. */
 enum scsi_step scsi_take(struct scsi_task *task, uint32_t len,
 			 enum scsi_step (*received)(struct scsi_task *task));
 /* One storage request; data, if any, are @len bytes of the buffer from @at on. */

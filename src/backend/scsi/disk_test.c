@@ -3,6 +3,7 @@
  * A SCSI disk around its commands: how many there may be, those that are forgotten, an image that
  * changes under it.
  */
+#include "backend/scsi/disk_priv.h"
 #include "backend/scsi/rig_test.h"
 
 #include <errno.h>
@@ -65,47 +66,271 @@ static void sbc_a_forgotten_task_finishes_by_itself(void **state)
 	sr_free(r);
 }
 
-static void sbc_a_second_sense_waits_for_the_first(void **state)
-{
-	struct scsi_rig *r = sr_disk();
-	uint8_t cdb[SCSI_CDB_MAX], out[512] = {1};
-	struct scsi_task *task;
+/* ---- sense that waits ---- */
 
-	(void)state;
-	sr_rw(cdb, SCSI_VERIFY_10, 0, 1);
-	cdb[1] = 2;
-	task = scsi_task_new(r->disk, 0, cdb, sr_task_done);
+/* A task of the rig's, begun; its data, if it wants some, are @out, and nobody has turned yet. */
+static struct scsi_task *begin(struct scsi_rig *r, const uint8_t *cdb, const void *out)
+{
+	struct scsi_task *task = scsi_task_new(r->disk, 0, cdb, sr_task_done);
+
+	assert_non_null(task);
 	task->owner = r;
 	r->done = false;
-	assert_int_equal(scsi_task_start(task), SCSI_WANTS_DATA);
-	memcpy(task->data, out, 512);
-	assert_int_equal(scsi_task_data(task), SCSI_BUSY);
-	/* Meanwhile another one fails; the first is done with, and must not take its sense away. */
-	{
-		struct scsi_task *other = scsi_task_new(r->disk, 0, CDB(0xff), sr_task_done);
-
-		other->owner = r;
-		assert_int_equal(scsi_task_start(other), SCSI_DONE);
-		assert_int_equal(other->status, SCSI_CHECK_CONDITION);
-		scsi_task_free(other);
+	r->step = scsi_task_start(task);
+	if (r->step == SCSI_WANTS_DATA) {
+		memcpy(task->data, out, task->len);
+		r->step = scsi_task_data(task);
 	}
+	return task;
+}
+
+static void some_turns(struct scsi_rig *r)
+{
 	for (int i = 0; i < 4; i++)
 		reactor_process(r->home);
-	assert_false(r->done);
-	{
-		struct scsi_task *sense = scsi_task_new(
-			r->disk, 0, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), sr_task_done);
+}
 
-		sense->owner = r;
-		assert_int_equal(scsi_task_start(sense), SCSI_DONE);
-		assert_int_equal(scsi_get16(sense->data + 12), SCSI_ASC_OPCODE);
-		scsi_task_free(sense);
-	}
-	while (!r->done)
-		reactor_turn(r->home);
+static void fail_at_once(struct scsi_rig *r)
+{
+	struct scsi_task *task = begin(r, CDB(0xff), NULL);
+
+	assert_int_equal(r->step, SCSI_DONE);
 	assert_int_equal(task->status, SCSI_CHECK_CONDITION);
 	scsi_task_free(task);
+}
+
+/* Unlike sr_check_sense(), turns nothing: @asc is what waits now. */
+static void fetch_sense(struct scsi_rig *r, uint16_t asc)
+{
+	struct scsi_task *task = begin(r, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), NULL);
+
+	assert_int_equal(r->step, SCSI_DONE);
+	assert_int_equal(scsi_get16(task->data + 12), asc);
+	scsi_task_free(task);
+}
+
+static void sbc_a_second_sense_waits_for_the_first(void **state)
+{
+	static const uint8_t verify[16] = {SCSI_VERIFY_10, 2, [8] = 1};
+	static const uint8_t select[16] = {SCSI_MODE_SELECT_6, 0x10, 0, 0, 24};
+	uint8_t ones[512] = {1}, strange[24] = {0, 0, 0, 0, 0x3e, 18};
+	struct scsi_task *storage, *list;
+	struct scsi_rig *r = sr_disk();
+
+	(void)state;
+	/* Two are on their way when another one fails, and its sense waits ... */
+	storage = begin(r, verify, ones);
+	assert_int_equal(r->step, SCSI_BUSY);
+	list = scsi_task_new(r->disk, 0, select, sr_task_done);
+	list->owner = r;
+	assert_int_equal(scsi_task_start(list), SCSI_WANTS_DATA);
+	memcpy(list->data, strange, sizeof(strange));
+	fail_at_once(r);
+	/* ... and then they do; neither may take the sense away from the one before. */
+	assert_int_equal(scsi_task_data(list), SCSI_BUSY);
+	some_turns(r);
+	assert_false(r->done);
+	fetch_sense(r, SCSI_ASC_OPCODE);
+	some_turns(r);
+	assert_true(r->done);
+	assert_int_equal(list->status, SCSI_CHECK_CONDITION);
+	scsi_task_free(list);
+	r->done = false;
+	some_turns(r);
+	assert_false(r->done);
+	fetch_sense(r, SCSI_ASC_LIST_FIELD);
+	some_turns(r);
+	assert_true(r->done);
+	assert_int_equal(storage->status, SCSI_CHECK_CONDITION);
+	scsi_task_free(storage);
+	assert_int_equal(r->disk->stats.checks, 3);
 	sr_check_sense(r, SCSI_KEY_MISCOMPARE, SCSI_ASC_MISCOMPARE);
+	sr_free(r);
+}
+
+static void spc_a_reset_lets_waiting_sense_speak(void **state)
+{
+	static const uint8_t verify[16] = {SCSI_VERIFY_10, 2, [8] = 1};
+	struct scsi_rig *r = sr_disk();
+	struct scsi_task *task;
+	uint8_t ones[512] = {1};
+
+	(void)state;
+	task = begin(r, verify, ones);
+	fail_at_once(r);
+	some_turns(r);
+	scsi_disk_reset(r->disk, SCSI_ASC_BUS_RESET);
+	r->done = false;
+	some_turns(r);
+	assert_true(r->done);
+	assert_int_equal(task->status, SCSI_CHECK_CONDITION);
+	scsi_task_free(task);
+	sr_free(r);
+}
+
+/* ---- order ---- */
+
+static void sam_ordered_tasks_wait_and_are_waited_for(void **state)
+{
+	/* Two of any order, an ordered one, two again, and another ordered one at the end. */
+	static const bool ordered[] = {false, false, true, false, false, true};
+	static const unsigned reads[] = {2, 2, 3, 5, 5, 6};
+	struct scsi_task *tasks[ARRAY_SIZE(ordered)];
+	struct scsi_rig *r = sr_disk();
+	uint8_t cdb[SCSI_CDB_MAX];
+
+	(void)state;
+	sr_rw(cdb, SCSI_READ_10, 0, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(ordered); i++) {
+		tasks[i] = scsi_task_new(r->disk, 0, cdb, sr_task_done);
+		tasks[i]->owner = r;
+		tasks[i]->ordered = ordered[i];
+		assert_int_equal(scsi_task_start(tasks[i]), SCSI_BUSY);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ordered); i++) {
+		some_turns(r);
+		assert_int_equal(r->disk->stats.reads, reads[i]);
+		scsi_task_free(tasks[i]);
+	}
+	sr_free(r);
+}
+
+/* ---- what is in flight ---- */
+
+struct crowd {
+	struct scsi_disk *disk;
+	struct scsi_task *second;
+	unsigned done;
+};
+
+static void stop_while_others_fly(struct scsi_task *task, enum scsi_step step)
+{
+	struct crowd *c = task->owner;
+
+	assert_int_equal(step, SCSI_DONE);
+	assert_int_equal(c->disk->in_flight, 2);
+	assert_false(scsi_disk_quiet(c->disk));
+	c->done++;
+	scsi_task_free(c->second);
+	assert_int_equal(c->disk->orphans, 1);
+	scsi_disk_stop(c->disk);
+	assert_int_equal(c->disk->orphans, 2);
+}
+
+/* One is done, one forgotten already, one in flight. */
+static void sam_a_stopped_disk_forgets_every_task_once(void **state)
+{
+	struct scsi_rig *r = sr_disk();
+	struct crowd c = {.disk = r->disk};
+	uint8_t cdb[SCSI_CDB_MAX];
+
+	(void)state;
+	sr_rw(cdb, SCSI_READ_10, 0, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		struct scsi_task *task = scsi_task_new(r->disk, 0, cdb, stop_while_others_fly);
+
+		task->owner = &c;
+		if (i == 1)
+			c.second = task;
+		assert_int_equal(scsi_task_start(task), SCSI_BUSY);
+		assert_false(scsi_disk_quiet(r->disk));
+	}
+	some_turns(r);
+	assert_int_equal(c.done, 1);
+	assert_true(scsi_disk_quiet(r->disk));
+	sr_free(r);
+}
+
+/* What must be stable when it is done, and what the cache may keep. */
+static void sbc_writes_that_are_stable(void **state)
+{
+	static const struct {
+		uint8_t op, byte1;
+		bool cached; /* with the cache on */
+	} cases[] = {
+		{SCSI_WRITE_6, 8, true}, /* an upper bit of the block's number */
+		{SCSI_WRITE_10, 0, true},	  {SCSI_WRITE_10, 8, false},
+		{SCSI_WRITE_12, 8, false},	  {SCSI_WRITE_16, 0x10, true}, /* DPO */
+		{SCSI_WRITE_16, 8, false},	  {SCSI_WRITE_VERIFY_10, 0, false},
+		{SCSI_WRITE_VERIFY_12, 0, false}, {SCSI_WRITE_VERIFY_16, 0, false},
+		{SCSI_WRITE_SAME_10, 0, true},	  {SCSI_WRITE_SAME_16, 0, true},
+	};
+	struct scsi_rig *r = sr_new("null:1G", (struct scsi_disk_options){0}, false);
+	static const uint8_t out[512] = {1};
+	uint8_t cdb[SCSI_CDB_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		bool cached = i & 1 && cases[i / 2].cached;
+		struct scsi_task *task;
+
+		sr_rw(cdb, cases[i / 2].op, 0, 1);
+		cdb[1] = cases[i / 2].byte1;
+		r->disk->wce = i & 1;
+		task = begin(r, cdb, out);
+		assert_int_equal(r->step, SCSI_BUSY);
+		assert_int_equal(task->io.op, STORAGE_WRITE);
+		assert_int_equal(task->io.flags, cached ? 0 : STORAGE_FUA);
+		scsi_task_free(task);
+	}
+	sr_free(r);
+}
+
+/* ---- when the storage fails ---- */
+
+static void sbc_errors_of_the_storage(void **state)
+{
+	static const struct {
+		int err;
+		uint8_t key;
+		uint16_t reading, writing;
+	} errors[] = {
+		{-EIO, SCSI_KEY_MEDIUM_ERROR, SCSI_ASC_READ_ERROR, SCSI_ASC_WRITE_ERROR},
+		{-ENOSPC, SCSI_KEY_DATA_PROTECT, SCSI_ASC_NO_SPACE, SCSI_ASC_NO_SPACE},
+		{-EDQUOT, SCSI_KEY_DATA_PROTECT, SCSI_ASC_NO_SPACE, SCSI_ASC_NO_SPACE},
+		{-EFBIG, SCSI_KEY_DATA_PROTECT, SCSI_ASC_NO_SPACE, SCSI_ASC_NO_SPACE},
+		{-EROFS, SCSI_KEY_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED, SCSI_ASC_WRITE_PROTECTED},
+		{-EINVAL, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LBA, SCSI_ASC_LBA},
+		{-EOPNOTSUPP, SCSI_KEY_HARDWARE_ERROR, SCSI_ASC_INTERNAL, SCSI_ASC_INTERNAL},
+	};
+	static const uint8_t cdbs[][SCSI_CDB_MAX] = {
+		{SCSI_READ_10, [8] = 1},
+		{SCSI_VERIFY_10, 2, [8] = 1},
+		{SCSI_WRITE_10, [8] = 1},
+		{SCSI_SYNC_CACHE_10},
+		{SCSI_WRITE_SAME_16, [13] = 1},
+		{SCSI_WRITE_SAME_16, 1, [13] = 1},
+		{SCSI_UNMAP, [8] = 24},
+		{SCSI_UNMAP, [8] = 8},
+		{SCSI_MODE_SELECT_6, 0x10, [4] = 24},
+	};
+	static const uint8_t unmap[24] = {0, 22, 0, 16, [19] = 8}, none[8] = {0, 6};
+	static const uint8_t cache_off[24] = {0, 0, 0, 0, 8, 18}, ones[512] = {1};
+	struct scsi_rig *r = sr_disk();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cdbs) * ARRAY_SIZE(errors); i++) {
+		const uint8_t *cdb = cdbs[i / ARRAY_SIZE(errors)], *out = ones;
+		size_t e = i % ARRAY_SIZE(errors);
+		struct scsi_task *task;
+		bool reading;
+
+		if (cdb[0] == SCSI_UNMAP)
+			out = cdb[8] == 8 ? none : unmap;
+		if (cdb[0] == SCSI_MODE_SELECT_6)
+			out = cache_off;
+		r->disk->wce = cdb[0] == SCSI_MODE_SELECT_6; /* UNMAP of nothing flushes */
+		task = begin(r, cdb, out);
+		assert_int_equal(r->step, SCSI_BUSY);
+		reading = task->io.op == STORAGE_READ;
+		/* Nobody has submitted it; this is what its completion does. */
+		assert_int_equal(task->then(task, errors[e].err), SCSI_DONE);
+		assert_int_equal(task->status, SCSI_CHECK_CONDITION);
+		assert_int_equal(task->len, 0);
+		assert_int_equal(task->sense.key, errors[e].key);
+		assert_int_equal(task->sense.asc, reading ? errors[e].reading : errors[e].writing);
+		scsi_task_free(task);
+	}
 	sr_free(r);
 }
 
@@ -183,24 +408,43 @@ static void sbc_an_image_that_changes_its_size(void **state)
 	unlink(path);
 }
 
-static void sbc_refuses_odd_disks(void **state)
+static void sbc_disks_of_odd_sizes(void **state)
 {
-	const struct storage_options so = {.target = "memory:1M"};
+	static const struct {
+		const char *target;
+		uint32_t block_size;
+		int rc;
+	} cases[] = {
+		{"memory:1M", 65536, -EINVAL}, {"memory:1M", 8192, -EINVAL},
+		{"memory:1M", 256, -EINVAL},   {"memory:1M", 1536, -EINVAL},
+		{"memory:512", 1024, -EINVAL}, {"memory:512", 512, 0},
+		{"memory:1536", 1024, 0},      {"memory:4K", 4096, 0},
+	};
 	const struct reactor_config config = {.uring = false};
-	struct scsi_disk_options o = {.path = "test/disk", .block_size = 65536};
-	struct storage *storage;
 	struct reactor *home;
-	struct scsi_disk *disk = NULL;
 	struct error err;
 
 	(void)state;
 	assert_int_equal(reactor_create(&home, &config, NULL), 0);
-	assert_int_equal(storage_open(&so, &storage, NULL), 0);
-	assert_int_equal(scsi_disk_create(&disk, &o, storage,
-					  &(struct scsi_disk_threads){.reactor = home}, &err),
-			 -EINVAL);
-	assert_null(disk);
-	storage_close(&storage);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct storage_options so = {.target = cases[i].target};
+		const struct scsi_disk_options o = {.path = "test/disk",
+						    .block_size = cases[i].block_size};
+		const struct scsi_disk_threads threads = {.reactor = home};
+		struct scsi_disk *disk = NULL;
+		struct storage *storage;
+
+		assert_int_equal(storage_open(&so, &storage, NULL), 0);
+		assert_int_equal(scsi_disk_create(&disk, &o, storage, &threads, &err), cases[i].rc);
+		if (cases[i].rc) {
+			assert_null(disk);
+			storage_close(&storage);
+			continue;
+		}
+		assert_int_equal(disk->blocks, 1);
+		scsi_disk_destroy(&disk);
+		scsi_disk_destroy(&disk); /* none: nothing */
+	}
 	reactor_destroy(&home);
 }
 
@@ -211,9 +455,14 @@ int main(void)
 		cmocka_unit_test(spc_buffers_are_bounded),
 		cmocka_unit_test(sbc_a_forgotten_task_finishes_by_itself),
 		cmocka_unit_test(sbc_a_second_sense_waits_for_the_first),
+		cmocka_unit_test(spc_a_reset_lets_waiting_sense_speak),
+		cmocka_unit_test(sam_ordered_tasks_wait_and_are_waited_for),
+		cmocka_unit_test(sam_a_stopped_disk_forgets_every_task_once),
+		cmocka_unit_test(sbc_writes_that_are_stable),
+		cmocka_unit_test(sbc_errors_of_the_storage),
 		cmocka_unit_test(sbc_a_forgotten_write_holds_newer_ones_up),
 		cmocka_unit_test(sbc_an_image_that_changes_its_size),
-		cmocka_unit_test(sbc_refuses_odd_disks),
+		cmocka_unit_test(sbc_disks_of_odd_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,10 @@ void sr_free(struct scsi_rig *r)
 		reactor_turn(r->home);
 	assert_int_equal(r->disk->n_tasks, 0);
 	assert_int_equal(r->disk->buffers, 0);
+	assert_int_equal(r->disk->n_ordered, 0);
+	assert_int_equal(r->disk->orphans, 0);
 	scsi_disk_destroy(&r->disk);
+	assert_null(r->disk);
 	reactor_destroy(&r->home);
 	free(r);
 }
