@@ -261,12 +261,13 @@ static void lsi_short_data_interrupt_with_the_rest(void **state)
 {
 	RIG(r);
 
-	start_read(&r, 100);
+	start_read(&r, 36 + 0x264);
 	lr_run(&r);
 	assert_int_equal(lr_in8(&r, LSI_ISTAT), ISTAT_SIP | ISTAT_CON);
-	assert_int_equal(lr_in32(&r, LSI_DBC) & 0xffffff, 64);
+	assert_int_equal(lr_in32(&r, LSI_DBC) & 0xffffff, 0x264);
 	assert_int_equal(lr_in32(&r, LSI_DNAD), LR_DATA + 36);
-	assert_int_equal(lr_in8(&r, LSI_DFIFO), 64);
+	assert_int_equal(lr_in8(&r, LSI_DFIFO), 0x64);
+	assert_int_equal(lr_in8(&r, LSI_CTEST5) & 3, 2);
 	assert_int_equal(lr_in8(&r, LSI_SIST), SIST_MA);
 	assert_int_equal(lr_in8(&r, LSI_SSTAT1) & 7, SPI_STATUS);
 	assert_int_equal(r.lsi->stats.mismatches, 1);
@@ -427,6 +428,31 @@ static void lsi_indirect_and_64_bit_addresses(void **state)
 	lr_fini(&r);
 }
 
+/* The CPU may start another program while one waits in the middle of a move. */
+static void lsi_another_program_begins_its_own_move(void **state)
+{
+	RIG(r);
+
+	r.ram[LR_TABLE] = STAY;
+	memcpy(r.ram + LR_TABLE + 16, read_8, 10);
+	memset(r.ram + LR_DATA, 0xee, 0x20000);
+	lr_emit(&r, S_SELECT(0) | S_ATN, LR_NOBODY);
+	lr_emit(&r, S_MOVE(SPI_MSG_OUT, 1), LR_TABLE);
+	lr_emit(&r, S_MOVE(SPI_COMMAND, 10), LR_TABLE + 16);
+	lr_emit(&r, S_MOVE(SPI_DATA_IN, 4096), LR_DATA);
+	lr_emit(&r, S_INT | S_TRUE, 1);
+	lr_out32(&r, LSI_DSP, LR_CODE);
+	assert_int_equal(r.lsi->wait, LSI_WAITS_PHASE);
+	lr_begin(&r);
+	lr_emit(&r, S_MOVE(SPI_DATA_IN, 4096), LR_DATA + 0x10000);
+	lr_emit(&r, S_INT | S_TRUE, END);
+	lr_run_to(&r, END);
+	assert_int_equal(r.ram[LR_DATA], 0xee);
+	assert_int_equal(r.ram[LR_DATA + 0x10000], 0);
+	assert_int_equal(r.ram[LR_DATA + 0x10fff], 0);
+	lr_fini(&r);
+}
+
 static void lsi_sense_after_check_condition(void **state)
 {
 	static const uint8_t beyond[16] = {SCSI_READ_10, 0, 0xff, 0, 0, 0, 0, 0, 1};
@@ -465,6 +491,7 @@ int main(void)
 		cmocka_unit_test(lsi_data_into_on_chip_memory),
 		cmocka_unit_test(lsi_tables_outside_memory),
 		cmocka_unit_test(lsi_indirect_and_64_bit_addresses),
+		cmocka_unit_test(lsi_another_program_begins_its_own_move),
 		cmocka_unit_test(lsi_sense_after_check_condition),
 	};
 

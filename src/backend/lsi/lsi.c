@@ -34,7 +34,6 @@ void lsi_dma_interrupt(struct lsi *lsi, uint8_t bits)
 			    lsi->insn[0], lsi->insn[1]);
 	lsi->dstat |= bits;
 	lsi_halt(lsi);
-	lsi_update_irq(lsi);
 }
 
 void lsi_scsi_interrupt(struct lsi *lsi, uint16_t bits)
@@ -44,7 +43,6 @@ void lsi_scsi_interrupt(struct lsi *lsi, uint16_t bits)
 	lsi->sist |= bits;
 	if (bits & (SIST_FATAL | enabled))
 		lsi_halt(lsi);
-	lsi_update_irq(lsi);
 }
 
 /* ---- reset ---- */
@@ -58,12 +56,10 @@ void lsi_soft_reset(struct lsi *lsi)
 	lsi->reg[LSI_SCNTL0] = 0xc0;
 	lsi->reg[LSI_CTEST1] = 0xf0;
 	lsi->reg[LSI_GPCNTL] = 0x0f;
-	lsi->reg[LSI_STEST0] = 0;
 	lsi->dstat = 0;
 	lsi->sist = 0;
 	lsi->carry = false;
 	lsi->timed_out = false;
-	lsi_update_irq(lsi);
 }
 
 static void card_reset(struct pci_function *fn)
@@ -73,6 +69,7 @@ static void card_reset(struct pci_function *fn)
 	lsi_soft_reset(lsi);
 	spi_reset(&lsi->bus, SCSI_ASC_POWER_ON);
 	memset(lsi->ram, 0, sizeof(lsi->ram));
+	lsi_update_irq(lsi);
 }
 
 static const struct pci_function_ops card_ops = {

@@ -19,6 +19,7 @@ static inline void lsi_put32(struct lsi *lsi, unsigned at, uint32_t v)
 
 /* ---- lsi.c ---- */
 
+/* The pin follows behind each access of the CPU, each turn and each reset. */
 void lsi_update_irq(struct lsi *lsi);
 /* Interrupt conditions; those that stop SCRIPTS do. */
 void lsi_dma_interrupt(struct lsi *lsi, uint8_t bits);

@@ -142,6 +142,43 @@ static void spi_device_reset_is_told(void **state)
 	lr_fini(&r);
 }
 
+/* IDENTIFY names the unit: no command and no abort of another one's is meant for this. */
+static void spi_units_and_targets_do_not_mix(void **state)
+{
+	static const uint8_t words[] = {SPI_MSG_ABORT, SPI_MSG_CLEAR_QUEUE, SPI_MSG_DEVICE_RESET};
+	RIG(r);
+	struct lr_command c = make(inquiry, 36);
+
+	c.message[0] = IDENTIFY | 3;
+	assert_int_equal(lr_do(&r, &c), SCSI_GOOD);
+	assert_int_equal(r.ram[LR_DATA], 0x7f); /* no such unit */
+	leave_one(&r, 4);
+	for (size_t i = 0; i < 2 * sizeof(words); i++) {
+		bool target = i & 1; /* else another unit of the same */
+
+		if (!target && words[i / 2] == SPI_MSG_DEVICE_RESET)
+			continue; /* that is for all units */
+		lr_begin(&r);
+		r.ram[LR_DATA] = target ? IDENTIFY : IDENTIFY | 3;
+		r.ram[LR_DATA + 1] = words[i / 2];
+		lr_emit(&r, S_SELECT(target ? 3 : 0) | S_ATN, LR_NOBODY);
+		lr_emit(&r, S_REG_REG | S_REG(LSI_SCNTL2) | S_OP(4, 0x7f), 0);
+		lr_emit(&r, S_MOVE(SPI_MSG_OUT, 2), LR_DATA);
+		lr_emit(&r, S_WAIT_DISC, 0);
+		lr_emit(&r, S_INT | S_TRUE, END);
+		lr_run_to(&r, END);
+		assert_int_equal(left_behind(&r), 1);
+	}
+	last_words(&r, 5, SPI_MSG_ABORT_TAG);
+	assert_int_equal(left_behind(&r), 1);
+	c = make(ready, 0);
+	assert_int_equal(lr_do(&r, &c), SCSI_GOOD); /* without a tag: another nexus */
+	assert_int_equal(left_behind(&r), 1);
+	c.id = 3;
+	assert_int_equal(lr_do(&r, &c), SCSI_CHECK_CONDITION); /* it was reset */
+	lr_fini(&r);
+}
+
 static void spi_a_nexus_used_anew_forgets_the_old_command(void **state)
 {
 	RIG(r);
@@ -299,6 +336,30 @@ static void spi_ordered_tags(void **state)
 	lr_fini(&r);
 }
 
+/* Lines go up and down one by one: ATN is none of the others' business. */
+static void lsi_lines_are_set_one_by_one(void **state)
+{
+	RIG(r);
+
+	r.ram[LR_TABLE] = IDENTIFY;
+	lr_emit(&r, S_SELECT(0) | S_ATN, LR_NOBODY);
+	lr_emit(&r, S_MOVE(SPI_MSG_OUT, 1), LR_TABLE);
+	lr_emit(&r, S_SET(S_LINE_CARRY | S_LINE_ACK), 0);
+	lr_emit(&r, S_INT | S_TRUE | S_WHEN(SPI_MSG_OUT), 1);
+	lr_emit(&r, S_SET(S_LINE_ATN), 0);
+	lr_emit(&r, S_CLEAR(S_LINE_CARRY | S_LINE_ACK), 0);
+	lr_emit(&r, S_INT | S_TRUE | S_WHEN(SPI_MSG_OUT), END);
+	lr_run_to(&r, END);
+	assert_int_equal(lr_in8(&r, LSI_SBCL) & SBCL_ATN, SBCL_ATN);
+	assert_false(r.lsi->carry);
+	lr_begin(&r);
+	lr_emit(&r, S_CLEAR(S_LINE_ATN), 0);
+	lr_emit(&r, S_INT | S_TRUE, END);
+	lr_run_to(&r, END);
+	assert_int_equal(lr_in8(&r, LSI_SBCL) & SBCL_ATN, 0);
+	lr_fini(&r);
+}
+
 static void lsi_bus_reset_by_a_program(void **state)
 {
 	RIG(r);
@@ -334,6 +395,7 @@ int main(void)
 		cmocka_unit_test(spi_abort_forgets_the_unit),
 		cmocka_unit_test(spi_abort_tag_forgets_one),
 		cmocka_unit_test(spi_device_reset_is_told),
+		cmocka_unit_test(spi_units_and_targets_do_not_mix),
 		cmocka_unit_test(spi_a_nexus_used_anew_forgets_the_old_command),
 		cmocka_unit_test(lsi_unexpected_disconnection),
 		cmocka_unit_test(lsi_bus_reset_forgets_and_is_told),
@@ -341,6 +403,7 @@ int main(void)
 		cmocka_unit_test(spi_abort_in_mid_transfer),
 		cmocka_unit_test(spi_message_in_mid_transfer),
 		cmocka_unit_test(spi_ordered_tags),
+		cmocka_unit_test(lsi_lines_are_set_one_by_one),
 		cmocka_unit_test(lsi_bus_reset_by_a_program),
 		cmocka_unit_test(lsi_a_machine_may_end_at_any_moment),
 	};

@@ -39,8 +39,8 @@ static bool from_table(struct lsi *lsi, struct lsi_move *m)
 static bool begin(struct lsi *lsi)
 {
 	struct lsi_move *m = &lsi->move;
-	uint64_t upper = lsi->reg[LSI_CCNTL1] & CCNTL1_DIRECT64 ? lsi->insn[2]
-								: lsi_get32(lsi, LSI_SBMS);
+	bool direct64 = lsi->reg[LSI_CCNTL1] & CCNTL1_DIRECT64 && !(lsi->insn[0] & INDIRECT);
+	uint64_t upper = direct64 ? lsi->insn[2] : lsi_get32(lsi, LSI_SBMS);
 	uint32_t at = lsi->insn[1];
 
 	*m = (struct lsi_move){.active = true, .top = (uint8_t)(lsi->insn[0] >> 24)};
@@ -130,8 +130,6 @@ static uint32_t move_out(struct lsi *lsi, enum spi_phase phase)
 	uint32_t n = (uint32_t)min_u64(m->left, sizeof(bytes));
 	bool was;
 
-	if (phase == SPI_COMMAND)
-		n = (uint32_t)min_u64(n, SCSI_CDB_MAX);
 	if (!lsi_dma_read(lsi, m->at, bytes, n))
 		return 0;
 	if (phase == SPI_COMMAND)

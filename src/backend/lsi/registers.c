@@ -30,7 +30,6 @@ static uint8_t take_dstat(struct lsi *lsi)
 	uint8_t v = (uint8_t)(lsi->dstat | DSTAT_DFE);
 
 	lsi->dstat = 0;
-	lsi_update_irq(lsi);
 	return v;
 }
 
@@ -39,7 +38,6 @@ static uint8_t take_sist(struct lsi *lsi, unsigned shift)
 	uint8_t v = (uint8_t)(lsi->sist >> shift);
 
 	lsi->sist &= (uint16_t) ~(0xffu << shift);
-	lsi_update_irq(lsi);
 	return v;
 }
 
@@ -129,13 +127,11 @@ static void write_istat(struct lsi *lsi, uint8_t v)
 		lsi->timed_out = false;
 		lsi_dma_interrupt(lsi, DSTAT_ABRT);
 	}
-	lsi_update_irq(lsi);
 }
 
 static void write_dcntl(struct lsi *lsi, uint8_t v)
 {
 	lsi->reg[LSI_DCNTL] = v & (uint8_t) ~(DCNTL_STD | DCNTL_PFF);
-	lsi_update_irq(lsi);
 	if (v & DCNTL_STD)
 		lsi_start(lsi);
 }
@@ -157,13 +153,6 @@ void lsi_reg_write(struct lsi *lsi, unsigned at, uint8_t v)
 		return;
 	case LSI_ISTAT1:
 		lsi->reg[at] = v & ISTAT1_SIRQD;
-		lsi_update_irq(lsi);
-		return;
-	case LSI_DIEN:
-	case LSI_SIEN:
-	case LSI_SIEN + 1:
-		lsi->reg[at] = v;
-		lsi_update_irq(lsi);
 		return;
 	case LSI_CTEST3: /* flushing and clearing FIFOs is over at once */
 		lsi->reg[at] = v & 0x03;
@@ -217,6 +206,7 @@ static uint64_t registers_read(struct sysbus_region *r, uint64_t offset, unsigne
 	lsi->stats.reads++;
 	for (unsigned i = 0; i < size; i++)
 		v |= (uint64_t)lsi_reg_read(lsi, (unsigned)(offset + i) % LSI_REGISTERS) << (8 * i);
+	lsi_update_irq(lsi);
 	return v;
 }
 
@@ -229,6 +219,7 @@ static void registers_write(struct sysbus_region *r, uint64_t offset, uint64_t v
 		lsi_reg_write(lsi, (unsigned)(offset + i) % LSI_REGISTERS,
 			      (uint8_t)(value >> (8 * i)));
 	lsi_run(lsi);
+	lsi_update_irq(lsi);
 }
 
 const struct sysbus_region_ops lsi_register_ops = {

@@ -209,8 +209,7 @@ static enum scsi_step report_one(struct scsi_task *task, uint32_t allocated)
 	task->data[1] = 3;
 	scsi_put16(task->data + 2, bytes);
 	task->data[4] = opcode;
-	memset(task->data + 5, 0xff, bytes - 2);
-	task->data[4 + bytes - 1] = 0; /* control byte */
+	memset(task->data + 5, 0xff, bytes - 2); /* all but the control byte, the last one */
 	if (c->flags & SCSI_CMD_ACTION)
 		task->data[5] = c->action;
 	return scsi_reply(task, 4 + bytes, allocated);
