@@ -69,7 +69,6 @@ static void card_reset(struct pci_function *fn)
 	lsi_soft_reset(lsi);
 	spi_reset(&lsi->bus, SCSI_ASC_POWER_ON);
 	memset(lsi->ram, 0, sizeof(lsi->ram));
-	lsi_update_irq(lsi);
 }
 
 static const struct pci_function_ops card_ops = {

@@ -19,7 +19,7 @@ static inline void lsi_put32(struct lsi *lsi, unsigned at, uint32_t v)
 
 /* ---- lsi.c ---- */
 
-/* The pin follows behind each access of the CPU, each turn and each reset. */
+/* The pin follows behind each access of the CPU and each turn; a reset of the bus lowers it. */
 void lsi_update_irq(struct lsi *lsi);
 /* Interrupt conditions; those that stop SCRIPTS do. */
 void lsi_dma_interrupt(struct lsi *lsi, uint8_t bits);

@@ -168,7 +168,6 @@ void lsi_block_move(struct lsi *lsi)
 		return;
 	}
 	if (!m->active && !begin(lsi)) {
-		m->active = false;
 		lsi_dma_interrupt(lsi, DSTAT_BF);
 		return;
 	}
@@ -185,7 +184,6 @@ void lsi_block_move(struct lsi *lsi)
 		}
 		n = move_some(lsi, phase);
 		if (!n) {
-			m->active = false;
 			lsi_dma_interrupt(lsi, DSTAT_BF);
 			return;
 		}

@@ -17,10 +17,8 @@ void lsi_start(struct lsi *lsi)
 
 void lsi_halt(struct lsi *lsi)
 {
+	/* What it was at is forgotten by the next start. */
 	lsi->running = false;
-	lsi->resume = false;
-	lsi->move.active = false;
-	lsi->wait = LSI_RUNS;
 }
 
 void lsi_wait(struct lsi *lsi, enum lsi_wait what)

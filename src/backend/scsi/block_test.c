@@ -108,6 +108,7 @@ static void sbc_more_than_the_limit_tells(void **state)
 {
 	struct scsi_rig *r = sr_disk();
 	uint8_t cdb[SCSI_CDB_MAX];
+	uint32_t most;
 
 	(void)state;
 	sr_check_refused(r, sr_rw(cdb, SCSI_READ_16, 0, SCSI_TRANSFER_MAX / 512 + 1), NULL,
@@ -115,6 +116,18 @@ static void sbc_more_than_the_limit_tells(void **state)
 	assert_int_equal(sr_command(r, sr_rw(cdb, SCSI_READ_16, 0, SCSI_TRANSFER_MAX / 512), NULL),
 			 SCSI_GOOD);
 	assert_int_equal(r->len, SCSI_TRANSFER_MAX);
+	sr_free(r);
+	/* WRITE SAME has one of its own: in the block limits page. */
+	r = sr_new("null:4T", (struct scsi_disk_options){.wce = true}, false);
+	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb0, 0, 64), NULL), SCSI_GOOD);
+	most = (uint32_t)scsi_get64(r->data + 36);
+	assert_true(most > SCSI_TRANSFER_MAX / 512);
+	sr_rw(cdb, SCSI_WRITE_SAME_16, 0, most + 1);
+	cdb[1] = 1;
+	sr_check_refused(r, cdb, NULL, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
+	sr_rw(cdb, SCSI_WRITE_SAME_16, 0, most);
+	cdb[1] = 1;
+	assert_int_equal(sr_command(r, cdb, NULL), SCSI_GOOD);
 	sr_free(r);
 }
 
