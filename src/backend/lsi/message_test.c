@@ -353,10 +353,15 @@ static void lsi_lines_are_set_one_by_one(void **state)
 	assert_int_equal(lr_in8(&r, LSI_SBCL) & SBCL_ATN, SBCL_ATN);
 	assert_false(r.lsi->carry);
 	lr_begin(&r);
+	lr_emit(&r, S_SET(0x200), 0);
+	lr_emit(&r, S_FROM_REG | S_REG(LSI_SCNTL0) | S_OP(2, 0), 0);
+	lr_emit(&r, S_CLEAR(0x200), 0);
 	lr_emit(&r, S_CLEAR(S_LINE_ATN), 0);
 	lr_emit(&r, S_INT | S_TRUE, END);
 	lr_run_to(&r, END);
 	assert_int_equal(lr_in8(&r, LSI_SBCL) & SBCL_ATN, 0);
+	assert_int_equal(lr_in8(&r, LSI_SFBR), 0xc0 | SCNTL0_TRG);
+	assert_int_equal(lr_in8(&r, LSI_SCNTL0), 0xc0);
 	lr_fini(&r);
 }
 

@@ -183,6 +183,7 @@ static void lsi_memory_move_onto_its_own_registers(void **state)
 	/* Scratch registers are like memory ... */
 	lr_put32(&r, LR_DATA, 0xcafe0001);
 	lr_emit3(&r, S_MEMORY(4), LR_DATA, LR_REGISTERS + LSI_SCRATCHA);
+	lr_emit3(&r, S_MEMORY(4), LR_REGISTERS + LSI_SCRATCHA, LR_DATA + 8);
 	/* ... DSP is a jump ... */
 	lr_put32(&r, LR_DATA + 4, LR_CODE + 0x80);
 	lr_emit3(&r, S_MEMORY(4), LR_DATA + 4, LR_REGISTERS + LSI_DSP);
@@ -191,6 +192,7 @@ static void lsi_memory_move_onto_its_own_registers(void **state)
 	lr_emit(&r, S_INT | S_TRUE, END);
 	lr_run_to(&r, END);
 	assert_int_equal(lr_in32(&r, LSI_SCRATCHA), 0xcafe0001);
+	assert_int_equal(lr_get32(&r, LR_DATA + 8), 0xcafe0001);
 	/* ... and a reset of the card stops the program. */
 	lr_begin(&r);
 	lr_put32(&r, LR_DATA, (uint32_t)ISTAT_SRST);

@@ -234,10 +234,14 @@ static void sbc_unmap(void **state)
 	cdb[8] = sizeof(list);
 	assert_int_equal(sr_command(r, cdb, list), SCSI_GOOD);
 	assert_int_equal(r->disk->stats.writes, 3);
-	/* Nothing is done if the last one is wrong. */
+	/* Nothing is done if the last one is wrong; but what is behind the last one is nothing. */
 	scsi_put32(list + 32, BLOCKS);
+	scsi_put16(list + 2, 16);
+	assert_int_equal(sr_command(r, cdb, list), SCSI_GOOD);
+	assert_int_equal(r->disk->stats.writes, 4);
+	scsi_put16(list + 2, 32);
 	sr_check_refused(r, cdb, list, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LBA);
-	assert_int_equal(r->disk->stats.writes, 3);
+	assert_int_equal(r->disk->stats.writes, 4);
 	scsi_put16(list + 2, 48);
 	sr_check_refused(r, cdb, list, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_FIELD);
 	cdb[8] = 4;

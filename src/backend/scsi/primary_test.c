@@ -3,6 +3,7 @@
 #include "backend/scsi/rig_test.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static void spc_inquiry(void **state)
 {
@@ -52,9 +53,14 @@ static void spc_vital_product_data(void **state)
 	assert_memory_equal(r->data, "\0\x80\0\3abc", 7);
 	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0x83, 0, 255), NULL), SCSI_GOOD);
 	assert_memory_equal(r->data + 4, "\2\1\0\13RINGSIDEabc", 15);
+	assert_int_equal(r->len, 19);
 	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb0, 0, 255), NULL), SCSI_GOOD);
 	assert_int_equal(scsi_get32(r->data + 8), SCSI_TRANSFER_MAX / 512);
-	assert_true(scsi_get32(r->data + 20) > 0);
+	assert_int_equal(scsi_get32(r->data + 20), (1 << 30) / 512); /* to be unmapped at once */
+	assert_int_equal(scsi_get32(r->data + 24), 255);
+	assert_int_equal(scsi_get32(r->data + 28), sysconf(_SC_PAGESIZE) / 512);
+	assert_int_equal(scsi_get64(r->data + 36), 0x3fffff); /* WRITE SAME */
+	assert_int_equal(r->data[4], 1);
 	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb1, 0, 255), NULL), SCSI_GOOD);
 	assert_int_equal(scsi_get16(r->data + 4), 1);
 	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb2, 0, 255), NULL), SCSI_GOOD);
