@@ -317,12 +317,11 @@ static void spi_ordered_tags(void **state)
 		lr_in8(&r, LSI_DSTAT);
 		lr_out8(&r, LSI_ISTAT, 0);
 	}
+	for (int k = 0; k < 8; k++)
+		reactor_process(r.home);
 	for (unsigned i = 0; i < 3; i++) {
 		struct spi_nexus *n;
 
-		for (int k = 0; k < 4; k++)
-			reactor_process(r.home);
-		assert_int_equal(r.lsi->bus.disks[0]->stats.reads, i + 1);
 		n = list_entry(r.lsi->bus.ready.next, struct spi_nexus, link);
 		assert_int_equal(n->tag, i);
 		/* Its program goes on, up to the end. */
@@ -362,6 +361,77 @@ static void lsi_lines_are_set_one_by_one(void **state)
 	assert_int_equal(lr_in8(&r, LSI_SBCL) & SBCL_ATN, 0);
 	assert_int_equal(lr_in8(&r, LSI_SFBR), 0xc0 | SCNTL0_TRG);
 	assert_int_equal(lr_in8(&r, LSI_SCNTL0), 0xc0);
+	lr_fini(&r);
+}
+
+/* Whoever keeps the bus may follow ordered ones, or be one: they end without it. */
+static void spi_ordered_tags_and_one_that_stays(void **state)
+{
+	RIG(r);
+	struct lr_command c = make(read_8, 4096);
+
+	c.message_n = 3;
+	c.message[1] = SPI_MSG_ORDERED_TAG;
+	for (uint8_t tag = 0; tag < 2; tag++) {
+		c.message[0] = tag ? STAY : IDENTIFY;
+		c.message[2] = tag;
+		lr_begin(&r);
+		lr_driver(&r, &c);
+		lr_out32(&r, LSI_DSA, LR_TABLE);
+		lr_out32(&r, LSI_DSP, LR_CODE);
+		if (tag)
+			break;
+		assert_int_equal(r.lsi->wait, LSI_WAITS_RESELECT);
+		lr_out8(&r, LSI_ISTAT, ISTAT_ABRT);
+		lr_in8(&r, LSI_DSTAT);
+		lr_out8(&r, LSI_ISTAT, 0);
+	}
+	for (int k = 0; k < 8; k++)
+		reactor_process(r.home);
+	assert_int_equal(lr_in32(&r, LSI_DSPS), LR_INT_DONE);
+	assert_int_equal(*lr_status(&r, 0), SCSI_GOOD);
+	assert_int_equal(left_behind(&r), 1);
+	assert_int_equal(r.lsi->stats.reselections, 0);
+	lr_fini(&r);
+}
+
+static void spi_a_disconnection_that_is_rejected(void **state)
+{
+	RIG(r);
+
+	r.ram[LR_TABLE] = IDENTIFY;
+	memcpy(r.ram + LR_TABLE + 16, read_8, 10);
+	r.ram[LR_TABLE + 32] = SPI_MSG_REJECT;
+	memset(r.ram + LR_DATA, 0xee, 4096);
+	lr_emit(&r, S_SELECT(0) | S_ATN, LR_NOBODY);
+	lr_emit(&r, S_MOVE(SPI_MSG_OUT, 1), LR_TABLE);
+	lr_emit(&r, S_MOVE(SPI_COMMAND, 10), LR_TABLE + 16);
+	lr_emit(&r, S_MOVE(SPI_MSG_IN, 1), LR_TABLE + 33);
+	lr_emit(&r, S_SET(S_LINE_ATN), 0);
+	lr_emit(&r, S_CLEAR(S_LINE_ACK), 0);
+	lr_emit(&r, S_MOVE(SPI_MSG_OUT, 1), LR_TABLE + 32);
+	lr_emit(&r, S_MOVE(SPI_DATA_IN, 4096), LR_DATA);
+	lr_emit(&r, S_INT | S_TRUE | S_WHEN(SPI_STATUS), END);
+	lr_run_to(&r, END);
+	assert_int_equal(r.ram[LR_TABLE + 33], SPI_MSG_DISCONNECT);
+	assert_int_equal(r.ram[LR_DATA + 4095], 0);
+	assert_int_equal(r.lsi->stats.reselections, 0);
+	lr_fini(&r);
+}
+
+static void spi_a_command_in_pieces(void **state)
+{
+	RIG(r);
+
+	memcpy(r.ram + LR_TABLE, inquiry, 6);
+	lr_emit(&r, S_SELECT(0), LR_NOBODY);
+	lr_emit(&r, S_MOVE(SPI_COMMAND, 1), LR_TABLE);
+	lr_emit(&r, S_MOVE(SPI_COMMAND, 2), LR_TABLE + 1);
+	lr_emit(&r, S_MOVE(SPI_COMMAND, 3), LR_TABLE + 3);
+	lr_emit(&r, S_MOVE(SPI_DATA_IN, 36), LR_DATA);
+	lr_emit(&r, S_INT | S_TRUE | S_WHEN(SPI_STATUS), END);
+	lr_run_to(&r, END);
+	assert_memory_equal(r.ram + LR_DATA + 8, "RINGSIDE", 8);
 	lr_fini(&r);
 }
 
@@ -408,6 +478,9 @@ int main(void)
 		cmocka_unit_test(spi_abort_in_mid_transfer),
 		cmocka_unit_test(spi_message_in_mid_transfer),
 		cmocka_unit_test(spi_ordered_tags),
+		cmocka_unit_test(spi_ordered_tags_and_one_that_stays),
+		cmocka_unit_test(spi_a_disconnection_that_is_rejected),
+		cmocka_unit_test(spi_a_command_in_pieces),
 		cmocka_unit_test(lsi_lines_are_set_one_by_one),
 		cmocka_unit_test(lsi_bus_reset_by_a_program),
 		cmocka_unit_test(lsi_a_machine_may_end_at_any_moment),

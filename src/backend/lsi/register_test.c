@@ -97,10 +97,11 @@ static void lsi_interrupt_on_the_fly(void **state)
 {
 	RIG(r);
 
+	lr_out8(&r, LSI_ISTAT, ISTAT_SEM);
 	lr_emit(&r, S_INT | S_FLY | S_TRUE, 0);
 	lr_emit(&r, S_INT | S_TRUE, END);
 	lr_run_to(&r, END);
-	assert_int_equal(lr_in8(&r, LSI_ISTAT), ISTAT_INTF);
+	assert_int_equal(lr_in8(&r, LSI_ISTAT), ISTAT_INTF | ISTAT_SEM);
 	assert_true(r.lsi->fn.intx);
 	lr_out8(&r, LSI_ISTAT, ISTAT_INTF);
 	assert_int_equal(lr_in8(&r, LSI_ISTAT), 0);

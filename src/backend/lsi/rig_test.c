@@ -75,6 +75,7 @@ void lr_fini(struct lsi_rig *r)
 	while (!lsi_quiet(r->lsi))
 		reactor_turn(r->home);
 	lsi_destroy(&r->lsi);
+	assert_null(r->lsi);
 	gmem_put(r->mem);
 	munmap(r->ram, LR_RAM);
 	reactor_destroy(&r->home);

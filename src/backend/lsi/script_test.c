@@ -234,6 +234,7 @@ static void lsi_load_and_store(void **state)
 	assert_int_equal(lr_in32(&r, LSI_TEMP), 0x55667788);
 	assert_int_equal(lr_get32(&r, LR_DATA + 0x110), 0x55667788);
 	assert_int_equal(lr_in32(&r, LSI_UA), 0x11223344);
+	assert_int_equal(r.lsi->stats.bytes_moved, 18);
 	lr_fini(&r);
 }
 

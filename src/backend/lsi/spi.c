@@ -214,8 +214,7 @@ static void start(struct spi_nexus *n)
 	n->task = scsi_task_new(bus->disks[n->id], n->lun, n->cdb, task_done);
 	if (n->task) {
 		n->task->owner = n;
-		/* One that keeps the bus cannot wait for others, who need it. */
-		n->task->ordered = n->may_disconnect && n->tag_kind == SPI_MSG_ORDERED_TAG;
+		n->task->ordered = n->tag_kind == SPI_MSG_ORDERED_TAG;
 		n->step = scsi_task_start(n->task);
 	}
 	go_on(n);
@@ -369,10 +368,12 @@ static bool hear(struct spi_nexus *n, const uint8_t *m)
 	case SPI_MSG_EXTENDED:
 		answer_extended(n, m);
 		return true;
-	case SPI_MSG_NOP:
 	case SPI_MSG_REJECT:
-		/* A disconnection that is refused does not take place. */
+		/* A disconnection that is refused does not take place, now or later. */
+		n->may_disconnect &= !n->leaving;
 		n->leaving = false;
+		return true;
+	case SPI_MSG_NOP:
 		return true;
 	case SPI_MSG_ABORT_TAG:
 		forget_same(n, &bus->waiting);

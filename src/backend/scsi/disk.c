@@ -84,6 +84,14 @@ bool scsi_task_room(struct scsi_task *task, uint32_t len)
 	return false;
 }
 
+static void post(struct scsi_disk *disk)
+{
+	if (disk->posted)
+		return;
+	disk->posted = true;
+	reactor_post(disk->threads.reactor, &disk->msg);
+}
+
 /*
  * What an ended task means to the disk.  false: it must wait until the sense before it has been
  * fetched.
@@ -92,6 +100,9 @@ static bool settle(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 
+	task->ended = true;
+	if (disk->n_ordered && !list_empty(&disk->queue))
+		post(disk); /* perhaps it was what others waited for */
 	if (task->status != SCSI_CHECK_CONDITION)
 		return true;
 	if (disk->ca)
@@ -117,14 +128,6 @@ static void unlock(const struct scsi_disk *disk)
 		pthread_mutex_unlock(disk->threads.lock);
 }
 
-static void post(struct scsi_disk *disk)
-{
-	if (disk->posted)
-		return;
-	disk->posted = true;
-	reactor_post(disk->threads.reactor, &disk->msg);
-}
-
 static void give_back(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
@@ -133,7 +136,7 @@ static void give_back(struct scsi_task *task)
 	list_del(&task->queue);
 	disk->n_tasks--;
 	if (disk->n_ordered && !list_empty(&disk->queue))
-		post(disk); /* perhaps it was what others waited for */
+		post(disk); /* as when it has ended */
 	disk->n_ordered -= task->ordered;
 	disk->buffers -= task->room;
 	free(task->data);
@@ -220,7 +223,10 @@ static void release_held(struct scsi_disk *disk)
 	advance(task, SCSI_DONE);
 }
 
-/* Whether older tasks allow this one to go on. */
+/*
+ * Whether older tasks allow this one to go on.  Those that have ended do: to tell so, they may need
+ * the bus that this one's initiator keeps.
+ */
 static bool in_order(const struct scsi_task *task)
 {
 	const struct scsi_disk *disk = task->disk;
@@ -232,7 +238,7 @@ static bool in_order(const struct scsi_task *task)
 
 		if (other == task)
 			break;
-		if (task->ordered || other->ordered)
+		if (!other->ended && (task->ordered || other->ordered))
 			return false;
 	}
 	return true;

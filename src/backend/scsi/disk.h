@@ -77,6 +77,7 @@ struct scsi_task {
 	struct storage_io io;
 	struct iovec iov;
 	bool in_flight;
+	bool ended;	 /* its status is known, though it may not have been told */
 	bool orphan;	 /* nobody waits for it any more */
 	uint64_t offset; /* of what is left to do, in bytes */
 	uint64_t left;

@@ -170,28 +170,68 @@ static void spc_a_reset_lets_waiting_sense_speak(void **state)
 
 /* ---- order ---- */
 
+/* Two of any order, an ordered one, two again, and another ordered one at the end. */
+static const bool ordered[] = {false, false, true, false, false, true};
+/* Reads that have begun when each of them is done. */
+static const unsigned reads[] = {2, 2, 3, 5, 5, 6};
+
+struct row {
+	struct scsi_task *tasks[ARRAY_SIZE(ordered)];
+	unsigned done;
+};
+
+static void in_a_row(struct scsi_task *task, enum scsi_step step)
+{
+	struct row *row = task->owner;
+
+	assert_int_equal(step, SCSI_DONE);
+	assert_ptr_equal(task, row->tasks[row->done]);
+	assert_int_equal(task->disk->stats.reads, reads[row->done]);
+	row->done++;
+}
+
+/* One that is done holds nobody up, even if its initiator has not been told yet. */
 static void sam_ordered_tasks_wait_and_are_waited_for(void **state)
 {
-	/* Two of any order, an ordered one, two again, and another ordered one at the end. */
-	static const bool ordered[] = {false, false, true, false, false, true};
-	static const unsigned reads[] = {2, 2, 3, 5, 5, 6};
-	struct scsi_task *tasks[ARRAY_SIZE(ordered)];
 	struct scsi_rig *r = sr_disk();
 	uint8_t cdb[SCSI_CDB_MAX];
+	struct row row = {0};
 
 	(void)state;
 	sr_rw(cdb, SCSI_READ_10, 0, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(ordered); i++) {
-		tasks[i] = scsi_task_new(r->disk, 0, cdb, sr_task_done);
-		tasks[i]->owner = r;
-		tasks[i]->ordered = ordered[i];
-		assert_int_equal(scsi_task_start(tasks[i]), SCSI_BUSY);
+		struct scsi_task *task = scsi_task_new(r->disk, 0, cdb, in_a_row);
+
+		task->owner = &row;
+		task->ordered = ordered[i];
+		row.tasks[i] = task;
+		assert_int_equal(scsi_task_start(task), SCSI_BUSY);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(ordered); i++) {
+	for (int i = 0; i < 4; i++)
 		some_turns(r);
-		assert_int_equal(r->disk->stats.reads, reads[i]);
-		scsi_task_free(tasks[i]);
-	}
+	assert_int_equal(row.done, ARRAY_SIZE(ordered));
+	sr_free(r);
+}
+
+/* Nor does one that is aborted. */
+static void sam_an_aborted_ordered_task_holds_nobody_up(void **state)
+{
+	struct scsi_rig *r = sr_disk();
+	struct scsi_task *first, *second;
+	uint8_t cdb[SCSI_CDB_MAX];
+
+	(void)state;
+	sr_rw(cdb, SCSI_WRITE_10, 0, 1);
+	first = scsi_task_new(r->disk, 0, cdb, sr_task_done);
+	first->ordered = true;
+	assert_int_equal(scsi_task_start(first), SCSI_WANTS_DATA);
+	second = begin(r, sr_rw(cdb, SCSI_READ_10, 0, 1), NULL);
+	some_turns(r);
+	assert_false(r->done);
+	scsi_task_free(first);
+	some_turns(r);
+	assert_true(r->done);
+	scsi_task_free(second);
 	sr_free(r);
 }
 
@@ -457,6 +497,7 @@ int main(void)
 		cmocka_unit_test(sbc_a_second_sense_waits_for_the_first),
 		cmocka_unit_test(spc_a_reset_lets_waiting_sense_speak),
 		cmocka_unit_test(sam_ordered_tasks_wait_and_are_waited_for),
+		cmocka_unit_test(sam_an_aborted_ordered_task_holds_nobody_up),
 		cmocka_unit_test(sam_a_stopped_disk_forgets_every_task_once),
 		cmocka_unit_test(sbc_writes_that_are_stable),
 		cmocka_unit_test(sbc_errors_of_the_storage),
