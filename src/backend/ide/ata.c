@@ -347,7 +347,6 @@ void ide_drive_command(struct ide_drive *d, uint8_t opcode)
 	d->irq = false;
 	ide_channel_update_irq(d->channel);
 	d->regs.error = 0;
-	d->t = (struct ide_transfer){0};
 	if (c->begin)
 		c->begin(d, c->how);
 	else

@@ -258,7 +258,6 @@ static uint64_t command_read(struct sysbus_region *r, uint64_t offset, unsigned 
 		memcpy(&v, bytes, size);
 		return le64_get(v);
 	}
-	v.raw = 0;
 	for (unsigned i = 0; i < size; i++)
 		bytes[i] = offset + i < ATA_REGISTERS ? read_register(ch, (unsigned)offset + i)
 						      : 0xff;

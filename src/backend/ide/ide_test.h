@@ -274,6 +274,65 @@ static inline bool disk_holds(struct guest *g, uint32_t lba, unsigned sectors)
 	return same;
 }
 
+static inline uint16_t word(const uint8_t *data, unsigned i)
+{
+	return (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
+}
+
+static inline void identify(struct guest *g, uint8_t data[512])
+{
+	out(g, CMD + ATA_REG_COMMAND, ATA_IDENTIFY, 1);
+	assert_int_equal(status(g), DATA);
+	ins(g, data, 512);
+	assert_int_equal(status(g), READY);
+}
+
+static inline void feature(struct guest *g, uint8_t what, uint8_t count)
+{
+	out(g, CMD + ATA_REG_FEATURE, what, 1);
+	out(g, CMD + ATA_REG_COUNT, count, 1);
+	out(g, CMD + ATA_REG_COMMAND, ATA_SET_FEATURES, 1);
+}
+
+static inline void trim_range(struct guest *g, unsigned i, uint64_t lba, uint64_t n)
+{
+	const le64 v = le64_make(n << 48 | lba);
+
+	memcpy(g->ram + BUFFER + 8 * i, &v, 8);
+}
+
+static inline void trim(struct guest *g, unsigned blocks)
+{
+	prd(g, 0, BUFFER, blocks ? blocks * 512 : 512, true);
+	out(g, CMD + ATA_REG_FEATURE, 0, 1);
+	out(g, CMD + ATA_REG_FEATURE, ATA_DATA_SET_TRIM, 1);
+	command48(g, ATA_DATA_SET, 0, blocks);
+	bm_start(g, false);
+}
+
+/* What a machine's reset leaves, and what firmware does then. */
+static inline void machine_reset(struct guest *g)
+{
+	pthread_mutex_lock(&g->lock);
+	pci_bus_reset(&g->pci);
+	pthread_mutex_unlock(&g->lock);
+	config_out(g, PCI_BAR0 + 16, BM, 4);
+	config_out(g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
+}
+
+static inline void soft_reset(struct guest *g)
+{
+	out(g, CTL, ATA_CONTROL_RESET, 1);
+	out(g, CTL, 0, 1);
+}
+
+/* What a failed command left: the address's 24 bits that stand in three registers. */
+static inline uint32_t lba_registers(struct guest *g)
+{
+	return in(g, CMD + ATA_REG_LBA_LOW, 1) | in(g, CMD + ATA_REG_LBA_MID, 1) << 8 |
+	       in(g, CMD + ATA_REG_LBA_HIGH, 1) << 16;
+}
+
 /* What a good disk still does, after something bad. */
 static inline void healthy(struct guest *g)
 {

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* A storage that fails: which sector is named, what of the rest arrives. */
+#include "backend/ide/ide_test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LOST	     (READY | ATA_STATUS_ERR | ATA_STATUS_FAULT)
+
+#define GOOD_SECTORS 88u
+
+/* A disk whose file lost its end after it was opened. */
+static void cut_start(struct guest *g, char *path)
+{
+	int fd;
+
+	strcpy(path, "/tmp/ringside-ide-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 0x10000), 0);
+	guest_start(g, path);
+	disk_write(g, 0, 128);
+	out(g, BM + BM_COMMAND, 0, 1);
+	assert_int_equal(ftruncate(fd, GOOD_SECTORS * ATA_SECTOR), 0);
+	close(fd);
+}
+
+static void h_02_a_bad_sector_is_named(void **state)
+{
+	struct guest g;
+	char path[32];
+	uint8_t want[16 * ATA_SECTOR], got[16 * ATA_SECTOR];
+
+	(void)state;
+	cut_start(&g, path);
+	fill(want, 80, 16);
+	memset(g.ram + BUFFER, 0xee, 8192);
+	prd(&g, 0, BUFFER, 8192, true);
+	command28(&g, ATA_READ_DMA, 80, 16);
+	bm_start(&g, true);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_MEDIA);
+	assert_int_equal(lba_registers(&g), GOOD_SECTORS);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 8);
+	assert_memory_equal(g.ram + BUFFER, want, 8 * ATA_SECTOR);
+
+	/* By PIO all in front of it comes. */
+	command28(&g, ATA_READ, 80, 16);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(status(&g), DATA);
+		ins(&g, got + i * ATA_SECTOR, ATA_SECTOR);
+	}
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_MEDIA);
+	assert_int_equal(lba_registers(&g), GOOD_SECTORS);
+	assert_memory_equal(got, want, 8 * ATA_SECTOR);
+
+	command28(&g, ATA_VERIFY, 80, 16);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(lba_registers(&g), GOOD_SECTORS);
+	healthy(&g);
+	guest_fini(&g);
+	unlink(path);
+}
+
+/* ---- a sector that cannot be reached, and a flush that fails ---- */
+
+static struct {
+	void (*done)(struct storage_io *io, int err);
+	uint64_t sector; /* every request that has it fails */
+	bool flush;
+} bad;
+
+static void bad_done(struct storage_io *io, int err)
+{
+	const uint64_t at = bad.sector * ATA_SECTOR;
+
+	if (io->op == STORAGE_FLUSH ? bad.flush : io->offset <= at && at - io->offset < io->len)
+		err = -EIO;
+	bad.done(io, err);
+}
+
+static void bad_start(struct guest *g, uint64_t sector)
+{
+	struct ide_drive *d;
+
+	guest_start(g, "memory:1M");
+	disk_write(g, 0, 64);
+	out(g, BM + BM_COMMAND, 0, 1);
+	d = piix3_ide_drive(g->ide, 0);
+	bad.done = d->request.done;
+	bad.sector = sector;
+	bad.flush = false;
+	d->request.done = bad_done;
+}
+
+static void h_02_a_write_names_its_bad_sector(void **state)
+{
+	uint8_t data[6 * ATA_SECTOR];
+	struct guest g;
+
+	(void)state;
+	bad_start(&g, 1003);
+	fill(data, 1000, 6);
+	command28(&g, ATA_WRITE, 1000, 6);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(status(&g), DATA);
+		outs(&g, data + i * ATA_SECTOR, ATA_SECTOR);
+	}
+	assert_int_equal(status(&g), LOST);
+	assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	assert_int_equal(lba_registers(&g), 1003);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 3);
+	assert_true(disk_holds(&g, 1000, 3));
+
+	/* By the bus master, in pieces that are no sectors. */
+	out(&g, BM + BM_COMMAND, 0, 1);
+	fill(g.ram + BUFFER, 1001, 5);
+	memmove(g.ram + BUFFER + 8000, g.ram + BUFFER + 700, 5 * ATA_SECTOR - 700);
+	prd(&g, 0, BUFFER, 700, false);
+	prd(&g, 1, BUFFER + 8000, 5 * ATA_SECTOR - 700, true);
+	command48(&g, ATA_WRITE_DMA_EXT, 1001, 5);
+	bm_start(&g, false);
+	settle(&g);
+	assert_int_equal(bm_status(&g), BM_STATUS_INTERRUPT);
+	assert_int_equal(status(&g), LOST);
+	assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	assert_int_equal(lba_registers(&g), 1003);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 3);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	assert_true(disk_holds(&g, 1001, 2));
+	assert_int_equal(g.ide->channels[0].counters.errors, 2);
+	healthy(&g);
+	guest_fini(&g);
+}
+
+/* The block with the bad sector does not come; all in front of that block does. */
+static void h_02_blocks_in_front_of_a_bad_sector_arrive(void **state)
+{
+	uint8_t want[16 * ATA_SECTOR], got[4 * ATA_SECTOR];
+	struct guest g;
+
+	(void)state;
+	bad_start(&g, 30);
+	fill(want, 20, 16);
+	command28(&g, ATA_SET_MULTIPLE, 0, 4);
+	assert_int_equal(status(&g), READY);
+	command28(&g, ATA_READ_MULTIPLE, 20, 16);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(status(&g), DATA);
+		ins(&g, got, sizeof(got));
+		assert_memory_equal(got, want + i * sizeof(got), sizeof(got));
+	}
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_MEDIA);
+	assert_int_equal(lba_registers(&g), 30);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 6);
+	/* 28 address bits more than there are in a part: VERIFY goes on part by part. */
+	bad.sector = 300;
+	command48(&g, ATA_VERIFY_EXT, 2, 2000);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_MEDIA);
+	assert_int_equal(lba_registers(&g), 300);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), (2000 - 298) & 0xff);
+	guest_fini(&g);
+}
+
+static void h_02_a_flush_that_fails_is_told(void **state)
+{
+	uint8_t data[512];
+	struct guest g;
+
+	(void)state;
+	bad_start(&g, UINT64_MAX / ATA_SECTOR);
+	bad.flush = true;
+	for (unsigned i = 0; i < 3; i++) {
+		if (i < 2)
+			out(&g, CMD + ATA_REG_COMMAND, i ? ATA_FLUSH_EXT : ATA_FLUSH, 1);
+		else
+			feature(&g, ATA_FEATURE_CACHE_OFF, 0);
+		assert_int_equal(status(&g), LOST);
+		assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	}
+	/* The cache could not be emptied: it is still on. */
+	identify(&g, data);
+	assert_int_equal(word(data, ATA_ID_ENABLED_1) & 0x20, 0x20);
+	guest_fini(&g);
+}
+
+static void h_02_a_discard_that_fails_ends_the_trim(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	bad_start(&g, 16);
+	memset(g.ram + BUFFER, 0, 512);
+	trim_range(&g, 0, 0, 8);
+	trim_range(&g, 1, 16, 8);
+	trim_range(&g, 2, 32, 8);
+	trim(&g, 1);
+	assert_int_equal(status(&g), LOST);
+	assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	bad.sector = 100;
+	assert_false(disk_holds(&g, 0, 8));
+	assert_true(disk_holds(&g, 32, 8));
+	healthy(&g);
+	guest_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(h_02_a_bad_sector_is_named),
+		cmocka_unit_test(h_02_a_write_names_its_bad_sector),
+		cmocka_unit_test(h_02_blocks_in_front_of_a_bad_sector_arrive),
+		cmocka_unit_test(h_02_a_flush_that_fails_is_told),
+		cmocka_unit_test(h_02_a_discard_that_fails_ends_the_trim),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
