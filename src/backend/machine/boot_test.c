@@ -1,103 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Direct boot: what is put into memory, and what broken kernels are told. */
-#include "test.h"
+/* Direct boot of a bzImage: what is put into memory, what broken kernels are told; files. */
+#include "backend/machine/boot_test.h"
 
-#include "backend/machine/boot.h"
-
-#include "base/bits.h"
-
-#include <elf.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define MIB   (UINT64_C(1) << 20)
-#define SETUP (5 * 512) /* four setup sectors and the boot sector */
-
-struct rig {
-	struct pc_memory memory;
-	struct boot_image image;
-	struct kvm_start start;
-	struct error err;
-	uint8_t kernel[SETUP + 4096], initrd[5000];
-};
-
-static void put(uint8_t *at, uint64_t v, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		at[i] = (uint8_t)(v >> i * 8);
-}
-
-static uint64_t get(const struct rig *r, uint64_t at, unsigned bytes)
-{
-	const uint8_t *p = pc_memory_at(&r->memory, at, bytes);
-	uint64_t v = 0;
-
-	assert_non_null(p);
-	for (unsigned i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << i * 8;
-	return v;
-}
-
-static void make_bzimage(struct rig *r)
-{
-	uint8_t *k = r->kernel;
-
-	memset(k, 0, sizeof(r->kernel));
-	k[0x1f1] = 4;
-	k[0x201] = 0x66;
-	memcpy(k + 0x202, "HdrS", 4);
-	put(k + 0x1f4, 4096 / 16, 4);
-	put(k + 0x206, 0x20f, 2);
-	k[0x211] = 1;
-	put(k + 0x214, 1 * MIB, 4);
-	put(k + 0x22c, 0x7fffffff, 4);
-	put(k + 0x230, 2 * MIB, 4);
-	k[0x234] = 1;
-	put(k + 0x236, 1, 2);
-	put(k + 0x238, 2047, 4);
-	put(k + 0x258, 16 * MIB, 8);
-	put(k + 0x260, 8 * MIB, 4);
-	memset(k + SETUP, 0xab, 4096);
-}
-
-static struct rig *set_up(uint64_t memory)
-{
-	struct rig *r = calloc(1, sizeof(*r));
-
-	assert_non_null(r);
-	assert_int_equal(pc_memory_init(&r->memory, memory, &r->err), 0);
-	make_bzimage(r);
-	memset(r->initrd, 0xcd, sizeof(r->initrd));
-	r->image = (struct boot_image){
-		.kernel = {.name = "vmlinuz", .data = r->kernel, .size = sizeof(r->kernel)},
-		.cmdline = "console=ttyS0",
-		.acpi_rsdp = PC_ACPI,
-	};
-	return r;
-}
-
-static void tear_down(struct rig *r)
-{
-	pc_memory_fini(&r->memory);
-	free(r);
-}
-
-static int load(struct rig *r)
-{
-	return boot_load(&r->memory, &r->image, &r->start, &r->err);
-}
-
-static void refused(struct rig *r, int rc, const char *words)
-{
-	assert_int_equal(load(r), rc);
-	if (!strstr(r->err.text, words))
-		fail_msg("'%s' does not say '%s'", r->err.text, words);
-	tear_down(r);
-}
 
 /* ---- bzImage ---- */
 
@@ -329,227 +236,140 @@ static void random_headers_do_no_harm(void **state)
 	tear_down(r);
 }
 
-/* ---- PVH ---- */
-
-static void make_elf(struct rig *r, bool note)
-{
-	Elf64_Ehdr *e = (Elf64_Ehdr *)r->kernel;
-	Elf64_Phdr *p = (Elf64_Phdr *)(r->kernel + sizeof(*e));
-	uint8_t *n = r->kernel + 0x200;
-
-	memset(r->kernel, 0, sizeof(r->kernel));
-	memcpy(e->e_ident, ELFMAG, SELFMAG);
-	e->e_ident[EI_CLASS] = ELFCLASS64;
-	e->e_ident[EI_DATA] = ELFDATA2LSB;
-	e->e_machine = EM_X86_64;
-	e->e_phoff = sizeof(*e);
-	e->e_phnum = note ? 2 : 1;
-	e->e_phentsize = sizeof(*p);
-	p[0] = (Elf64_Phdr){.p_type = PT_LOAD,
-			    .p_offset = 0x400,
-			    .p_paddr = 2 * MIB,
-			    .p_filesz = 0x100,
-			    .p_memsz = 0x300};
-	p[1] = (Elf64_Phdr){.p_type = PT_NOTE, .p_offset = 0x200, .p_filesz = 44, .p_align = 4};
-	/* Another note first. */
-	put(n, 4, 4);
-	put(n + 4, 4, 4);
-	put(n + 8, 5, 4);
-	memcpy(n + 12, "Xen", 4);
-	put(n + 20, 4, 4);
-	put(n + 24, 8, 4);
-	put(n + 28, 18, 4);
-	memcpy(n + 32, "Xen", 4);
-	put(n + 36, 2 * MIB + 0x40, 8);
-	memset(r->kernel + 0x400, 0xab, 0x100);
-}
-
-static void an_elf_starts_at_its_pvh_entry(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-	uint64_t list;
-
-	(void)state;
-	make_elf(r, true);
-	memset(pc_memory_at(&r->memory, 2 * MIB, 0x300), 0xff, 0x300);
-	assert_int_equal(load(r), 0);
-	assert_int_equal(r->start.mode, KVM_START_PROTECTED);
-	assert_int_equal(r->start.ip, 2 * MIB + 0x40);
-	assert_int_equal(get(r, 2 * MIB + 0xff, 1), 0xab);
-	assert_int_equal(get(r, 2 * MIB + 0x100, 8), 0);
-	assert_int_equal(get(r, 2 * MIB + 0x2f8, 8), 0);
-	assert_int_equal(get(r, r->start.rbx, 4), 0x336ec578);
-	assert_int_equal(get(r, r->start.rbx + 24, 8), BOOT_CMDLINE);
-	assert_int_equal(get(r, r->start.rbx + 32, 8), PC_ACPI);
-	list = get(r, r->start.rbx + 40, 8);
-	assert_int_equal(get(r, list, 8), 0);
-	assert_int_equal(get(r, list + 8, 8), PC_LOW_HOLE);
-	assert_int_equal(get(r, list + 16, 4), E820_RAM);
-	tear_down(r);
-}
-
-static void an_elf_without_pvh_is_said(void **state)
+static void the_initrd_ends_where_the_kernel_lets_it(void **state)
 {
 	struct rig *r = set_up(64 * MIB);
 
 	(void)state;
-	make_elf(r, false);
-	refused(r, -ENOEXEC, "no PVH entry point");
-}
-
-static void an_elf_outside_memory_is_said(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-	Elf64_Phdr *p = (Elf64_Phdr *)(r->kernel + sizeof(Elf64_Ehdr));
-
-	(void)state;
-	make_elf(r, true);
-	p->p_paddr = 64 * MIB - 0x200;
-	refused(r, -ENOSPC, "no free memory");
-}
-
-/* The same as make_elf(), of 32 bits. */
-static void make_elf32(struct rig *r, uint32_t paddr, uint32_t entry)
-{
-	const Elf32_Ehdr e = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB},
-			      .e_machine = EM_386,
-			      .e_phoff = sizeof(e),
-			      .e_phnum = 2,
-			      .e_phentsize = sizeof(Elf32_Phdr)};
-	const Elf32_Phdr p[2] = {{.p_type = PT_LOAD,
-				  .p_offset = 0x400,
-				  .p_paddr = paddr,
-				  .p_filesz = 0x100,
-				  .p_memsz = 0x300},
-				 {.p_type = PT_NOTE, .p_offset = 0x200, .p_filesz = 20}};
-	uint8_t *n = r->kernel + 0x200;
-
-	memset(r->kernel, 0, sizeof(r->kernel));
-	memcpy(r->kernel, &e, sizeof(e));
-	memcpy(r->kernel + sizeof(e), p, sizeof(p));
-	put(n, 4, 4);
-	put(n + 4, 4, 4);
-	put(n + 8, 18, 4);
-	memcpy(n + 12, "Xen", 4);
-	put(n + 16, entry, 4);
-}
-
-static void an_elf_of_32_bits_starts_too(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-
-	(void)state;
-	make_elf32(r, 2 * MIB, 2 * MIB + 0x10);
-	assert_int_equal(load(r), 0);
-	assert_int_equal(r->start.ip, 2 * MIB + 0x10);
-	tear_down(r);
-}
-
-static void an_elf_of_32_bits_outside_memory_is_said(void **state)
-{
-	static const uint32_t places[] = {64 * MIB - 0x200, 64 * MIB, 0xa0000, 0xfffffe00};
-
-	(void)state;
-	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		struct rig *r = set_up(64 * MIB);
-
-		make_elf32(r, places[i], places[i]);
-		refused(r, -ENOSPC, "no free memory");
-	}
-}
-
-static void an_elf_that_begins_elsewhere_is_said(void **state)
-{
-	static const uint32_t entries[] = {0, 2 * MIB - 1, 2 * MIB + 0x100, 0xffffffff};
-
-	(void)state;
-	for (unsigned i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
-		struct rig *r = set_up(64 * MIB);
-
-		make_elf32(r, 2 * MIB, entries[i]);
-		refused(r, -ENOEXEC, "in none of its segments");
-	}
-}
-
-static void an_elf_with_a_short_end_is_said(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-
-	(void)state;
-	make_elf(r, true);
-	r->image.kernel.size = 0x4ff;
-	refused(r, -ENOEXEC, "it is cut off");
-}
-
-static void an_elf_of_another_processor_is_said(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-
-	(void)state;
-	make_elf(r, true);
-	((Elf64_Ehdr *)r->kernel)->e_machine = EM_AARCH64;
-	refused(r, -ENOEXEC, "not an x86 ELF program");
-}
-
-static void a_compressed_kernel_is_said(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-
-	(void)state;
-	memset(r->kernel, 0, sizeof(r->kernel));
-	put(r->kernel, 0x8b1f, 2);
-	refused(r, -ENOEXEC, "compressed by gzip");
-}
-
-static void an_initrd_larger_than_memory_is_said(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-
-	(void)state;
-	make_elf(r, true);
 	r->image.initrd = (struct boot_file){
-		.name = "initrd", .data = r->initrd, .size = (size_t)3 << 30};
-	refused(r, -ENOSPC, "give the guest more");
+		.name = "initrd", .data = r->initrd, .size = sizeof(r->initrd)};
+	put(r->kernel + 0x22c, 32 * MIB - 1, 4);
+	assert_int_equal(load(r), 0);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x218, 4), 32 * MIB - 8192);
+	/* As low as the kernel's end, and no lower. */
+	put(r->kernel + 0x22c, 24 * MIB + 8191, 4);
+	assert_int_equal(load(r), 0);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x218, 4), 24 * MIB);
+	put(r->kernel + 0x22c, 24 * MIB + 8190, 4);
+	refused(r, -ENOSPC, "does not fit");
 }
 
-static void a_long_command_line_for_an_elf_is_said(void **state)
+static void a_command_line_may_be_as_long_as_the_kernel_says(void **state)
 {
 	struct rig *r = set_up(64 * MIB);
-	char text[BOOT_CMDLINE_MAX + 1];
+	static char line[BOOT_CMDLINE_MAX + 1];
+	static const struct {
+		uint32_t says;
+		size_t most;
+	} kernels[] = {{2047, 2047}, {UINT32_MAX, BOOT_CMDLINE_MAX - 1}};
 
 	(void)state;
-	make_elf(r, true);
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	r->image.cmdline = text;
-	refused(r, -EINVAL, "at most");
-}
-
-static void an_elf_over_the_loaders_own_tables_is_refused(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-	Elf64_Phdr *p = (Elf64_Phdr *)(r->kernel + sizeof(Elf64_Ehdr));
-
-	(void)state;
-	make_elf(r, true);
-	p->p_paddr = 0x1000;
-	refused(r, -ENOSPC, "0x1000");
-}
-
-static void random_elf_headers_do_no_harm(void **state)
-{
-	struct rig *r = set_up(64 * MIB);
-	uint64_t seed = 7;
-
-	(void)state;
-	for (unsigned round = 0; round < 5000; round++) {
-		make_elf(r, true);
-		for (unsigned i = 0; i < 6; i++) {
-			seed = seed * 6364136223846793005u + 1442695040888963407u;
-			r->kernel[4 + (seed >> 33) % 0x22c] = (uint8_t)(seed >> 56);
-		}
-		load(r);
+	r->image.cmdline = line;
+	for (unsigned i = 0; i < ARRAY_SIZE(kernels); i++) {
+		memset(line, 0, sizeof(line));
+		memset(line, 'x', kernels[i].most);
+		put(r->kernel + 0x238, kernels[i].says, 4);
+		memset(pc_memory_at(&r->memory, BOOT_CMDLINE, BOOT_CMDLINE_MAX), 0xee,
+		       BOOT_CMDLINE_MAX);
+		assert_int_equal(load(r), 0);
+		assert_string_equal(pc_memory_at(&r->memory, BOOT_CMDLINE, BOOT_CMDLINE_MAX), line);
+		line[kernels[i].most] = 'x';
+		assert_int_equal(load(r), -EINVAL);
 	}
+	tear_down(r);
+}
+
+/* What each version of the protocol has, and where such a kernel begins. */
+static void the_version_decides_what_is_believed(void **state)
+{
+	static const struct {
+		uint16_t version;
+		uint64_t ip;
+		enum kvm_start_mode mode;
+	} kernels[] = {
+		{0x206, 1 * MIB, KVM_START_PROTECTED},
+		{0x209, 1 * MIB, KVM_START_PROTECTED},
+		{0x20a, 16 * MIB, KVM_START_PROTECTED},
+		{0x20b, 16 * MIB, KVM_START_PROTECTED},
+		{0x20c, 16 * MIB + 0x200, KVM_START_LONG},
+		{0x20f, 16 * MIB + 0x200, KVM_START_LONG},
+	};
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	put(r->kernel + 0x234, 0, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(kernels); i++) {
+		put(r->kernel + 0x206, kernels[i].version, 2);
+		assert_int_equal(load(r), 0);
+		assert_int_equal(r->start.ip, kernels[i].ip);
+		assert_int_equal(r->start.mode, kernels[i].mode);
+		/* Flat code of its width, flat data; in entries 2 and 3. */
+		assert_int_equal(get(r, r->start.gdt, 8) | get(r, r->start.gdt + 8, 8), 0);
+		assert_int_equal(get(r, r->start.gdt + 16, 8), kernels[i].mode == KVM_START_LONG
+								       ? 0x00af9b000000ffff
+								       : 0x00cf9b000000ffff);
+		assert_int_equal(get(r, r->start.gdt + 24, 8), 0x00cf93000000ffff);
+		assert_int_equal(r->start.gdt_size, 32);
+	}
+	tear_down(r);
+	/* One that cannot move, and does not fit where it would like to be. */
+	r = set_up(16 * MIB);
+	put(r->kernel + 0x234, 0, 1);
+	assert_int_equal(load(r), 0);
+	assert_int_equal(r->start.ip, 1 * MIB + 0x200);
+	tear_down(r);
+}
+
+/* All that its jump says, and no byte more: what follows is the loader's. */
+static void the_header_is_copied_whole(void **state)
+{
+	struct rig *r = set_up(64 * MIB);
+
+	(void)state;
+	memset(r->kernel + 0x268, 0x77, 0x100);
+	memset(r->kernel + 0x1e0, 0x77, 0x11);
+	r->kernel[0x201] = 0x70;
+	r->kernel[0x1f1] = 0; /* as much as 4 */
+	assert_int_equal(load(r), 0);
+	assert_int_equal(get(r, r->start.ip, 1), 0xab);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x271, 1), 0x77);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x272, 1), 0);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x1f0, 1), 0);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x218, 8), 0); /* no initrd */
+	/* However long it claims to be, the memory list is behind it. */
+	r->kernel[0x201] = 0xff;
+	assert_int_equal(load(r), 0);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x2cf, 1), 0x77);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x2d0, 8), 0);
+	tear_down(r);
+}
+
+static void the_memory_list_entry_by_entry(void **state)
+{
+	static const struct {
+		uint64_t first, end, type;
+	} want[] = {
+		{0, 0xa0000, E820_RAM},
+		{0xe0000, 0x100000, E820_RESERVED}, /* the ACPI tables */
+		{0x100000, 0xc0000000, E820_RAM},
+		{0xfec00000, 0x100000000, E820_RESERVED}, /* APICs, firmware */
+		{0x100000000, 0x180000000, E820_RAM},
+	};
+	struct rig *r = set_up(5120 * MIB);
+
+	(void)state;
+	assert_int_equal(load(r), 0);
+	assert_int_equal(get(r, BOOT_ZERO_PAGE + 0x1e8, 1), ARRAY_SIZE(want));
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+		uint64_t at = BOOT_ZERO_PAGE + 0x2d0 + 20 * i;
+
+		assert_int_equal(get(r, at, 8), want[i].first);
+		assert_int_equal(get(r, at + 8, 8), want[i].end - want[i].first);
+		assert_int_equal(get(r, at + 16, 4), want[i].type);
+	}
+	assert_null(pc_memory_at(&r->memory, 0xa0000, 1));
+	assert_non_null(pc_memory_at(&r->memory, 0xc0000, 0x40000));
+	assert_null(pc_memory_at(&r->memory, 0xc0000000, 1));
 	tear_down(r);
 }
 
@@ -642,24 +462,16 @@ int main(void)
 		cmocka_unit_test(a_16_bit_program_is_said),
 		cmocka_unit_test(no_kernel_at_all_is_said),
 		cmocka_unit_test(a_cut_bzimage_is_refused_at_every_length),
-		cmocka_unit_test(random_headers_do_no_harm),
-		cmocka_unit_test(an_elf_starts_at_its_pvh_entry),
-		cmocka_unit_test(an_elf_without_pvh_is_said),
-		cmocka_unit_test(an_elf_outside_memory_is_said),
-		cmocka_unit_test(an_elf_over_the_loaders_own_tables_is_refused),
-		cmocka_unit_test(random_elf_headers_do_no_harm),
 		cmocka_unit_test(a_bzimage_without_its_end_is_said),
-		cmocka_unit_test(an_elf_of_32_bits_starts_too),
-		cmocka_unit_test(an_elf_of_32_bits_outside_memory_is_said),
-		cmocka_unit_test(an_elf_that_begins_elsewhere_is_said),
-		cmocka_unit_test(an_elf_with_a_short_end_is_said),
-		cmocka_unit_test(an_elf_of_another_processor_is_said),
-		cmocka_unit_test(a_compressed_kernel_is_said),
-		cmocka_unit_test(an_initrd_larger_than_memory_is_said),
-		cmocka_unit_test(a_long_command_line_for_an_elf_is_said),
+		cmocka_unit_test(random_headers_do_no_harm),
+		cmocka_unit_test(the_initrd_ends_where_the_kernel_lets_it),
+		cmocka_unit_test(a_command_line_may_be_as_long_as_the_kernel_says),
+		cmocka_unit_test(the_version_decides_what_is_believed),
+		cmocka_unit_test(the_header_is_copied_whole),
+		cmocka_unit_test(the_memory_list_entry_by_entry),
+		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(a_pipe_is_said),
 		cmocka_unit_test(a_file_that_is_not_ours_to_read_is_said),
-		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(an_empty_file_is_said),
 	};
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands on the main bus by itself: serial port and power; seen through their ports. */
+/* What stands on the main bus by itself: power, keyboard controller; seen through their ports. */
 #include "test.h"
 
 #include "backend/machine/keyboard.h"
 #include "backend/machine/power.h"
 #include "backend/machine/serial.h"
+#include "base/clock.h"
 
 #include <string.h>
-
-#define COM1 0x3f8
 
 struct board {
 	struct sysbus bus;
@@ -18,6 +17,7 @@ struct board {
 	uint8_t sent[64];
 	unsigned sent_n, room;
 	struct power power;
+	char messages[16];
 	struct keyboard keyboard;
 	char did[16];
 	uint8_t value;
@@ -62,7 +62,15 @@ static void keyboard_resets(struct keyboard *k)
 }
 
 static const struct keyboard_ops keyboard_ops = {.reset = keyboard_resets};
-static const struct power_ops power_ops = {.off = off, .reset = reset, .exit = exits};
+static void debug(struct power *p, char c)
+{
+	char *messages = container_of(p, struct board, power)->messages;
+
+	messages[strlen(messages) % 15] = c;
+}
+
+static const struct power_ops power_ops = {
+	.off = off, .reset = reset, .exit = exits, .debug = debug};
 
 static void set_up(struct board *b)
 {
@@ -70,7 +78,7 @@ static void set_up(struct board *b)
 	sysbus_init(&b->bus, &host);
 	b->line.ops = &line_ops;
 	b->room = sizeof(b->sent);
-	serial_init(&b->serial, &b->bus, COM1, 4);
+	serial_init(&b->serial, &b->bus, 0x3f8, 4);
 	b->serial.line = &b->line;
 	power_init(&b->power, &b->bus, &power_ops);
 	keyboard_init(&b->keyboard, &b->bus, &keyboard_ops);
@@ -84,116 +92,6 @@ static void out(struct board *b, uint64_t port, uint64_t v)
 static uint8_t in(struct board *b, uint64_t port)
 {
 	return (uint8_t)sysbus_read(&b->bus, SYSBUS_PORT, port, 1);
-}
-
-/* ---- serial ---- */
-
-static void what_is_sent_goes_over_the_line(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	out(&b, COM1, 'h');
-	out(&b, COM1, 'i');
-	assert_int_equal(b.sent_n, 2);
-	assert_memory_equal(b.sent, "hi", 2);
-	assert_int_equal(in(&b, COM1 + 5) & 0x60, 0x60);
-}
-
-static void a_full_line_holds_the_transmitter(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	b.room = 1;
-	out(&b, COM1 + 4, 8);
-	out(&b, COM1, 'a');
-	assert_int_equal(in(&b, COM1 + 5) & 0x60, 0);
-	out(&b, COM1 + 1, 2);
-	assert_false(b.level[4]);
-	serial_room(&b.serial);
-	assert_true(b.level[4]);
-	assert_int_equal(in(&b, COM1 + 5) & 0x60, 0x60);
-	assert_int_equal(in(&b, COM1 + 2) & 0x0f, 2);
-	assert_false(b.level[4]); /* the reading was the acknowledgement */
-}
-
-static void what_arrives_interrupts_until_it_is_read(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	out(&b, COM1 + 2, 1);
-	out(&b, COM1 + 1, 1);
-	out(&b, COM1 + 4, 8);
-	assert_int_equal(serial_receive(&b.serial, (const uint8_t *)"0123456789abcdefgh", 18), 16);
-	assert_true(b.level[4]);
-	assert_int_equal(in(&b, COM1 + 2), 0xc4);
-	for (unsigned i = 0; i < 16; i++) {
-		assert_int_equal(in(&b, COM1 + 5) & 1, 1);
-		assert_int_equal(in(&b, COM1), "0123456789abcdef"[i]);
-	}
-	assert_int_equal(in(&b, COM1 + 5) & 1, 0);
-	assert_false(b.level[4]);
-}
-
-static void without_fifos_there_is_room_for_one(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	assert_int_equal(serial_receive(&b.serial, (const uint8_t *)"xy", 2), 1);
-	assert_int_equal(in(&b, COM1), 'x');
-}
-
-static void without_out2_no_interrupt_leaves_the_card(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	out(&b, COM1 + 1, 1);
-	serial_receive(&b.serial, (const uint8_t *)"x", 1);
-	assert_false(b.level[4]);
-	out(&b, COM1 + 4, 8);
-	assert_true(b.level[4]);
-}
-
-static void a_loop_comes_back(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	out(&b, COM1 + 4, 0x1a);
-	assert_int_equal(in(&b, COM1 + 6) & 0xf0, 0x90);
-	out(&b, COM1, 'l');
-	assert_int_equal(b.sent_n, 0);
-	assert_int_equal(in(&b, COM1), 'l');
-	out(&b, COM1, 'a');
-	out(&b, COM1, 'b');
-	assert_int_equal(in(&b, COM1 + 5) & 2, 2);
-	assert_int_equal(in(&b, COM1 + 5) & 2, 0);
-}
-
-static void the_divisor_is_behind_its_latch(void **state)
-{
-	struct board b;
-
-	(void)state;
-	set_up(&b);
-	out(&b, COM1 + 3, 0x83);
-	out(&b, COM1, 0x34);
-	out(&b, COM1 + 1, 0x12);
-	assert_int_equal(in(&b, COM1), 0x34);
-	assert_int_equal(in(&b, COM1 + 1), 0x12);
-	out(&b, COM1 + 3, 0x03);
-	assert_int_equal(in(&b, COM1 + 1), 0);
-	assert_int_equal(b.sent_n, 0);
 }
 
 /* ---- keyboard controller ---- */
@@ -271,6 +169,45 @@ static void the_keyboard_controller_resets_through_its_output_port(void **state)
 	assert_string_equal(b.did, "reset");
 }
 
+static void the_keyboard_controller_says_what_its_bytes_are(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, 0x64, 0x60);
+	out(&b, 0x60, 0x40);
+	assert_int_equal(answer(&b, 0xaa), 0x55);
+	assert_int_equal(answer(&b, 0x20), 0x44); /* it was tested */
+	assert_int_equal(answer(&b, 0xa9), 0x00);
+	assert_int_equal(answer(&b, 0xc0), 0x80);
+	assert_int_equal(in(&b, 0x64), 0x1c); /* the last write was a command */
+	out(&b, 0x64, 0xd3);
+	out(&b, 0x60, 0x1d);
+	assert_int_equal(in(&b, 0x64), 0x35);
+	assert_int_equal(in(&b, 0x60), 0x1d);
+	/* Nobody answered; what comes next is an answer again. */
+	out(&b, 0x60, 0xf4);
+	assert_int_equal(in(&b, 0x64), 0x55);
+	assert_int_equal(answer(&b, 0xab), 0x00);
+	assert_int_equal(in(&b, 0x64) & 0x60, 0);
+	/* A command whose byte does not come is forgotten for the next one. */
+	out(&b, 0x64, 0x60);
+	out(&b, 0x64, 0xae);
+	out(&b, 0x60, 0x7b);
+	assert_int_equal(in(&b, 0x60), 0xfe);
+	assert_int_equal(answer(&b, 0x20), 0x44);
+	out(&b, 0x64, 0xd2);
+	keyboard_reset(&b.keyboard);
+	assert_int_equal(in(&b, 0x64), 0x10);
+	assert_int_equal(in(&b, 0x60), 0);
+	assert_int_equal(answer(&b, 0x20), 0);
+	out(&b, 0x60, 0x7b);
+	assert_int_equal(in(&b, 0x60), 0xfe);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x64, 2), 0xffff);
+	assert_string_equal(b.did, "");
+}
+
 /* ---- power ---- */
 
 static void sleep_type_0_is_power_off(void **state)
@@ -327,6 +264,76 @@ static void acpi_says_it_is_on_and_its_timer_runs(void **state)
 		;
 }
 
+/* ACPI 6.5, 4.8.3: nothing ever happens, so that no status bit is ever set. */
+static void acpi_event_and_control_registers(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x600, 0x03214321, 4);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x600, 4), 0x03210000);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x600, 0xffff, 2);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x602, 2), 0x0321);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x602, 0x0120, 2);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x600, 4), 0x01200000);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x604, 0x3c02, 2);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x604, 2), 0x1c03);
+	assert_int_equal(in(&b, 0x605), 0x1c);
+	assert_string_equal(b.did, "");
+	out(&b, 0xcf9, 0x0a);
+	assert_int_equal(in(&b, 0xcf9), 0x0a);
+	power_reset(&b.power);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x600, 4), 0);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x604, 2), 1);
+	assert_int_equal(in(&b, 0xcf9), 0);
+	assert_string_equal(b.did, "");
+}
+
+/* 3.579545 MHz, 24 bits: of ten seconds the remainder is left. */
+static void the_acpi_timer_counts_at_its_pace(void **state)
+{
+	struct board b;
+	uint64_t before, after;
+	uint32_t ticks;
+
+	(void)state;
+	set_up(&b);
+	b.power.born_ns = clock_ns() - 10 * NSEC_PER_SEC;
+	before = clock_ns() - b.power.born_ns;
+	ticks = (uint32_t)sysbus_read(&b.bus, SYSBUS_PORT, 0x608, 4);
+	after = clock_ns() - b.power.born_ns;
+	assert_true(ticks < 1 << 24);
+	assert_true(ticks >= (before / 1000 * 3579545 / 1000000 & 0xffffff) ||
+		    after >= 14000000000);
+	assert_true(ticks <= ((after / 1000 + 1) * 3579545 / 1000000 & 0xffffff) ||
+		    after >= 14000000000);
+	/* Byte by byte, the upper ones too. */
+	assert_int_equal(in(&b, 0x60b), 0);
+	assert_true(in(&b, 0x60a) >= 2241018 >> 16 || after >= 14000000000);
+}
+
+static void small_ports(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	assert_int_equal(in(&b, 0x92), 0x02);
+	assert_int_equal(in(&b, 0xf4), 0xff);
+	assert_int_equal(in(&b, 0x402), 0xe9);
+	out(&b, 0x402, 'o');
+	out(&b, 0x402, 'k');
+	assert_string_equal(b.messages, "ok");
+	out(&b, 0xf5, 3);
+	out(&b, 0x92, 2);
+	assert_string_equal(b.did, "");
+	power_fini(&b.power);
+	assert_int_equal(in(&b, 0x402), 0xff);
+	assert_int_equal(in(&b, 0x92), 0xff);
+	assert_int_equal(in(&b, 0x604), 0xff);
+}
+
 /* ---- all of them ---- */
 
 static void random_accesses_do_no_harm(void **state)
@@ -360,17 +367,14 @@ static void random_accesses_do_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_sent_goes_over_the_line),
-		cmocka_unit_test(a_full_line_holds_the_transmitter),
-		cmocka_unit_test(what_arrives_interrupts_until_it_is_read),
-		cmocka_unit_test(without_fifos_there_is_room_for_one),
-		cmocka_unit_test(without_out2_no_interrupt_leaves_the_card),
-		cmocka_unit_test(a_loop_comes_back),
-		cmocka_unit_test(the_divisor_is_behind_its_latch),
 		cmocka_unit_test(the_keyboard_controller_passes_its_tests),
 		cmocka_unit_test(the_keyboard_controller_keeps_its_configuration),
 		cmocka_unit_test(there_is_no_keyboard_and_no_mouse),
 		cmocka_unit_test(the_keyboard_controller_resets_through_its_output_port),
+		cmocka_unit_test(the_keyboard_controller_says_what_its_bytes_are),
+		cmocka_unit_test(acpi_event_and_control_registers),
+		cmocka_unit_test(the_acpi_timer_counts_at_its_pace),
+		cmocka_unit_test(small_ports),
 		cmocka_unit_test(sleep_type_0_is_power_off),
 		cmocka_unit_test(three_ways_lead_to_a_reset),
 		cmocka_unit_test(the_exit_port_takes_a_byte),

@@ -101,8 +101,8 @@ static uint32_t timer(const struct power *p)
 static uint64_t pm_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 {
 	const struct power *p = container_of(r, struct power, pm);
-	const uint64_t all = p->pm1_status | (uint64_t)p->pm1_enable << 16 |
-			     (uint64_t)p->pm1_control << 32;
+	/* The status comes first: nothing ever happens. */
+	const uint64_t all = (uint64_t)p->pm1_enable << 16 | (uint64_t)p->pm1_control << 32;
 
 	(void)size;
 	if (offset >= 8)
@@ -116,7 +116,6 @@ static void pm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, u
 
 	switch (offset) {
 	case 0:
-		p->pm1_status &= (uint16_t)~value;
 		if (size == 4)
 			p->pm1_enable = (uint16_t)(value >> 16);
 		break;
@@ -169,7 +168,7 @@ void power_fini(struct power *p)
 
 void power_reset(struct power *p)
 {
-	p->pm1_status = p->pm1_enable = 0;
+	p->pm1_enable = 0;
 	p->pm1_control = PM1_SCI_EN;
 	p->reset_control = 0;
 }

@@ -38,7 +38,7 @@ struct power_ops {
 struct power {
 	const struct power_ops *ops;
 	struct sysbus_region port92, exit, debug, pm, control;
-	uint16_t pm1_status, pm1_enable, pm1_control;
+	uint16_t pm1_enable, pm1_control;
 	uint8_t reset_control;
 	uint64_t born_ns; /* when the timer was 0 */
 };
