@@ -184,7 +184,7 @@ static void ata_lba_28_ends_where_48_goes_on(void **state)
 	assert_int_equal(g.ram[BUFFER + 1], 31 + 7);
 	command28(&g, ATA_READ_MAX, 0, 0);
 	assert_int_equal(status(&g), READY);
-	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1) & 0xf, 0xf);
+	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1), ATA_DEVICE_ONES | ATA_DEVICE_LBA | 0xf);
 	assert_int_equal(in(&g, CMD + ATA_REG_LBA_LOW, 1), 0xfe);
 	command48(&g, ATA_READ_MAX_EXT, 0, 0);
 	assert_int_equal(status(&g), READY);

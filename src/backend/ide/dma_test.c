@@ -196,6 +196,10 @@ static void bm_registers_are_read_as_they_were_written(void **state)
 		assert_int_equal(in(&g, at + BM_STATUS, 1), 0);
 	}
 	assert_int_equal(in(&g, BM + 12, 4), 0xefcdab74);
+	/* What is behind an access is another channel's. */
+	out(&g, BM + BM_CHANNEL, BM_COMMAND_START, 1);
+	out(&g, BM + BM_TABLE, 0, 4);
+	assert_int_equal(in(&g, BM + BM_CHANNEL, 1), BM_COMMAND_START);
 	machine_reset(&g);
 	assert_int_equal(in(&g, BM + BM_TABLE, 4), 0);
 	guest_fini(&g);
@@ -420,6 +424,24 @@ static void ata_trim_with_a_short_table_discards_nothing(void **state)
 	guest_fini(&g);
 }
 
+static void ata_trim_looks_at_all_ranges_first(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	disk_write(&g, 0, 64);
+	out(&g, BM + BM_COMMAND, 0, 1);
+	memset(g.ram + BUFFER, 0, IDE_TRIM_BLOCKS * 512);
+	trim_range(&g, 0, 0, 64);
+	trim_range(&g, IDE_TRIM_BLOCKS * ATA_TRIM_RANGES - 1, 2048, 1);
+	trim(&g, IDE_TRIM_BLOCKS);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_NO_ADDRESS | ATA_ERROR_ABORTED);
+	assert_true(disk_holds(&g, 0, 64));
+	guest_fini(&g);
+}
+
 /* The last sectors, and a range as long as one can be. */
 static void ata_trim_reaches_the_end(void **state)
 {
@@ -455,6 +477,7 @@ int main(void)
 		cmocka_unit_test(kb_83_trim_with_bad_ranges),
 		cmocka_unit_test(ata_trim_ranges_in_pieces),
 		cmocka_unit_test(ata_trim_with_a_short_table_discards_nothing),
+		cmocka_unit_test(ata_trim_looks_at_all_ranges_first),
 		cmocka_unit_test(ata_trim_reaches_the_end),
 	};
 

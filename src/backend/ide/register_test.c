@@ -180,6 +180,28 @@ static void ata_registers_side_by_side_in_one_access(void **state)
 	guest_fini(&g);
 }
 
+static void ata_strings_of_bytes_are_registers(void **state)
+{
+	uint8_t bytes[4] = {0}, counts[] = {1, 2, 3};
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:1M");
+	pthread_mutex_lock(&g.lock);
+	sysbus_read_string(&g.sysbus, CMD + ATA_REG_STATUS, bytes, 1, 2);
+	sysbus_read_string(&g.sysbus, CMD, bytes + 2, 1, 2);
+	sysbus_write_string(&g.sysbus, CMD + ATA_REG_COUNT, counts, 1, 3);
+	sysbus_write_string(&g.sysbus, CMD, counts, 1, 3);
+	pthread_mutex_unlock(&g.lock);
+	assert_int_equal(bytes[0], READY);
+	assert_int_equal(bytes[1], READY);
+	assert_int_equal(bytes[2], 0xff);
+	assert_int_equal(bytes[3], 0xff);
+	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 3);
+	assert_int_equal(high_count(&g), 2);
+	guest_fini(&g);
+}
+
 /* It had failed before, and nobody had read the status register. */
 static void ata_every_command_ends_with_an_interrupt(void **state)
 {
@@ -349,6 +371,7 @@ int main(void)
 		cmocka_unit_test(ata_seek_goes_to_sectors_that_are_there),
 		cmocka_unit_test(ata_the_high_bytes_show_until_something_is_written),
 		cmocka_unit_test(ata_registers_side_by_side_in_one_access),
+		cmocka_unit_test(ata_strings_of_bytes_are_registers),
 		cmocka_unit_test(ata_every_command_ends_with_an_interrupt),
 		cmocka_unit_test(ata_power_states),
 		cmocka_unit_test(ata_diagnosis_and_reset_sign),

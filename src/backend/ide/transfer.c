@@ -238,7 +238,6 @@ static void part_done(struct ide_drive *d)
 	struct ide_transfer *t = &d->t;
 
 	if (t->kind == IDE_PIO_IN) {
-		t->pos = 0;
 		offer_block(d, true);
 		return;
 	}

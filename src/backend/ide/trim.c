@@ -62,8 +62,6 @@ void ide_trim_ranges(struct ide_drive *d)
 		ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_NO_ADDRESS | ATA_ERROR_ABORTED);
 		return;
 	}
-	t->range = 0;
-	t->discarded = 0;
 	next_range(d);
 }
 
