@@ -92,6 +92,11 @@ static void net_d_header_length_is_made_to_hold(void **state)
 		assert_true(le16_get(h.hdr_len) >= 54 && le16_get(h.hdr_len) <= 9000);
 		if (told[i] >= 54 && told[i] <= 9000)
 			assert_int_equal(le16_get(h.hdr_len), told[i]);
+		/* The checksum itself is never payload, however far behind it is. */
+		h = header(1, 1, 1448, 34, 40);
+		h.hdr_len = le16_make((uint16_t)told[i]);
+		assert_int_equal(net_header_check(&h, &all, 9000), 0);
+		assert_true(le16_get(h.hdr_len) >= 76 && le16_get(h.hdr_len) <= 9000);
 	}
 }
 

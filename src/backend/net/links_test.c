@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The links by themselves, on a worker: the card in front of them is a double that counts. */
+/* Sockets and TAP interfaces by themselves. */
 #include "test.h"
 
+#include "backend/net/card_test.h"
 #include "backend/net/links.h"
-#include "base/atomic.h"
-#include "base/bits.h"
-#include "base/clock.h"
-#include "base/worker.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,126 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HANG_NS (20 * NSEC_PER_SEC)
-
-struct card {
-	struct net_link_client client;
-	struct net_link *link;
-	struct worker *worker;
-	unsigned arrivals, changes; /* atomic */
-	uint8_t frame[NET_FRAME_MAX];
-	struct virtio_net_hdr header;
-	ssize_t len;
-	int rc;
-	const struct iovec *iov;
-};
-
 static struct card C, D;
-
-static void arrived(struct net_link_client *client, unsigned pair)
-{
-	assert_int_equal(pair, 0);
-	__atomic_add_fetch(&container_of(client, struct card, client)->arrivals, 1,
-			   __ATOMIC_RELAXED);
-}
-
-static void carrier(struct net_link_client *client, bool up)
-{
-	struct card *c = container_of(client, struct card, client);
-
-	write_once(&c->link->up, up);
-	__atomic_add_fetch(&c->changes, 1, __ATOMIC_RELEASE);
-}
-
-static void start(void *arg)
-{
-	struct card *c = arg;
-
-	c->rc = c->link->ops->receive_start(c->link, 0, worker_reactor(c->worker), NULL);
-}
-
-static void stop(void *arg)
-{
-	struct card *c = arg;
-
-	c->link->ops->receive_stop(c->link, 0, worker_reactor(c->worker));
-}
-
-static void take(void *arg)
-{
-	struct card *c = arg;
-
-	c->len = c->link->ops->receive(c->link, 0, &c->header, c->frame, sizeof(c->frame));
-}
-
-static void give(void *arg)
-{
-	static const struct virtio_net_hdr none;
-	struct card *c = arg;
-
-	c->rc = c->link->ops->send(c->link, 0, &none, c->iov, 1, c->iov->iov_len);
-}
-
-static void card_init(struct card *c, struct net_link *link)
-{
-	struct worker_config w = {.name = "links-test", .reactor.uring = true, .cpu = -1};
-
-	memset(c, 0, sizeof(*c));
-	c->client = (struct net_link_client){.arrived = arrived, .carrier = carrier};
-	c->link = link;
-	link->client = &c->client;
-	assert_int_equal(worker_create(&c->worker, &w, NULL), 0);
-	worker_call(c->worker, start, c);
-	assert_int_equal(c->rc, 0);
-}
-
-static void card_fini(struct card *c)
-{
-	worker_call(c->worker, stop, c);
-	worker_destroy(&c->worker);
-	net_link_close(&c->link);
-}
-
-static int card_send(struct card *c, const void *frame, size_t len)
-{
-	struct iovec iov = {(void *)frame, len};
-
-	c->iov = &iov;
-	worker_call(c->worker, give, c);
-	return c->rc;
-}
-
-/* The next frame, waited for as a card would; 0: none in absurdly long. */
-static ssize_t card_receive(struct card *c)
-{
-	uint64_t end = clock_ns() + HANG_NS;
-
-	for (;;) {
-		unsigned before = read_once(&c->arrivals);
-
-		worker_call(c->worker, take, c);
-		if (c->len)
-			return c->len;
-		while (read_once(&c->arrivals) == before) {
-			if (clock_ns() > end)
-				return 0;
-			poll(NULL, 0, 1);
-		}
-	}
-}
-
-/* A card that is told of frames looks for them; that they have ended is found so. */
-static void changes(struct card *c, unsigned n, bool up)
-{
-	uint64_t end = clock_ns() + HANG_NS;
-
-	while (load_acquire(&c->changes) < n) {
-		assert_true(clock_ns() < end);
-		worker_call(c->worker, take, c);
-		poll(NULL, 0, 1);
-	}
-	assert_int_equal(read_once(&c->link->up), up);
-}
 
 /* ---- sockets ---- */
 
@@ -252,171 +129,6 @@ static void socket_left_behind_is_taken_over(void **state)
 	card_init(&C, link);
 	card_fini(&C);
 	assert_int_equal(rmdir(folder), 0);
-}
-
-/* ---- user mode ---- */
-
-static uint16_t checksum(const uint8_t *p, size_t n)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < n; i += 2)
-		sum += (uint32_t)p[i] << 8 | (i + 1 < n ? p[i + 1] : 0u);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-/* DHCPDISCOVER; the UDP checksum may be left out in IPv4. */
-static size_t discover(uint8_t *f)
-{
-	static const uint8_t mac[] = {2, 1, 2, 3, 4, 5};
-	uint8_t *ip = f + 14, *udp = ip + 20, *dhcp = udp + 8;
-
-	memset(f, 0, 342);
-	memset(f, 0xff, 6);
-	memcpy(f + 6, mac, 6);
-	put16(f + 12, 0x0800);
-	ip[0] = 0x45;
-	put16(ip + 2, 328);
-	ip[8] = 64;
-	ip[9] = 17;
-	memset(ip + 16, 0xff, 4);
-	put16(ip + 10, checksum(ip, 20));
-	put16(udp, 68);
-	put16(udp + 2, 67);
-	put16(udp + 4, 308);
-	dhcp[0] = dhcp[1] = 1;
-	dhcp[2] = 6;
-	memcpy(dhcp + 28, mac, 6);
-	memcpy(dhcp + 236, "\x63\x82\x53\x63\x35\x01\x01\xff", 8);
-	return 342;
-}
-
-static bool has_slirp(struct net_link **link, const struct net_user_options *o)
-{
-	struct error err = {""};
-	int rc = net_user_open(link, o, &err);
-
-	if (rc == -ENOTSUP) {
-		assert_non_null(strstr(err.text, "libslirp"));
-		return false;
-	}
-	assert_int_equal(rc, 0);
-	return true;
-}
-
-static void user_mode_gives_an_address(void **state)
-{
-	struct net_link *link;
-	uint8_t frame[400];
-	size_t len = discover(frame);
-
-	(void)state;
-	if (!has_slirp(&link, &(struct net_user_options){0}))
-		skip();
-	card_init(&C, link);
-	assert_int_equal(card_send(&C, frame, len), 0);
-	/* DHCPOFFER of 10.0.2.15 */
-	assert_true(card_receive(&C) > 280);
-	assert_int_equal(C.frame[14 + 9], 17);
-	assert_memory_equal(C.frame + 14 + 28 + 16, "\x0a\x00\x02\x0f", 4);
-	/* Frames of any length are survived. */
-	for (size_t n = 0; n < len; n++)
-		assert_int_equal(card_send(&C, frame, n), 0);
-	card_fini(&C);
-}
-
-/* A driver that takes no frames: what waits for it is bounded, the rest is lost and counted. */
-static void user_mode_holds_a_bounded_number_of_frames(void **state)
-{
-	struct net_link *link;
-	uint8_t frame[400];
-	size_t len = discover(frame);
-	unsigned n = 0;
-
-	(void)state;
-	if (!has_slirp(&link, &(struct net_user_options){0}))
-		skip();
-	card_init(&C, link);
-	for (unsigned i = 0; i < 4000; i++)
-		assert_int_equal(card_send(&C, frame, len), 0);
-	assert_true(link->lost > 0);
-	do {
-		worker_call(C.worker, take, &C);
-		n += C.len > 0;
-	} while (C.len);
-	assert_true(n > 100 && n < 4000);
-	assert_int_equal(card_send(&C, frame, len), 0);
-	assert_true(card_receive(&C) > 280);
-	card_fini(&C);
-}
-
-/*
- * Frames that begin as real ones and go on as anything; restricted, so that none of it
- * leaves this process.
- */
-static void user_mode_survives_garbage(void **state)
-{
-	static const uint8_t types[][2] = {{8, 0}, {8, 6}, {0x86, 0xdd}, {0x88, 0xf8}};
-	uint64_t seed = 0x123456789;
-	struct net_link *link;
-	uint8_t frame[1600];
-
-	(void)state;
-	if (!has_slirp(&link, &(struct net_user_options){.restricted = true}))
-		skip();
-	card_init(&C, link);
-	for (unsigned n = 0; n < 20000; n++) {
-		size_t len = discover(frame);
-
-		for (unsigned i = 0; i < 12; i++) {
-			seed ^= seed << 13;
-			seed ^= seed >> 7;
-			seed ^= seed << 17;
-			if (i < 2)
-				memcpy(frame + 12, types[seed % 4], i ? 0 : 2);
-			else if (i == 2 && seed % 4 == 0)
-				len = seed >> 8 & 1023;
-			else if (seed & 1)
-				frame[(seed >> 8) % 100] = (uint8_t)(seed >> 32);
-		}
-		/* A header whose checksum holds gets further. */
-		put16(frame + 24, 0);
-		put16(frame + 24, checksum(frame + 14, 20));
-		(void)card_send(&C, frame, len);
-	}
-	card_fini(&C);
-}
-
-static void user_mode_port_in_use_is_said(void **state)
-{
-	struct net_forward f = {.host.s_addr = htonl(INADDR_LOOPBACK), .guest_port = 80};
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct net_user_options o = {.forwards = &f, .n_forwards = 1};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(a);
-	struct net_link *link;
-	struct error err;
-	int rc;
-
-	(void)state;
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	f.host_port = ntohs(a.sin_port);
-	rc = net_user_open(&link, &o, &err);
-	close(fd);
-	if (rc == -ENOTSUP)
-		skip();
-	assert_int_equal(rc, -EADDRINUSE);
-	assert_non_null(strstr(err.text, "127.0.0.1"));
 }
 
 /* ---- TAP, in a network of our own ---- */
@@ -554,10 +266,6 @@ int main(void)
 		cmocka_unit_test(sockets_only_of_the_right_kind),
 		cmocka_unit_test(sockets_find_each_other_again),
 		cmocka_unit_test(socket_left_behind_is_taken_over),
-		cmocka_unit_test(user_mode_gives_an_address),
-		cmocka_unit_test(user_mode_holds_a_bounded_number_of_frames),
-		cmocka_unit_test(user_mode_survives_garbage),
-		cmocka_unit_test(user_mode_port_in_use_is_said),
 		cmocka_unit_test(tap_that_cannot_be_is_said),
 		cmocka_unit_test(tap_talks_to_the_host),
 		cmocka_unit_test(tap_has_pairs),
