@@ -53,6 +53,8 @@ static void net_d_04_rx_modes(void **state)
 	assert_true(passes(BROADCAST));
 	assert_false(passes(OTHER));
 	assert_false(passes(MULTI));
+	assert_int_equal(R.net->pairs[0].received.filtered, 2);
+	assert_int_equal(R.net->pairs[0].received.lost, 0);
 	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 1), VIRTIO_NET_OK);
 	assert_true(passes(OTHER) && passes(MULTI));
 	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 0), VIRTIO_NET_OK);
@@ -336,10 +338,36 @@ static void net_d_01_config_space(void **state)
 	assert_true(R.net->vdev.offered & BIT64(VIRTIO_NET_F_MTU));
 	assert_true(R.net->vdev.offered & BIT64(VIRTIO_NET_F_SPEED_DUPLEX));
 	nr_fini(&R);
+	nr_init(&R, &(struct nr_options){.mtu = VIRTIO_NET_MTU_MIN});
+	assert_int_equal(virtio_device_config_read(&R.net->vdev, 0, &c, sizeof(c)), 0);
+	assert_int_equal(le16_get(c.mtu), 68);
+	nr_fini(&R);
 	nr_init(&R, &(struct nr_options){0});
 	assert_false(R.net->vdev.offered & (BIT64(VIRTIO_NET_F_MTU) | BIT64(VIRTIO_NET_F_MQ) |
 					    BIT64(VIRTIO_NET_F_SPEED_DUPLEX)));
 	nr_fini(&R);
+}
+
+/* What was asked to be left out, and nothing else. */
+static void net_d_01_features_left_out(void **state)
+{
+	static const struct {
+		struct nr_options o;
+		unsigned feature;
+	} cases[] = {{{.no_packed = true}, VIRTIO_F_RING_PACKED},
+		     {{.no_event_idx = true}, VIRTIO_F_EVENT_IDX},
+		     {{.no_mrg_rxbuf = true}, VIRTIO_NET_F_MRG_RXBUF}};
+	uint64_t offered;
+
+	(void)state;
+	nr_init(&R, &(struct nr_options){0});
+	offered = R.net->vdev.offered;
+	nr_fini(&R);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		nr_init(&R, &cases[i].o);
+		assert_true((R.net->vdev.offered ^ offered) == BIT64(cases[i].feature));
+		nr_fini(&R);
+	}
 }
 
 static unsigned status(void)
@@ -384,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(net_d_01_config_space),
+		cmocka_unit_test(net_d_01_features_left_out),
 		cmocka_unit_test(net_d_04_rx_modes),
 		cmocka_unit_test(net_d_04_without_ctrl_rx_everything_passes),
 		cmocka_unit_test(net_d_04_mac_table),

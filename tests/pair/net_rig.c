@@ -33,6 +33,9 @@ void nr_init(struct net_rig *r, const struct nr_options *o)
 					 .pairs = o->pairs ? o->pairs : 1,
 					 .mtu = o->mtu,
 					 .speed = o->speed,
+					 .no_packed = o->no_packed,
+					 .no_event_idx = o->no_event_idx,
+					 .no_mrg_rxbuf = o->no_mrg_rxbuf,
 					 .queue_size = NET_QUEUE_SIZE_MAX};
 	struct device_rig *d = &r->dev;
 

@@ -20,6 +20,7 @@ struct nr_options {
 	uint16_t mtu;
 	uint32_t speed;
 	bool legacy;
+	bool no_packed, no_event_idx, no_mrg_rxbuf; /* not offered */
 };
 
 struct net_rig {

@@ -75,21 +75,15 @@ static int take_buffer(struct receive *r, struct virtio_queue *q)
 	return 1;
 }
 
-static void buffers_gone(struct receive *r)
-{
-	r->n_buffers = 0;
-	r->n_slices = 0;
-	r->room = 0;
-	r->slots = 0;
-}
-
 void net_receive_let_go(struct virtio_queue *q)
 {
 	struct receive *r = q->device;
 
 	while (r->n_buffers)
 		vqdev_unpop(&q->ring, &r->buffers[--r->n_buffers].ticket);
-	buffers_gone(r);
+	r->n_slices = 0;
+	r->room = 0;
+	r->slots = 0;
 }
 
 /*

@@ -20,6 +20,7 @@ static void parses(const char *text)
 static void words_become_a_card(void **state)
 {
 	static const uint8_t mac[] = {0x02, 0xab, 0, 1, 2, 0xff};
+	struct virtio_net_options o;
 
 	(void)state;
 	parses("user");
@@ -36,6 +37,13 @@ static void words_become_a_card(void **state)
 	assert_int_equal(S.speed, 10000);
 	assert_true(!S.packed && !S.event_idx && !S.mrg_rxbuf);
 	assert_int_equal(S.queue_size, 1024);
+	o = net_spec_options(&S, "pc/net0");
+	assert_memory_equal(o.mac, mac, 6);
+	assert_int_equal(o.pairs, 4);
+	assert_int_equal(o.mtu, 9000);
+	assert_int_equal(o.speed, 10000);
+	assert_int_equal(o.queue_size, 1024);
+	assert_true(o.no_packed && o.no_event_idx && o.no_mrg_rxbuf);
 	parses("socket=/tmp/a=b");
 	assert_int_equal(S.kind, NET_SOCKET);
 	assert_string_equal(S.target, "/tmp/a=b");
