@@ -397,6 +397,8 @@ static void net_d_carrier_is_told(void **state)
 	while (R.dev.config_changes < 2)
 		nr_pump(&R);
 	assert_int_equal(status(), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
+	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_ANNOUNCE, 0, "", 1), VIRTIO_NET_ERR);
+	assert_int_equal(status(), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
 	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_ANNOUNCE, 0, "", 0), VIRTIO_NET_OK);
 	assert_int_equal(status(), VIRTIO_NET_S_LINK_UP);
 	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_ANNOUNCE, 1, "", 0), VIRTIO_NET_ERR);
@@ -405,6 +407,16 @@ static void net_d_carrier_is_told(void **state)
 	client->carrier(client, true);
 	nr_pump(&R);
 	assert_int_equal(R.dev.config_changes, 2);
+	/* A driver that did not agree to be asked is not. */
+	nr_restart(&R, &(struct nr_options){.without = BIT64(VIRTIO_NET_F_GUEST_ANNOUNCE)});
+	client->carrier(client, false);
+	while (R.dev.config_changes < 3)
+		nr_pump(&R);
+	client->carrier(client, true);
+	while (R.dev.config_changes < 4)
+		nr_pump(&R);
+	assert_int_equal(status(), VIRTIO_NET_S_LINK_UP);
+	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_ANNOUNCE, 0, "", 0), VIRTIO_NET_ERR);
 	nr_fini(&R);
 }
 

@@ -60,7 +60,6 @@ void pci_bus_detach(struct pci_function *fn)
 	if (!bus)
 		return;
 	pci_function_quiet(fn);
-	pci_calls_leave(fn);
 	bus->functions[fn->devfn] = NULL;
 	fn->bus = NULL;
 }

@@ -175,12 +175,6 @@ void pci_calls_stop(struct pci_function *fn)
 		list_entry(l, struct pci_call, link)->started = false;
 }
 
-void pci_calls_leave(struct pci_function *fn)
-{
-	list_for_each (l, &fn->calls)
-		leave_way(list_entry(l, struct pci_call, link));
-}
-
 /* ---- life ---- */
 
 int pci_call_init(struct pci_call *call, struct pci_function *fn, struct reactor *home, int fd,

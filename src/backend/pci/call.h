@@ -80,7 +80,5 @@ void pci_calls_route(struct pci_function *fn, const struct pci_msix_entry *only)
 void pci_calls_look(struct pci_function *fn);
 /* The function is being reset: none is started any more, each is led anew by what follows. */
 void pci_calls_stop(struct pci_function *fn);
-/* The function leaves its bus. */
-void pci_calls_leave(struct pci_function *fn);
 
 #endif

@@ -61,8 +61,6 @@ static uint8_t table_byte(const struct pci_bar *bar, uint64_t offset)
 	uint64_t bits = offset - pba_offset(bar);
 	uint8_t byte = 0;
 
-	if (offset >= bar->region.size)
-		return 0xff;
 	if (offset < pba_offset(bar)) {
 		unsigned i = (unsigned)(offset / PCI_MSIX_ENTRY_BYTES);
 
