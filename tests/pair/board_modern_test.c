@@ -531,6 +531,31 @@ static void reset_by_a_driver_that_does_not_wait(void **state)
 	assert_int_equal(vpci_status(&R.v), 15);
 }
 
+/* ST-D-05 holds for it, too: what it asks for is judged at once. */
+static void st_d_05_features_asked_for_during_a_reset(void **state)
+{
+	struct held_disk *d = held();
+	uint64_t data = br_alloc(&R, 512, 512);
+	const uint64_t bad[] = {R.features & ~BIT64(VIRTIO_F_VERSION_1),
+				R.features | BIT64(VIRTIO_F_SR_IOV), 0};
+	struct br_io io = {0};
+
+	(void)state;
+	br_submit(&R, 0, &io, VIRTIO_BLK_T_IN, 0, data, 512);
+	held_disk_wait(d, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		vpci_set_status(&R.v, 0);
+		vpci_set_status(&R.v, 3);
+		vpci_set_features(&R.v, bad[i]);
+		vpci_set_status(&R.v, 11);
+		assert_int_equal(vpci_status(&R.v), 3);
+	}
+	let_go(d);
+	__atomic_store_n(&d->hold, false, __ATOMIC_RELAXED);
+	br_start(&R, 0, true);
+	br_check_io(&R);
+}
+
 /* ---- notifications ---- */
 
 static void pci_d_16_notify_structure_has_room(void **state)
@@ -710,6 +735,7 @@ int main(void)
 		T(pci_d_11_queue_reset_waits_for_what_is_in_flight),
 		T(st_d_08_reset_reads_0_when_nothing_is_in_flight),
 		T(reset_by_a_driver_that_does_not_wait),
+		T(st_d_05_features_asked_for_during_a_reset),
 		T(pci_d_16_notify_structure_has_room),
 		T(kb_49_notifications_of_no_queue),
 		T(kb_23_kicks_before_driver_ok),

@@ -243,6 +243,49 @@ static void net_d_04_unknown_commands_are_refused(void **state)
 	nr_fini(&R);
 }
 
+/* Too short, too long, not agreed on: refused, each of them; as it should be: done. */
+static void net_d_04_commands_of_the_right_length_and_feature(void **state)
+{
+	static const struct {
+		uint8_t class, command;
+		unsigned feature;
+		uint32_t len;
+	} commands[] = {
+		{VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, VIRTIO_NET_F_CTRL_RX, 1},
+		{VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_ALLMULTI, VIRTIO_NET_F_CTRL_RX, 1},
+		{VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_ALLUNI, VIRTIO_NET_F_CTRL_RX_EXTRA, 1},
+		{VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_NOMULTI, VIRTIO_NET_F_CTRL_RX_EXTRA, 1},
+		{VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_NOUNI, VIRTIO_NET_F_CTRL_RX_EXTRA, 1},
+		{VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_NOBCAST, VIRTIO_NET_F_CTRL_RX_EXTRA, 1},
+		{VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, VIRTIO_NET_F_CTRL_RX, 8},
+		{VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, VIRTIO_NET_F_CTRL_MAC_ADDR, 6},
+		{VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, VIRTIO_NET_F_CTRL_VLAN, 2},
+		{VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_DEL, VIRTIO_NET_F_CTRL_VLAN, 2},
+		{VIRTIO_NET_CTRL_ANNOUNCE, VIRTIO_NET_CTRL_ANNOUNCE_ACK,
+		 VIRTIO_NET_F_GUEST_ANNOUNCE, 0},
+		{VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
+		 VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 8},
+	};
+	static const uint8_t zeros[16];
+
+	(void)state;
+	nr_init(&R, &(struct nr_options){0});
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		uint8_t class = commands[i].class, command = commands[i].command;
+		uint32_t len = commands[i].len;
+
+		assert_int_equal(nr_command(&R, class, command, zeros, len), VIRTIO_NET_OK);
+		assert_int_equal(nr_command(&R, class, command, zeros, len + 1), VIRTIO_NET_ERR);
+		if (len)
+			assert_int_equal(nr_command(&R, class, command, zeros, len - 1),
+					 VIRTIO_NET_ERR);
+		nr_restart(&R, &(struct nr_options){.without = BIT64(commands[i].feature)});
+		assert_int_equal(nr_command(&R, class, command, zeros, len), VIRTIO_NET_ERR);
+		nr_restart(&R, &(struct nr_options){0});
+	}
+	nr_fini(&R);
+}
+
 static void net_d_04_pairs_out_of_range(void **state)
 {
 	static const uint16_t bad[] = {0, 3, 4, 0x8000, 0x8001, 0xffff};
@@ -432,6 +475,7 @@ int main(void)
 		cmocka_unit_test(net_d_04_mac_address_is_set),
 		cmocka_unit_test(net_d_04_vlans),
 		cmocka_unit_test(net_d_04_unknown_commands_are_refused),
+		cmocka_unit_test(net_d_04_commands_of_the_right_length_and_feature),
 		cmocka_unit_test(net_d_04_pairs_out_of_range),
 		cmocka_unit_test(net_d_04_guest_offloads),
 		cmocka_unit_test(net_d_05_features_stand_on_others),

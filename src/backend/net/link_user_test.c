@@ -67,6 +67,7 @@ static bool has_slirp(struct net_link **link, const struct net_user_options *o)
 		return false;
 	}
 	assert_int_equal(rc, 0);
+	assert_true((*link)->up);
 	return true;
 }
 

@@ -179,6 +179,7 @@ static struct net_link *own_tap(const char *name, unsigned pairs)
 	}
 	if (rc)
 		fail_msg("%s", err.text);
+	assert_true(link->up);
 	return link;
 }
 

@@ -169,9 +169,7 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 	value = pci_function_get32(fn, b->cfg_cap + (unsigned)CFG_DATA);
 	bar = window(b, &at, &length);
 	if (bar)
-		bar->region.ops->write(&bar->region, at,
-				       length == 4 ? value : value & ((1u << 8 * length) - 1),
-				       length);
+		bar->region.ops->write(&bar->region, at, value & (BIT64(8 * length) - 1), length);
 }
 
 static void bar_mapped(struct pci_function *fn, struct pci_bar *bar)
