@@ -10,14 +10,26 @@
 struct way {
 	const char *name;
 	bool no_modern, no_legacy, packed, legacy_driver, msix, no_ioeventfd, no_irqfd, no_any_size;
+	bool off; /* the user wants neither ioeventfd nor irqfd, which the host could do */
 	unsigned queues;
 };
+
+static bool nothing_is_bound(const struct board_rig *r)
+{
+	for (unsigned i = 0; i < BR_BOUND; i++)
+		if (r->kicks[i].fd >= 0 || r->irqfds[i].fd >= 0 || r->lines[i].fd >= 0)
+			return false;
+	return true;
+}
 
 static void io_works(void **state)
 {
 	const struct way *w = *state;
 	struct br_options o = {
-		.board = {.no_modern = w->no_modern, .no_legacy = w->no_legacy},
+		.board = {.no_modern = w->no_modern,
+			  .no_legacy = w->no_legacy,
+			  .no_ioeventfd = w->off,
+			  .no_irqfd = w->off},
 		.queues = w->queues,
 		.no_ioeventfd = w->no_ioeventfd,
 		.no_irqfd = w->no_irqfd,
@@ -33,16 +45,18 @@ static void io_works(void **state)
 		assert_int_equal(r.n_queues, w->queues ? w->queues : 1);
 		br_check_io(&r);
 		br_check_io(&r);
+		if (w->off)
+			assert_true(nothing_is_bound(&r));
 	}
 	/* Only what the host cannot do by itself takes an exit or our thread. */
-	if (w->no_ioeventfd)
+	if (w->no_ioeventfd || w->off)
 		assert_true(r.kick_exits > 0);
 	else if (w->legacy_driver)
 		/* It did not wait for the second turn's reset, before which nothing is bound. */
 		assert_true(r.kick_exits <= 1);
 	else
 		assert_int_equal(r.kick_exits, 0);
-	if (w->msix && !w->no_irqfd)
+	if (w->msix && !w->no_irqfd && !w->off)
 		assert_int_equal(r.sent_by_hand, 0);
 	br_fini(&r);
 }
@@ -68,6 +82,10 @@ int main(void)
 		WAY("modern_msix_no_irqfd", .no_legacy = true, .msix = true, .no_irqfd = true),
 		WAY("modern_msix_neither", .no_legacy = true, .msix = true, .no_irqfd = true,
 		    .no_ioeventfd = true),
+		WAY("modern_msix_off", .no_legacy = true, .msix = true, .off = true),
+		WAY("modern_intx_off", .no_legacy = true, .off = true),
+		WAY("legacy_msix_off", .legacy_driver = true, .msix = true, .off = true),
+		WAY("legacy_intx_off", .legacy_driver = true, .off = true),
 		WAY("modern_ioeventfd_of_fixed_width", .no_legacy = true, .msix = true,
 		    .no_any_size = true),
 		WAY("transitional_modern_driver", .msix = true),

@@ -124,6 +124,27 @@ static void pci_l_03_configuration_of_any_width(void **state)
 	assert_int_equal(rd(20 + sizeof(c) - 1, 4), 0xffffff00);
 }
 
+/* With or without the vectors in front of it, and nothing beside the byte that can be written. */
+static void pci_l_03_configuration_is_written(void **state)
+{
+	static const unsigned writeback = offsetof(struct virtio_blk_config, writeback);
+
+	(void)state;
+	for (unsigned msix = 0; msix < 2; msix++) {
+		unsigned config = msix ? 24 : 20;
+
+		br_start(&R, 0, msix);
+		assert_int_equal(rd(config + writeback, 1), 1);
+		wr(config + writeback, 0, 1);
+		assert_int_equal(rd(config + writeback, 1), 0);
+		wr(config, 0, 1);
+		wr(config + writeback, 1, 1);
+		assert_int_equal(rd(config + writeback, 1), 1);
+		assert_int_equal(rd(config, 4), 2048);
+		br_check_io(&R);
+	}
+}
+
 static void pci_l_04_upper_features_are_not_accepted(void **state)
 {
 	(void)state;
@@ -324,6 +345,7 @@ int main(void)
 		T(pci_l_02_header_in_bar_0),
 		T(pci_l_02_vectors_with_msix_only),
 		T(pci_l_03_configuration_of_any_width),
+		T(pci_l_03_configuration_is_written),
 		T(pci_l_04_upper_features_are_not_accepted),
 		T(driver_uses_the_disk_before_driver_ok),
 		T(reset_is_seen_at_once_and_obeyed_in_time),
