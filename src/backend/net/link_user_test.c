@@ -198,19 +198,26 @@ static size_t who_has(uint8_t *f)
 	return 60;
 }
 
-/* From the guest to 10.0.2.2. */
-static size_t datagram(uint8_t *f, unsigned from, unsigned to, const void *data, size_t n)
+/* From the guest to 10.0.2.2, with @n bytes behind the header of 20; returns those. */
+static uint8_t *packet(uint8_t *f, uint8_t protocol, size_t n)
 {
-	uint8_t *ip = f + 14, *udp = ip + 20;
+	uint8_t *ip = f + 14;
 
 	memcpy(f, "\x52\x55\x0a\x00\x02\x02" GUEST_MAC "\x08\x00", 14);
-	memset(ip, 0, 28);
+	memset(ip, 0, 20 + n);
 	ip[0] = 0x45;
-	put16(ip + 2, (unsigned)(28 + n));
+	put16(ip + 2, (unsigned)(20 + n));
 	ip[8] = 64;
-	ip[9] = 17;
+	ip[9] = protocol;
 	memcpy(ip + 12, GUEST_IP HOST_IP, 8);
 	put16(ip + 10, checksum(ip, 20));
+	return ip + 20;
+}
+
+static size_t datagram(uint8_t *f, unsigned from, unsigned to, const void *data, size_t n)
+{
+	uint8_t *udp = packet(f, 17, 8 + n);
+
 	put16(udp, from);
 	put16(udp + 2, to);
 	put16(udp + 4, (unsigned)(8 + n));
@@ -231,9 +238,9 @@ static void datagram_comes(unsigned to, const void *data, size_t n)
 	assert_memory_equal(C.frame + 42, data, n);
 }
 
-static int host_socket(struct sockaddr_in *a)
+static int host_socket(struct sockaddr_in *a, int type)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 	struct timeval hang = {.tv_sec = 20};
 	socklen_t len = sizeof(*a);
 
@@ -258,7 +265,7 @@ static void guest_is_known(void)
 static void user_mode_datagrams_go_out_and_come_back(void **state)
 {
 	struct sockaddr_in a, from[150];
-	int fd = host_socket(&a);
+	int fd = host_socket(&a, SOCK_DGRAM);
 	struct net_link *link;
 	uint8_t frame[100];
 
@@ -296,7 +303,7 @@ static void user_mode_datagrams_go_out_and_come_back(void **state)
 static void user_mode_restricted_lets_nothing_out(void **state)
 {
 	struct sockaddr_in a;
-	int fd = host_socket(&a);
+	int fd = host_socket(&a, SOCK_DGRAM);
 	struct net_link *link;
 	uint8_t frame[100];
 	char c;
@@ -318,7 +325,7 @@ static void user_mode_restricted_lets_nothing_out(void **state)
 static bool open_forward(struct net_link **link, struct net_forward *f, struct sockaddr_in *at)
 {
 	for (unsigned tries = 0; tries < 20; tries++) {
-		int fd = host_socket(at), rc;
+		int fd = host_socket(at, SOCK_DGRAM), rc;
 
 		close(fd);
 		f->host = at->sin_addr;
@@ -354,7 +361,7 @@ static void user_mode_forwarded_port(void **state)
 			skip();
 		card_init(&C, link);
 		guest_is_known();
-		fd = host_socket(&a);
+		fd = host_socket(&a, SOCK_DGRAM);
 		assert_int_equal(sendto(fd, "hello", 5, 0, (struct sockaddr *)&port, sizeof(port)),
 				 5);
 		datagram_comes(69, "hello", 5);
@@ -367,6 +374,100 @@ static void user_mode_forwarded_port(void **state)
 		close(fd);
 		card_fini(&C);
 	}
+}
+
+#define FIN 0x01
+#define SYN 0x02
+#define RST 0x04
+#define ACK 0x10
+
+/* One end of a connection of the guest's. */
+struct guest_tcp {
+	unsigned port, to;
+	uint32_t sent, got; /* sequence numbers that follow */
+};
+
+static void tcp_send(struct guest_tcp *g, uint8_t flags, const void *data, size_t n)
+{
+	uint8_t frame[200], pseudo[100] = GUEST_IP HOST_IP "\0\6";
+	uint8_t *tcp = packet(frame, 6, 20 + n);
+
+	put16(tcp, g->port);
+	put16(tcp + 2, g->to);
+	put16(tcp + 4, g->sent >> 16);
+	put16(tcp + 6, g->sent & 0xffff);
+	put16(tcp + 8, g->got >> 16);
+	put16(tcp + 10, g->got & 0xffff);
+	tcp[12] = 5 << 4;
+	tcp[13] = flags;
+	put16(tcp + 14, 8192);
+	memcpy(tcp + 20, data, n);
+	put16(pseudo + 10, (unsigned)(20 + n));
+	memcpy(pseudo + 12, tcp, 20 + n);
+	put16(tcp + 16, checksum(pseudo, 32 + n));
+	g->sent += (uint32_t)n + (flags & SYN ? 1 : 0);
+	assert_int_equal(card_send(&C, frame, 54 + n), 0);
+}
+
+/* The next segment that has any of these flags, or data where @n is not 0. */
+static uint8_t tcp_comes(struct guest_tcp *g, uint8_t flags, const void *data, size_t n)
+{
+	for (;;) {
+		const uint8_t *tcp = C.frame + 34, *at;
+		size_t have;
+
+		assert_true(card_receive(&C) > 0);
+		if (be16(C.frame + 12) != 0x0800 || C.frame[23] != 6)
+			continue;
+		assert_int_equal(be16(tcp), g->to);
+		assert_int_equal(be16(tcp + 2), g->port);
+		at = tcp + 4 * (tcp[12] >> 4);
+		have = be16(C.frame + 16) - (size_t)(at - (C.frame + 14));
+		if (!(tcp[13] & flags) && !(n && have))
+			continue;
+		assert_int_equal(have, n);
+		assert_memory_equal(at, data, n);
+		g->got = (be16(tcp + 4) << 16 | be16(tcp + 6)) + (uint32_t)n +
+			 (tcp[13] & (SYN | FIN) ? 1 : 0);
+		return tcp[13];
+	}
+}
+
+/* A connection out to the host, as far as its end; and one that nobody takes. */
+static void user_mode_streams_go_out(void **state)
+{
+	struct sockaddr_in a;
+	int fd = host_socket(&a, SOCK_STREAM), other;
+	struct guest_tcp g = {.port = 3000, .to = ntohs(a.sin_port), .sent = 77};
+	struct net_link *link;
+	char text[8];
+
+	(void)state;
+	assert_int_equal(listen(fd, 1), 0);
+	if (!has_slirp(&link, &(struct net_user_options){0})) {
+		close(fd);
+		skip();
+	}
+	card_init(&C, link);
+	guest_is_known();
+	tcp_send(&g, SYN, "", 0);
+	assert_int_equal(tcp_comes(&g, SYN | RST, "", 0), SYN | ACK);
+	tcp_send(&g, ACK, "", 0);
+	other = accept(fd, NULL, NULL);
+	assert_true(other >= 0);
+	tcp_send(&g, ACK, "hello", 5);
+	assert_int_equal(recv(other, text, sizeof(text), 0), 5);
+	assert_memory_equal(text, "hello", 5);
+	assert_int_equal(send(other, "host", 4, 0), 4);
+	tcp_comes(&g, RST, "host", 4);
+	tcp_send(&g, ACK, "", 0);
+	close(other);
+	assert_int_equal(tcp_comes(&g, FIN | RST, "", 0) & (FIN | RST), FIN);
+	close(fd);
+	g = (struct guest_tcp){.port = 3001, .to = g.to, .sent = 88};
+	tcp_send(&g, SYN, "", 0);
+	assert_true(tcp_comes(&g, SYN | RST, "", 0) & RST);
+	card_fini(&C);
 }
 
 /* Pieces of a packet are dangerous to libslirp 4.7; what must not be cut is no piece. */
@@ -410,6 +511,7 @@ int main(void)
 		cmocka_unit_test(user_mode_datagrams_go_out_and_come_back),
 		cmocka_unit_test(user_mode_restricted_lets_nothing_out),
 		cmocka_unit_test(user_mode_forwarded_port),
+		cmocka_unit_test(user_mode_streams_go_out),
 		cmocka_unit_test(user_mode_takes_no_pieces),
 	};
 
