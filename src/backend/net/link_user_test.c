@@ -470,6 +470,40 @@ static void user_mode_streams_go_out(void **state)
 	card_fini(&C);
 }
 
+static void read_turns(void *turns)
+{
+	*(uint64_t *)turns = reactor_stats(worker_reactor(C.worker))->turns;
+}
+
+/* Something has passed, and a flow is still open: but for libslirp's slow timer nobody wakes up. */
+static void user_mode_sleeps_when_idle(void **state)
+{
+	struct sockaddr_in a;
+	int fd = host_socket(&a, SOCK_DGRAM);
+	struct net_link *link;
+	uint64_t before, after;
+	uint8_t frame[100];
+	char c;
+
+	(void)state;
+	if (!has_slirp(&link, &(struct net_user_options){0})) {
+		close(fd);
+		skip();
+	}
+	card_init(&C, link);
+	guest_is_known();
+	assert_int_equal(card_send(&C, frame, datagram(frame, 2000, ntohs(a.sin_port), "x", 1)),
+			 0);
+	assert_int_equal(recv(fd, &c, 1, 0), 1);
+	poll(NULL, 0, 20);
+	worker_call(C.worker, read_turns, &before);
+	poll(NULL, 0, 80);
+	worker_call(C.worker, read_turns, &after);
+	assert_true(after - before < 20);
+	card_fini(&C);
+	close(fd);
+}
+
 /* Pieces of a packet are dangerous to libslirp 4.7; what must not be cut is no piece. */
 static void user_mode_takes_no_pieces(void **state)
 {
@@ -512,6 +546,7 @@ int main(void)
 		cmocka_unit_test(user_mode_restricted_lets_nothing_out),
 		cmocka_unit_test(user_mode_forwarded_port),
 		cmocka_unit_test(user_mode_streams_go_out),
+		cmocka_unit_test(user_mode_sleeps_when_idle),
 		cmocka_unit_test(user_mode_takes_no_pieces),
 	};
 
