@@ -88,6 +88,41 @@ static void pci_l_02_header_in_bar_0(void **state)
 	assert_int_equal(rd(8, 4), 0);
 }
 
+static bool bound_at(uint64_t addr)
+{
+	for (unsigned i = 0; i < BR_BOUND; i++)
+		if (R.kicks[i].fd >= 0 && R.kicks[i].addr == addr)
+			return true;
+	return false;
+}
+
+/* Kicks go along, and leave nothing where they were. */
+static void pci_l_02_running_board_moves_its_bar(void **state)
+{
+	uint64_t old = base();
+	unsigned exits;
+
+	(void)state;
+	br_start(&R, 0, true);
+	br_check_io(&R);
+	assert_true(bound_at(old + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY));
+	exits = R.kick_exits;
+	pcidev_config_write(&R.dev, PCI_BAR0, 0xd000, 4);
+	R.dev.bars[0].address = 0xd000;
+	assert_false(bound_at(old + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY));
+	assert_true(bound_at(0xd000 + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY));
+	br_check_io(&R);
+	assert_int_equal(R.kick_exits, exits);
+	/* Whose decoding is off takes none; a table elsewhere is nothing to it. */
+	pcidev_command(&R.dev, 0, PCI_COMMAND_IO);
+	assert_false(bound_at(0xd000 + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY));
+	pcidev_command(&R.dev, PCI_COMMAND_IO, PCI_COMMAND_MEMORY);
+	assert_true(bound_at(0xd000 + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY));
+	pcidev_command(&R.dev, PCI_COMMAND_MEMORY, 0);
+	br_check_io(&R);
+	assert_int_equal(R.kick_exits, exits);
+}
+
 static void pci_l_02_vectors_with_msix_only(void **state)
 {
 	(void)state;
@@ -343,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(pci_l_01_identity),
 		T(pci_l_02_header_in_bar_0),
+		T(pci_l_02_running_board_moves_its_bar),
 		T(pci_l_02_vectors_with_msix_only),
 		T(pci_l_03_configuration_of_any_width),
 		T(pci_l_03_configuration_is_written),

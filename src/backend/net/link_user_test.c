@@ -492,8 +492,7 @@ static void user_mode_sleeps_when_idle(void **state)
 	}
 	card_init(&C, link);
 	guest_is_known();
-	assert_int_equal(card_send(&C, frame, datagram(frame, 2000, ntohs(a.sin_port), "x", 1)),
-			 0);
+	assert_int_equal(card_send(&C, frame, datagram(frame, 2000, ntohs(a.sin_port), "x", 1)), 0);
 	assert_int_equal(recv(fd, &c, 1, 0), 1);
 	poll(NULL, 0, 20);
 	worker_call(C.worker, read_turns, &before);
