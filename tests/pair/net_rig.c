@@ -182,7 +182,7 @@ bool nr_passes(struct net_rig *r, const uint8_t *frame, size_t len)
 	/* Behind it comes one that certainly passes: what arrives first tells. */
 	nr_frame(mark, sizeof(mark), 0x5a);
 	for (unsigned i = 0; i < VIRTIO_NET_MAC_BYTES; i++)
-		mark[i] = r->mark_all ? 0xff : (uint8_t)(read_once(&r->net->mac) >> 8 * i);
+		mark[i] = (uint8_t)(r->mark_all ? 0xff : read_once(&r->net->mac) >> 8 * i);
 	nr_buffer(r, 0, 2048);
 	nr_wire_send(r->wire, 0, NULL, frame, len);
 	nr_wire_send(r->wire, 0, NULL, mark, sizeof(mark));
