@@ -151,6 +151,7 @@ static void pci_d_32_masked_vector_is_pending(void **state)
 
 	(void)state;
 	br_check_io(&R);
+	br_settle(&R);
 	before = R.messages[1];
 	vpci_vector_mask(&R.v, 1, true);
 	assert_true(pba() == 0);
@@ -225,6 +226,7 @@ static void message_rewritten_while_unmasked(void **state)
 {
 	(void)state;
 	br_check_io(&R);
+	br_settle(&R);
 	for (unsigned data = 10; data < 30; data++) {
 		sysbus_write(&R.sysbus, SYSBUS_MEMORY, table_at(1) + 8, data, 4);
 		br_complete(&R, 0);

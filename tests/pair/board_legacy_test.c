@@ -74,6 +74,12 @@ static void pci_l_02_header_in_bar_0(void **state)
 		assert_int_equal(rd(14, 2), i);
 		assert_int_equal(rd(12, 2), i < 2 ? 256 : 0);
 		assert_int_equal(rd(8, 4), 0);
+		if (i < 2)
+			continue;
+		/* Nothing is to be had of queues that are not. */
+		wr(8, 0x101, 4);
+		assert_int_equal(rd(8, 4), 0);
+		wr(8, 0, 4);
 	}
 	assert_int_equal(rd(18, 1), 0);
 	wr(18, 1, 1);
