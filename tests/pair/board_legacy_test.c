@@ -127,6 +127,9 @@ static void pci_l_02_running_board_moves_its_bar(void **state)
 	pcidev_command(&R.dev, PCI_COMMAND_MEMORY, 0);
 	br_check_io(&R);
 	assert_int_equal(R.kick_exits, exits);
+	/* A reset device takes none either. */
+	br_reset(&R);
+	assert_false(bound_at(0xd000 + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY));
 }
 
 static void pci_l_02_vectors_with_msix_only(void **state)

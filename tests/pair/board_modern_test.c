@@ -628,6 +628,26 @@ static void pci_d_22_device_configuration_ends(void **state)
 	assert_true(rd(at, 8) == 2048);
 }
 
+/* 5.2.4: a request of seg_max pieces, its header and status fit a ring without tables. */
+static void blk_seg_max_fits_the_ring(void **state)
+{
+	static const struct {
+		unsigned size, seg_max;
+	} cases[] = {{0, 126}, {2, 1}, {4, 2}, {16, 14}, {64, 62}, {128, 126}, {256, 126}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct br_options o = {.board.no_legacy = true, .queue_size = cases[i].size};
+
+		br_fini(&R);
+		br_init(&R, &o);
+		br_find(&R, VPCI_MODERN);
+		assert_int_equal(
+			rd(VIRTIO_PCI_AT_DEVICE + offsetof(struct virtio_blk_config, seg_max), 4),
+			cases[i].seg_max);
+	}
+}
+
 /* ---- the configuration access capability ---- */
 
 static uint32_t window_read(uint32_t bar, uint32_t offset, uint32_t length)
@@ -741,6 +761,7 @@ int main(void)
 		T(kb_23_kicks_before_driver_ok),
 		T(kb_55_driver_ok_out_of_order),
 		T(pci_d_22_device_configuration_ends),
+		T(blk_seg_max_fits_the_ring),
 		T(pci_d_26_whole_start_through_the_window),
 		T(kb_53_window_to_nowhere),
 		T(p_every_width_at_every_offset),
