@@ -308,6 +308,21 @@ static void sbc_unmap_is_unknown_without_discard(void **state)
 	sr_free(r);
 }
 
+/* A storage that discards less at a time than a block has. */
+static void sbc_unmap_is_unknown_where_a_block_is_too_much(void **state)
+{
+	struct scsi_rig *r = sr_new("memory:8M", (struct scsi_disk_options){.block_size = 4096},
+				    false);
+
+	(void)state;
+	((struct storage_limits *)storage_limits(r->disk->storage))->max_discard = 2048;
+	sr_check_refused(r, CDB(SCSI_UNMAP, 0, 0, 0, 0, 0, 0, 0, 24), NULL,
+			 SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_OPCODE);
+	assert_int_equal(sr_command(r, CDB(SCSI_INQUIRY, 1, 0xb2, 0, 255), NULL), SCSI_GOOD);
+	assert_int_equal(r->data[5], 0);
+	sr_free(r);
+}
+
 static void sbc_write_same(void **state)
 {
 	uint8_t cdb[SCSI_CDB_MAX], out[512];
@@ -374,6 +389,7 @@ int main(void)
 		cmocka_unit_test(sbc_unmap),
 		cmocka_unit_test(sbc_unmap_takes_what_it_names_and_no_neighbour),
 		cmocka_unit_test(sbc_unmap_is_unknown_without_discard),
+		cmocka_unit_test(sbc_unmap_is_unknown_where_a_block_is_too_much),
 		cmocka_unit_test(sbc_write_same),
 		cmocka_unit_test(sbc_blocks_of_4096_bytes),
 	};

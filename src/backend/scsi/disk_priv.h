@@ -49,10 +49,13 @@ enum scsi_step scsi_io(struct scsi_task *task, enum storage_op op, unsigned flag
 /* The command of a CDB, or NULL. */
 const struct scsi_command *scsi_command_find(uint8_t opcode, uint32_t action);
 
-/* A disk that cannot be written to cannot be unmapped either: its storage offers none. */
+/*
+ * Whether blocks can be unmapped.  A disk that cannot be written to has none that can: its storage
+ * offers no discard.
+ */
 static inline bool scsi_unmaps(const struct scsi_disk *disk)
 {
-	return storage_limits(disk->storage)->max_discard;
+	return storage_limits(disk->storage)->max_discard >= disk->block_size;
 }
 
 enum scsi_step scsi_inquiry(struct scsi_task *task);
