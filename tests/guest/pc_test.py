@@ -9,7 +9,7 @@ import os
 import re
 
 from guest import kernel
-from nested import chosen, outer_scene, run
+from nested import NO_ACPI, RESET, chosen, outer_scene, run
 
 REQUESTS = 600
 KICKS = REQUESTS // 2  # a worker that is still looking needs none
@@ -72,15 +72,6 @@ fi
 """
 
 
-# Nobody here can switch off: the kernel's own way to end is a reset.
-NO_ACPI = r"""
-no_acpi() { ! test -e /sys/firmware/acpi && ! grep -q acpi /proc/interrupts; }
-check nothing_of_acpi no_acpi
-sync
-reboot -f
-"""
-
-
 class Variant:
     def __init__(self, name, cpus=1, disk="", options="", more="", script="", irq="PCI-MSI", pic="IO-APIC", queues=1, packed=0,
                  modern=1, line="acpi", want=""):
@@ -114,7 +105,7 @@ VARIANTS = [
     # The kernel acknowledges 8259s first and reads the ISR later: each interrupt is one that has to be raised again.
     Variant("pic", irq="XT-PIC", pic="XT-PIC", more="pci=nomsi noapic"),
     # This kernel does not read the MultiProcessor table either (that of pc_scsi_test.py does): one processor, 8259s in front of its APIC.
-    Variant("no_acpi", options="--no-reboot", irq="XT-PIC", pic="XT-PIC", line="ttyS0", more="acpi=off pci=nomsi", script=NO_ACPI),
+    Variant("no_acpi", options="--no-reboot", irq="XT-PIC", pic="XT-PIC", line="ttyS0", more="acpi=off pci=nomsi", script=NO_ACPI + RESET),
     Variant("legacy", disk=",disable-modern=on", modern=0, script=REBOOT),
 ]
 

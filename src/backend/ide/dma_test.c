@@ -322,24 +322,36 @@ static void bm_of_the_second_channel_has_its_own_line(void **state)
 
 /* ---- TRIM ---- */
 
+/* The first 64 sectors have been written, and the list of ranges has @blocks empty blocks. */
+static void trim_start(struct guest *g, unsigned blocks)
+{
+	guest_start(g, "memory:1M");
+	disk_write(g, 0, 64);
+	out(g, BM + BM_COMMAND, 0, 1);
+	memset(g->ram + BUFFER, 0, blocks * 512);
+}
+
+/* Of these sectors 8 to 15 and 32 to 47 are gone, and no others. */
+static void check_two_holes(struct guest *g)
+{
+	assert_true(disk_holds(g, 0, 8));
+	assert_false(disk_holds(g, 8, 8));
+	assert_true(disk_holds(g, 16, 16));
+	assert_false(disk_holds(g, 32, 16));
+	assert_true(disk_holds(g, 48, 16));
+}
+
 static void ata_trim_discards_ranges(void **state)
 {
 	struct guest g;
 
 	(void)state;
-	guest_start(&g, "memory:1M");
-	disk_write(&g, 0, 64);
-	out(&g, BM + BM_COMMAND, 0, 1);
-	memset(g.ram + BUFFER, 0, 1024);
+	trim_start(&g, 2);
 	trim_range(&g, 0, 8, 8);
 	trim_range(&g, 70, 32, 16);
 	trim(&g, 2);
 	assert_int_equal(status(&g), READY);
-	assert_true(disk_holds(&g, 0, 8));
-	assert_false(disk_holds(&g, 8, 8));
-	assert_true(disk_holds(&g, 16, 16));
-	assert_false(disk_holds(&g, 32, 16));
-	assert_true(disk_holds(&g, 48, 16));
+	check_two_holes(&g);
 	guest_fini(&g);
 }
 
@@ -375,10 +387,7 @@ static void ata_trim_ranges_in_pieces(void **state)
 	struct guest g;
 
 	(void)state;
-	guest_start(&g, "memory:1M");
-	disk_write(&g, 0, 64);
-	out(&g, BM + BM_COMMAND, 0, 1);
-	memset(g.ram + BUFFER, 0, 1024);
+	trim_start(&g, 2);
 	trim_range(&g, 20, 8, 8);
 	trim_range(&g, 21, 2048, 0); /* no sectors: where they are is no matter */
 	trim_range(&g, 127, 32, 16);
@@ -393,11 +402,7 @@ static void ata_trim_ranges_in_pieces(void **state)
 	assert_int_equal(bm_status(&g), BM_STATUS_INTERRUPT);
 	assert_int_equal(status(&g), READY);
 	assert_int_equal(g.ide->channels[0].counters.copied, 1024);
-	assert_true(disk_holds(&g, 0, 8));
-	assert_false(disk_holds(&g, 8, 8));
-	assert_true(disk_holds(&g, 16, 16));
-	assert_false(disk_holds(&g, 32, 16));
-	assert_true(disk_holds(&g, 48, 16));
+	check_two_holes(&g);
 	guest_fini(&g);
 }
 
@@ -406,10 +411,7 @@ static void ata_trim_with_a_short_table_discards_nothing(void **state)
 	struct guest g;
 
 	(void)state;
-	guest_start(&g, "memory:1M");
-	disk_write(&g, 0, 64);
-	out(&g, BM + BM_COMMAND, 0, 1);
-	memset(g.ram + BUFFER, 0, 1024);
+	trim_start(&g, 2);
 	trim_range(&g, 0, 0, 64);
 	prd(&g, 0, BUFFER, 512, true);
 	out(&g, CMD + ATA_REG_FEATURE, ATA_DATA_SET_TRIM, 1);
@@ -429,10 +431,7 @@ static void ata_trim_looks_at_all_ranges_first(void **state)
 	struct guest g;
 
 	(void)state;
-	guest_start(&g, "memory:1M");
-	disk_write(&g, 0, 64);
-	out(&g, BM + BM_COMMAND, 0, 1);
-	memset(g.ram + BUFFER, 0, IDE_TRIM_BLOCKS * 512);
+	trim_start(&g, IDE_TRIM_BLOCKS);
 	trim_range(&g, 0, 0, 64);
 	trim_range(&g, IDE_TRIM_BLOCKS * ATA_TRIM_RANGES - 1, 2048, 1);
 	trim(&g, IDE_TRIM_BLOCKS);

@@ -90,15 +90,6 @@ struct table {
 	size_t header;
 };
 
-static uint8_t checksum(const uint8_t *p, size_t n)
-{
-	uint8_t sum = 0;
-
-	while (n--)
-		sum = (uint8_t)(sum + *p++);
-	return (uint8_t)-sum;
-}
-
 static struct table table_begin(struct aml *a, const char *signature, uint8_t revision)
 {
 	struct acpi_header h = {.revision = revision, .oem_revision = le32_make(1)};
@@ -125,7 +116,7 @@ static size_t table_end(struct table *t)
 	if (t->a->full)
 		return 0;
 	memcpy(p + offsetof(struct acpi_header, length), &length, sizeof(length));
-	p[offsetof(struct acpi_header, checksum)] = checksum(p, le32_get(length));
+	p[offsetof(struct acpi_header, checksum)] = aml_checksum(p, le32_get(length));
 	return t->header;
 }
 
@@ -331,8 +322,8 @@ int acpi_write(const struct acpi_machine *machine, uint64_t gpa, uint8_t *at, si
 		return -ENOSPC;
 	memcpy(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature));
 	memcpy(rsdp.oem, OEM, sizeof(rsdp.oem));
-	rsdp.checksum = checksum((uint8_t *)&rsdp, 20);
-	rsdp.extended_checksum = checksum((uint8_t *)&rsdp, sizeof(rsdp));
+	rsdp.checksum = aml_checksum(&rsdp, 20);
+	rsdp.extended_checksum = aml_checksum(&rsdp, sizeof(rsdp));
 	memcpy(at, &rsdp, sizeof(rsdp));
 	return (int)a.n;
 }

@@ -7,6 +7,7 @@
 
 #include "backend/machine/acpi_linker.h"
 #include "backend/machine/aml.h"
+#include "backend/machine/table_test.h"
 #include "base/bits.h"
 
 #include <errno.h>
@@ -20,24 +21,6 @@
 
 static const struct acpi_machine machine = {
 	.cpus = 3, .pci_hole = 0xc0000000, .pci_hole_end = 0xfec00000};
-
-static uint64_t get(const uint8_t *p, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << i * 8;
-	return v;
-}
-
-static uint8_t sum(const uint8_t *p, size_t n)
-{
-	uint8_t s = 0;
-
-	while (n--)
-		s = (uint8_t)(s + *p++);
-	return s;
-}
 
 /* The table at address @at with @signature; its sum is right. */
 static const uint8_t *table(const uint8_t *all, uint64_t place, uint64_t at, const char *signature)

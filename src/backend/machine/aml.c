@@ -44,6 +44,16 @@ void aml_le(struct aml *a, uint64_t v, unsigned bytes)
 
 /* ---- lengths: 1 to 4 bytes, which count themselves ---- */
 
+uint8_t aml_checksum(const void *table, size_t n)
+{
+	const uint8_t *p = table;
+	uint8_t sum = 0;
+
+	while (n--)
+		sum = (uint8_t)(sum + *p++);
+	return (uint8_t)-sum;
+}
+
 size_t aml_begin(struct aml *a)
 {
 	static const uint8_t room[PKG_LENGTH_MAX];

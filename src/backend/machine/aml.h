@@ -22,6 +22,9 @@ void aml_byte(struct aml *a, uint8_t v);
 void aml_bytes(struct aml *a, const void *bytes, size_t n);
 void aml_le(struct aml *a, uint64_t v, unsigned bytes);
 
+/* The byte that makes the sum of a table 0; where it goes, there is a 0 by now. */
+uint8_t aml_checksum(const void *table, size_t n);
+
 /* Whatever has a length: returns a mark for aml_end(). */
 size_t aml_begin(struct aml *a);
 void aml_end(struct aml *a, size_t mark);

@@ -70,16 +70,6 @@ enum mp_interrupt {
 #define ACTIVE_HIGH_LEVEL 0x000d
 #define ALL_APICS	  0xff
 
-static uint8_t checksum(const void *from, size_t n)
-{
-	const uint8_t *p = from;
-	uint8_t sum = 0;
-
-	while (n--)
-		sum = (uint8_t)(sum + *p++);
-	return (uint8_t)-sum;
-}
-
 static void add_processor(struct aml *a, unsigned id)
 {
 	aml_byte(a, MP_PROCESSOR);
@@ -164,7 +154,7 @@ int mptable_write(const struct acpi_machine *machine, uint32_t gpa, uint8_t *at,
 	unsigned entries = machine->cpus + 3;
 
 	memcpy(pointer.signature, "_MP_", sizeof(pointer.signature));
-	pointer.checksum = checksum(&pointer, sizeof(pointer));
+	pointer.checksum = aml_checksum(&pointer, sizeof(pointer));
 	memcpy(table.signature, "PCMP", sizeof(table.signature));
 	memcpy(table.oem, "RINGSIDE", sizeof(table.oem));
 	memcpy(table.product, "PC          ", sizeof(table.product));
@@ -181,7 +171,7 @@ int mptable_write(const struct acpi_machine *machine, uint32_t gpa, uint8_t *at,
 	table.length = le16_make((uint16_t)(a.n - sizeof(pointer)));
 	table.entries = le16_make((uint16_t)entries);
 	memcpy(at + sizeof(pointer), &table, sizeof(table));
-	at[sizeof(pointer) + offsetof(struct mp_table, checksum)] = checksum(at + sizeof(pointer),
-									     a.n - sizeof(pointer));
+	at[sizeof(pointer) + offsetof(struct mp_table, checksum)] = aml_checksum(
+		at + sizeof(pointer), a.n - sizeof(pointer));
 	return (int)a.n;
 }

@@ -4,30 +4,13 @@
 
 #include "backend/machine/memory.h"
 #include "backend/machine/mptable.h"
+#include "backend/machine/table_test.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const struct acpi_machine machine = {
 	.cpus = 3, .pci_hole = PC_PCI_HOLE, .pci_hole_end = PC_PCI_HOLE_END};
-
-static unsigned get(const uint8_t *p, unsigned bytes)
-{
-	unsigned v = 0;
-
-	for (unsigned i = 0; i < bytes; i++)
-		v |= (unsigned)p[i] << i * 8;
-	return v;
-}
-
-static uint8_t sum(const uint8_t *p, size_t n)
-{
-	uint8_t s = 0;
-
-	while (n--)
-		s = (uint8_t)(s + *p++);
-	return s;
-}
 
 /* What a kernel finds: the pointer on a 16-byte boundary, by its signature and sum. */
 static const uint8_t *find(uint8_t *all, const struct acpi_machine *m)
@@ -55,7 +38,8 @@ static const uint8_t *next(const uint8_t *table, const uint8_t *e, unsigned type
 {
 	const uint8_t *end = table + get(table + 4, 2);
 	const uint8_t *at = table + 44;
-	unsigned left = get(table + 34, 2), last = 0;
+	uint64_t left = get(table + 34, 2);
+	unsigned last = 0;
 	bool passed = !e;
 
 	for (; left; left--) {
@@ -100,7 +84,7 @@ static unsigned routed(const uint8_t *table, unsigned bus, unsigned source, unsi
 		assert_int_equal(i[1], 0);
 		assert_int_equal(i[6], 0);
 		*input = i[7];
-		flags = get(i + 2, 2);
+		flags = (unsigned)get(i + 2, 2);
 	}
 	assert_int_equal(found, 1);
 	return flags;
