@@ -620,7 +620,7 @@ static void pci_d_22_device_configuration_ends(void **state)
 	assert_int_equal(rd(end - 1, 1), 0);
 	assert_int_equal(rd(end, 1), 0xff);
 	assert_int_equal(rd(end - 2, 4), 0xffff0000);
-	assert_int_equal(rd(VIRTIO_PCI_AT_NOTIFY - 1, 4), 0xffffffff);
+	assert_int_equal(rd(VIRTIO_PCI_AT_NOTIFY - 1, 4), 0x000000ff); /* each byte its own */
 	/* KB-45: any width and place of writes. */
 	for (uint64_t o = 0; o < 128; o++)
 		for (unsigned size = 1; size <= 8; size *= 2)

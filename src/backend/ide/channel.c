@@ -259,8 +259,7 @@ static uint64_t command_read(struct sysbus_region *r, uint64_t offset, unsigned 
 		return le64_get(v);
 	}
 	for (unsigned i = 0; i < size; i++)
-		bytes[i] = offset + i < ATA_REGISTERS ? read_register(ch, (unsigned)offset + i)
-						      : 0xff;
+		bytes[i] = read_register(ch, (unsigned)offset + i);
 	memcpy(&v, bytes, size);
 	return le64_get(v);
 }
@@ -275,7 +274,7 @@ static void command_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 		ide_drive_data_write(selected(ch), (const uint8_t *)&v, size);
 		return;
 	}
-	for (unsigned i = 0; i < size && offset + i < ATA_REGISTERS; i++)
+	for (unsigned i = 0; i < size; i++)
 		write_register(ch, (unsigned)offset + i, (uint8_t)(value >> (8 * i)));
 }
 
@@ -310,7 +309,7 @@ static uint64_t control_read(struct sysbus_region *r, uint64_t offset, unsigned 
 	(void)offset;
 	(void)size;
 	ch->counters.registers++;
-	return status(ch) | ~UINT64_C(0xff);
+	return status(ch);
 }
 
 static void control_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
@@ -342,6 +341,7 @@ static void control_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 }
 
 static const struct sysbus_region_ops command_ops = {
+	.sizes = SYSBUS_UP_TO_DWORD, /* the data port takes them; at the registers, byte by byte */
 	.read = command_read,
 	.write = command_write,
 	.read_string = read_string,
@@ -349,6 +349,7 @@ static const struct sysbus_region_ops command_ops = {
 };
 
 static const struct sysbus_region_ops control_ops = {
+	.sizes = SYSBUS_BYTE,
 	.read = control_read,
 	.write = control_write,
 };

@@ -21,15 +21,12 @@ static uint64_t bm_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 
 	for (unsigned i = 0; i < size; i++) {
 		unsigned at = (unsigned)offset + i;
-		uint8_t byte = 0xff;
-
-		if (at < BM_PORTS)
-			byte = ide_channel_bm_read(&ide->channels[at / BM_CHANNEL],
+		uint8_t byte = ide_channel_bm_read(&ide->channels[at / BM_CHANNEL],
 						   at % BM_CHANNEL);
+
 		v |= (uint64_t)byte << (8 * i);
 	}
-	if (offset < BM_PORTS)
-		ide->channels[offset / BM_CHANNEL].counters.registers++;
+	ide->channels[offset / BM_CHANNEL].counters.registers++;
 	return v;
 }
 
@@ -37,9 +34,8 @@ static void bm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, u
 {
 	struct piix3_ide *ide = of(pci_bar_of(r)->fn);
 
-	if (offset < BM_PORTS)
-		ide->channels[offset / BM_CHANNEL].counters.registers++;
-	for (unsigned i = 0; i < size && offset + i < BM_PORTS; i++) {
+	ide->channels[offset / BM_CHANNEL].counters.registers++;
+	for (unsigned i = 0; i < size; i++) {
 		unsigned at = (unsigned)offset + i;
 
 		ide_channel_bm_write(&ide->channels[at / BM_CHANNEL], at % BM_CHANNEL,
@@ -47,7 +43,11 @@ static void bm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, u
 	}
 }
 
-static const struct sysbus_region_ops bm_ops = {.read = bm_read, .write = bm_write};
+static const struct sysbus_region_ops bm_ops = {
+	.sizes = SYSBUS_UP_TO_DWORD,
+	.read = bm_read,
+	.write = bm_write,
+};
 
 /* ---- configuration ---- */
 

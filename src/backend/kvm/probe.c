@@ -66,7 +66,8 @@ static void port_write(struct sysbus_region *r, uint64_t offset, uint64_t value,
 	eventfd_write(p->done, 1);
 }
 
-static const struct sysbus_region_ops port_ops = {.read = port_read, .write = port_write};
+static const struct sysbus_region_ops port_ops = {
+	.sizes = SYSBUS_BYTE, .read = port_read, .write = port_write};
 
 static void ended(struct kvm_vm *vm, enum kvm_end how, const char *text)
 {

@@ -69,8 +69,10 @@ static void hole_write(struct sysbus_region *reg, uint64_t offset, uint64_t valu
 	r->holes++;
 }
 
-static const struct sysbus_region_ops port_ops = {.read = port_read, .write = port_write};
-static const struct sysbus_region_ops hole_ops = {.read = hole_read, .write = hole_write};
+static const struct sysbus_region_ops port_ops = {
+	.sizes = SYSBUS_BYTE, .read = port_read, .write = port_write};
+static const struct sysbus_region_ops hole_ops = {
+	.sizes = SYSBUS_ANY_SIZE, .unaligned = true, .read = hole_read, .write = hole_write};
 
 static void ended(struct kvm_vm *vm, enum kvm_end how, const char *text)
 {

@@ -223,6 +223,8 @@ static void registers_write(struct sysbus_region *r, uint64_t offset, uint64_t v
 }
 
 const struct sysbus_region_ops lsi_register_ops = {
+	.sizes = SYSBUS_ANY_SIZE,
+	.unaligned = true,
 	.read = registers_read,
 	.write = registers_write,
 };
@@ -248,6 +250,8 @@ static void ram_write(struct sysbus_region *r, uint64_t offset, uint64_t value, 
 }
 
 const struct sysbus_region_ops lsi_ram_ops = {
+	.sizes = SYSBUS_ANY_SIZE,
+	.unaligned = true,
 	.read = ram_read,
 	.write = ram_write,
 };

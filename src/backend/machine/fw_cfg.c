@@ -67,22 +67,27 @@ static uint64_t fw_cfg_read(struct sysbus_region *r, uint64_t offset, unsigned s
 {
 	struct fw_cfg *f = container_of(r, struct fw_cfg, region);
 
-	if (offset != 1 || size != 1)
-		return UINT64_MAX;
-	return item_byte(f, f->selected, f->offset++);
+	uint64_t v = 0;
+
+	(void)offset;
+	for (unsigned i = 0; i < size; i++)
+		v |= (uint64_t)item_byte(f, f->selected, f->offset++) << 8 * i;
+	return v;
 }
 
 static void fw_cfg_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct fw_cfg *f = container_of(r, struct fw_cfg, region);
 
-	if (offset || size != 2)
+	(void)offset;
+	if (size != 2)
 		return;
 	f->selected = (uint16_t)value;
 	f->offset = 0;
 }
 
 static const struct sysbus_region_ops fw_cfg_ops = {
+	.sizes = SYSBUS_BYTE | SYSBUS_WORD,
 	.read = fw_cfg_read,
 	.write = fw_cfg_write,
 };

@@ -3,8 +3,8 @@
  * The firmware configuration device, as QEMU's machines have it and as SeaBIOS asks it: numbered
  * items and named files, read byte by byte.
  *
- *      port 0x510, 16 bits   selects an item
- *      port 0x511, 8 bits    its next byte, 0 behind its end
+ *      port 0x510, written with 16 bits   selects an item
+ *      either port, read                  its next byte for each byte read, 0 behind its end
  *
  * Threads: the machine lock.
  */

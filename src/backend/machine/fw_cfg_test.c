@@ -60,12 +60,15 @@ static void items_that_are_numbers(void **state)
 			assert_int_equal(sysbus_read(&bus, SYSBUS_PORT, 0x511, 1),
 					 k < 6 ? items[i].bytes[k] : 0);
 	}
-	/* An item is selected by 16 bits, and read by 8. */
+	/* An item is selected by 16 bits, and each byte that is read, at either port, is its next. */
 	sysbus_write(&bus, SYSBUS_PORT, 0x510, FW_CFG_SIGNATURE, 2);
 	sysbus_write(&bus, SYSBUS_PORT, 0x510, FW_CFG_ID, 1);
 	sysbus_write(&bus, SYSBUS_PORT, 0x511, FW_CFG_ID, 1);
-	assert_int_equal(sysbus_read(&bus, SYSBUS_PORT, 0x510, 2), 0xffff);
 	assert_int_equal(sysbus_read(&bus, SYSBUS_PORT, 0x511, 1), 'Q');
+	assert_int_equal(sysbus_read(&bus, SYSBUS_PORT, 0x510, 1), 'E');
+	assert_int_equal(sysbus_read(&bus, SYSBUS_PORT, 0x510, 2), 'M' | 'U' << 8);
+	sysbus_write(&bus, SYSBUS_PORT, 0x510, FW_CFG_SIGNATURE, 4);
+	assert_int_equal(sysbus_read(&bus, SYSBUS_PORT, 0x510, 4), 0xffff0000 | 'Q' | 'E' << 8);
 	fw_cfg_fini(&f);
 }
 

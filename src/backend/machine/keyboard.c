@@ -135,8 +135,9 @@ static uint64_t data_read(struct sysbus_region *r, uint64_t offset, unsigned siz
 	struct keyboard *k = container_of(r, struct keyboard, data);
 
 	(void)offset;
+	(void)size;
 	k->status &= (uint8_t)~STATUS_FULL;
-	return size == 1 ? k->out : UINT64_MAX;
+	return k->out;
 }
 
 static void data_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
@@ -149,7 +150,8 @@ static void data_write(struct sysbus_region *r, uint64_t offset, uint64_t value,
 static uint64_t command_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 {
 	(void)offset;
-	return size == 1 ? container_of(r, struct keyboard, command)->status : UINT64_MAX;
+	(void)size;
+	return container_of(r, struct keyboard, command)->status;
 }
 
 static void command_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
@@ -159,8 +161,10 @@ static void command_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 	take_command(container_of(r, struct keyboard, command), (uint8_t)value);
 }
 
-static const struct sysbus_region_ops data_ops = {.read = data_read, .write = data_write};
-static const struct sysbus_region_ops command_ops = {.read = command_read, .write = command_write};
+static const struct sysbus_region_ops data_ops = {
+	.sizes = SYSBUS_BYTE, .read = data_read, .write = data_write};
+static const struct sysbus_region_ops command_ops = {
+	.sizes = SYSBUS_BYTE, .read = command_read, .write = command_write};
 
 void keyboard_init(struct keyboard *k, struct sysbus *bus, const struct keyboard_ops *ops)
 {

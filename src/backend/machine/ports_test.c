@@ -204,7 +204,7 @@ static void the_keyboard_controller_says_what_its_bytes_are(void **state)
 	assert_int_equal(answer(&b, 0x20), 0);
 	out(&b, 0x60, 0x7b);
 	assert_int_equal(in(&b, 0x60), 0xfe);
-	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x64, 2), 0xffff);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x64, 2), 0xff50);
 	assert_string_equal(b.did, "");
 }
 
@@ -290,6 +290,57 @@ static void acpi_event_and_control_registers(void **state)
 	assert_string_equal(b.did, "");
 }
 
+/* A part of a register changes that part. */
+static void acpi_registers_byte_by_byte(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x602, 0x0321, 2);
+	out(&b, 0x602, 0x44);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x602, 2), 0x0344);
+	out(&b, 0x603, 0x01);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x602, 2), 0x0144);
+	/* Both registers at once; at a place that is not theirs. */
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x601, 0x04abcd00, 4);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x602, 2), 0xabcd);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x604, 2), 0x0005);
+	out(&b, 0x605, 0x1c);
+	out(&b, 0x604, 0x02);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x604, 2), 0x1c03);
+	assert_string_equal(b.did, "");
+	out(&b, 0x605, 0x20);
+	assert_string_equal(b.did, "off");
+}
+
+/* Neighbours of 8 bits each, by one access of 16 or 32. */
+static void wide_accesses_reach_every_port(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, 0x60, 0xff);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x5f, 2), 0xfeff);
+	out(&b, 0x60, 0xff);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x61, 4), 0x51ffffff);
+	out(&b, 0x3fb, 0x83);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x3f8, 0x0102, 2);
+	assert_int_equal(in(&b, 0x3f8), 0x02);
+	assert_int_equal(in(&b, 0x3f9), 0x01);
+	assert_int_equal(sysbus_read(&b.bus, SYSBUS_PORT, 0x3f8, 4), 0x83010102);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0x91, 0x0100, 2);
+	assert_string_equal(b.did, "reset");
+	set_up(&b);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0xcf8, 0x0600, 2);
+	assert_string_equal(b.did, "reset");
+	set_up(&b);
+	sysbus_write(&b.bus, SYSBUS_PORT, 0xf3, 0x0700, 2);
+	assert_string_equal(b.did, "exit");
+	assert_int_equal(b.value, 7);
+}
+
 /* 3.579545 MHz, 24 bits: of ten seconds the remainder is left. */
 static void the_acpi_timer_counts_at_its_pace(void **state)
 {
@@ -373,6 +424,8 @@ int main(void)
 		cmocka_unit_test(the_keyboard_controller_resets_through_its_output_port),
 		cmocka_unit_test(the_keyboard_controller_says_what_its_bytes_are),
 		cmocka_unit_test(acpi_event_and_control_registers),
+		cmocka_unit_test(acpi_registers_byte_by_byte),
+		cmocka_unit_test(wide_accesses_reach_every_port),
 		cmocka_unit_test(the_acpi_timer_counts_at_its_pace),
 		cmocka_unit_test(small_ports),
 		cmocka_unit_test(sleep_type_0_is_power_off),

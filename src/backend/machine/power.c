@@ -6,6 +6,8 @@
 #define A20		 0x02
 #define PORT92_RESET	 0x01
 #define RESET_CPU	 0x04
+#define PM1_ENABLE	 2
+#define PM1_CONTROL	 4
 #define PM1_SCI_EN	 0x0001
 #define PM1_SLEEP_TYPE	 0x1c00
 #define PM1_SLEEP_ENABLE 0x2000
@@ -105,40 +107,70 @@ static uint64_t pm_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 	const uint64_t all = (uint64_t)p->pm1_enable << 16 | (uint64_t)p->pm1_control << 32;
 
 	(void)size;
-	if (offset >= 8)
-		return offset == 8 ? timer(p) : timer(p) >> (offset - 8) * 8;
-	return all >> offset * 8;
+	return offset >= 8 ? timer(p) >> (offset - 8) * 8 : all >> offset * 8;
+}
+
+static void pm_write_byte(struct power *p, unsigned at, uint8_t v)
+{
+	switch (at) {
+	case PM1_ENABLE:
+		p->pm1_enable = (uint16_t)((p->pm1_enable & 0xff00) | v);
+		break;
+	case PM1_ENABLE + 1:
+		p->pm1_enable = (uint16_t)((p->pm1_enable & 0xff) | v << 8);
+		break;
+	case PM1_CONTROL:
+		p->pm1_control = (uint16_t)((p->pm1_control & 0xff00) | v | PM1_SCI_EN);
+		break;
+	case PM1_CONTROL + 1:
+		p->pm1_control = (uint16_t)((p->pm1_control & 0xff) | (v << 8 & ~PM1_SLEEP_ENABLE));
+		if (v << 8 & PM1_SLEEP_ENABLE && !(v << 8 & PM1_SLEEP_TYPE))
+			p->ops->off(p);
+		break;
+	default: /* status bits are never set, the timer runs by itself */
+		break;
+	}
 }
 
 static void pm_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct power *p = container_of(r, struct power, pm);
 
-	switch (offset) {
-	case 0:
-		if (size == 4)
-			p->pm1_enable = (uint16_t)(value >> 16);
-		break;
-	case 2:
-		p->pm1_enable = (uint16_t)value;
-		break;
-	case 4:
-		p->pm1_control = (uint16_t)((value & ~(uint64_t)PM1_SLEEP_ENABLE) | PM1_SCI_EN);
-		if ((value & PM1_SLEEP_ENABLE) && !(value & PM1_SLEEP_TYPE))
-			p->ops->off(p);
-		break;
-	default:
-		break;
-	}
+	for (unsigned i = 0; i < size; i++)
+		pm_write_byte(p, (unsigned)offset + i, (uint8_t)(value >> 8 * i));
 }
 
 /* ---- life ---- */
 
-static const struct sysbus_region_ops port92_ops = {.read = port92_read, .write = port92_write};
-static const struct sysbus_region_ops exit_ops = {.read = all_ones, .write = exit_write};
-static const struct sysbus_region_ops debug_ops = {.read = debug_read, .write = debug_write};
-static const struct sysbus_region_ops pm_ops = {.read = pm_read, .write = pm_write};
-static const struct sysbus_region_ops control_ops = {.read = control_read, .write = control_write};
+static const struct sysbus_region_ops port92_ops = {
+	.sizes = SYSBUS_BYTE,
+	.read = port92_read,
+	.write = port92_write,
+};
+
+static const struct sysbus_region_ops exit_ops = {
+	.sizes = SYSBUS_BYTE,
+	.read = all_ones,
+	.write = exit_write,
+};
+
+static const struct sysbus_region_ops debug_ops = {
+	.sizes = SYSBUS_BYTE,
+	.read = debug_read,
+	.write = debug_write,
+};
+
+static const struct sysbus_region_ops pm_ops = {
+	.sizes = SYSBUS_UP_TO_DWORD,
+	.read = pm_read,
+	.write = pm_write,
+};
+
+static const struct sysbus_region_ops control_ops = {
+	.sizes = SYSBUS_BYTE,
+	.read = control_read,
+	.write = control_write,
+};
 
 static void map(struct sysbus *bus, struct sysbus_region *r, const char *name, uint64_t port,
 		uint64_t size, const struct sysbus_region_ops *ops)

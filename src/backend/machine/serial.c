@@ -164,10 +164,11 @@ static uint8_t read_register(struct serial *s, uint64_t reg)
 static uint64_t serial_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 {
 	struct serial *s = container_of(r, struct serial, region);
-	uint64_t v = read_register(s, offset);
+	uint8_t v = read_register(s, offset);
 
+	(void)size;
 	update_irq(s);
-	return size == 1 ? v : v | ~UINT64_C(0xff);
+	return v;
 }
 
 static void write_register(struct serial *s, uint64_t reg, uint8_t v)
@@ -219,6 +220,7 @@ static void serial_write(struct sysbus_region *r, uint64_t offset, uint64_t valu
 }
 
 static const struct sysbus_region_ops serial_region_ops = {
+	.sizes = SYSBUS_BYTE,
 	.read = serial_read,
 	.write = serial_write,
 };

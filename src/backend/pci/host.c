@@ -31,7 +31,9 @@ static uint64_t address_read(struct sysbus_region *r, uint64_t offset, unsigned 
 {
 	const struct pci_host *host = container_of(r, struct pci_host, address);
 
-	return !offset && size == 4 ? host->selected : UINT64_MAX;
+	(void)offset;
+	(void)size;
+	return host->selected;
 }
 
 /*
@@ -41,21 +43,22 @@ static void address_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 {
 	struct pci_host *host = container_of(r, struct pci_host, address);
 
-	if (!offset && size == 4)
-		host->selected = (uint32_t)value & (PCI_CONFIG_ENABLE | 0x00fffffcu);
+	(void)offset;
+	(void)size;
+	host->selected = (uint32_t)value & (PCI_CONFIG_ENABLE | 0x00fffffcu);
 }
 
 /* Whether a function of our one bus is selected. */
-static bool selects(const struct pci_host *host, unsigned size)
+static bool selects(const struct pci_host *host)
 {
-	return host->selected & PCI_CONFIG_ENABLE && !(host->selected >> 16 & 0xff) && size <= 4;
+	return host->selected & PCI_CONFIG_ENABLE && !(host->selected >> 16 & 0xff);
 }
 
 static uint64_t data_read(struct sysbus_region *r, uint64_t offset, unsigned size)
 {
 	struct pci_host *host = container_of(r, struct pci_host, data);
 
-	if (!selects(host, size))
+	if (!selects(host))
 		return UINT64_MAX;
 	return pci_bus_config_read(&host->bus, host->selected >> 8 & 0xff,
 				   (host->selected & 0xfc) + (unsigned)offset, size);
@@ -65,14 +68,24 @@ static void data_write(struct sysbus_region *r, uint64_t offset, uint64_t value,
 {
 	struct pci_host *host = container_of(r, struct pci_host, data);
 
-	if (selects(host, size))
+	if (selects(host))
 		pci_bus_config_write(&host->bus, host->selected >> 8 & 0xff,
 				     (host->selected & 0xfc) + (unsigned)offset, (uint32_t)value,
 				     size);
 }
 
-static const struct sysbus_region_ops address_ops = {.read = address_read, .write = address_write};
-static const struct sysbus_region_ops data_ops = {.read = data_read, .write = data_write};
+static const struct sysbus_region_ops address_ops = {
+	.sizes = SYSBUS_DWORD,
+	.read = address_read,
+	.write = address_write,
+};
+
+static const struct sysbus_region_ops data_ops = {
+	.sizes = SYSBUS_UP_TO_DWORD,
+	.read = data_read,
+	.write = data_write,
+};
+
 static const struct pci_function_ops bridge_ops = {0};
 
 /* ---- life ---- */

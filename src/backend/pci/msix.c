@@ -120,6 +120,8 @@ static void table_write(struct sysbus_region *r, uint64_t offset, uint64_t value
 }
 
 static const struct sysbus_region_ops table_ops = {
+	.sizes = SYSBUS_ANY_SIZE,
+	.unaligned = true, /* to be dropped whole */
 	.read = table_read,
 	.write = table_write,
 };

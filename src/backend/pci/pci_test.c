@@ -64,7 +64,8 @@ static void echo_write(struct sysbus_region *r, uint64_t offset, uint64_t value,
 	(void)value;
 	(void)size;
 }
-static const struct sysbus_region_ops echo_ops = {.read = echo_read, .write = echo_write};
+static const struct sysbus_region_ops echo_ops = {
+	.sizes = SYSBUS_ANY_SIZE, .unaligned = true, .read = echo_read, .write = echo_write};
 static const struct pci_function_ops no_ops = {0};
 
 static void card(struct pci_function *fn, const char *name)

@@ -3,6 +3,7 @@
 
 #include "base/endian.h"
 
+#include <assert.h>
 #include <string.h>
 
 void sysbus_init(struct sysbus *bus, const struct sysbus_host_ops *host)
@@ -25,6 +26,7 @@ void sysbus_unmap(struct sysbus_region *r)
 
 void sysbus_map(struct sysbus *bus, struct sysbus_region *r, uint64_t base)
 {
+	assert(r->ops->sizes && !(r->ops->sizes & ~(unsigned)SYSBUS_ANY_SIZE));
 	sysbus_unmap(r);
 	r->base = base;
 	/* In front: behind the head's next. */
@@ -42,6 +44,21 @@ static struct sysbus_region *find(struct sysbus *bus, enum sysbus_space space, u
 	return NULL;
 }
 
+/*
+ * How many of the @left bytes of an access the region at @addr takes at once; 0: not even the
+ * first.
+ */
+static unsigned piece_size(const struct sysbus_region *r, uint64_t addr, unsigned left)
+{
+	uint64_t room = r->size - (addr - r->base);
+
+	for (unsigned size = 8; size; size /= 2)
+		if (r->ops->sizes & size && size <= left && size <= room &&
+		    (r->ops->unaligned || !(addr % size)))
+			return size;
+	return 0;
+}
+
 static uint64_t ones(unsigned size)
 {
 	return size >= 8 ? UINT64_MAX : BIT64(size * 8) - 1;
@@ -49,24 +66,46 @@ static uint64_t ones(unsigned size)
 
 uint64_t sysbus_read(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size)
 {
-	struct sysbus_region *r = find(bus, space, addr);
+	uint64_t value = ones(size);
 
-	return r ? r->ops->read(r, addr - r->base, size) & ones(size) : ones(size);
+	/* Each piece is looked for anew: the one before it may have moved what stands there. */
+	for (unsigned at = 0, n; at < size; at += n ? n : 1) {
+		struct sysbus_region *r = find(bus, space, addr + at);
+		uint64_t piece;
+
+		n = r ? piece_size(r, addr + at, size - at) : 0;
+		if (!n)
+			continue;
+		piece = r->ops->read(r, addr + at - r->base, n) & ones(n);
+		value = (value & ~(ones(n) << 8 * at)) | piece << 8 * at;
+	}
+	return value;
 }
 
 void sysbus_write(struct sysbus *bus, enum sysbus_space space, uint64_t addr, uint64_t value,
 		  unsigned size)
 {
-	struct sysbus_region *r = find(bus, space, addr);
+	for (unsigned at = 0, n; at < size; at += n ? n : 1) {
+		struct sysbus_region *r = find(bus, space, addr + at);
 
-	if (r)
-		r->ops->write(r, addr - r->base, value & ones(size), size);
+		n = r ? piece_size(r, addr + at, size - at) : 0;
+		if (n)
+			r->ops->write(r, addr + at - r->base, value >> 8 * at & ones(n), n);
+	}
+}
+
+/* The region that takes every access of a string as it is; NULL: they go one by one. */
+static struct sysbus_region *takes_string(struct sysbus *bus, uint64_t port, unsigned size)
+{
+	struct sysbus_region *r = find(bus, SYSBUS_PORT, port);
+
+	return r && piece_size(r, port, size) == size ? r : NULL;
 }
 
 void sysbus_read_string(struct sysbus *bus, uint64_t port, uint8_t *data, unsigned size,
 			uint32_t count)
 {
-	struct sysbus_region *r = find(bus, SYSBUS_PORT, port);
+	struct sysbus_region *r = takes_string(bus, port, size);
 
 	if (r && r->ops->read_string && r->ops->read_string(r, port - r->base, data, size, count))
 		return;
@@ -81,7 +120,7 @@ void sysbus_read_string(struct sysbus *bus, uint64_t port, uint8_t *data, unsign
 void sysbus_write_string(struct sysbus *bus, uint64_t port, const uint8_t *data, unsigned size,
 			 uint32_t count)
 {
-	struct sysbus_region *r = find(bus, SYSBUS_PORT, port);
+	struct sysbus_region *r = takes_string(bus, port, size);
 
 	if (r && r->ops->write_string && r->ops->write_string(r, port - r->base, data, size, count))
 		return;

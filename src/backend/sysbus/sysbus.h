@@ -8,8 +8,13 @@
  * that no device knows it.
  *
  * Invariants: regions of one space may overlap, as PCI BARs do when a guest moves them: the one
- * mapped last wins; an access goes to one region, by its first byte; where nobody is, reads give
- * all ones and writes vanish.
+ * mapped last wins; where nobody is, reads give all ones and writes vanish.
+ *
+ * Sizes: each byte of an access reaches the address it has, as on the buses of a PC.  A region says
+ * which sizes it takes.  An access that it does not take as it is - of another size, not aligned to
+ * its size, begun below the region, reaching past its end - is split, in the order of addresses,
+ * into the largest aligned pieces that somebody takes; a byte that cannot be delivered is as
+ * nobody's.  So a handler never sees an access that leaves its region.
  *
  * Threads: one at a time, which is the machine lock's business (backend/machine): virtual CPUs
  * while they handle an exit, and the control thread while it processes its reactor, both hold it.
@@ -31,11 +36,22 @@ enum sysbus_space {
 	SYSBUS_MEMORY,
 };
 
+/* Sizes of accesses, in bytes; a region's are their sum. */
+enum sysbus_size {
+	SYSBUS_BYTE = 1,
+	SYSBUS_WORD = 2,
+	SYSBUS_DWORD = 4,
+	SYSBUS_QWORD = 8,
+	SYSBUS_UP_TO_DWORD = SYSBUS_BYTE | SYSBUS_WORD | SYSBUS_DWORD,
+	SYSBUS_ANY_SIZE = SYSBUS_UP_TO_DWORD | SYSBUS_QWORD,
+};
+
 struct sysbus_region_ops {
-	/*
-	 * @size: 1, 2, 4 or 8; @offset + @size may reach past the region's end: the device decides
-	 * what that means (all ones).
-	 */
+	/* Required: enum sysbus_size; which sizes the handlers take, reads and writes alike. */
+	unsigned sizes;
+	/* Optional: they take these at any address, not at multiples of the size only. */
+	bool unaligned;
+	/* @size: one that is taken; all of it lies in the region. */
 	uint64_t (*read)(struct sysbus_region *r, uint64_t offset, unsigned size);
 	void (*write)(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size);
 	/*
@@ -113,7 +129,7 @@ void sysbus_map(struct sysbus *bus, struct sysbus_region *r, uint64_t base);
 /* Harmless when not mapped. */
 void sysbus_unmap(struct sysbus_region *r);
 
-/* A virtual CPU's access. */
+/* A virtual CPU's access: 1 to 8 bytes, anywhere. */
 uint64_t sysbus_read(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size);
 void sysbus_write(struct sysbus *bus, enum sysbus_space space, uint64_t addr, uint64_t value,
 		  unsigned size);

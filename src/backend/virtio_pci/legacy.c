@@ -148,6 +148,7 @@ static void legacy_write(struct sysbus_region *r, uint64_t offset, uint64_t valu
 }
 
 const struct sysbus_region_ops virtio_pci_legacy_ops = {
+	.sizes = SYSBUS_UP_TO_DWORD,
 	.read = legacy_read,
 	.write = legacy_write,
 };

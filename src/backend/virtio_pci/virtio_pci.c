@@ -114,7 +114,11 @@ static void modern_write(struct sysbus_region *r, uint64_t offset, uint64_t valu
 	}
 }
 
-static const struct sysbus_region_ops modern_ops = {.read = modern_read, .write = modern_write};
+static const struct sysbus_region_ops modern_ops = {
+	.sizes = SYSBUS_ANY_SIZE,
+	.read = modern_read,
+	.write = modern_write,
+};
 
 /* ---- the configuration access capability (4.1.4.9) ---- */
 
