@@ -80,7 +80,9 @@ struct ringside_info {
  * event-idx=, in-order=, mem-slots=, zoned=, access-platform= (on or off) and timeout-ms=N; they go
  * before those of @options.  @options and @err may be NULL.
  *
- * Features are negotiated and the configuration is read when it returns.
+ * Features are negotiated and the configuration is read when it returns.  -EINVAL: the URI cannot be
+ * understood; -EPROTO: the device says what cannot be of itself.  A vhost-user back end that knows
+ * no virtio 1 is driven, too, with what there was before it.
  */
 RINGSIDE_API int ringside_open(const char *uri, const struct ringside_options *options,
 			       struct ringside_disk **disk, struct ringside_error *err);
@@ -96,11 +98,15 @@ RINGSIDE_API void ringside_get_info(const struct ringside_disk *disk, struct rin
 /*
  * Memory for buffers: only what was allocated or registered here can be used in requests.  Where
  * the back end knows no single regions (vhost-user without memory slots) all of it has to be there
- * before ringside_start(): -EBUSY afterwards.
+ * before ringside_start(): -EBUSY afterwards.  There are at most 64 pieces, one of them the rings';
+ * a back end may take fewer (8 without memory slots): -ENOSPC.
  */
 RINGSIDE_API int ringside_mem_alloc(struct ringside_disk *disk, size_t size, void **memory,
 				    struct ringside_error *err);
-/* @memory is a shared mapping of @fd at @offset; all three page-aligned. The fd is not kept. */
+/*
+ * @memory is a shared mapping of @fd at @offset; all three page-aligned. The fd is not kept.  -ERANGE:
+ * the file ends before the memory does (it must not be made shorter afterwards either).
+ */
 RINGSIDE_API int ringside_mem_register(struct ringside_disk *disk, void *memory, size_t size,
 				       int fd, uint64_t offset, struct ringside_error *err);
 /* Frees or unregisters; no request may use it any more. */

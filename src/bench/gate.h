@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the conductor of a run and its workers tell each other things: the phase goes down, news come
+ * How the conductor of a run and its lanes tell each other things: the phase goes down, news come
  * up.
  *
  *	SETUP -> RAMP -> MEASURE -> STOP -> CHECK -> END
  *	   \______\________\__________\_______\____-> ABANDON (leave at once)
  *
- * A phase never goes back.  Any time in between the conductor can hold all workers.
+ * A phase never goes back.  Any time in between the conductor can hold all lanes.
  *
- * Threads: gate_phase() and gate_held() any, without a lock; news_* and wait the workers'; the rest
+ * Threads: gate_phase() and gate_held() any, without a lock; news_* and wait the lanes'; the rest
  * the conductor's.  The lock protects arrived, waiting, and every change of orders.
  */
 #ifndef BENCH_GATE_H
@@ -35,9 +35,9 @@ struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned orders;  /* the phase, and GATE_HOLD; atomic for readers */
-	unsigned arrived; /* workers that finished their phase            */
-	unsigned waiting; /* workers that stand in gate_pass()            */
-	bool gone;	  /* a worker found no back end                   */
+	unsigned arrived; /* lanes that finished their phase            */
+	unsigned waiting; /* lanes that stand in gate_pass()            */
+	bool gone;	  /* a lane found no back end                   */
 	int news_fd;	  /* readable when one of them changed            */
 };
 
@@ -57,13 +57,13 @@ static inline enum phase gate_phase(const struct gate *g)
 void gate_go(struct gate *g, enum phase phase);
 void gate_hold(struct gate *g, bool on);
 
-/* Worker: waits until the phase is at least @phase and nobody is held; returns the phase. */
+/* Lane: waits until the phase is at least @phase and nobody is held; returns the phase. */
 enum phase gate_pass(struct gate *g, enum phase phase);
-/* Worker: there is no back end; waits to be held and let go, or to be sent on. */
+/* Lane: there is no back end; waits to be held and let go, or to be sent on. */
 enum phase gate_stranded(struct gate *g);
-/* Worker: done with this phase. */
+/* Lane: done with this phase. */
 void gate_arrive(struct gate *g);
-/* Worker: the run is to stop. */
+/* Lane: the run is to stop. */
 void gate_stop(struct gate *g);
 
 #endif

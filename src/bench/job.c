@@ -12,6 +12,9 @@
 
 #define BLOCK_MAX (UINT64_C(64) << 20)
 
+/* One request a day. */
+#define RATE_MIN (1.0 / 86400)
+
 struct option;
 typedef int option_fn(struct job *job, const struct option *o, const char *value,
 		      struct error *err);
@@ -218,7 +221,17 @@ static int set_poll(struct job *job, const struct option *o, const char *value, 
 
 static int set_rate(struct job *job, const struct option *o, const char *value, struct error *err)
 {
-	return number(o, value, 1, NSEC_PER_SEC, &job->rate, err);
+	char *end;
+	double v;
+
+	/* strtod() also knows signs, nan and hexadecimal words. */
+	if (value[strspn(value, "0123456789.")] || *value == '.')
+		return refuse(o, value, err);
+	v = strtod(value, &end);
+	if (*end || v < RATE_MIN || v > 1e9)
+		return refuse(o, value, err);
+	job->rate = v;
+	return 0;
 }
 
 static int set_ios(struct job *job, const struct option *o, const char *value, struct error *err)
@@ -357,7 +370,7 @@ static const struct option options[] = {
 	{"queues", set_queues, "a number from 1 to 1024"},
 	{"poll", set_poll, NULL},
 	{"sleep", set_poll, NULL},
-	{"rate", set_rate, "a number of requests a second"},
+	{"rate", set_rate, "a number of requests a second, like 1000 or 0.5"},
 	{"ios", set_ios, "a number of requests"},
 	{"runtime", set_runtime, SECONDS_WORDS},
 	{"ramp", set_ramp, SECONDS_WORDS},

@@ -44,8 +44,8 @@ struct job {
 	uint16_t depth;
 	uint16_t queues; /* 0: as many as the URI asked for, or one */
 	bool poll;
-	uint64_t rate; /* requests a second, of all queues; 0: as fast as can be */
-	uint64_t ios;  /* 0: no limit */
+	double rate;  /* requests a second, of all queues; 0: as fast as can be */
+	uint64_t ios; /* 0: no limit */
 	uint64_t runtime_ns, ramp_ns;
 	bool once;	     /* neither ios nor runtime: each byte of the size once */
 	uint64_t timeout_ns; /* without any progress                             */

@@ -18,12 +18,16 @@ static int fit_range(struct job *job, const struct ringside_info *info, struct e
 {
 	uint64_t need = job->size_max;
 
-	if (job->offset >= info->capacity ||
-	    (job->size && job->size > info->capacity - job->offset))
+	if (job->offset >= info->capacity)
+		return error_set(err, -ERANGE,
+				 "--offset is %" PRIu64 ", where the disk's %" PRIu64
+				 " bytes have ended.",
+				 job->offset, info->capacity);
+	if (job->size > info->capacity - job->offset)
 		return error_set(err, -ERANGE,
 				 "--offset and --size end at %" PRIu64 " and the disk has %" PRIu64
 				 " bytes.",
-				 job->offset + (job->size ? job->size : 1), info->capacity);
+				 job->offset + job->size, info->capacity);
 	if (!job->size)
 		job->size = info->capacity - job->offset;
 	/* Shares are whole units; each holds the largest block. */

@@ -25,7 +25,7 @@
 struct run {
 	struct job *job;
 	struct ringside_disk *disk;
-	struct worker *workers;
+	struct lane *lanes;
 	unsigned started; /* threads */
 	struct gate gate;
 	int signal_fd;
@@ -60,9 +60,9 @@ static uint64_t completed(const struct run *r, uint64_t *moved, uint64_t *inflig
 
 	*moved = *inflight = 0;
 	for (unsigned i = 0; i < r->started; i++) {
-		sum += read_once(&r->workers[i].completed);
-		*moved += read_once(&r->workers[i].moved);
-		*inflight += read_once(&r->workers[i].inflight);
+		sum += read_once(&r->lanes[i].completed);
+		*moved += read_once(&r->lanes[i].moved);
+		*inflight += read_once(&r->lanes[i].inflight);
 	}
 	return sum;
 }
@@ -128,8 +128,9 @@ static void take_signal(struct run *r)
 
 	if (read(r->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	gate_go(&r->gate, r->result->interrupted ? PHASE_ABANDON : PHASE_STOP);
-	r->result->interrupted = true;
+	gate_go(&r->gate, r->result->signal ? PHASE_ABANDON : PHASE_STOP);
+	if (!r->result->signal)
+		r->result->signal = (int)info.ssi_signo;
 }
 
 /* One look at everything, sleeping @ms at most. */
@@ -224,7 +225,7 @@ static void look(struct run *r, int ms)
 	watch(r, clock_ns());
 }
 
-/* Until @phase is over by itself (@arrived workers are through), the time has come, or a signal. */
+/* Until @phase is over by itself (@arrived lanes are through), the time has come, or a signal. */
 static void watch_phase(struct run *r, enum phase phase, unsigned arrived, uint64_t until)
 {
 	for (;;) {
@@ -264,7 +265,7 @@ static void sample_backend(struct run *r, struct cpu_use *u)
 static bool something_failed(const struct run *r)
 {
 	for (unsigned i = 0; i < r->started; i++) {
-		if (r->workers[i].errors || r->workers[i].bad)
+		if (r->lanes[i].errors || r->lanes[i].bad)
 			return true;
 	}
 	return r->result->errors;
@@ -281,17 +282,21 @@ static void conduct(struct run *r)
 	}
 	while (!at_rest(r))
 		look(r, LOOK_MS);
+	sample_backend(r, &before);
 	if (r->job->ramp_ns) {
 		begin_phase(r, PHASE_RAMP);
 		watch_phase(r, PHASE_RAMP, n, r->phase_ns + r->job->ramp_ns);
 	}
-	sample_backend(r, &before);
-	begin_phase(r, PHASE_MEASURE);
-	watch_phase(r, PHASE_MEASURE, n,
-		    r->job->runtime_ns ? r->phase_ns + r->job->runtime_ns : UINT64_MAX);
+	/* Ended in the ramp: what the ramp showed is the result. */
+	if (gate_phase(&r->gate) <= PHASE_RAMP) {
+		sample_backend(r, &before);
+		begin_phase(r, PHASE_MEASURE);
+		watch_phase(r, PHASE_MEASURE, n,
+			    r->job->runtime_ns ? r->phase_ns + r->job->runtime_ns : UINT64_MAX);
+	}
+	sample_backend(r, &after);
 	gate_go(&r->gate, PHASE_STOP);
 	watch_phase(r, PHASE_STOP, n, UINT64_MAX);
-	sample_backend(r, &after);
 	r->result->backend = cpu_use_since(&after, &before);
 	if (r->job->verify && r->job->writes && !something_failed(r) && !abandoned(r)) {
 		begin_phase(r, PHASE_CHECK);
@@ -306,44 +311,46 @@ static int add_up(struct run *r)
 	struct result *res = r->result;
 	uint64_t begin = UINT64_MAX, end = 0;
 	bool told = false;
+	enum phase window = PHASE_SETUP;
 
 	for (unsigned i = 0; i < r->started; i++) {
-		const struct worker *w = &r->workers[i];
+		const struct lane *l = &r->lanes[i];
 
 		for (unsigned op = 0; op < JOB_OPS; op++) {
-			res->tally[op].bytes += w->tally[op].bytes;
-			histogram_merge(&res->tally[op].latency, &w->tally[op].latency);
+			res->tally[op].bytes += l->tally[op].bytes;
+			histogram_merge(&res->tally[op].latency, &l->tally[op].latency);
 		}
-		cpu_use_add(&res->client, &w->cpu);
-		res->kicks += w->kicks;
-		res->calls += w->calls;
-		res->errors += w->errors;
-		res->checked += w->checked;
-		res->bad += w->bad;
-		if (w->begin_ns) {
-			begin = min_u64(begin, w->begin_ns);
-			end = max_u64(end, w->end_ns);
+		cpu_use_add(&res->client, &l->cpu);
+		res->kicks += l->kicks;
+		res->calls += l->calls;
+		res->errors += l->errors;
+		res->checked += l->checked;
+		res->bad += l->bad;
+		window = l->window > window ? l->window : window;
+		if (l->begin_ns) {
+			begin = min_u64(begin, l->begin_ns);
+			end = max_u64(end, l->end_ns);
 		}
-		/* A worker knows better what went wrong than one who sees it from outside. */
-		if (w->why.text[0] && !told)
-			res->why = w->why;
-		told |= w->why.text[0] != 0;
+		/* A lane knows better what went wrong than one who sees it from outside. */
+		if (l->why.text[0] && !told)
+			res->why = l->why;
+		told |= l->why.text[0] != 0;
 	}
 	for (unsigned op = 0; op < JOB_OPS; op++)
 		res->requests += res->tally[op].latency.count;
+	res->only_ramp = window == PHASE_RAMP;
 	res->seconds = end > begin ? (double)(end - begin) / 1e9 : 0;
 	return res->errors || res->bad ? -EIO : 0;
 }
 
-static int start_workers(struct run *r, struct error *err)
+static int start_lanes(struct run *r, struct error *err)
 {
 	struct job *job = r->job;
 	uint64_t number = 0;
 	void *memory;
 	int rc;
 
-	rc = ringside_mem_alloc(r->disk, worker_bytes(job) * job->queues, &memory,
-				ringside_err(err));
+	rc = ringside_mem_alloc(r->disk, lane_bytes(job) * job->queues, &memory, ringside_err(err));
 	if (rc)
 		return rc;
 	rc = ringside_start(r->disk, ringside_err(err));
@@ -352,17 +359,17 @@ static int start_workers(struct run *r, struct error *err)
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		number = clock_ns();
 	for (unsigned i = 0; i < job->queues; i++) {
-		struct worker *w = &r->workers[i];
+		struct lane *l = &r->lanes[i];
 
-		rc = worker_init(w, job, i, number, &r->result->info, ringside_queue(r->disk, i),
-				 (uint8_t *)memory + i * worker_bytes(job), &r->gate, err);
+		rc = lane_init(l, job, i, number, &r->result->info, ringside_queue(r->disk, i),
+			       (uint8_t *)memory + i * lane_bytes(job), &r->gate, err);
 		if (rc)
 			return rc;
 	}
 	for (; r->started < job->queues; r->started++) {
-		struct worker *w = &r->workers[r->started];
+		struct lane *l = &r->lanes[r->started];
 
-		rc = pthread_create(&w->thread, NULL, worker_run, w);
+		rc = pthread_create(&l->thread, NULL, lane_run, l);
 		if (rc)
 			return error_set(err, -rc, "cannot start a thread");
 	}
@@ -430,26 +437,26 @@ int bench_run(struct job *job, progress_fn *progress, void *opaque, struct resul
 	rc = open_target(&r, err);
 	if (rc)
 		goto close_disk;
-	r.workers = calloc(job->queues, sizeof(*r.workers));
-	if (!r.workers) {
+	r.lanes = calloc(job->queues, sizeof(*r.lanes));
+	if (!r.lanes) {
 		rc = error_set(err, -ENOMEM, "no memory for %u queues", job->queues);
 		goto close_disk;
 	}
-	rc = start_workers(&r, err);
+	rc = start_lanes(&r, err);
 	if (r.started)
 		conduct(&r);
 	for (unsigned i = 0; i < r.started; i++)
-		pthread_join(r.workers[i].thread, NULL);
+		pthread_join(r.lanes[i].thread, NULL);
 	if (!rc) {
 		result->ran = true;
 		rc = add_up(&r);
 	}
 close_disk:
-	/* Completes what was abandoned; the workers' slots have to be there. */
+	/* Completes what was abandoned; the lanes' slots have to be there. */
 	ringside_close(&r.disk);
-	for (unsigned i = 0; r.workers && i < job->queues; i++)
-		worker_fini(&r.workers[i]);
-	free(r.workers);
+	for (unsigned i = 0; r.lanes && i < job->queues; i++)
+		lane_fini(&r.lanes[i]);
+	free(r.lanes);
 	gate_fini(&r.gate);
 close_signals:
 	close(r.signal_fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole run: opens the target, lets one worker per queue loose on it, watches, reconnects if that
+ * A whole run: opens the target, lets one lane per queue loose on it, watches, reconnects if that
  * is asked for, has everything verified at the end, and adds up the results.
  *
  * SIGINT and SIGTERM end the job early (what was written is still verified); a second one ends
@@ -13,8 +13,8 @@
 #define BENCH_RUN_H
 
 #include "bench/job.h"
+#include "bench/lane.h"
 #include "bench/peer.h"
-#include "bench/worker.h"
 
 struct progress {
 	enum phase phase;
@@ -30,7 +30,7 @@ struct result {
 	bool ran;
 	struct ringside_info info;
 	struct tally *tally; /* JOB_OPS of them; owned */
-	double seconds;	     /* measured */
+	double seconds;	     /* measured: the window's, see lane.h */
 	uint64_t requests;   /* measured, of all kinds */
 	uint64_t kicks, calls;
 	struct cpu_use client;
@@ -40,7 +40,8 @@ struct result {
 	uint64_t checked, bad; /* sectors */
 	bool verified;	       /* all that was written has been read back */
 	unsigned reconnects;
-	bool interrupted;
+	int signal;	  /* that ended it early; 0: none */
+	bool only_ramp;	  /* it ended in the ramp: all figures are the ramp's */
 	struct error why; /* the first failure */
 };
 

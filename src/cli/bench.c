@@ -39,7 +39,8 @@ static const char help[] =
 	"  --poll | --sleep       look for completions all the time, or sleep until called "
 	"(sleep)\n"
 	"  --cpu=LIST             CPUs of the queues' threads, in turn\n"
-	"  --rate=N               requests a second, of all queues together\n"
+	"  --rate=N               requests a second, of all queues together, at most; 0.5 goes, "
+	"too\n"
 	"  --ios=N                end after N requests\n"
 	"  --runtime=TIME         end after that time: 10, 0.5, 500ms, 2m\n"
 	"  --ramp=TIME            run so long before measuring\n"
@@ -51,7 +52,8 @@ static const char help[] =
 	"  --format=text|json\n"
 	"  --quiet                no progress line\n"
 	"\n"
-	"Exit status: 0 done, 1 something failed or read back wrong, 2 usage.\n";
+	"Exit status: 0 done, 1 something failed or read back wrong, 2 usage, 130 or 143 ended\n"
+	"early by SIGINT or SIGTERM (the report is printed all the same).\n";
 
 static void progress(void *opaque, const struct progress *p)
 {
@@ -80,7 +82,7 @@ static int report(const struct job *job, const struct result *r)
 	return EXIT_OK;
 }
 
-static int run(int argc, char **argv)
+static int bench_main(int argc, char **argv)
 {
 	struct result result;
 	struct error err = {""};
@@ -110,6 +112,8 @@ static int run(int argc, char **argv)
 		status = report(&job, &result);
 		if (rc)
 			status = failure("%s", result.why.text);
+		else if (!status && result.signal)
+			status = 128 + result.signal;
 	} else if (rc == -EINVAL) {
 		status = usage_error("bench", "%s.", err.text);
 	} else {
@@ -123,5 +127,5 @@ static int run(int argc, char **argv)
 const struct command command_bench = {
 	.name = "bench",
 	.summary = "put load on a back end and measure it",
-	.run = run,
+	.run = bench_main,
 };

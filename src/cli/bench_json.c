@@ -49,7 +49,7 @@ static json_t *job_object(struct maker *m, const struct job *job)
 	put_int(m, o, "offset", job->offset);
 	put_int(m, o, "size", job->size);
 	put_int(m, o, "seed", job->seed);
-	put_int(m, o, "rate", job->rate);
+	put_real(m, o, "rate", job->rate);
 	put_int(m, o, "ios", job->ios);
 	put_real(m, o, "runtime", (double)job->runtime_ns / 1e9);
 	put_real(m, o, "ramp", (double)job->ramp_ns / 1e9);
@@ -145,7 +145,8 @@ static json_t *result_object(struct maker *m, const struct job *job, const struc
 	put(m, verify, "complete", json_boolean(r->verified));
 	put(m, o, "verify", verify);
 	put_int(m, o, "reconnects", r->reconnects);
-	put(m, o, "interrupted", json_boolean(r->interrupted));
+	put(m, o, "interrupted", json_boolean(r->signal != 0));
+	put(m, o, "only_ramp", json_boolean(r->only_ramp));
 	put_int(m, o, "errors", r->errors);
 	if (r->why.text[0])
 		put_text(m, o, "error", r->why.text);

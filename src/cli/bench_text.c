@@ -171,6 +171,6 @@ void bench_text(FILE *out, const struct job *job, const struct result *r)
 			job->writes && !r->verified ? "; not all that was written" : "");
 	if (r->reconnects)
 		fprintf(out, "  reconnects: %u\n", r->reconnects);
-	fprintf(out, "  run=%.3fs%s\n", r->seconds,
-		r->interrupted ? ", ended early by a signal" : "");
+	fprintf(out, "  run=%.3fs%s%s\n", r->seconds, r->signal ? ", ended early by a signal" : "",
+		r->only_ramp ? ", in the ramp: all figures are the ramp's" : "");
 }

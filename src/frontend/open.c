@@ -12,74 +12,110 @@
 #define TIMEOUT_MS_DEFAULT 10000
 #define PATH_BYTES	   256
 
-static int set_bit(struct ringside_options *o, unsigned bit, const char *value)
+struct option;
+typedef int option_fn(struct ringside_options *o, const struct option *option, const char *value);
+
+/* One word behind the question mark. */
+struct option {
+	const char *name;
+	option_fn *set;
+	size_t at;     /* in struct ringside_options; of a feature bit its number    */
+	uint32_t size; /* of that field                                             */
+	uint32_t min, max;
+	bool off; /* the field says no where the word says yes                  */
+};
+
+static bool word_is_on(const char *value, bool *on)
 {
-	if (!strcmp(value, "on")) {
-		o->features_must |= BIT64(bit);
-		o->features_on |= BIT64(bit);
-		o->features_off &= ~BIT64(bit);
-	} else if (!strcmp(value, "off")) {
-		o->features_off |= BIT64(bit);
-		o->features_must &= ~BIT64(bit);
+	*on = !strcmp(value, "on");
+	return *on || !strcmp(value, "off");
+}
+
+static int set_bit(struct ringside_options *o, const struct option *option, const char *value)
+{
+	uint64_t bit = BIT64(option->at);
+	bool on;
+
+	if (!word_is_on(value, &on))
+		return -EINVAL;
+	if (on) {
+		o->features_must |= bit;
+		o->features_on |= bit;
+		o->features_off &= ~bit;
 	} else {
-		return -EINVAL;
+		o->features_off |= bit;
+		o->features_must &= ~bit;
 	}
 	return 0;
 }
 
-static int set_switch(bool *out, const char *value, bool on)
+static int set_switch(struct ringside_options *o, const struct option *option, const char *value)
 {
-	if (!strcmp(value, "on"))
-		*out = on;
-	else if (!strcmp(value, "off"))
-		*out = !on;
-	else
+	bool on;
+
+	if (!word_is_on(value, &on))
 		return -EINVAL;
+	*(bool *)((char *)o + option->at) = on != option->off;
 	return 0;
 }
 
-static int set_option(struct ringside_options *o, const char *key, const char *value)
+static int set_number(struct ringside_options *o, const struct option *option, const char *value)
 {
-	static const struct {
-		const char *key;
-		unsigned bit;
-	} bits[] = {
-		{"packed", VIRTIO_F_RING_PACKED},
-		{"indirect", VIRTIO_F_INDIRECT_DESC},
-		{"event-idx", VIRTIO_F_EVENT_IDX},
-		{"in-order", VIRTIO_F_IN_ORDER},
-	};
+	void *field = (char *)o + option->at;
 	uint64_t n;
-	int rc;
+	int rc = number_parse(value, option->min, option->max, &n);
 
-	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
-		if (!strcmp(key, bits[i].key))
-			return set_bit(o, bits[i].bit, value);
-	if (!strcmp(key, "mem-slots"))
-		return set_switch(&o->no_mem_slots, value, false);
-	if (!strcmp(key, "zoned"))
-		return set_switch(&o->zoned, value, true);
-	if (!strcmp(key, "access-platform"))
-		return set_switch(&o->any_platform, value, false);
-	if (!strcmp(key, "queues")) {
-		rc = number_parse(value, 1, 256, &n);
-		if (!rc)
-			o->queues = (uint16_t)n;
+	if (rc)
 		return rc;
+	if (option->size == sizeof(uint16_t))
+		*(uint16_t *)field = (uint16_t)n;
+	else
+		*(uint32_t *)field = (uint32_t)n;
+	return 0;
+}
+
+#define FIELD(f)                                    \
+	.at = offsetof(struct ringside_options, f), \
+	.size = sizeof(((struct ringside_options *)0)->f)
+
+/* A ring of less than QUEUE_SIZE_LEAST entries has no room for header, data and status. */
+#define QUEUE_SIZE_LEAST 3
+
+static const struct option target_options[] = {
+	{"queues", set_number, FIELD(queues), .min = 1, .max = 256},
+	{"queue-size", set_number, FIELD(queue_size), .min = QUEUE_SIZE_LEAST, .max = 32768},
+	{"packed", set_bit, .at = VIRTIO_F_RING_PACKED},
+	{"indirect", set_bit, .at = VIRTIO_F_INDIRECT_DESC},
+	{"event-idx", set_bit, .at = VIRTIO_F_EVENT_IDX},
+	{"in-order", set_bit, .at = VIRTIO_F_IN_ORDER},
+	{"mem-slots", set_switch, FIELD(no_mem_slots), .off = true},
+	{"zoned", set_switch, FIELD(zoned)},
+	{"access-platform", set_switch, FIELD(any_platform), .off = true},
+	{"timeout-ms", set_number, FIELD(timeout_ms), .min = 1, .max = 3600000},
+};
+
+static int set_option(struct ringside_options *o, const char *key, const char *value,
+		      struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(target_options); i++) {
+		const struct option *option = &target_options[i];
+
+		if (strcmp(key, option->name) != 0)
+			continue;
+		if (!option->set(o, option, value))
+			return 0;
+		if (option->set == set_number)
+			return error_set(err, -EINVAL,
+					 "'%s' is no value for %s: it must be a number from %u to "
+					 "%u.",
+					 value, key, option->min, option->max);
+		return error_set(err, -EINVAL, "'%s' is no value for %s: it must be on or off.",
+				 value, key);
 	}
-	if (!strcmp(key, "queue-size")) {
-		rc = number_parse(value, 3, 32768, &n);
-		if (!rc)
-			o->queue_size = (uint16_t)n;
-		return rc;
-	}
-	if (!strcmp(key, "timeout-ms")) {
-		rc = number_parse(value, 1, 3600000, &n);
-		if (!rc)
-			o->timeout_ms = (uint32_t)n;
-		return rc;
-	}
-	return -ENOENT;
+	return error_set(err, -EINVAL,
+			 "there is no option '%s'; there are queues, queue-size, packed, indirect, "
+			 "event-idx, in-order, mem-slots, zoned, access-platform, timeout-ms.",
+			 key);
 }
 
 /* Takes "key=value&key=value" apart, in place. */
@@ -94,15 +130,9 @@ static int parse_query(struct ringside_options *o, char *query, struct error *er
 		if (!value)
 			return error_set(err, -EINVAL, "'%s' is no key=value.", word);
 		*value++ = '\0';
-		rc = set_option(o, word, value);
-		if (rc == -ENOENT)
-			return error_set(err, -EINVAL,
-					 "there is no option '%s'; there are queues, queue-size, "
-					 "packed, indirect, event-idx, in-order, mem-slots, zoned, "
-					 "access-platform, timeout-ms.",
-					 word);
+		rc = set_option(o, word, value, err);
 		if (rc)
-			return error_set(err, -EINVAL, "'%s' is no value for %s.", value, word);
+			return rc;
 	}
 	return 0;
 }
@@ -172,7 +202,7 @@ int ringside_open(const char *uri, const struct ringside_options *options,
 			uri);
 	uri += strlen(scheme->name);
 	if (strlen(uri) >= sizeof(text))
-		return error_set(err, -ENAMETOOLONG, "the target's name is too long.");
+		return error_set(err, -EINVAL, "the target's name is too long.");
 	strcpy(text, uri);
 	query = strchr(text, '?');
 	if (query) {

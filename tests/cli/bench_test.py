@@ -12,9 +12,12 @@ import os
 import pty
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -335,7 +338,7 @@ def a_restart_loses_and_repeats_nothing():
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             b = Bench(process)
-            check(b.status == 0, b.status, b.err)
+            check(b.status == 130, b.status, b.err)
             check(b.json["reconnects"] == len(signals) and b.json["verify"]["complete"], b.json)
 
 
@@ -364,8 +367,125 @@ def interrupted_runs_tell_what_they_have():
         time.sleep(0.4)
         process.send_signal(signal.SIGINT)
         b = Bench(process)
-        check(b.status == 0 and b.json["interrupted"] and b.json["verify"]["complete"], b.status, b.err)
+        check(b.status == 130 and b.json["interrupted"] and b.json["verify"]["complete"], b.status, b.err)
         check(b.json["seconds"] < 50 and b.json["requests"] > 0, b.json)
+
+
+@case
+def a_signal_in_the_ramp_tells_what_the_ramp_showed():
+    with server(disk="null:64M") as s:
+        for number, text in ((signal.SIGINT, False), (signal.SIGTERM, True)):
+            process = start(s.target, "--ramp=40", "--runtime=50", text=text)
+            time.sleep(0.3)
+            process.send_signal(number)
+            b = Bench(process)
+            check(b.status == 128 + number, b.status, b.err)
+            if text:
+                check("the ramp's" in b.out and "read: IOPS=" in b.out, b.out)
+            else:
+                check(b.json["only_ramp"] and b.json["requests"] > 0 and 0 < b.json["seconds"] < 40, b.json)
+
+
+@case
+def rates_are_over_the_time_that_was_asked_for():
+    with server(disk="null:64M") as s:
+        b = bench(s.target, "--rate=1", "--runtime=1.9").json
+        check(b["requests"] <= 2 and abs(b["seconds"] - 1.9) < 1e-3 and b["iops"] < 1.1, b)
+        for queues in ("--queues=1", "--poll"):
+            b = bench(s.target, "--rate=10", "--runtime=1", "--depth=8", queues).json
+            check(b["requests"] <= 10 and abs(b["seconds"] - 1) < 1e-3, b)
+        b = bench(s.target, "--rate=0.5", "--runtime=0.2").json
+        check(b["requests"] == 1 and abs(b["seconds"] - 0.2) < 1e-3, b)
+        for rate in ("0", "-1", "nan", "0x10", "1e3", "", "1.2.3", ".5"):
+            bench(s.target, f"--rate={rate}", "--runtime=0.1", want=2)
+
+
+class Fake:
+    """A back end of our own making: answers messages, and never completes a request."""
+
+    def __init__(self, config=None, features=1 << 32 | 1 << 30 | 1 << 6):
+        self.folder = tempfile.mkdtemp(prefix="ringside-bench-")
+        self.target = f"vhost-user:{self.folder}/s"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(f"{self.folder}/s")
+        self.listener.listen()
+        self.config = bytearray(64)
+        struct.pack_into("<Q", self.config, 0, 2048)
+        struct.pack_into("<I", self.config, 20, 512)
+        for at, form, value in config or ():
+            struct.pack_into(form, self.config, at, value)
+        self.features = features
+        self.messages = []
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        shutil.rmtree(self.folder)
+
+    def serve(self):
+        with contextlib.suppress(OSError, struct.error):
+            client = self.listener.accept()[0]
+            while True:
+                head, fds, _, _ = socket.recv_fds(client, 12, 8)
+                for fd in fds:
+                    os.close(fd)
+                request, _, size = struct.unpack("<III", head)
+                body = client.recv(size, socket.MSG_WAITALL) if size else b""
+                self.messages.append((request, body))
+                answer = None
+                if request == 1:
+                    answer = struct.pack("<Q", self.features)
+                elif request == 15:
+                    answer = struct.pack("<Q", 1 << 9)
+                elif request in (11, 17):
+                    answer = struct.pack("<Q", 1) if request == 17 else body
+                elif request == 24:
+                    at, length, _ = struct.unpack_from("<III", body)
+                    answer = body[:12] + bytes(self.config[at:at + length]).ljust(length, b"\0")
+                if answer is not None:
+                    client.sendall(struct.pack("<III", request, 5, len(answer)) + answer)
+
+
+@case
+def a_hang_is_a_hang():
+    with Fake() as f:
+        b = bench(f.target, "--runtime=0.2", "--timeout=500ms", want=1)
+        check("none came back" in b.err, b.err)
+        check(b.json["requests"] == 0 and abs(b.json["seconds"] - 0.2) < 1e-3, b.json)
+    with Fake() as f:
+        b = bench(f.target, "--ios=5", "--timeout=500ms", want=1)
+        check(b.json["requests"] == 0 and b.json["seconds"] >= 0.5, b.json)
+    with Fake() as f:
+        b = bench(f.target, "--runtime=0.2", "--timeout=500ms", "--poll", want=1)
+        check(b.json["client"]["cpu_ns"] <= 0.21e9, b.json)
+
+
+@case
+def nonsense_of_the_back_end_is_its_failure_not_a_usage_error():
+    for config in ((20, "<I", 3), (20, "<I", 0), (20, "<I", 1 << 31), (0, "<Q", (1 << 64) - 1)):
+        with Fake(config=[config]) as f:
+            b = bench(f.target, "--ios=5", want=1)
+            check("Try " not in b.err and "claims" in b.err, b.err)
+
+
+@case
+def a_back_end_that_knows_no_virtio_1_is_driven():
+    with Fake(features=1 << 30 | 1 << 6) as f:
+        b = bench(f.target, "--runtime=0.1", "--timeout=300ms", want=1)
+        check("none came back" in b.err, b.err)
+        accepted = [struct.unpack("<Q", body)[0] for request, body in f.messages if request == 2]
+        check(accepted and all(a >> 31 == 0 for a in accepted), accepted)
+
+
+@case
+def an_offset_behind_the_end_is_told_as_it_is():
+    with server(disk="null:1M") as s:
+        b = bench(s.target, "--offset=1M", want=1)
+        check("--offset is 1048576" in b.err and "1048577" not in b.err, b.err)
 
 
 @case

@@ -180,11 +180,11 @@ int disk_read_config(struct vdriver *v, struct ringside_info *i, uint16_t *num_q
 	if (rc)
 		return rc;
 	if (c.capacity > (UINT64_MAX >> 9))
-		return error_set(err, -EINVAL, "the device claims to be %llu sectors large.",
+		return error_set(err, -EPROTO, "the device claims to be %llu sectors large.",
 				 (unsigned long long)c.capacity);
 	block = vdriver_has(v, VIRTIO_BLK_F_BLK_SIZE) ? c.blk_size : VIRTIO_BLK_SECTOR;
 	if (block < VIRTIO_BLK_SECTOR || block > BLOCK_SIZE_MAX || !is_pow2(block))
-		return error_set(err, -EINVAL, "the device claims to have blocks of %u bytes.",
+		return error_set(err, -EPROTO, "the device claims to have blocks of %u bytes.",
 				 block);
 
 	i->features = v->features;

@@ -58,7 +58,7 @@ static int size_queues(struct ringside_disk *d, uint16_t offered, uint16_t *num,
 	const struct ringside_options *o = &d->options;
 	bool packed = vdriver_has(&d->v, VIRTIO_F_RING_PACKED);
 	uint16_t want = o->queues ? o->queues : 1, n = 0;
-	/* A legacy device has no ear for a wish. */
+	/* A legacy device's queue has the size that the device says, no other. */
 	bool fixed = d->v.t->legacy_align;
 	uint32_t smallest = fixed ? UINT32_MAX : o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
 
@@ -77,12 +77,12 @@ static int size_queues(struct ringside_disk *d, uint16_t offered, uint16_t *num,
 		smallest = (uint32_t)min_u64(smallest, max);
 	}
 	if (!n)
-		return error_set(err, -EINVAL, "the device has no queue.");
+		return error_set(err, -EPROTO, "the device has no queue.");
 	*num = vqueue_size(smallest, smallest, packed);
 	if (fixed && *num != smallest)
-		return error_set(err, -EINVAL, "no queue has %u entries.", smallest);
+		return error_set(err, -EPROTO, "no queue has %u entries.", smallest);
 	if (*num < QUEUE_SIZE_MIN)
-		return error_set(err, -EINVAL, "a queue of %u entries is too small for a disk.",
+		return error_set(err, -EPROTO, "a queue of %u entries is too small for a disk.",
 				 *num);
 	d->n_queues = n;
 	return 0;

@@ -586,14 +586,14 @@ static void kb_94_a_configuration_that_lies(void **state)
 	assert_int_equal(lie(HAS(SIZE_MAX), MOCK_FIELD(size_max), 0, 4), 0);
 	assert_int_equal(lie(HAS(SIZE_MAX), MOCK_FIELD(size_max), UINT32_MAX, 4), 0);
 	assert_int_equal(lie(HAS(SIZE_MAX), MOCK_FIELD(size_max), 1, 4), -EINVAL);
-	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 0, 4), -EINVAL);
-	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 3, 4), -EINVAL);
-	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 256, 4), -EINVAL);
-	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 1u << 31, 4), -EINVAL);
+	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 0, 4), -EPROTO);
+	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 3, 4), -EPROTO);
+	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 256, 4), -EPROTO);
+	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 1u << 31, 4), -EPROTO);
 	assert_int_equal(lie(HAS(BLK_SIZE), MOCK_FIELD(blk_size), 4096, 4), 0);
 	assert_int_equal(lie(0, MOCK_FIELD(capacity), 0, 8), -EINVAL);
-	assert_int_equal(lie(0, MOCK_FIELD(capacity), UINT64_C(1) << 63, 8), -EINVAL);
-	assert_int_equal(lie(0, MOCK_FIELD(capacity), UINT64_MAX, 8), -EINVAL);
+	assert_int_equal(lie(0, MOCK_FIELD(capacity), UINT64_C(1) << 63, 8), -EPROTO);
+	assert_int_equal(lie(0, MOCK_FIELD(capacity), UINT64_MAX, 8), -EPROTO);
 	assert_int_equal(lie(0, MOCK_FIELD(capacity), UINT64_MAX >> 9, 8), 0);
 	assert_int_equal(lie(HAS(MQ), MOCK_FIELD(num_queues), 0, 2), 0);
 	assert_int_equal(lie(HAS(MQ), MOCK_FIELD(num_queues), 65535, 2), 0);
@@ -642,7 +642,7 @@ static void kb_94_configuration_that_starts_to_lie_later(void **state)
 	mock_config64(&m, MOCK_FIELD(capacity), UINT64_MAX);
 	mock_config32(&m, MOCK_FIELD(seg_max), UINT32_MAX);
 	m.next_events = TRANSPORT_EVENT_CONFIG;
-	assert_int_equal(ringside_process(d), -EINVAL);
+	assert_int_equal(ringside_process(d), -EPROTO);
 	ringside_get_info(d, &info);
 	assert_int_equal(info.capacity, 2048 * 512);
 	/* More segments than the rings were made for are not taken either. */

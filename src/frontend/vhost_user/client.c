@@ -348,6 +348,8 @@ static int create(int fd, const char *path, const struct vhost_user_options *o,
 		       BIT64(VIRTIO_F_RING_RESET),
 		.reset_ms = o->timeout_ms,
 		.config_size = CONFIG_SIZE,
+		/* Rings have an address for each part and the byte order is the host's. */
+		.takes_legacy = true,
 	};
 	c->ch = (struct channel){.fd = fd, .timeout_ms = o->timeout_ms};
 	c->no_mem_slots = o->no_mem_slots;
@@ -374,7 +376,7 @@ static int create(int fd, const char *path, const struct vhost_user_options *o,
 	if (rc)
 		goto fail;
 	if (!c->n_queues) {
-		rc = error_set(err, -EINVAL, "the back end has no queue.");
+		rc = error_set(err, -EPROTO, "the back end has no queue.");
 		goto fail;
 	}
 	c->queues = calloc(c->n_queues, sizeof(*c->queues));

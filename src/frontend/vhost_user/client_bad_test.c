@@ -126,7 +126,7 @@ static void no_queue_is_no_device(void **state)
 	(void)state;
 	back_init(&b);
 	b.queues = 0;
-	assert_int_equal(adopt(&b, &t), -EINVAL);
+	assert_int_equal(adopt(&b, &t), -EPROTO);
 	back_end(&b);
 	back_init(&b);
 	b.queues = UINT64_MAX;

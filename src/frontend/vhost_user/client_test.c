@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -235,6 +237,36 @@ static void memory_by_tables(void **state)
 	back_end(&b);
 }
 
+/* A back end that maps more than the file has dies at the first access behind its end. */
+static void memory_longer_than_its_file_is_refused(void **state)
+{
+	struct error err = {""};
+	struct dma_region r = {.host = (void *)0x10000, .size = 8192, .fd = -1, .offset = 0};
+	struct transport *t;
+	struct back b;
+	unsigned at;
+
+	(void)state;
+	back_init(&b);
+	assert_int_equal(adopt(&b, &t), 0);
+	at = b.n;
+	r.fd = memfd_create("short", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(r.fd, 8191), 0);
+	assert_int_equal(t->ops->mem_add(t, &r, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "8191"));
+	assert_int_equal(ftruncate(r.fd, 12288), 0);
+	r.offset = 8192;
+	assert_int_equal(t->ops->mem_add(t, &r, &err), -ERANGE);
+	r.offset = UINT64_MAX - 4095;
+	assert_int_equal(t->ops->mem_add(t, &r, &err), -ERANGE);
+	assert_int_equal(b.n, at);
+	r.offset = 4096;
+	assert_int_equal(t->ops->mem_add(t, &r, &err), 0);
+	t->ops->destroy(t);
+	close(r.fd);
+	back_end(&b);
+}
+
 static void refused_memory_is_not_used(void **state)
 {
 	struct vdriver v;
@@ -361,6 +393,7 @@ int main(void)
 		cmocka_unit_test(features_carry_the_protocol_bit),
 		cmocka_unit_test(memory_by_slots),
 		cmocka_unit_test(memory_by_tables),
+		cmocka_unit_test(memory_longer_than_its_file_is_refused),
 		cmocka_unit_test(refused_memory_is_not_used),
 		cmocka_unit_test(configuration_is_read_whole_and_served_in_fields),
 		cmocka_unit_test(changes_come_on_the_channel_back),

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WANTED_PROTOCOL                                                                   \
@@ -95,7 +96,7 @@ int client_handshake(struct client *c, struct error *err)
 
 	queues = min_u64(queues, CLIENT_QUEUES_MAX);
 	if (c->used && queues < c->n_queues)
-		return error_set(err, -EINVAL,
+		return error_set(err, -EPROTO,
 				 "the back end came back with %u queues instead of %u.",
 				 (unsigned)queues, c->n_queues);
 	if (!c->used)
@@ -180,15 +181,37 @@ static int send_table(struct client *c, struct error *err)
 			    fds, c->n_mem, err);
 }
 
+/* The back end would map what is not there, and die of it at its first access. */
+static int check_file(const struct dma_region *r, struct error *err)
+{
+	struct stat st;
+
+	if (r->fd < 0)
+		return error_set(err, -EINVAL, "memory for a vhost-user back end needs an fd.");
+	if (fstat(r->fd, &st))
+		return error_set(err, -errno, "cannot look at the memory's file");
+	if (S_ISREG(st.st_mode) &&
+	    (r->offset > (uint64_t)st.st_size || r->size > (uint64_t)st.st_size - r->offset))
+		return error_set(err, -ERANGE,
+				 "the memory's file has %llu bytes, which is less than the offset "
+				 "%llu and the size %llu.",
+				 (unsigned long long)st.st_size, (unsigned long long)r->offset,
+				 (unsigned long long)r->size);
+	return 0;
+}
+
 int client_mem_add(struct transport *t, const struct dma_region *r, struct error *err)
 {
 	struct client *c = client_of(t);
 	int rc;
 
 	if (c->n_mem >= c->base.regions_max)
-		return error_set(err, -ENOSPC, "the back end takes no more memory.");
-	if (r->fd < 0)
-		return error_set(err, -EINVAL, "memory for a vhost-user back end needs an fd.");
+		return error_set(err, -ENOSPC,
+				 "the back end takes %u pieces of memory and has them all.",
+				 c->base.regions_max);
+	rc = check_file(r, err);
+	if (rc)
+		return rc;
 	c->mem[c->n_mem++] = *r;
 	if (client_has(c, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
 		struct vhost_user_mem_reg reg = {.region = wire_region(r)};

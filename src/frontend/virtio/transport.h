@@ -94,6 +94,12 @@ struct transport {
 	 * 1.4, 2.7.2), and has as many entries as the device says.
 	 */
 	uint32_t legacy_align;
+	/*
+	 * A device that does not offer VERSION_1 can be driven all the same: the transport hides
+	 * how a legacy one differs, but for FEATURES_OK, which it is not asked, and the feature
+	 * bits from 32 on, which it does not know.
+	 */
+	bool takes_legacy;
 	bool no_calls; /* call fds are never signalled: who waits has to look         */
 };
 

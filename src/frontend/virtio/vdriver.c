@@ -110,13 +110,19 @@ int vdriver_begin(struct vdriver *v, struct error *err)
 	return rc;
 }
 
+/* Settled by what was accepted: one that was not asked for VERSION_1 behaves as before it. */
+static bool is_legacy(const struct vdriver *v)
+{
+	return !(v->features & BIT64(VIRTIO_F_VERSION_1));
+}
+
 /* The device's word on what was accepted; a legacy one is not asked. */
 static int confirm(struct vdriver *v, struct error *err)
 {
 	uint8_t status;
 	int rc;
 
-	if (v->t->legacy_align)
+	if (is_legacy(v))
 		return 0;
 	rc = set_status(v, VIRTIO_STATUS_FEATURES_OK, err);
 	if (!rc)
@@ -130,9 +136,14 @@ static int confirm(struct vdriver *v, struct error *err)
 int vdriver_negotiate(struct vdriver *v, uint64_t want, uint64_t must, struct error *err)
 {
 	uint64_t usable = v->offered & (~TRANSPORT_BITS | v->t->can);
-	uint64_t version = v->t->legacy_align ? 0 : BIT64(VIRTIO_F_VERSION_1);
+	bool legacy = v->t->legacy_align ||
+		      (v->t->takes_legacy && !(v->offered & BIT64(VIRTIO_F_VERSION_1)));
+	uint64_t version = legacy ? 0 : BIT64(VIRTIO_F_VERSION_1);
 	uint64_t accept, missing;
 	int rc;
+
+	if (legacy)
+		usable &= UINT32_MAX;
 
 	if (v->agreed)
 		return error_set(err, -EBUSY, "the features are settled until the next reset.");

@@ -8,11 +8,19 @@
  * that took it back.  No turn allocates, locks or formats text, but for the sentence of the first
  * failure.
  *
- * Threads: worker_run() is its thread's; the counters `completed` and `inflight` may be read by
+ * Rates are told over a window.  It opens with the ramp, opens anew with the measurement, and
+ * closes
+ *   - with --runtime: when that time is over, whatever is still under way (it is waited for, but
+ *     counts no more, neither as a request nor as CPU time);
+ *   - when all that was to be done is done: with the last completion;
+ *   - at an order to stop or to leave (a signal, a failure, no progress for too long): at once.
+ * So a back end that hangs lowers the rate; it does not shorten the time.
+ *
+ * Threads: lane_run() is its thread's; the counters `completed` and `inflight` may be read by
  * any; set-up, and the results once the thread has arrived at the gate, are the conductor's.
  */
-#ifndef BENCH_WORKER_H
-#define BENCH_WORKER_H
+#ifndef BENCH_LANE_H
+#define BENCH_LANE_H
 
 #include "bench/gate.h"
 #include "bench/histogram.h"
@@ -21,11 +29,11 @@
 #include "bench/peer.h"
 #include "bench/stamp.h"
 
-struct worker;
+struct lane;
 
 struct slot {
 	struct ringside_request req;
-	struct worker *w;
+	struct lane *l;
 	struct slot *next; /* idle ones */
 	uint8_t *buf;
 	struct iovec *iov; /* where one buffer is too small for a request */
@@ -38,7 +46,7 @@ struct tally {
 	struct histogram latency; /* ns */
 };
 
-struct worker {
+struct lane {
 	const struct job *job;
 	struct gate *gate;
 	struct ringside_queue *q;
@@ -56,7 +64,8 @@ struct worker {
 	bool waiting;	      /* ... could not begin yet */
 	bool over;	      /* no new ones will come   */
 	bool checking;	      /* reads back what was written */
-	bool measuring;
+	bool measuring;	      /* the window is open */
+	enum phase window;    /* the phase that it measures, PHASE_SETUP: none so far */
 	bool abandoned;
 	uint64_t check_at;
 	uint64_t now_ns; /* of this turn; 0: not read yet */
@@ -67,8 +76,10 @@ struct worker {
 	uint32_t inflight;
 
 	/* Results. */
-	struct tally *tally; /* JOB_OPS of them */
-	uint64_t begin_ns, end_ns;
+	struct tally *tally;	   /* JOB_OPS of them */
+	uint64_t begin_ns, end_ns; /* of the window */
+	uint64_t until_ns;	   /* when it closes by itself; UINT64_MAX: never */
+	uint64_t last_ns;	   /* the last completion in it */
 	struct cpu_use cpu;
 	uint64_t kicks, calls;
 	uint64_t errors;  /* requests that failed        */
@@ -80,16 +91,16 @@ struct worker {
 	struct ringside_stats stats_begin;
 };
 
-/* Memory that the worker's buffers take. */
-size_t worker_bytes(const struct job *job);
+/* Memory that the lane's buffers take. */
+size_t lane_bytes(const struct job *job);
 
-/* @memory: worker_bytes() that the device can reach. */
-int worker_init(struct worker *w, const struct job *job, unsigned index, uint64_t run,
-		const struct ringside_info *info, struct ringside_queue *q, void *memory,
-		struct gate *gate, struct error *err);
-void worker_fini(struct worker *w);
+/* @memory: lane_bytes() that the device can reach. */
+int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t run,
+	      const struct ringside_info *info, struct ringside_queue *q, void *memory,
+	      struct gate *gate, struct error *err);
+void lane_fini(struct lane *l);
 
 /* The thread's function. */
-void *worker_run(void *worker);
+void *lane_run(void *lane);
 
 #endif
