@@ -98,6 +98,7 @@ int peer_recv(struct peer *p, struct message *m, int timeout_ms)
 
 	m->n_fds = 0;
 	rc = sock_recv(p->fd, &m->h, sizeof(m->h), &take, until);
+	p->heard |= rc != -ETIMEDOUT;
 	if (!rc && m->h.size > sizeof(m->payload))
 		rc = -EPROTO;
 	if (!rc) {
@@ -131,8 +132,10 @@ bool peer_closed(struct peer *p, int ms)
 		if (sock_ready(p->fd, POLLIN, until))
 			return false;
 		n = recv(p->fd, c, sizeof(c), MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+			p->heard = true;
 			return true;
+		}
 	}
 }
 

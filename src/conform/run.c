@@ -13,6 +13,9 @@
 /* Bytes that one request of the runner's own carries. */
 #define CHUNK 65536u
 
+/* So many trials in a row that hear nothing at all: nobody is at work behind the socket. */
+#define MUTE_MAX 3
+
 struct run {
 	const struct conform_options *o;
 	struct report *report;
@@ -21,6 +24,7 @@ struct run {
 	void (*check)(
 		struct trial *); /* what it was able to do to begin with, and has to be still */
 	bool unsaved;		 /* it could not be read: no case may overwrite it */
+	unsigned mute;		 /* trials in a row in which nothing was heard */
 	bool gone;		 /* the back end is away for good ... */
 	bool missed;		 /* ... and cases could not be run because of it */
 };
@@ -65,6 +69,12 @@ static void health(struct trial *t)
 	struct ring *r = disk_up(t, (struct setup){0});
 
 	blk_read(r, 0, 512);
+}
+
+/* Counts the trials that ran into silence. */
+static void listen_to(struct run *run, const struct trial *t)
+{
+	run->mute = run->o->path && !t->peer.heard ? run->mute + 1 : 0;
 }
 
 /* Whether a well-behaved front end is served. */
@@ -185,6 +195,7 @@ static void one(struct run *run, const struct case_table *table, const struct co
 		snprintf(t.got, sizeof(t.got), "what it would overwrite cannot be read first");
 	} else {
 		conduct(&t, run->o, c->run);
+		listen_to(run, &t);
 		if (!healthy(run, &check)) {
 			t.outcome = OUTCOME_FAILED;
 			snprintf(t.expected, sizeof(t.expected),
@@ -196,6 +207,7 @@ static void one(struct run *run, const struct case_table *table, const struct co
 		if ((c->needs & CASE_WRITES) && !run->gone)
 			restore(run, &t);
 	}
+	run->gone |= run->mute >= MUTE_MAX;
 	report_case(run->report, table, &t);
 }
 
@@ -216,9 +228,13 @@ int conform_run(const struct conform_options *o, struct report *report, struct e
 		run.check = checks[i];
 		if (healthy(&run, &t))
 			break;
+		listen_to(&run, &t);
 		if (i + 1 == ARRAY_SIZE(checks))
 			return error_set(err, -ENOTCONN, "no back end at %s: %s.", place(o), t.got);
 	}
+	/* It takes connections and nothing more: no case could tell anything else. */
+	if (run.check == reach && run.mute == ARRAY_SIZE(checks) - 1 && o->path)
+		return error_set(err, -ETIMEDOUT, "the back end at %s answers nothing.", o->path);
 	if (o->allow_writes)
 		save(&run);
 	for (const struct case_table *const *table = case_tables; *table; table++)
