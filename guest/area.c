@@ -43,7 +43,7 @@ static unsigned cut(const struct io *io, struct io_slot *s, uint32_t bytes, unsi
 	return n;
 }
 
-static void submit(struct io *io, enum what what, const struct piece *p, unsigned turn)
+static void area_submit(struct io *io, enum what what, const struct piece *p, unsigned turn)
 {
 	uint32_t bytes = p->n * VIRTIO_BLK_SECTOR;
 	unsigned n = cut(io, p->slot, bytes, turn);
@@ -81,7 +81,8 @@ static uint32_t length_of(const struct io *io, unsigned turn, uint32_t left)
 }
 
 /* On one queue. */
-static int run(struct io *io, enum what what, uint64_t sector, uint32_t left, struct area_fault *f)
+static int area_run(struct io *io, enum what what, uint64_t sector, uint32_t left,
+		    struct area_fault *f)
 {
 	unsigned turn = what == WRITE ? FIRST_WRITE : FIRST_READ;
 	struct piece pieces[IO_BUFFERS];
@@ -92,7 +93,7 @@ static int run(struct io *io, enum what what, uint64_t sector, uint32_t left, st
 
 		for (; left && n < io->o.depth; n++, turn++) {
 			pieces[n] = (struct piece){io_slot(io), sector, length_of(io, turn, left)};
-			submit(io, what, &pieces[n], turn);
+			area_submit(io, what, &pieces[n], turn);
 			sector += pieces[n].n;
 			left -= pieces[n].n;
 		}
@@ -118,7 +119,8 @@ static int on_all(struct io *io, enum what what, uint64_t sector, uint32_t n, st
 		bool last = i + 1u == io->info.queues;
 
 		io->q = ringside_queue(io->disk, i);
-		rc = run(io, what, sector + (uint64_t)i * share, last ? n - i * share : share, f);
+		rc = area_run(io, what, sector + (uint64_t)i * share, last ? n - i * share : share,
+			      f);
 	}
 	io->q = ringside_queue(io->disk, 0);
 	return rc;

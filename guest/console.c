@@ -20,7 +20,7 @@ void console_init(void)
 	port_out8(COM1 + 2, 7);
 }
 
-static void put(const char *s)
+static void console_write(const char *s)
 {
 	for (; *s; s++) {
 		while (!(port_in8(LINE_STATUS) & CAN_SEND))
@@ -34,9 +34,9 @@ void vsay(const char *prefix, const char *fmt, va_list ap)
 	char line[768];
 
 	vsnprintf(line, sizeof(line), fmt, ap);
-	put(prefix);
-	put(line);
-	put("\r\n");
+	console_write(prefix);
+	console_write(line);
+	console_write("\r\n");
 }
 
 void say(const char *fmt, ...)

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-static void done(struct ringside_request *req)
+static void io_done(struct ringside_request *req)
 {
 	struct io_slot *s = req->opaque;
 
@@ -32,7 +32,7 @@ int io_init(struct io *io, struct ringside_disk *disk, const struct options *o, 
 	for (unsigned i = 0; i < IO_BUFFERS; i++) {
 		io->idle[i] = &io->slots[i];
 		io->slots[i] = (struct io_slot){
-			.req = {.done = done, .opaque = &io->slots[i]},
+			.req = {.done = io_done, .opaque = &io->slots[i]},
 			.io = io,
 			.buffer = (uint8_t *)memory + (size_t)i * IO_BUFFER,
 		};

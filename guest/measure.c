@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-static void submit(struct io *io, bool write, uint64_t sector)
+static void measure_submit(struct io *io, bool write, uint64_t sector)
 {
 	struct io_slot *s = io_slot(io);
 	uint64_t at = sector * VIRTIO_BLK_SECTOR;
@@ -36,7 +36,8 @@ static int batches(struct io *io, bool write, uint32_t depth, uint64_t *cycles)
 		uint64_t began = cpu_cycles();
 
 		for (uint32_t i = 0; left && i < depth; i++, left--) {
-			submit(io, write, (uint64_t)place * (io->o.size / VIRTIO_BLK_SECTOR));
+			measure_submit(io, write,
+				       (uint64_t)place * (io->o.size / VIRTIO_BLK_SECTOR));
 			place = place + 1 == places ? 0 : place + 1;
 		}
 		rc = io_finish(io);

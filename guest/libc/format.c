@@ -10,7 +10,7 @@ struct text {
 	size_t size, n;
 };
 
-static void put(struct text *t, char c)
+static void format_put(struct text *t, char c)
 {
 	if (t->n + 1 < t->size)
 		t->to[t->n] = c;
@@ -20,9 +20,9 @@ static void put(struct text *t, char c)
 static void put_padded(struct text *t, const char *s, size_t n, unsigned width, char pad)
 {
 	for (size_t i = n; i < width; i++)
-		put(t, pad);
+		format_put(t, pad);
 	while (n--)
-		put(t, *s++);
+		format_put(t, *s++);
 }
 
 static void put_number(struct text *t, uint64_t v, bool negative, unsigned base, unsigned width,
@@ -97,12 +97,12 @@ static const char *put_argument(struct text *t, const char *fmt, va_list *ap)
 		put_padded(t, s, length(s, most), width, ' ');
 		break;
 	case 'c':
-		put(t, (char)va_arg(*ap, int));
+		format_put(t, (char)va_arg(*ap, int));
 		break;
 	case '\0':
 		return fmt;
 	default:
-		put(t, *fmt);
+		format_put(t, *fmt);
 	}
 	return fmt + 1;
 }
@@ -117,7 +117,7 @@ int vsnprintf(char *to, size_t size, const char *fmt, va_list ap)
 		if (*fmt == '%')
 			fmt = put_argument(&t, fmt + 1, &args);
 		else
-			put(&t, *fmt++);
+			format_put(&t, *fmt++);
 	}
 	va_end(args);
 	if (size)

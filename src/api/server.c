@@ -16,7 +16,7 @@ struct ringside_server {
 };
 
 /* Set-up calls of the house fill a struct error; the installed ones give it to the caller. */
-static int give(struct ringside_error *out, const struct error *err, int rc)
+static int api_error(struct ringside_error *out, const struct error *err, int rc)
 {
 	if (rc && out)
 		memcpy(out->text, err->text, sizeof(out->text));
@@ -35,11 +35,11 @@ int ringside_server_create(const struct ringside_server_options *options,
 	int rc;
 
 	if (!s)
-		return give(err, &e, error_set(&e, -ENOMEM, "cannot create a server"));
+		return api_error(err, &e, error_set(&e, -ENOMEM, "cannot create a server"));
 	rc = server_create(&s->server, &config, &e);
 	if (rc) {
 		free(s);
-		return give(err, &e, rc);
+		return api_error(err, &e, rc);
 	}
 	*server = s;
 	return 0;
@@ -53,10 +53,10 @@ static int add(struct ringside_server *s, const struct socket_place *where, cons
 	int rc = disk_spec_parse(disk, &spec, &e);
 
 	if (rc)
-		return give(err, &e, rc);
+		return api_error(err, &e, rc);
 	rc = server_add_disk(s->server, &spec, where, &e);
 	disk_spec_fini(&spec);
-	return give(err, &e, rc);
+	return api_error(err, &e, rc);
 }
 
 int ringside_server_add(struct ringside_server *server, const char *socket_path, const char *disk,
@@ -108,5 +108,5 @@ int ringside_server_guard_memory(struct ringside_error *err)
 {
 	struct error e = {""};
 
-	return give(err, &e, gmem_guard_install(&e));
+	return api_error(err, &e, gmem_guard_install(&e));
 }

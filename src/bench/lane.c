@@ -154,7 +154,7 @@ static void slot_done(struct ringside_request *req)
 	}
 }
 
-static unsigned cut(struct lane *l, struct slot *s)
+static unsigned lane_cut(struct lane *l, struct slot *s)
 {
 	uint32_t left = s->access.len;
 	unsigned n = 0;
@@ -168,7 +168,7 @@ static unsigned cut(struct lane *l, struct slot *s)
 	return n;
 }
 
-static void submit(struct lane *l, struct slot *s)
+static void lane_submit(struct lane *l, struct slot *s)
 {
 	const struct access *a = &s->access;
 	struct ringside_range range;
@@ -180,13 +180,13 @@ static void submit(struct lane *l, struct slot *s)
 		if (likely(a->len <= l->segment))
 			ringside_read(l->q, &s->req, a->offset, s->buf, a->len);
 		else
-			ringside_readv(l->q, &s->req, a->offset, s->iov, cut(l, s));
+			ringside_readv(l->q, &s->req, a->offset, s->iov, lane_cut(l, s));
 		break;
 	case JOB_WRITE:
 		if (likely(a->len <= l->segment))
 			ringside_write(l->q, &s->req, a->offset, s->buf, a->len);
 		else
-			ringside_writev(l->q, &s->req, a->offset, s->iov, cut(l, s));
+			ringside_writev(l->q, &s->req, a->offset, s->iov, lane_cut(l, s));
 		break;
 	case JOB_DISCARD:
 		range.sector = a->offset / SECTOR_SIZE;
@@ -201,7 +201,7 @@ static void submit(struct lane *l, struct slot *s)
 
 /* ---- a turn ---- */
 
-static bool draw(struct lane *l, struct access *a)
+static bool lane_draw(struct lane *l, struct access *a)
 {
 	if (!l->checking)
 		return pattern_next(&l->pattern, a);
@@ -250,7 +250,7 @@ static struct slot *next_slot(struct lane *l)
 		return NULL;
 	if (unlikely(l->waiting)) {
 		s->access = l->drawn;
-	} else if (!draw(l, &s->access)) {
+	} else if (!lane_draw(l, &s->access)) {
 		l->over = true;
 		return NULL;
 	}
@@ -263,7 +263,7 @@ static struct slot *next_slot(struct lane *l)
 	return s;
 }
 
-static void refill(struct lane *l)
+static void lane_refill(struct lane *l)
 {
 	struct slot *s;
 	bool some = false;
@@ -271,7 +271,7 @@ static void refill(struct lane *l)
 	while ((s = next_slot(l))) {
 		if (l->job->verify)
 			verify_prepare(l, s);
-		submit(l, s);
+		lane_submit(l, s);
 		some = true;
 	}
 	if (some)
@@ -325,7 +325,7 @@ static void nap_until_due(struct lane *l)
 }
 
 /* As ringside_poll(), but sleeps where nothing is done. */
-static int nap(struct lane *l)
+static int lane_nap(struct lane *l)
 {
 	if (!l->interval_ns || l->checking || !l->waiting || !l->idle)
 		return ringside_wait(l->q, NAP_MS);
@@ -334,7 +334,7 @@ static int nap(struct lane *l)
 }
 
 /* The queue does not go on. false: neither does the lane. */
-static bool survive(struct lane *l, int rc)
+static bool lane_survive(struct lane *l, int rc)
 {
 	const char *why = ringside_why(l->q);
 
@@ -358,7 +358,7 @@ static bool survive(struct lane *l, int rc)
 }
 
 /* Looks at the orders; false: leave. */
-static bool obey(struct lane *l)
+static bool lane_obey(struct lane *l)
 {
 	unsigned orders = gate_orders(l->gate);
 
@@ -375,24 +375,24 @@ static bool obey(struct lane *l)
 }
 
 /* Until the stream ends and nothing is under way; false: given up. */
-static bool drive(struct lane *l)
+static bool lane_drive(struct lane *l)
 {
 	unsigned looks = 0;
 
 	l->over = l->waiting = false;
-	while (obey(l)) {
+	while (lane_obey(l)) {
 		int rc;
 
 		if (!l->over)
-			refill(l);
+			lane_refill(l);
 		if (l->over && !l->inflight)
 			return true;
 		l->now_ns = 0;
 		rc = ringside_poll(l->q, l->job->depth);
 		if (!rc && !l->job->poll)
-			rc = nap(l);
+			rc = lane_nap(l);
 		if (unlikely(rc < 0)) {
-			if (!survive(l, rc))
+			if (!lane_survive(l, rc))
 				return false;
 		} else if (rc) {
 			looks = 0;
@@ -403,7 +403,7 @@ static bool drive(struct lane *l)
 	return false;
 }
 
-static void pin(struct lane *l)
+static void lane_pin(struct lane *l)
 {
 	const struct job *job = l->job;
 	unsigned cpu;
@@ -427,18 +427,18 @@ void *lane_run(void *lane)
 {
 	struct lane *l = lane;
 
-	pin(l);
+	lane_pin(l);
 	l->abandoned = l->errors || gate_pass(l->gate, PHASE_RAMP) == PHASE_ABANDON;
 	if (l->abandoned)
 		gate_stop(l->gate);
 	if (!l->abandoned)
-		l->abandoned = !drive(l);
+		l->abandoned = !lane_drive(l);
 	window_close(l, l->abandoned ? clock_ns() : l->last_ns);
 	gate_arrive(l->gate);
 	if (gate_pass(l->gate, PHASE_CHECK) == PHASE_CHECK && !l->abandoned) {
 		l->checking = true;
 		l->check_at = l->ledger.begin;
-		l->abandoned = !drive(l);
+		l->abandoned = !lane_drive(l);
 	}
 	gate_arrive(l->gate);
 	gate_pass(l->gate, PHASE_END);

@@ -45,7 +45,7 @@ static struct ringside_error *ringside_err(struct error *err)
 	return (struct ringside_error *)(void *)err;
 }
 
-static void fail(struct run *r, int rc, const char *sentence)
+static void run_fail(struct run *r, int rc, const char *sentence)
 {
 	r->result->errors++;
 	if (!r->result->why.text[0])
@@ -84,7 +84,7 @@ static double part_done(const struct run *r, uint64_t now, uint64_t moved, uint6
 	return part > 1 ? 1 : part;
 }
 
-static void show(struct run *r, uint64_t now, uint64_t count, uint64_t moved)
+static void run_show(struct run *r, uint64_t now, uint64_t count, uint64_t moved)
 {
 	double seconds = (double)(now - r->shown_ns) / 1e9;
 	struct progress p = {
@@ -102,12 +102,12 @@ static void show(struct run *r, uint64_t now, uint64_t count, uint64_t moved)
 	r->progress(r->opaque, &p);
 }
 
-static void watch(struct run *r, uint64_t now)
+static void run_watch(struct run *r, uint64_t now)
 {
 	uint64_t moved, inflight, count = completed(r, &moved, &inflight);
 
 	if (r->progress && now - r->shown_ns >= PROGRESS_NS)
-		show(r, now, count, moved);
+		run_show(r, now, count, moved);
 	if (count != r->alive_completed || !inflight || r->unreachable_ns) {
 		r->alive_completed = count;
 		r->alive_ns = now;
@@ -117,7 +117,7 @@ static void watch(struct run *r, uint64_t now)
 		snprintf(text, sizeof(text),
 			 "%" PRIu64 " requests are under way and none came back for %g seconds.",
 			 inflight, (double)r->job->timeout_ns / 1e9);
-		fail(r, -ETIMEDOUT, text);
+		run_fail(r, -ETIMEDOUT, text);
 		gate_go(&r->gate, PHASE_ABANDON);
 	}
 }
@@ -134,7 +134,7 @@ static void take_signal(struct run *r)
 }
 
 /* One look at everything, sleeping @ms at most. */
-static void look(struct run *r, int ms);
+static void run_look(struct run *r, int ms);
 
 static bool at_rest(struct run *r)
 {
@@ -152,31 +152,31 @@ static bool abandoned(const struct run *r)
 }
 
 /* The back end is not there. Everybody rests while we look for it. */
-static void unreachable(struct run *r)
+static void run_unreachable(struct run *r)
 {
 	struct error err = {""};
 
 	if (!r->job->reconnect) {
-		fail(r, -ENODEV,
-		     "the back end went away; --reconnect would wait for it to come back.");
+		run_fail(r, -ENODEV,
+			 "the back end went away; --reconnect would wait for it to come back.");
 		gate_go(&r->gate, PHASE_ABANDON);
 		return;
 	}
 	r->unreachable_ns = clock_ns();
 	gate_hold(&r->gate, true);
 	while (!at_rest(r) && !abandoned(r))
-		look(r, RECONNECT_MS);
+		run_look(r, RECONNECT_MS);
 	while (!abandoned(r)) {
 		if (!ringside_reconnect(r->disk, ringside_err(&err))) {
 			r->result->reconnects++;
 			break;
 		}
 		if (clock_ns() - r->unreachable_ns >= r->job->reconnect_ns) {
-			fail(r, -ETIMEDOUT, err.text);
+			run_fail(r, -ETIMEDOUT, err.text);
 			gate_go(&r->gate, PHASE_ABANDON);
 			break;
 		}
-		look(r, RECONNECT_MS);
+		run_look(r, RECONNECT_MS);
 	}
 	r->unreachable_ns = 0;
 	r->alive_ns = clock_ns();
@@ -188,19 +188,19 @@ static void take_event(struct run *r)
 	int events = ringside_process(r->disk);
 
 	if (events < 0) {
-		fail(r, events, "the disk's new configuration cannot be read");
+		run_fail(r, events, "the disk's new configuration cannot be read");
 		gate_go(&r->gate, PHASE_STOP);
 		return;
 	}
 	if (events & RINGSIDE_EVENT_GONE)
-		unreachable(r);
+		run_unreachable(r);
 	if (events & RINGSIDE_EVENT_NEEDS_RESET) {
-		fail(r, -EIO, "the device gave up and wants to be reset.");
+		run_fail(r, -EIO, "the device gave up and wants to be reset.");
 		gate_go(&r->gate, PHASE_ABANDON);
 	}
 }
 
-static void look(struct run *r, int ms)
+static void run_look(struct run *r, int ms)
 {
 	struct pollfd fds[] = {
 		{.fd = r->signal_fd, .events = POLLIN},
@@ -221,8 +221,8 @@ static void look(struct run *r, int ms)
 	gone = r->gate.gone;
 	pthread_mutex_unlock(&r->gate.lock);
 	if (gone && !r->unreachable_ns && !abandoned(r))
-		unreachable(r);
-	watch(r, clock_ns());
+		run_unreachable(r);
+	run_watch(r, clock_ns());
 }
 
 /* Until @phase is over by itself (@arrived lanes are through), the time has come, or a signal. */
@@ -238,7 +238,7 @@ static void watch_phase(struct run *r, enum phase phase, unsigned arrived, uint6
 		if (over || gate_phase(&r->gate) > phase || now >= until)
 			return;
 		ms = min_u64(ms, (until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
-		look(r, (int)ms);
+		run_look(r, (int)ms);
 	}
 }
 
@@ -271,7 +271,7 @@ static bool something_failed(const struct run *r)
 	return r->result->errors;
 }
 
-static void conduct(struct run *r)
+static void run_conduct(struct run *r)
 {
 	const unsigned n = r->job->queues;
 	struct cpu_use before = {0}, after = {0};
@@ -281,7 +281,7 @@ static void conduct(struct run *r)
 		return;
 	}
 	while (!at_rest(r))
-		look(r, LOOK_MS);
+		run_look(r, LOOK_MS);
 	sample_backend(r, &before);
 	if (r->job->ramp_ns) {
 		begin_phase(r, PHASE_RAMP);
@@ -444,7 +444,7 @@ int bench_run(struct job *job, progress_fn *progress, void *opaque, struct resul
 	}
 	rc = start_lanes(&r, err);
 	if (r.started)
-		conduct(&r);
+		run_conduct(&r);
 	for (unsigned i = 0; i < r.started; i++)
 		pthread_join(r.lanes[i].thread, NULL);
 	if (!rc) {

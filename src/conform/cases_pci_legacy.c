@@ -11,7 +11,7 @@ static uint32_t get(struct trial *t, uint32_t at, unsigned size)
 	return board_get(t, &t->board.v.common, at, size);
 }
 
-static void put(struct trial *t, uint32_t at, uint32_t value, unsigned size)
+static void legacy_put(struct trial *t, uint32_t at, uint32_t value, unsigned size)
 {
 	board_put(t, &t->board.v.common, at, value, size);
 }
@@ -45,23 +45,23 @@ static void registers(struct trial *t)
 
 	board_legacy(t);
 	features = get(t, VIRTIO_PCI_LEGACY_DEVICE_FEATURES, 4);
-	put(t, VIRTIO_PCI_LEGACY_DEVICE_FEATURES, ~features, 4);
+	legacy_put(t, VIRTIO_PCI_LEGACY_DEVICE_FEATURES, ~features, 4);
 	if (get(t, VIRTIO_PCI_LEGACY_DEVICE_FEATURES, 4) != features)
 		trial_fail(t, "device features cannot be written", "0x%x, then 0x%x", features,
 			   get(t, VIRTIO_PCI_LEGACY_DEVICE_FEATURES, 4));
-	put(t, VIRTIO_PCI_LEGACY_DRIVER_FEATURES, features & BIT64(VIRTIO_BLK_F_FLUSH), 4);
+	legacy_put(t, VIRTIO_PCI_LEGACY_DRIVER_FEATURES, features & BIT64(VIRTIO_BLK_F_FLUSH), 4);
 	if (get(t, VIRTIO_PCI_LEGACY_DRIVER_FEATURES, 4) != (features & BIT64(VIRTIO_BLK_F_FLUSH)))
 		trial_fail(t, "driver features read as they were written", "0x%x",
 			   get(t, VIRTIO_PCI_LEGACY_DRIVER_FEATURES, 4));
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
 	size = get(t, VIRTIO_PCI_LEGACY_QUEUE_SIZE, 2);
 	if (!size || size & (size - 1))
 		trial_fail(t, "queue 0 has a size that is a power of two", "%u", size);
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_SIZE, size / 2, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_SIZE, size / 2, 2);
 	if (get(t, VIRTIO_PCI_LEGACY_QUEUE_SIZE, 2) != size)
 		trial_fail(t, "the driver cannot choose the size", "%u, then %u", size,
 			   get(t, VIRTIO_PCI_LEGACY_QUEUE_SIZE, 2));
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0x4321, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0x4321, 2);
 	if (get(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 2) != 0x4321 ||
 	    get(t, VIRTIO_PCI_LEGACY_QUEUE_SIZE, 2))
 		trial_fail(t, "the size is 0 where there is no queue", "%u",
@@ -135,12 +135,12 @@ static void page_number(struct trial *t)
 
 	board_legacy(t);
 	r = legacy_up(t);
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
 	if (get(t, VIRTIO_PCI_LEGACY_QUEUE_PFN, 4) != r->desc / VIRTIO_PCI_LEGACY_PAGE)
 		trial_fail(t, "the page number reads as it was written", "0x%x",
 			   get(t, VIRTIO_PCI_LEGACY_QUEUE_PFN, 4));
 	vpci_set_status(&t->board.v, 0);
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
 	if (get(t, VIRTIO_PCI_LEGACY_QUEUE_PFN, 4))
 		trial_fail(t, "no queue has a page after a reset", "0x%x",
 			   get(t, VIRTIO_PCI_LEGACY_QUEUE_PFN, 4));
@@ -171,16 +171,16 @@ static void vectors(struct trial *t)
 	board_legacy(t);
 	need_msix(t, 2);
 	vpci_msix(&t->board.v, true);
-	put(t, VIRTIO_PCI_LEGACY_CONFIG_VECTOR, 0, 2);
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 1, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_CONFIG_VECTOR, 0, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 0, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 1, 2);
 	trial_sent(t, "vector 0 at offset 20, vector 1 at offset 22, with MSI-X on");
 	if (get(t, VIRTIO_PCI_LEGACY_CONFIG_VECTOR, 2) ||
 	    get(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 2) != 1)
 		trial_fail(t, "with MSI-X on the vectors are at 20 and 22", "0x%x, 0x%x",
 			   get(t, VIRTIO_PCI_LEGACY_CONFIG_VECTOR, 2),
 			   get(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 2));
-	put(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 0x7ff, 2);
+	legacy_put(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 0x7ff, 2);
 	if (t->board.v.n_vectors < 0x7ff &&
 	    get(t, VIRTIO_PCI_LEGACY_QUEUE_VECTOR, 2) != VIRTIO_MSI_NO_VECTOR)
 		trial_fail(t, "a vector that cannot be had reads back as NO_VECTOR", "0x%x",

@@ -91,7 +91,7 @@ static uint16_t flags_now(const struct ring *r, unsigned flags)
 	return (uint16_t)(flags | (r->avail_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED));
 }
 
-static void step(uint16_t *slot, bool *wrap, uint16_t by, uint16_t num)
+static void ring_step(uint16_t *slot, bool *wrap, uint16_t by, uint16_t num)
 {
 	*slot = (uint16_t)(*slot + by);
 	if (*slot >= num) {
@@ -108,7 +108,7 @@ void ring_put(struct ring *r, uint64_t addr, uint32_t len, unsigned flags, uint1
 	le32_write(&d->len, len);
 	le16_write(&d->id, id);
 	le16_store_release(&d->flags, flags_now(r, flags));
-	step(&r->avail_slot, &r->avail_wrap, 1, r->num);
+	ring_step(&r->avail_slot, &r->avail_wrap, 1, r->num);
 }
 
 static uint16_t add_packed(struct ring *r, const struct seg *segs, unsigned n)
@@ -131,7 +131,7 @@ static uint16_t add_packed(struct ring *r, const struct seg *segs, unsigned n)
 		} else {
 			le16_store_release(&d->flags, flags);
 		}
-		step(&r->avail_slot, &r->avail_wrap, 1, r->num);
+		ring_step(&r->avail_slot, &r->avail_wrap, 1, r->num);
 	}
 	return id;
 }
@@ -178,8 +178,8 @@ bool ring_take(struct ring *r, struct used *u)
 		u->id = le16_read(&d->id);
 		u->len = le32_read(&d->len);
 		u->flags = flags;
-		step(&r->used_slot, &r->used_wrap,
-		     u->id < r->num && r->entries[u->id] ? r->entries[u->id] : 1, r->num);
+		ring_step(&r->used_slot, &r->used_wrap,
+			  u->id < r->num && r->entries[u->id] ? r->entries[u->id] : 1, r->num);
 		return true;
 	}
 	if (le16_load_acquire(&r->used->idx) == r->used_idx)
@@ -194,7 +194,7 @@ bool ring_take(struct ring *r, struct used *u)
 
 void ring_skip(struct ring *r, uint16_t n)
 {
-	step(&r->used_slot, &r->used_wrap, n, r->num);
+	ring_step(&r->used_slot, &r->used_wrap, n, r->num);
 }
 
 bool ring_poll(struct ring *r, struct used *u, int ms)

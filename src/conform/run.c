@@ -55,7 +55,8 @@ bool conform_selected(const struct conform_options *o, const struct case_table *
 }
 
 /* One trial from beginning to end; what the function leaves is freed. */
-static void conduct(struct trial *t, const struct conform_options *o, void (*body)(struct trial *))
+static void run_trial(struct trial *t, const struct conform_options *o,
+		      void (*body)(struct trial *))
 {
 	t->o = o;
 	peer_init(&t->peer, o->timeout_ms);
@@ -72,35 +73,35 @@ static void health(struct trial *t)
 }
 
 /* Counts the trials that ran into silence. */
-static void listen_to(struct run *run, const struct trial *t)
+static void run_listen(struct run *run, const struct trial *t)
 {
 	run->mute = run->o->path && !t->peer.heard ? run->mute + 1 : 0;
 }
 
 /* Whether a well-behaved front end is served. */
-static bool healthy(const struct run *run, struct trial *t)
+static bool run_healthy(const struct run *run, struct trial *t)
 {
 	memset(t, 0, sizeof(*t));
-	conduct(t, run->o, run->check);
+	run_trial(t, run->o, run->check);
 	return t->outcome == OUTCOME_OK;
 }
 
-static void respawn(struct run *run)
+static void run_respawn(struct run *run)
 {
 	struct trial t;
 	int rc;
 
 	if (run->o->respawn) {
 		rc = system(run->o->respawn);
-		if (rc == 0 && healthy(run, &t))
+		if (rc == 0 && run_healthy(run, &t))
 			return;
 	}
 	/* Somebody else may watch over it. */
-	run->gone = !healthy(run, &t);
+	run->gone = !run_healthy(run, &t);
 }
 
 /* The runner's own copying. Sector by sector of what the man page calls the scratch area. */
-static void copy(struct trial *t, struct run *run, uint32_t type)
+static void run_copy(struct trial *t, struct run *run, uint32_t type)
 {
 	struct ring *r = disk_up(t, (struct setup){0});
 	uint64_t first = scratch(t, 1);
@@ -139,39 +140,39 @@ static void save_body(struct trial *t)
 
 static void read_body(struct trial *t)
 {
-	copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_IN);
+	run_copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_IN);
 }
 
 static void restore_body(struct trial *t)
 {
-	copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_OUT);
+	run_copy(t, container_of(t, struct copier, t)->run, VIRTIO_BLK_T_OUT);
 }
 
 /*
  * Reads what cases will overwrite.  A disk that cannot be written has nothing to
  * lose: they will skip.
  */
-static void save(struct run *run)
+static void run_save(struct run *run)
 {
 	struct copier c = {.run = run};
 
-	conduct(&c.t, run->o, save_body);
+	run_trial(&c.t, run->o, save_body);
 	if (c.t.outcome == OUTCOME_SKIPPED)
 		return;
 	if (c.t.outcome == OUTCOME_OK) {
 		memset(&c.t, 0, sizeof(c.t));
-		conduct(&c.t, run->o, read_body);
+		run_trial(&c.t, run->o, read_body);
 	}
 	run->unsaved = c.t.outcome != OUTCOME_OK;
 }
 
-static void restore(struct run *run, struct trial *t)
+static void run_restore(struct run *run, struct trial *t)
 {
 	struct copier c = {.run = run};
 
 	if (!run->saved)
 		return;
-	conduct(&c.t, run->o, restore_body);
+	run_trial(&c.t, run->o, restore_body);
 	if (c.t.outcome == OUTCOME_OK || t->outcome == OUTCOME_FAILED)
 		return;
 	t->outcome = OUTCOME_FAILED;
@@ -179,7 +180,7 @@ static void restore(struct run *run, struct trial *t)
 	snprintf(t->got, sizeof(t->got), "%.500s", c.t.got);
 }
 
-static void one(struct run *run, const struct case_table *table, const struct conform_case *c)
+static void run_case(struct run *run, const struct case_table *table, const struct conform_case *c)
 {
 	struct trial t = {.c = c}, check;
 
@@ -194,18 +195,18 @@ static void one(struct run *run, const struct case_table *table, const struct co
 		t.outcome = OUTCOME_SKIPPED;
 		snprintf(t.got, sizeof(t.got), "what it would overwrite cannot be read first");
 	} else {
-		conduct(&t, run->o, c->run);
-		listen_to(run, &t);
-		if (!healthy(run, &check)) {
+		run_trial(&t, run->o, c->run);
+		run_listen(run, &t);
+		if (!run_healthy(run, &check)) {
 			t.outcome = OUTCOME_FAILED;
 			snprintf(t.expected, sizeof(t.expected),
 				 "the back end serves the next front end");
 			snprintf(t.got, sizeof(t.got), "afterwards: %.200s (%.200s)", check.got,
 				 check.expected);
-			respawn(run);
+			run_respawn(run);
 		}
 		if ((c->needs & CASE_WRITES) && !run->gone)
-			restore(run, &t);
+			run_restore(run, &t);
 	}
 	run->gone |= run->mute >= MUTE_MAX;
 	report_case(run->report, table, &t);
@@ -226,9 +227,9 @@ int conform_run(const struct conform_options *o, struct report *report, struct e
 	/* A back end that cannot even do a plain read is still told what else is wrong with it. */
 	for (unsigned i = 0; i < ARRAY_SIZE(checks); i++) {
 		run.check = checks[i];
-		if (healthy(&run, &t))
+		if (run_healthy(&run, &t))
 			break;
-		listen_to(&run, &t);
+		run_listen(&run, &t);
 		if (i + 1 == ARRAY_SIZE(checks))
 			return error_set(err, -ENOTCONN, "no back end at %s: %s.", place(o), t.got);
 	}
@@ -236,11 +237,11 @@ int conform_run(const struct conform_options *o, struct report *report, struct e
 	if (run.check == reach && run.mute == ARRAY_SIZE(checks) - 1 && o->path)
 		return error_set(err, -ETIMEDOUT, "the back end at %s answers nothing.", o->path);
 	if (o->allow_writes)
-		save(&run);
+		run_save(&run);
 	for (const struct case_table *const *table = case_tables; *table; table++)
 		for (size_t i = 0; i < (*table)->n; i++)
 			if (conform_selected(o, *table, &(*table)->cases[i]))
-				one(&run, *table, &(*table)->cases[i]);
+				run_case(&run, *table, &(*table)->cases[i]);
 	if (run.missed)
 		rc = error_set(err, -ENOTCONN, "the back end at %s went away.", place(o));
 	free(run.saved);

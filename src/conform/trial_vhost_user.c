@@ -24,8 +24,8 @@ static _Noreturn void no_answer(struct trial *t, uint32_t request, int rc)
 	trial_fail(t, expected, "the back end closed the connection");
 }
 
-static void put(struct trial *t, uint32_t request, uint32_t flags, const void *payload,
-		uint32_t size, int fd)
+static void vu_put(struct trial *t, uint32_t request, uint32_t flags, const void *payload,
+		   uint32_t size, int fd)
 {
 	int rc = peer_send(&t->peer, request, flags, payload, size, &fd, fd >= 0);
 
@@ -53,13 +53,13 @@ static void hear(struct trial *t, uint32_t request, uint32_t min_size, struct me
 
 void send_msg(struct trial *t, uint32_t request, const void *payload, uint32_t size, int fd)
 {
-	put(t, request, 0, payload, size, fd);
+	vu_put(t, request, 0, payload, size, fd);
 }
 
 void ask(struct trial *t, uint32_t request, const void *payload, uint32_t size,
 	 struct message *answer)
 {
-	put(t, request, 0, payload, size, -1);
+	vu_put(t, request, 0, payload, size, -1);
 	hear(t, request, 0, answer);
 }
 
@@ -67,7 +67,7 @@ uint64_t ask_u64(struct trial *t, uint32_t request)
 {
 	struct message m;
 
-	put(t, request, 0, NULL, 0, -1);
+	vu_put(t, request, 0, NULL, 0, -1);
 	hear(t, request, sizeof(uint64_t), &m);
 	message_close_fds(&m);
 	return m.payload.u64;
@@ -83,11 +83,11 @@ uint64_t tell(struct trial *t, uint32_t request, const void *payload, uint32_t s
 	struct message m;
 
 	if (!(t->peer.proto & PROTO(REPLY_ACK))) {
-		put(t, request, 0, payload, size, fd);
+		vu_put(t, request, 0, payload, size, fd);
 		sync_messages(t);
 		return 0;
 	}
-	put(t, request, VHOST_USER_NEED_REPLY, payload, size, fd);
+	vu_put(t, request, VHOST_USER_NEED_REPLY, payload, size, fd);
 	hear(t, request, sizeof(uint64_t), &m);
 	message_close_fds(&m);
 	return m.payload.u64;

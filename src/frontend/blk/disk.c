@@ -15,7 +15,7 @@
 #define TABLE_MAX 258
 
 /* Queues stand still. */
-static int negotiate(struct ringside_disk *d, uint16_t *num_queues, struct error *err)
+static int disk_negotiate(struct ringside_disk *d, uint16_t *num_queues, struct error *err)
 {
 	struct ringside_info info = {0};
 	uint64_t agreed = d->limits.info.features, must, want;
@@ -121,7 +121,7 @@ static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *
 	return 0;
 }
 
-static void destroy(struct ringside_disk *d)
+static void disk_destroy(struct ringside_disk *d)
 {
 	for (uint16_t n = 0; d->queues && n < d->n_queues; n++)
 		disk_queue_fini(&d->queues[n]);
@@ -148,14 +148,14 @@ int disk_open(struct transport *t, const struct ringside_options *o, struct ring
 		d->options = *o;
 	d->halt = -ENODEV;
 	vdriver_init(&d->v, t);
-	rc = negotiate(d, &offered, err);
+	rc = disk_negotiate(d, &offered, err);
 	if (!rc) {
 		rc = make_queues(d, offered, err);
 		if (rc)
 			vdriver_fail(&d->v);
 	}
 	if (rc) {
-		destroy(d);
+		disk_destroy(d);
 		return rc;
 	}
 	d->settled = true;
@@ -164,7 +164,7 @@ int disk_open(struct transport *t, const struct ringside_options *o, struct ring
 }
 
 /* Fresh rings, DRIVER_OK, and what had to wait goes out. */
-static int run(struct ringside_disk *d, struct error *err)
+static int disk_run(struct ringside_disk *d, struct error *err)
 {
 	int rc;
 
@@ -197,11 +197,11 @@ int ringside_start(struct ringside_disk *d, struct ringside_error *e)
 	if (d->started)
 		return error_set(err, -EBUSY, "the disk is started already.");
 	if (!d->v.agreed || d->v.status & VIRTIO_STATUS_FAILED) {
-		rc = negotiate(d, &queues, err);
+		rc = disk_negotiate(d, &queues, err);
 		if (rc)
 			return rc;
 	}
-	return run(d, err);
+	return disk_run(d, err);
 }
 
 int ringside_stop(struct ringside_disk *d, struct ringside_error *e)
@@ -239,8 +239,8 @@ int ringside_reconnect(struct ringside_disk *d, struct ringside_error *e)
 	vdriver_lost(&d->v);
 	for (uint16_t n = 0; d->started && n < d->n_queues; n++)
 		disk_queue_take_back(&d->queues[n]);
-	rc = negotiate(d, &queues, err);
-	return rc || !d->started ? rc : run(d, err);
+	rc = disk_negotiate(d, &queues, err);
+	return rc || !d->started ? rc : disk_run(d, err);
 }
 
 void ringside_close(struct ringside_disk **disk)
@@ -260,7 +260,7 @@ void ringside_close(struct ringside_disk **disk)
 			more |= d->queues[n].pending != 0;
 		}
 	}
-	destroy(d);
+	disk_destroy(d);
 }
 
 int ringside_queue_reset(struct ringside_queue *q)
@@ -285,7 +285,7 @@ int ringside_queue_reset(struct ringside_queue *q)
 
 /* ---- what the device says by itself ---- */
 
-static void halt(struct ringside_disk *d)
+static void disk_halt(struct ringside_disk *d)
 {
 	write_once(&d->halt, -ENODEV);
 	for (uint16_t n = 0; n < d->n_queues; n++)
@@ -321,12 +321,12 @@ int ringside_process(struct ringside_disk *d)
 	unsigned events = d->v.t->ops->process ? d->v.t->ops->process(d->v.t) : 0;
 
 	if (events & TRANSPORT_EVENT_GONE) {
-		halt(d);
+		disk_halt(d);
 		return RINGSIDE_EVENT_GONE;
 	}
 	/* NEEDS_RESET is announced as a change of the configuration (virtio 1.4, 2.1.2). */
 	if (events && d->v.status && vdriver_needs_reset(&d->v)) {
-		halt(d);
+		disk_halt(d);
 		return RINGSIDE_EVENT_NEEDS_RESET;
 	}
 	if (events & TRANSPORT_EVENT_CONFIG && d->v.agreed)

@@ -212,7 +212,7 @@ static int place(struct ringside_queue *q, struct ringside_request *req)
 	return rc;
 }
 
-static void fail(struct ringside_queue *q, struct ringside_request *req, int rc)
+static void queue_fail(struct ringside_queue *q, struct ringside_request *req, int rc)
 {
 	req->result = rc;
 	req->used_len = 0;
@@ -236,16 +236,16 @@ void disk_queue_refill(struct ringside_queue *q)
 		struct ringside_request *req = list_take(&q->held);
 
 		if (rc)
-			fail(q, req, rc);
+			queue_fail(q, req, rc);
 	}
 }
 
-static inline void submit(struct ringside_queue *q, struct ringside_request *req, int rc)
+static inline void queue_submit(struct ringside_queue *q, struct ringside_request *req, int rc)
 {
 	q->pending++;
 	q->submitted++;
 	if (unlikely(rc || !q->disk->started)) {
-		fail(q, req, rc ? rc : -ENODEV);
+		queue_fail(q, req, rc ? rc : -ENODEV);
 		return;
 	}
 	if (unlikely(q->held.head || read_once(&q->disk->halt))) {
@@ -257,7 +257,7 @@ static inline void submit(struct ringside_queue *q, struct ringside_request *req
 		if (can_wait(rc))
 			list_append(&q->held, req);
 		else
-			fail(q, req, rc == -E2BIG ? -EINVAL : rc);
+			queue_fail(q, req, rc == -E2BIG ? -EINVAL : rc);
 		return;
 	}
 	/* The kick is for all of them, in vqueue_commit(). */
@@ -324,7 +324,7 @@ void ringside_readv(struct ringside_queue *q, struct ringside_request *req, uint
 	req->iov = iov;
 	req->readable = 0;
 	req->writable = n;
-	submit(q, req, check_rw(q, offset, iov, n));
+	queue_submit(q, req, check_rw(q, offset, iov, n));
 }
 
 void ringside_writev(struct ringside_queue *q, struct ringside_request *req, uint64_t offset,
@@ -336,8 +336,9 @@ void ringside_writev(struct ringside_queue *q, struct ringside_request *req, uin
 	req->iov = iov;
 	req->readable = n;
 	req->writable = 0;
-	submit(q, req,
-	       unlikely(q->disk->limits.info.readonly) ? -EROFS : check_rw(q, offset, iov, n));
+	queue_submit(q, req,
+		     unlikely(q->disk->limits.info.readonly) ? -EROFS
+							     : check_rw(q, offset, iov, n));
 }
 
 void ringside_read(struct ringside_queue *q, struct ringside_request *req, uint64_t offset,
@@ -371,10 +372,10 @@ void ringside_flush(struct ringside_queue *q, struct ringside_request *req)
 		/* Not accepted, so every write was durable when it completed. */
 		q->pending++;
 		q->submitted++;
-		fail(q, req, 0);
+		queue_fail(q, req, 0);
 		return;
 	}
-	submit(q, req, 0);
+	queue_submit(q, req, 0);
 }
 
 static void submit_ranges(struct ringside_queue *q, struct ringside_request *req, uint32_t type,
@@ -395,7 +396,7 @@ static void submit_ranges(struct ringside_queue *q, struct ringside_request *req
 	for (unsigned i = 0; !rc && i < n; i++)
 		if (r[i].sectors > max_sectors || !in_bounds(q, r[i].sector, r[i].sectors))
 			rc = -EINVAL;
-	submit(q, req, rc);
+	queue_submit(q, req, rc);
 }
 
 void ringside_discard(struct ringside_queue *q, struct ringside_request *req,
@@ -429,14 +430,14 @@ void ringside_secure_erase(struct ringside_queue *q, struct ringside_request *re
 void ringside_get_id(struct ringside_queue *q, struct ringside_request *req, char id[21])
 {
 	simple(req, KIND_ID, VIRTIO_BLK_T_GET_ID, id);
-	submit(q, req, 0);
+	queue_submit(q, req, 0);
 }
 
 void ringside_get_lifetime(struct ringside_queue *q, struct ringside_request *req,
 			   struct ringside_lifetime *lifetime)
 {
 	simple(req, KIND_LIFETIME, VIRTIO_BLK_T_GET_LIFETIME, lifetime);
-	submit(q, req, has(q, VIRTIO_BLK_F_LIFETIME) ? 0 : -ENOTSUP);
+	queue_submit(q, req, has(q, VIRTIO_BLK_F_LIFETIME) ? 0 : -ENOTSUP);
 }
 
 void ringside_raw(struct ringside_queue *q, struct ringside_request *req, uint32_t type,
@@ -452,7 +453,7 @@ void ringside_raw(struct ringside_queue *q, struct ringside_request *req, uint32
 	req->writable = writable;
 	if (readable <= q->vq.num && writable <= q->vq.num && readable + writable + 2 <= q->vq.num)
 		rc = check_iovs(q, iov, readable + writable, UINT32_MAX, &total);
-	submit(q, req, rc);
+	queue_submit(q, req, rc);
 }
 
 void ringside_chain(struct ringside_queue *q, struct ringside_request *req, const struct iovec *iov,
@@ -467,7 +468,7 @@ void ringside_chain(struct ringside_queue *q, struct ringside_request *req, cons
 	req->writable = writable;
 	for (unsigned i = 0; fits && i < readable + writable; i++)
 		fits = iov[i].iov_len <= UINT32_MAX;
-	submit(q, req, fits ? 0 : -EINVAL);
+	queue_submit(q, req, fits ? 0 : -EINVAL);
 }
 
 /* ---- out of the ring ---- */
@@ -531,14 +532,15 @@ static void take_data(struct ringside_queue *q, struct ringside_request *req, ui
 	}
 }
 
-static void done(struct ringside_queue *q, struct ringside_request *req)
+static void queue_done(struct ringside_queue *q, struct ringside_request *req)
 {
 	q->pending--;
 	q->completed++;
 	req->done(req);
 }
 
-static inline void finish(struct ringside_queue *q, struct ringside_request *req, uint32_t len)
+static inline void queue_finish(struct ringside_queue *q, struct ringside_request *req,
+				uint32_t len)
 {
 	req->used_len = len;
 	if (unlikely(req->kind == KIND_CHAIN)) {
@@ -551,7 +553,7 @@ static inline void finish(struct ringside_queue *q, struct ringside_request *req
 			take_data(q, req, len);
 	}
 	q->free_slots[q->n_free++] = req->slot;
-	done(q, req);
+	queue_done(q, req);
 }
 
 /* Those that were there when it began: a callback that fails again waits for the next time. */
@@ -563,7 +565,7 @@ static unsigned deliver_failed(struct ringside_queue *q, unsigned max)
 	while (n < max && req != last && (req = list_take(&q->failed))) {
 		n++;
 		/* Compared by address only: it is the caller's again. */
-		done(q, req);
+		queue_done(q, req);
 	}
 	return n;
 }
@@ -599,7 +601,7 @@ int ringside_poll(struct ringside_queue *q, unsigned max)
 		n = deliver_failed(q, max);
 	if (likely(q->disk->started)) {
 		while (n < max && vqdrv_reap(&q->vq.ring, &cookie, &len) > 0) {
-			finish(q, cookie, len);
+			queue_finish(q, cookie, len);
 			n++;
 		}
 		if (unlikely(q->held.head) && !read_once(&q->disk->halt))
@@ -695,7 +697,7 @@ void disk_queue_take_back(struct ringside_queue *q)
 
 		/* Done perhaps already; twice would be a second record. */
 		if (req->type == T_ZONE_APPEND && req->kind == KIND_RAW)
-			fail(q, req, -EIO);
+			queue_fail(q, req, -EIO);
 		else
 			list_append(&q->held, req);
 	}
@@ -706,7 +708,7 @@ void disk_queue_cancel(struct ringside_queue *q, int result)
 	struct ringside_request *req;
 
 	while ((req = list_take(&q->held)))
-		fail(q, req, result);
+		queue_fail(q, req, result);
 	deliver_failed(q, UINT32_MAX);
 }
 

@@ -98,7 +98,7 @@ int nic_pair_start(struct nic_pair *p, struct error *err)
 
 /* ---- receiving ---- */
 
-static int give(struct nic_pair *p, uint8_t *buffer)
+static int pair_give(struct nic_pair *p, uint8_t *buffer)
 {
 	const struct vqdrv_buf buf = {(uintptr_t)buffer, p->buffer_bytes};
 
@@ -110,7 +110,7 @@ int nic_pair_fill(struct nic_pair *p)
 	int rc = 0;
 
 	for (uint16_t i = 0; i < p->rx.num && !rc; i++)
-		rc = give(p, p->buffers + (uint64_t)i * p->buffer_bytes);
+		rc = pair_give(p, p->buffers + (uint64_t)i * p->buffer_bytes);
 	if (!rc)
 		vqueue_commit(&p->rx);
 	return rc;
@@ -139,7 +139,7 @@ static int append(struct nic_pair *p, unsigned n, uint32_t *len)
 		} else {
 			rc = -EIO;
 		}
-		got = give(p, buffer);
+		got = pair_give(p, buffer);
 		if (got)
 			return got;
 	}
@@ -157,7 +157,7 @@ static int take_frame(struct nic_pair *p, uint8_t *buffer, uint32_t used, nic_fr
 
 	if (used < header) {
 		p->stats.bad++;
-		return give(p, buffer);
+		return pair_give(p, buffer);
 	}
 	memcpy(&h, buffer, header);
 	if (vdriver_has(&p->nic->v, VIRTIO_NET_F_MRG_RXBUF))
@@ -166,14 +166,14 @@ static int take_frame(struct nic_pair *p, uint8_t *buffer, uint32_t used, nic_fr
 		p->stats.received++;
 		if (frame)
 			frame(opaque, &h, buffer + header, len);
-		return give(p, buffer);
+		return pair_give(p, buffer);
 	}
 	if (!n || n > p->rx.num) {
 		p->stats.bad++;
-		return give(p, buffer);
+		return pair_give(p, buffer);
 	}
 	memcpy(p->frame, buffer + header, len);
-	rc = give(p, buffer);
+	rc = pair_give(p, buffer);
 	if (!rc)
 		rc = append(p, n - 1, &len);
 	if (rc == -EIO) {

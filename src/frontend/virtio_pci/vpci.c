@@ -13,24 +13,24 @@ static uint32_t get(const struct vpci *v, const struct vpci_area *a, uint32_t at
 	return pcidev_bar_read(v->dev, a->bar, (uint64_t)a->offset + at, size);
 }
 
-static void put(const struct vpci *v, const struct vpci_area *a, uint32_t at, uint32_t value,
-		unsigned size)
+static void vpci_put(const struct vpci *v, const struct vpci_area *a, uint32_t at, uint32_t value,
+		     unsigned size)
 {
 	pcidev_bar_write(v->dev, a->bar, (uint64_t)a->offset + at, value, size);
 }
 
 static void put64(const struct vpci *v, uint32_t at, uint64_t value)
 {
-	put(v, &v->common, at, (uint32_t)value, 4);
-	put(v, &v->common, at + 4, (uint32_t)(value >> 32), 4);
+	vpci_put(v, &v->common, at, (uint32_t)value, 4);
+	vpci_put(v, &v->common, at + 4, (uint32_t)(value >> 32), 4);
 }
 
 static void select_queue(const struct vpci *v, uint16_t index)
 {
 	if (v->legacy)
-		put(v, &v->common, VIRTIO_PCI_LEGACY_QUEUE_SELECT, index, 2);
+		vpci_put(v, &v->common, VIRTIO_PCI_LEGACY_QUEUE_SELECT, index, 2);
 	else
-		put(v, &v->common, AT(queue_select), index, 2);
+		vpci_put(v, &v->common, AT(queue_select), index, 2);
 }
 
 /* ---- finding the structures ---- */
@@ -154,9 +154,9 @@ uint64_t vpci_features(const struct vpci *v)
 
 	if (v->legacy)
 		return get(v, &v->common, VIRTIO_PCI_LEGACY_DEVICE_FEATURES, 4);
-	put(v, &v->common, AT(device_feature_select), 0, 4);
+	vpci_put(v, &v->common, AT(device_feature_select), 0, 4);
 	low = get(v, &v->common, AT(device_feature), 4);
-	put(v, &v->common, AT(device_feature_select), 1, 4);
+	vpci_put(v, &v->common, AT(device_feature_select), 1, 4);
 	return low | (uint64_t)get(v, &v->common, AT(device_feature), 4) << 32;
 }
 
@@ -164,13 +164,13 @@ void vpci_set_features(struct vpci *v, uint64_t features)
 {
 	v->features = features;
 	if (v->legacy) {
-		put(v, &v->common, VIRTIO_PCI_LEGACY_DRIVER_FEATURES, (uint32_t)features, 4);
+		vpci_put(v, &v->common, VIRTIO_PCI_LEGACY_DRIVER_FEATURES, (uint32_t)features, 4);
 		return;
 	}
-	put(v, &v->common, AT(driver_feature_select), 0, 4);
-	put(v, &v->common, AT(driver_feature), (uint32_t)features, 4);
-	put(v, &v->common, AT(driver_feature_select), 1, 4);
-	put(v, &v->common, AT(driver_feature), (uint32_t)(features >> 32), 4);
+	vpci_put(v, &v->common, AT(driver_feature_select), 0, 4);
+	vpci_put(v, &v->common, AT(driver_feature), (uint32_t)features, 4);
+	vpci_put(v, &v->common, AT(driver_feature_select), 1, 4);
+	vpci_put(v, &v->common, AT(driver_feature), (uint32_t)(features >> 32), 4);
 }
 
 uint8_t vpci_status(const struct vpci *v)
@@ -181,7 +181,8 @@ uint8_t vpci_status(const struct vpci *v)
 
 void vpci_set_status(const struct vpci *v, uint8_t status)
 {
-	put(v, &v->common, v->legacy ? VIRTIO_PCI_LEGACY_STATUS : AT(device_status), status, 1);
+	vpci_put(v, &v->common, v->legacy ? VIRTIO_PCI_LEGACY_STATUS : AT(device_status), status,
+		 1);
 }
 
 uint32_t vpci_generation(const struct vpci *v)
@@ -239,7 +240,7 @@ int vpci_config_write(const struct vpci *v, uint32_t offset, const void *buf, ui
 
 		for (unsigned i = 0; i < w; i++)
 			value |= (uint32_t)*from++ << 8 * i;
-		put(v, &a, offset, value, w);
+		vpci_put(v, &a, offset, value, w);
 		offset += w;
 		len -= w;
 	}
@@ -274,7 +275,7 @@ static int set_vector(const struct vpci *v, uint32_t modern, uint32_t legacy, ui
 		return vector == VIRTIO_MSI_NO_VECTOR ? 0 : -EIO;
 	if (vector != VIRTIO_MSI_NO_VECTOR && vector >= v->n_vectors)
 		return -EIO;
-	put(v, &v->common, at, vector, 2);
+	vpci_put(v, &v->common, at, vector, 2);
 	return get(v, &v->common, at, 2) == vector ? 0 : -EIO;
 }
 
@@ -293,7 +294,7 @@ static int legacy_setup(const struct vpci *v, uint16_t index, const struct vpci_
 		.at = v->common.offset + VIRTIO_PCI_LEGACY_QUEUE_NOTIFY,
 		.data = index,
 	};
-	put(v, &v->common, VIRTIO_PCI_LEGACY_QUEUE_PFN, (uint32_t)pfn, 4);
+	vpci_put(v, &v->common, VIRTIO_PCI_LEGACY_QUEUE_PFN, (uint32_t)pfn, 4);
 	return 0;
 }
 
@@ -317,7 +318,7 @@ static int modern_setup(const struct vpci *v, uint16_t index, const struct vpci_
 			return -EIO;
 		kick->data = (uint16_t)get(v, &v->common, AT(queue_notif_config_data), 2);
 	}
-	put(v, &v->common, AT(queue_size), r->num, 2);
+	vpci_put(v, &v->common, AT(queue_size), r->num, 2);
 	put64(v, AT(queue_desc), r->desc);
 	put64(v, AT(queue_driver), r->driver);
 	put64(v, AT(queue_device), r->device);
@@ -341,16 +342,16 @@ void vpci_queue_enable(const struct vpci *v, uint16_t index)
 	if (v->legacy)
 		return; /* its page number has done it */
 	select_queue(v, index);
-	put(v, &v->common, AT(queue_enable), 1, 2);
+	vpci_put(v, &v->common, AT(queue_enable), 1, 2);
 }
 
 void vpci_queue_reset(const struct vpci *v, uint16_t index)
 {
 	select_queue(v, index);
 	if (v->legacy)
-		put(v, &v->common, VIRTIO_PCI_LEGACY_QUEUE_PFN, 0, 4);
+		vpci_put(v, &v->common, VIRTIO_PCI_LEGACY_QUEUE_PFN, 0, 4);
 	else
-		put(v, &v->common, AT(queue_reset), 1, 2);
+		vpci_put(v, &v->common, AT(queue_reset), 1, 2);
 }
 
 bool vpci_queue_resetting(const struct vpci *v, uint16_t index)
@@ -388,16 +389,16 @@ void vpci_vector(const struct vpci *v, uint16_t vector, uint64_t address, uint32
 	uint32_t at = vector * PCI_MSIX_ENTRY_BYTES;
 
 	vpci_vector_mask(v, vector, true);
-	put(v, &v->table, at, (uint32_t)address, 4);
-	put(v, &v->table, at + 4, (uint32_t)(address >> 32), 4);
-	put(v, &v->table, at + PCI_MSIX_ENTRY_DATA, data, 4);
+	vpci_put(v, &v->table, at, (uint32_t)address, 4);
+	vpci_put(v, &v->table, at + 4, (uint32_t)(address >> 32), 4);
+	vpci_put(v, &v->table, at + PCI_MSIX_ENTRY_DATA, data, 4);
 	vpci_vector_mask(v, vector, false);
 }
 
 void vpci_vector_mask(const struct vpci *v, uint16_t vector, bool masked)
 {
-	put(v, &v->table, vector * PCI_MSIX_ENTRY_BYTES + PCI_MSIX_ENTRY_CONTROL,
-	    masked ? PCI_MSIX_ENTRY_MASKED : 0, 4);
+	vpci_put(v, &v->table, vector * PCI_MSIX_ENTRY_BYTES + PCI_MSIX_ENTRY_CONTROL,
+		 masked ? PCI_MSIX_ENTRY_MASKED : 0, 4);
 }
 
 int vpci_config_vector(const struct vpci *v, uint16_t vector)
