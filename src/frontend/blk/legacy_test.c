@@ -132,7 +132,7 @@ static void legacy_sizes_that_no_ring_has(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		legacy_init(&m);
 		m.queue_size = sizes[i];
-		refused(&m, NULL, -EINVAL);
+		refused(&m, NULL, -EPROTO);
 	}
 }
 
