@@ -11,4 +11,16 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include <stdbool.h>
+#include <stdlib.h>
+
+/*
+ * Which kind of reactor a rig's workers have.  tests/meson.build runs some programs a second time
+ * with TEST_EPOLL in the environment: where io_uring is forbidden everything takes another way.
+ */
+static inline bool test_uring(void)
+{
+	return !getenv("TEST_EPOLL");
+}
+
 #endif

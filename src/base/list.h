@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A doubly linked ring of members; an element knows whether it is on a list (list_is_linked). */
+/*
+ * A doubly linked ring of members; an element knows whether it is on a list (list_is_linked).
+ *
+ * Both loops below keep a pointer into the list while their body runs.  A body that calls out, to
+ * code that may take other elements off (a callback, a completion), uses neither: it moves the
+ * list to a head of its own with list_take_all() and takes the first element until there is none.
+ */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
@@ -40,12 +46,24 @@ static inline void list_del(struct list *item)
 	list_init(item);
 }
 
+/* Moves all of @from's elements, in their order, to @to, which is empty. */
+static inline void list_take_all(struct list *to, struct list *from)
+{
+	if (list_empty(from)) {
+		list_init(to);
+		return;
+	}
+	*to = *from;
+	to->prev->next = to->next->prev = to;
+	list_init(from);
+}
+
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 
 #define list_for_each(pos, head) \
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
-/* The present element may be taken off. */
+/* The present element may be taken off, and no other. */
 #define list_for_each_safe(pos, head)                                                 \
 	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
 	     pos = pos##_next, pos##_next = pos->next)

@@ -110,8 +110,15 @@ static void wake(struct reactor *r)
 
 void reactor_post(struct reactor *r, struct reactor_msg *msg)
 {
-	struct reactor_msg *head = read_once(&r->inbox);
+	struct reactor_msg *head;
 
+	/*
+	 * One exchange on either side, so that one of the two sees the other: either this one finds
+	 * the message taken, or run_inbox() sees what was written before it.
+	 */
+	if (__atomic_exchange_n(&msg->queued, true, __ATOMIC_ACQ_REL))
+		return;
+	head = read_once(&r->inbox);
 	/* Release: what the sender wrote into the message is seen by run_inbox()'s exchange. */
 	do {
 		msg->next = head;
@@ -135,7 +142,8 @@ static unsigned run_inbox(struct reactor *r)
 		ordered = msg;
 	}
 	for (msg = ordered; msg; msg = next, n++) {
-		next = msg->next; /* run() may free or reuse the message */
+		next = msg->next; /* from here on it may be queued again; run() may free it */
+		(void)__atomic_exchange_n(&msg->queued, false, __ATOMIC_ACQ_REL);
 		msg->run(msg);
 	}
 	return n;
@@ -274,26 +282,62 @@ void reactor_poller_activate(struct reactor *r, struct reactor_poller *p)
 	list_add_tail(&r->pollers, &p->link);
 }
 
+/* Whoever stops a poller may free it next: nothing here may touch it any more. */
 void reactor_poller_stop(struct reactor *r, struct reactor_poller *p)
 {
-	(void)r;
+	if (r->polled == p)
+		r->polled = NULL;
 	list_del(&p->link);
+}
+
+/*
+ * Callbacks activate and stop pollers at will, so a round keeps no pointer into the list: it
+ * empties the list into its own, and each poller goes back before it is called.  What is activated
+ * meanwhile has its turn in the next round.
+ */
+static struct reactor_poller *next_of_round(struct reactor *r, struct list *round)
+{
+	struct reactor_poller *p;
+
+	if (list_empty(round))
+		return NULL;
+	p = list_entry(round->next, struct reactor_poller, link);
+	list_del(&p->link);
+	list_add_tail(&r->pollers, &p->link);
+	return p;
+}
+
+static void poller_arm(struct reactor *r, struct reactor_poller *p)
+{
+	bool armed;
+
+	r->polled = p;
+	armed = p->arm(p);
+	if (r->polled == p && armed)
+		list_del(&p->link);
+	r->polled = NULL;
 }
 
 static unsigned run_pollers(struct reactor *r)
 {
+	struct reactor_poller *p;
+	struct list round;
 	unsigned n = 0;
 
-	list_for_each_safe (l, &r->pollers) {
-		struct reactor_poller *p = list_entry(l, struct reactor_poller, link);
-		unsigned did = p->poll(p);
+	list_take_all(&round, &r->pollers);
+	while ((p = next_of_round(r, &round))) {
+		unsigned did;
 
+		r->polled = p;
+		did = p->poll(p);
 		n += did;
+		if (r->polled != p)
+			continue;
+		r->polled = NULL;
 		if (did)
 			p->idle_turns = 0;
-		else if (++p->idle_turns > POLLER_IDLE_TURNS && list_is_linked(&p->link) &&
-			 r->poll_limit_ns != UINT64_MAX && p->arm(p))
-			list_del(&p->link);
+		else if (++p->idle_turns > POLLER_IDLE_TURNS && r->poll_limit_ns != UINT64_MAX)
+			poller_arm(r, p);
 	}
 	return n;
 }
@@ -301,17 +345,13 @@ static unsigned run_pollers(struct reactor *r)
 /* Every poller asks for notifications; false: one of them found work. */
 static bool arm_pollers(struct reactor *r)
 {
-	bool quiet = true;
+	struct reactor_poller *p;
+	struct list round;
 
-	list_for_each_safe (l, &r->pollers) {
-		struct reactor_poller *p = list_entry(l, struct reactor_poller, link);
-
-		if (p->arm(p))
-			list_del(&p->link);
-		else
-			quiet = false;
-	}
-	return quiet;
+	list_take_all(&round, &r->pollers);
+	while ((p = next_of_round(r, &round)))
+		poller_arm(r, p);
+	return list_empty(&r->pollers);
 }
 
 /* ---- how long to poll before sleeping ---- */

@@ -60,11 +60,18 @@ void reactor_turn(struct reactor *r);
 
 /* ---- messages from any thread ---- */
 
-/* Embedded in the caller's struct; must stay valid until @run has been called.  Order is kept per
- * sender. */
+/*
+ * Embedded in the caller's struct, zeroed but for @run; must stay valid until @run has been called.
+ * Order is kept per sender.
+ *
+ * Posting is idempotent: a message that is still queued is left where it is, and the one @run that
+ * comes sees what every poster wrote before it posted.  From the moment @run is called (it may free
+ * the message, or post it anew, also to another reactor) the next post queues it again.
+ */
 struct reactor_msg {
 	void (*run)(struct reactor_msg *msg);
-	struct reactor_msg *next;
+	struct reactor_msg *next; /* the reactor's, as what follows */
+	bool queued;		  /* atomic */
 };
 void reactor_post(struct reactor *r, struct reactor_msg *msg);
 
@@ -96,6 +103,11 @@ void reactor_timer_start(struct reactor *r, struct reactor_timer *t, uint64_t de
 void reactor_timer_stop(struct reactor *r, struct reactor_timer *t);
 
 /* ---- memory that is looked at rather than waited for ---- */
+
+/*
+ * @poll and @arm may activate and stop any poller, their own included, and free what they have
+ * stopped.
+ */
 
 struct reactor_poller {
 	/* Look and work, a bounded amount.  Returns how many things were done; 0 counts as idle. */

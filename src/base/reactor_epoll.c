@@ -63,11 +63,11 @@ static unsigned dispatch(struct reactor *r, int timeout_ms)
 	r->stats.syscalls++;
 	if (n <= 0)
 		return 0;
-	r->dispatching = true;
+	r->dispatching++;
 	for (int i = 0; i < n; i++)
 		reactor_watch_deliver(ev[i].data.ptr, ev[i].events);
-	r->dispatching = false;
-	bury(r);
+	if (!--r->dispatching)
+		bury(r);
 	return (unsigned)n;
 }
 

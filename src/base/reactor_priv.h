@@ -39,7 +39,8 @@ struct reactor {
 	const struct reactor_kind *kind;
 	struct io_uring ring;
 	int epfd;
-	bool dispatching;    /* epoll: events in hand may name watches that have been stopped */
+	unsigned
+		dispatching; /* epoll: turns whose events may name watches that have been stopped */
 	struct list watches; /* every watch_op, stopped ones included */
 
 	bool stop;		   /* atomic */
@@ -49,6 +50,8 @@ struct reactor {
 
 	struct list timers;  /* soonest first */
 	struct list pollers; /* active ones   */
+	const struct reactor_poller
+		*polled; /* its callback runs; NULL: it has been stopped since */
 
 	uint64_t poll_limit_ns;	   /* UINT64_MAX: poll for ever                          */
 	uint64_t poll_ns;	   /* how long it pays to poll at present                */

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -237,6 +238,208 @@ static void poller_is_polled_until_armed(bool uring)
 	reactor_destroy(&r);
 }
 
+/* Stops every other one of its kind in its callback, frees them, and perhaps itself. */
+struct stopper {
+	struct reactor_poller poller;
+	struct reactor *r;
+	struct stopper **all; /* STOPPERS of them, NULL: gone */
+	bool in_arm, itself;
+	unsigned *polls, *gone;
+};
+#define STOPPERS 5
+
+static void stop_others(struct stopper *s)
+{
+	struct stopper **all = s->all;
+
+	for (unsigned i = 0; i < STOPPERS; i++) {
+		struct stopper *other = all[i];
+
+		if (!other || (other == s && !s->itself))
+			continue;
+		reactor_poller_stop(other->r, &other->poller);
+		++*other->gone;
+		all[i] = NULL;
+		if (other != s)
+			free(other);
+	}
+	if (s->itself)
+		free(s);
+}
+
+static unsigned stopper_poll(struct reactor_poller *p)
+{
+	struct stopper *s = container_of(p, struct stopper, poller);
+
+	++*s->polls;
+	if (!s->in_arm)
+		stop_others(s);
+	return 0;
+}
+
+static bool stopper_arm(struct reactor_poller *p)
+{
+	struct stopper *s = container_of(p, struct stopper, poller);
+
+	if (s->in_arm)
+		stop_others(s);
+	return true;
+}
+
+static void pollers_may_stop_each_other(bool uring)
+{
+	/* Which one does it, from which callback, and whether it goes itself. */
+	for (unsigned way = 0; way < STOPPERS * 4; way++) {
+		struct reactor *r = new_reactor(uring);
+		struct stopper *all[STOPPERS];
+		unsigned polls = 0, gone = 0;
+		bool itself = way & 2;
+
+		for (unsigned i = 0; i < STOPPERS; i++) {
+			all[i] = calloc(1, sizeof(*all[i]));
+			assert_non_null(all[i]);
+			*all[i] = (struct stopper){.r = r,
+						   .all = all,
+						   .in_arm = way & 1,
+						   .itself = itself,
+						   .polls = &polls,
+						   .gone = &gone};
+			reactor_poller_init(&all[i]->poller, stopper_poll, stopper_arm);
+		}
+		/* The one that is looked at first does it: it stands in the place of @way. */
+		for (unsigned i = 0; i < STOPPERS; i++)
+			reactor_poller_activate(r, &all[(i + way / 4) % STOPPERS]->poller);
+		turn(r, 3);
+		assert_int_equal(gone, STOPPERS - !itself);
+		assert_true(polls >= 1);
+		for (unsigned i = 0; i < STOPPERS; i++) {
+			if (all[i])
+				reactor_poller_stop(r, &all[i]->poller);
+			free(all[i]);
+		}
+		reactor_destroy(&r);
+	}
+}
+
+static bool arm_never(struct reactor_poller *p)
+{
+	(void)p;
+	return false;
+}
+
+static unsigned poll_and_start_anew(struct reactor_poller *p)
+{
+	struct counter *c = container_of(p, struct counter, poller);
+
+	c->n++;
+	reactor_poller_stop(c->r, p);
+	reactor_poller_activate(c->r, p);
+	return 1;
+}
+
+/* A round ends, whatever its callbacks activate. */
+static void a_poller_that_starts_itself_anew_has_one_look_a_turn(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c = {.r = r};
+
+	reactor_poller_init(&c.poller, poll_and_start_anew, arm_never);
+	reactor_poller_activate(r, &c.poller);
+	turn(r, 3);
+	assert_int_equal(c.n, 3);
+	reactor_poller_stop(r, &c.poller);
+	reactor_destroy(&r);
+}
+
+struct message {
+	struct reactor_msg msg;
+	struct reactor *r;
+	struct message *then; /* posted by run() */
+	unsigned ran;
+};
+
+static void message_run(struct reactor_msg *msg)
+{
+	struct message *m = container_of(msg, struct message, msg);
+
+	m->ran++;
+	if (m->then)
+		reactor_post(m->r, &m->then->msg);
+}
+
+static void a_message_posted_twice_runs_once_and_loses_no_other(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct message m[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		m[i] = (struct message){.msg.run = message_run, .r = r};
+	for (unsigned i = 0; i < 12; i++) /* in a ring, three times */
+		reactor_post(r, &m[i % 4].msg);
+	turn(r, 1);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(m[i].ran, 1);
+
+	/* Posted anew while the reactor has it in hand: by the one in front of it, by itself. */
+	m[0].then = &m[2];
+	m[3].then = &m[3];
+	for (unsigned i = 0; i < 4; i++)
+		reactor_post(r, &m[i].msg);
+	turn(r, 1);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(m[i].ran, 2);
+	m[3].then = NULL;
+	turn(r, 1);
+	assert_int_equal(m[2].ran, 2);
+	assert_int_equal(m[3].ran, 3);
+	turn(r, 1);
+	assert_int_equal(m[3].ran, 3);
+	reactor_destroy(&r);
+}
+
+struct told {
+	struct reactor_msg msg;
+	unsigned written; /* atomic: by the posters, each adds before it posts */
+	unsigned seen;	  /* what the last run saw */
+	struct reactor *r;
+};
+
+static void told_run(struct reactor_msg *msg)
+{
+	struct told *t = container_of(msg, struct told, msg);
+
+	t->seen = read_once(&t->written);
+}
+
+#define TOLD_TIMES 20000
+
+static void *tell_often(void *arg)
+{
+	struct told *t = arg;
+
+	for (unsigned i = 0; i < TOLD_TIMES; i++) {
+		__atomic_add_fetch(&t->written, 1, __ATOMIC_RELAXED);
+		reactor_post(t->r, &t->msg);
+	}
+	return NULL;
+}
+
+/* Two threads post one message as fast as they can: the last run comes behind the last post. */
+static void no_post_of_a_queued_message_is_lost(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct told t = {.msg.run = told_run, .r = r};
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, tell_often, &t), 0);
+	while (t.seen < 2 * TOLD_TIMES)
+		reactor_turn(r);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	reactor_destroy(&r);
+}
+
 static void notifier_survives_hostile_fds(bool uring)
 {
 	struct reactor *r = new_reactor(uring);
@@ -309,6 +512,10 @@ BOTH_KINDS(watch_stopped_inside_its_callback)
 BOTH_KINDS(hang_up_is_told_once)
 BOTH_KINDS(timers_expire_in_order)
 BOTH_KINDS(poller_is_polled_until_armed)
+BOTH_KINDS(pollers_may_stop_each_other)
+BOTH_KINDS(a_poller_that_starts_itself_anew_has_one_look_a_turn)
+BOTH_KINDS(a_message_posted_twice_runs_once_and_loses_no_other)
+BOTH_KINDS(no_post_of_a_queued_message_is_lost)
 BOTH_KINDS(notifier_survives_hostile_fds)
 BOTH_KINDS(worker_runs_calls_on_its_thread)
 
@@ -323,6 +530,10 @@ int main(void)
 		BOTH(hang_up_is_told_once),
 		BOTH(timers_expire_in_order),
 		BOTH(poller_is_polled_until_armed),
+		BOTH(pollers_may_stop_each_other),
+		BOTH(a_poller_that_starts_itself_anew_has_one_look_a_turn),
+		BOTH(a_message_posted_twice_runs_once_and_loses_no_other),
+		BOTH(no_post_of_a_queued_message_is_lost),
 		BOTH(notifier_survives_hostile_fds),
 		BOTH(worker_runs_calls_on_its_thread),
 	};

@@ -384,7 +384,8 @@ static void make_card(struct board_rig *r, const struct br_options *o)
 void br_init(struct board_rig *r, const struct br_options *o)
 {
 	struct reactor_config epoll = {.uring = false};
-	struct worker_config worker = {.name = "board-rig", .reactor.uring = true, .cpu = -1};
+	struct worker_config worker = {
+		.name = "board-rig", .reactor.uring = test_uring(), .cpu = -1};
 
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < BR_BOUND; i++)

@@ -40,7 +40,7 @@ void nr_init(struct net_rig *r, const struct nr_options *o)
 	struct device_rig *d = &r->dev;
 
 	memcpy(net.mac, nr_mac, sizeof(nr_mac));
-	dr_init(d, "net-rig", 256u << 20, o->workers ? o->workers : 1, true);
+	dr_init(d, "net-rig", 256u << 20, o->workers ? o->workers : 1, test_uring());
 	d->table_len = INDIRECT;
 	r->wire = nr_wire_new();
 	assert_int_equal(virtio_net_create(&r->net, &net, &r->wire->link, d->home, d->workers,

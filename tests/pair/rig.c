@@ -34,7 +34,7 @@ void rig_init(struct rig *rig, struct storage *storage, const struct rig_options
 					 .write_through = o->write_through};
 	struct device_rig *d = &rig->dev;
 
-	dr_init(d, "rig", 64u << 20, o->workers ? o->workers : 1, !o->no_uring);
+	dr_init(d, "rig", 64u << 20, o->workers ? o->workers : 1, !o->no_uring && test_uring());
 	d->table_len = INDIRECT;
 	assert_int_equal(virtio_blk_create(&rig->blk, &blk, storage, d->home, d->workers,
 					   d->n_workers, 0, NULL),

@@ -261,7 +261,8 @@ static void open_export(void *arg)
 void rig_start(struct rig *rig)
 {
 	struct worker_config control = {.name = "control", .cpu = -1};
-	struct worker_config worker = {.name = "worker", .reactor = {.uring = true}, .cpu = -1};
+	struct worker_config worker = {
+		.name = "worker", .reactor = {.uring = test_uring()}, .cpu = -1};
 
 	memset(rig, 0, sizeof(*rig));
 	sem_init(&rig->stopped, 0, 0);
