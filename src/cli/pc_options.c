@@ -161,8 +161,8 @@ static int add_ide(struct pc_options *o, const char *arg)
 	if (disk_spec_parse(arg, spec, &err))
 		return usage_error(o->command, "--ide %s: %s.", arg, err.text);
 	o->n_ide++;
-	if (spec->queues != 1 || spec->queue_size || spec->blk_size || !spec->packed ||
-	    !spec->event_idx)
+	if (spec->queues != 1 || spec->queue_size || spec->geometry.block_size > 512 ||
+	    !spec->packed || !spec->event_idx)
 		return usage_error(o->command,
 				   "--ide %s: an IDE disk has no queues, and blocks of 512 bytes.",
 				   arg);

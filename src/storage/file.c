@@ -127,35 +127,6 @@ static int open_patiently(const struct storage_options *o, bool block_device, st
 	}
 }
 
-static int check_size(struct file *f, struct error *err)
-{
-	uint32_t unit = f->base.limits.block_size;
-	uint64_t size;
-	int rc;
-
-	rc = file_probe_size(f, &size);
-	if (rc)
-		return error_set(err, rc, "cannot find the size of %s", f->path);
-	if (!size)
-		return error_set(err, -EINVAL,
-				 "%s is empty; give it a size with: truncate -s 10G %s.", f->path,
-				 f->path);
-	if (size % SECTOR)
-		return error_set(err, -EINVAL,
-				 "the size of %s, %llu bytes, is no multiple of 512; extend it "
-				 "with: truncate "
-				 "-s %%512 %s.",
-				 f->path, (unsigned long long)size, f->path);
-	if (size % unit)
-		return error_set(
-			err, -EINVAL,
-			"the size of %s, %llu bytes, is no multiple of its block size %u; use "
-			"cache=writeback, or extend it with: truncate -s %%%u %s.",
-			f->path, (unsigned long long)size, unit, unit, f->path);
-	f->base.size = size;
-	return 0;
-}
-
 static int file_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	bool block_device = false;
@@ -178,15 +149,18 @@ static int file_open(const struct storage_options *o, struct storage **out, stru
 		rc = error_set(err, -ENOMEM, "cannot set up %s", o->target);
 		goto free_file;
 	}
+	f->base.name = f->path;
 	rc = f->fd = open_patiently(o, block_device, err);
 	if (rc < 0)
 		goto free_path;
 	rc = file_probe(f, o, err);
 	if (rc)
 		goto unlock;
-	rc = check_size(f, err);
-	if (rc)
+	rc = file_probe_size(f, &f->base.size);
+	if (rc) {
+		error_set(err, rc, "cannot find the size of %s", f->path);
 		goto unlock;
+	}
 	if (f->align > SECTOR) {
 		rc = f->buffered_fd = open_fd(o, 0, err);
 		if (rc < 0)
@@ -230,30 +204,16 @@ static void file_close(struct storage *s)
 	free(f);
 }
 
-static int file_refresh(struct storage *s)
+static int file_measure(struct storage *s, uint64_t *size)
 {
-	struct file *f = to_file(s);
-	uint64_t size;
-	int rc;
-
-	rc = file_probe_size(f, &size);
-	if (rc)
-		return rc;
-	if (align_down(size, SECTOR) == read_once(&s->size))
-		return 0;
-	if (size % SECTOR)
-		log_warn(f->path,
-			 "the size, %llu bytes, is no multiple of 512: the rest is not used",
-			 (unsigned long long)size);
-	write_once(&s->size, align_down(size, SECTOR));
-	return 1;
+	return file_probe_size(to_file(s), size);
 }
 
 const struct storage_engine_ops file_engine_ops = {
 	.name = "file",
 	.open = file_open,
 	.close = file_close,
-	.refresh = file_refresh,
+	.measure = file_measure,
 	.channel_open = file_channel_open,
 	.channel_close = file_channel_close,
 	.submit = file_channel_submit,

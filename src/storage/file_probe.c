@@ -17,6 +17,7 @@
 #define BLOCK_MIN   512u
 #define BLOCK_MAX   65536u
 #define PROBE_BYTES 4096u
+#define PUNCH_UNIT  4096u
 
 int file_probe_size(const struct file *f, uint64_t *size)
 {
@@ -125,32 +126,40 @@ static bool can_punch(int fd, uint64_t size)
 			  (off_t)align_up(size, PROBE_BYTES), PROBE_BYTES);
 }
 
+/*
+ * What a hole gives back is counted in the file system's own blocks.  st_blksize is not that: it is
+ * the size of I/O that the file system likes (stripes, NFS, huge pages).  The block size that NFS
+ * and its kind tell is such a wish, too, so what is too large for a block is not believed.
+ */
+static uint32_t punch_unit(const struct file *f)
+{
+	int block = 0;
+
+	if (ioctl(f->fd, FIGETBSZ, &block) < 0 || block <= 0 || (unsigned)block > BLOCK_MAX)
+		return PUNCH_UNIT;
+	return (uint32_t)max_u64(sane_block((uint64_t)block, PUNCH_UNIT), PUNCH_UNIT);
+}
+
 static int probe_block_device(struct file *f, const struct stat *st, bool may_unmap,
 			      struct error *err)
 {
 	struct storage_limits *l = &f->base.limits;
-	unsigned physical = 0, opt = 0;
 	uint64_t discard;
 	int logical = 0;
 	int rc;
 
 	if (ioctl(f->fd, BLKSSZGET, &logical) < 0)
 		return error_set(err, -errno, "cannot read the block size of %s", f->path);
-	if (ioctl(f->fd, BLKPBSZGET, &physical) < 0 || ioctl(f->fd, BLKIOOPT, &opt) < 0)
-		physical = opt = 0; /* not every device knows */
 	f->zero_align = sane_block((uint64_t)logical, BLOCK_MIN);
 	rc = probe_direct(f, f->zero_align, err);
 	if (rc)
 		return rc;
-	l->block_size = (uint32_t)max_u64(f->zero_align, f->align);
-	l->physical_block_size = (uint32_t)max_u64(sane_block(physical, BLOCK_MIN), l->block_size);
-	l->opt_io_size = opt;
 	discard = queue_fact(st, "discard_max_bytes");
-	if (may_unmap && discard >= l->block_size) {
+	if (may_unmap && discard >= f->zero_align) {
 		l->max_discard = FILE_MAX_RUN;
 		l->discard_alignment = (uint32_t)max_u64(
 			sane_block(queue_fact(st, "discard_granularity"), BLOCK_MIN),
-			l->block_size);
+			f->zero_align);
 		l->write_zeroes_unmaps = queue_fact(st, "write_zeroes_max_bytes") > 0;
 	}
 	return 0;
@@ -165,12 +174,9 @@ static int probe_regular(struct file *f, const struct stat *st, bool may_unmap, 
 	rc = probe_direct(f, BLOCK_MIN, err);
 	if (rc)
 		return rc;
-	l->block_size = (uint32_t)max_u64(BLOCK_MIN, f->align);
-	l->physical_block_size = (uint32_t)max_u64(sane_block((uint64_t)st->st_blksize, BLOCK_MIN),
-						   l->block_size);
 	if (may_unmap && can_punch(f->fd, (uint64_t)st->st_size)) {
 		l->max_discard = FILE_MAX_RUN;
-		l->discard_alignment = l->physical_block_size;
+		l->discard_alignment = punch_unit(f);
 		l->write_zeroes_unmaps = true;
 	}
 	return 0;
@@ -189,6 +195,8 @@ int file_probe(struct file *f, const struct storage_options *o, struct error *er
 			     : probe_regular(f, &st, may_unmap, err);
 	if (rc)
 		return rc;
+	if (f->align > BLOCK_MIN)
+		f->base.size_unit = f->align;
 	f->base.limits.volatile_cache = true;
 	f->base.limits.max_write_zeroes = o->readonly ? 0 : FILE_MAX_RUN;
 	return 0;

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 struct loop {
@@ -50,6 +52,12 @@ static inline bool loop_make(struct loop *l, const char *image, uint32_t block_s
 	if (file >= 0)
 		close(file);
 	return l->fd >= 0;
+}
+
+/* Mounts are made in a world of our own, which ends with this process. */
+static inline bool own_mounts(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
 static inline void loop_remove(struct loop *l)

@@ -58,11 +58,10 @@ static int memory_open(const struct storage_options *o, struct storage **out, st
 	}
 	m->bytes = bytes;
 	m->page = (uint64_t)sysconf(_SC_PAGESIZE);
+	m->base.name = "memory";
 	m->base.size = size;
 	m->base.readonly = o->readonly;
 	m->base.limits = (struct storage_limits){
-		.block_size = MEMORY_BLOCK,
-		.physical_block_size = (uint32_t)m->page,
 		.max_discard = o->readonly || o->no_discard ? 0 : MEMORY_MAX_RUN,
 		.discard_alignment = (uint32_t)m->page,
 		.max_write_zeroes = o->readonly ? 0 : MEMORY_MAX_RUN,

@@ -34,11 +34,10 @@ static int null_open(const struct storage_options *o, struct storage **out, stru
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
+	s->name = "null";
 	s->size = size;
 	s->readonly = o->readonly;
 	s->limits = (struct storage_limits){
-		.block_size = NULL_BLOCK,
-		.physical_block_size = NULL_BLOCK,
 		.max_discard = o->readonly || o->no_discard ? 0 : NULL_MAX_RUN,
 		.discard_alignment = NULL_BLOCK,
 	};

@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLK_SIZE_MIN 512
-#define BLK_SIZE_MAX 65536
+#define PHYSICAL_MAX (UINT64_C(2) << 20)
+#define RUN_MAX	     (UINT64_C(1) << 30)
 
 enum kind {
 	KIND_TEXT,
 	KIND_CHOICE,
 	KIND_NUMBER,
+	KIND_SIZE, /* a number, with K, M or G if one likes */
 };
 
 /* One word of the language.  A choice is a bool: false is the first of the two values, true the
@@ -35,6 +36,7 @@ struct key {
 #define TEXT(f)	  .kind = KIND_TEXT, FIELD(f)
 #define CHOICE(f) .kind = KIND_CHOICE, FIELD(f)
 #define NUMBER(f) .kind = KIND_NUMBER, FIELD(f)
+#define SIZE(f)	  .kind = KIND_SIZE, FIELD(f)
 
 static const struct key keys[] = {
 	{"file", TEXT(file)},
@@ -47,7 +49,11 @@ static const struct key keys[] = {
 	{"queues", NUMBER(queues), .min = 1, .max = DISK_QUEUES_MAX},
 	{"num-queues", .same_as = "queues", NUMBER(queues), .min = 1, .max = DISK_QUEUES_MAX},
 	{"queue-size", NUMBER(queue_size), .min = 2, .max = DISK_QUEUE_SIZE_MAX, .pow2 = true},
-	{"blk-size", NUMBER(blk_size), .min = BLK_SIZE_MIN, .max = BLK_SIZE_MAX, .pow2 = true},
+	{"blk-size", SIZE(geometry.block_size), .min = 512, .max = STORAGE_BLOCK_MAX, .pow2 = true},
+	{"physical-block-size", SIZE(geometry.physical_block_size), .min = 512, .max = PHYSICAL_MAX,
+	 .pow2 = true},
+	{"opt-io-size", SIZE(geometry.opt_io_size), .max = RUN_MAX},
+	{"discard-granularity", SIZE(geometry.discard_granularity), .min = 512, .max = RUN_MAX},
 	{"packed", CHOICE(packed), .off = "off", .on = "on"},
 	{"event-idx", CHOICE(event_idx), .off = "off", .on = "on"},
 	{"wce", CHOICE(wce), .off = "off", .on = "on"},
@@ -64,7 +70,10 @@ const char disk_spec_help[] =
 	"  queues=N                1 to 256, default 1 (also: num-queues)\n"
 	"  queue-size=N            the largest ring to take, a power of two, 2 to 32768; default "
 	"any\n"
-	"  blk-size=N              logical block, a power of two, 512 to 65536\n"
+	"  blk-size=N              logical block, a power of two, 512 to 65536; default 512\n"
+	"  physical-block-size=N   a power of two; default 4096, or blk-size if that is larger\n"
+	"  opt-io-size=N           best size of I/O to tell the guest; default 0: none\n"
+	"  discard-granularity=N   default: what the storage can give back\n"
 	"  packed=on|off           offer packed virtqueues; default on\n"
 	"  event-idx=on|off        offer event indices; default on\n"
 	"  wce=on|off              write cache on at the start; default on\n";
@@ -122,6 +131,7 @@ static void describe_values(const struct key *k, char *buf, size_t size)
 		snprintf(buf, size, "%s or %s", k->on, k->off);
 		break;
 	case KIND_NUMBER:
+	case KIND_SIZE:
 		snprintf(buf, size, "a %s from %llu to %llu", k->pow2 ? "power of two" : "number",
 			 (unsigned long long)k->min, (unsigned long long)k->max);
 		break;
@@ -149,7 +159,10 @@ static int set_number(const struct key *k, const char *value, void *field, struc
 {
 	uint64_t v;
 
-	if (number_parse(value, k->min, k->max, &v) || (k->pow2 && !is_pow2(v)))
+	if (k->kind == KIND_SIZE ? size_parse(value, &v) || v < k->min || v > k->max
+				 : number_parse(value, k->min, k->max, &v))
+		return bad_value(k, value, err);
+	if (k->pow2 && !is_pow2(v))
 		return bad_value(k, value, err);
 	if (k->size == sizeof(uint16_t))
 		*(uint16_t *)field = (uint16_t)v;
@@ -179,6 +192,7 @@ static int set_value(struct disk_spec *spec, const struct key *k, const char *va
 	case KIND_CHOICE:
 		return set_choice(k, value, field, err);
 	case KIND_NUMBER:
+	case KIND_SIZE:
 		return set_number(k, value, field, err);
 	}
 	return -EINVAL;
@@ -273,5 +287,6 @@ struct storage_options disk_spec_storage(const struct disk_spec *spec)
 		.threads = spec->threads,
 		.no_lock = spec->no_lock,
 		.no_discard = spec->ignore_discard,
+		.geometry = spec->geometry,
 	};
 }

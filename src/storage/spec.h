@@ -25,10 +25,11 @@ struct disk_spec {
 	bool ignore_discard; /* discard=ignore                                            */
 	bool no_lock;	     /* locking=off                                               */
 
+	struct storage_geometry geometry; /* blk-size and its kin                        */
+
 	/* Of the device. */
 	uint16_t queues;
 	uint16_t queue_size; /* largest ring to take, 0: any                            */
-	uint32_t blk_size;   /* 0: what the storage has                                   */
 	bool packed;	     /* offer the packed layout                                   */
 	bool event_idx;	     /* offer the event index                                     */
 	bool wce;	     /* the write cache starts switched on                        */

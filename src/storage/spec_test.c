@@ -19,7 +19,8 @@ static void defaults_are_those_of_the_help(void **state)
 	assert_false(d.readonly || d.direct || d.threads || d.ignore_discard || d.no_lock);
 	assert_int_equal(d.queues, 1);
 	assert_int_equal(d.queue_size, 0);
-	assert_int_equal(d.blk_size, 0);
+	assert_int_equal(d.geometry.block_size, 0);
+	assert_int_equal(d.geometry.physical_block_size, 0);
 	assert_true(d.packed && d.event_idx && d.wce);
 	disk_spec_fini(&d);
 	disk_spec_fini(&d);
@@ -41,7 +42,7 @@ static void every_word_is_taken(void **state)
 	assert_string_equal(d.serial, "abc");
 	assert_int_equal(d.queues, 4);
 	assert_int_equal(d.queue_size, 1024);
-	assert_int_equal(d.blk_size, 4096);
+	assert_int_equal(d.geometry.block_size, 4096);
 	assert_false(d.packed || d.event_idx || d.wce);
 	o = disk_spec_storage(&d);
 	assert_ptr_equal(o.target, d.file);
@@ -135,6 +136,9 @@ static void wrong_words_are_one_sentence(void **state)
 		{"a,queue-size=65536", "power of two"},
 		{"a,blk-size=513", "a power of two from 512 to 65536"},
 		{"a,blk-size=256", "512"},
+		{"a,physical-block-size=3000", "a power of two from 512"},
+		{"a,opt-io-size=1.5M", "a number from 0"},
+		{"a,discard-granularity=1", "a number from 512"},
 		{"a,serial=123456789012345678901", "at most 20 bytes"},
 		{"a, readonly=on", "no option \" readonly\""},
 	};
@@ -170,14 +174,45 @@ static void a_serial_of_twenty_bytes_fits(void **state)
 
 static void help_names_every_key(void **state)
 {
-	static const char *const names[] = {
-		"file=",     "serial=",	 "readonly=",  "cache=",     "aio=",
-		"discard=",  "locking=", "queues=",    "num-queues", "queue-size=",
-		"blk-size=", "packed=",	 "event-idx=", "wce="};
+	static const char *const names[] = {"file=",
+					    "serial=",
+					    "readonly=",
+					    "cache=",
+					    "aio=",
+					    "discard=",
+					    "locking=",
+					    "queues=",
+					    "num-queues",
+					    "queue-size=",
+					    "blk-size=",
+					    "packed=",
+					    "event-idx=",
+					    "wce=",
+					    "physical-block-size=",
+					    "opt-io-size=",
+					    "discard-granularity="};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_non_null(strstr(disk_spec_help, names[i]));
+}
+
+static void blocks_are_written_as_sizes(void **state)
+{
+	struct disk_spec d;
+	struct storage_options o;
+
+	(void)state;
+	assert_int_equal(disk_spec_parse("a,blk-size=4K,physical-block-size=16k,opt-io-size=1M,"
+					 "discard-granularity=65536",
+					 &d, NULL),
+			 0);
+	o = disk_spec_storage(&d);
+	assert_int_equal(o.geometry.block_size, 4096);
+	assert_int_equal(o.geometry.physical_block_size, 16384);
+	assert_int_equal(o.geometry.opt_io_size, 1 << 20);
+	assert_int_equal(o.geometry.discard_granularity, 65536);
+	disk_spec_fini(&d);
 }
 
 /* Whatever comes, it is taken or refused, and nothing is left behind. */
@@ -222,6 +257,7 @@ int main(void)
 		cmocka_unit_test(wrong_words_are_one_sentence),
 		cmocka_unit_test(a_serial_of_twenty_bytes_fits),
 		cmocka_unit_test(help_names_every_key),
+		cmocka_unit_test(blocks_are_written_as_sizes),
 		cmocka_unit_test(random_words_do_no_harm),
 	};
 

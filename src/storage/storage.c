@@ -5,7 +5,8 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "storage/engine.h"
+#include "base/log.h"
+#include "storage/geometry.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,11 +33,19 @@ int storage_open(const struct storage_options *o, struct storage **out, struct e
 	ops = engine_for(o->target);
 	if (!ops)
 		return error_set(err, -EINVAL, "no storage takes %s", o->target);
+	rc = geometry_check(&o->geometry, o->target, err);
+	if (rc)
+		return rc;
 	rc = ops->open(o, out, err);
 	if (rc)
 		return rc;
 	(*out)->ops = ops;
-	return 0;
+	geometry_apply(*out, &o->geometry);
+	(*out)->judged = (*out)->size;
+	rc = geometry_judge_size(*out, o->target, (*out)->size, err);
+	if (rc)
+		storage_close(out);
+	return rc;
 }
 
 void storage_close(struct storage **s)
@@ -64,7 +73,29 @@ const struct storage_limits *storage_limits(const struct storage *s)
 
 int storage_refresh(struct storage *s)
 {
-	return s->ops->refresh ? s->ops->refresh(s) : 0;
+	struct error err;
+	uint64_t size;
+	int rc;
+
+	if (!s->ops->measure)
+		return 0;
+	rc = s->ops->measure(s, &size);
+	if (rc)
+		return rc;
+	if (size == read_once(&s->size)) {
+		s->judged = size;
+		return 0;
+	}
+	if (size == s->judged)
+		return 0;
+	s->judged = size;
+	if (geometry_judge_size(s, s->name, size, &err)) {
+		log_warn(s->name, "the size changed and cannot be taken over, %llu bytes stay: %s",
+			 (unsigned long long)read_once(&s->size), err.text);
+		return 0;
+	}
+	write_once(&s->size, size);
+	return 1;
 }
 
 int storage_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,

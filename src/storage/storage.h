@@ -51,16 +51,27 @@ struct storage_io {
 	int result;
 };
 
-/* What a disk is and can do; read by any thread. */
+/* What a disk is and can do; read by any thread.  The blocks are what a guest is to be shown
+ * (geometry.h); requests are taken on the raster of 512 bytes in any case. */
 struct storage_limits {
-	uint32_t block_size;	      /* bytes, >= 512, power of two: no smaller write is cheap */
-	uint32_t physical_block_size; /* >= block_size                                       */
-	uint32_t opt_io_size;	      /* bytes, 0: unknown                                    */
+	uint32_t block_size;	      /* bytes, >= 512, power of two; the size is a multiple  */
+	uint32_t physical_block_size; /* >= block_size, power of two                          */
+	uint32_t opt_io_size;	      /* bytes, 0: nothing to say                             */
 	uint64_t max_discard;	      /* bytes in one request, 0: cannot discard              */
-	uint32_t discard_alignment;   /* bytes                                                */
+	uint32_t discard_alignment;   /* bytes: no smaller discard gives space back           */
 	uint64_t max_write_zeroes;    /* bytes in one request, 0: cannot                      */
 	bool write_zeroes_unmaps;     /* STORAGE_UNMAP may really give space back             */
 	bool volatile_cache;	      /* FLUSH means something                                */
+};
+
+#define STORAGE_BLOCK_MAX 65536u
+
+/* The blocks to show a guest, as asked for, in bytes; 0: the default. */
+struct storage_geometry {
+	uint32_t block_size;	      /* 512                                            */
+	uint32_t physical_block_size; /* 4096, or block_size if that is larger          */
+	uint32_t opt_io_size;	      /* nothing to say                                 */
+	uint32_t discard_granularity; /* what the storage can give back                 */
 };
 
 struct storage_options {
@@ -70,6 +81,7 @@ struct storage_options {
 	bool threads;	 /* aio=threads: no io_uring for I/O                         */
 	bool no_lock;	 /* locking=off                                              */
 	bool no_discard; /* discard=ignore: offer no discard, no unmapping         */
+	struct storage_geometry geometry;
 };
 
 struct storage; /* opaque outside src/storage */
@@ -80,12 +92,13 @@ int storage_open(const struct storage_options *o, struct storage **out, struct e
 /* After the last channel is closed.  NULLs *s. */
 void storage_close(struct storage **s);
 
-uint64_t storage_size(const struct storage *s); /* bytes, a multiple of 512; any thread */
+uint64_t storage_size(const struct storage *s); /* bytes, whole blocks; any thread */
 bool storage_readonly(const struct storage *s);
 const struct storage_limits *storage_limits(const struct storage *s);
 /*
  * Looks whether the size changed behind our back (file truncated or grown, block device resized)
- * and takes over the new one. 1: it changed; 0: it did not; -errno.  Control thread.
+ * and takes over the new one, if storage_open() would have taken it, too; else the old one stays,
+ * and one line says so. 1: it changed; 0: it did not; -errno.  Control thread.
  */
 int storage_refresh(struct storage *s);
 

@@ -48,7 +48,7 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 {
 	const struct storage_limits *l = storage_limits(blk->storage);
 	struct virtio_blk_config *c = &blk->config;
-	uint32_t block = o->blk_size ? o->blk_size : l->block_size;
+	uint32_t block = l->block_size;
 	unsigned exp = 0;
 
 	while (exp < 15 && (block << (exp + 1)) <= l->physical_block_size)
@@ -155,15 +155,6 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *
 	if (o->serial && strlen(o->serial) > VIRTIO_BLK_ID_BYTES)
 		return error_set(err, -EINVAL, "%s: the serial \"%s\" is longer than %d bytes.",
 				 o->path, o->serial, VIRTIO_BLK_ID_BYTES);
-	if (o->blk_size &&
-	    (!is_pow2(o->blk_size) || o->blk_size < storage_limits(storage)->block_size ||
-	     storage_size(storage) % o->blk_size))
-		return error_set(err, -EINVAL,
-				 "%s: blk-size=%u does not fit: it must be a power of two, no "
-				 "smaller than %u, "
-				 "and divide the image's %llu bytes.",
-				 o->path, o->blk_size, storage_limits(storage)->block_size,
-				 (unsigned long long)storage_size(storage));
 	blk = calloc(1, sizeof(*blk));
 	if (!blk)
 		return error_set(err, -ENOMEM, "%s: cannot set up the disk", o->path);

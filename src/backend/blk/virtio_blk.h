@@ -26,7 +26,6 @@ struct virtio_blk_options {
 	const char *serial;  /* what GET_ID answers, at most 20 bytes; NULL: empty */
 	unsigned queues;     /* 1 .. BLK_QUEUES_MAX                                */
 	unsigned queue_size; /* largest ring that is taken; 0: any                 */
-	uint32_t blk_size;   /* logical block to report; 0: the storage's own      */
 	bool no_packed;	     /* do not offer packed rings                          */
 	bool no_event_idx;   /* do not offer EVENT_IDX                             */
 	bool write_through;  /* the cache mode at start; the driver may change it  */

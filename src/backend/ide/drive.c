@@ -185,6 +185,9 @@ int ide_drive_init(struct ide_drive *d, const struct ide_drive_options *o, struc
 	struct opening opening = {.d = d, .err = err};
 	int n;
 
+	if (storage_limits(storage)->block_size != ATA_SECTOR)
+		return error_set(err, -EINVAL, "%s: blocks of %u bytes: an IDE disk has 512.",
+				 o->path, storage_limits(storage)->block_size);
 	d->sectors = min_u64(storage_size(storage) / ATA_SECTOR, ATA_SECTORS_48);
 	if (!d->sectors)
 		return error_set(err, -EINVAL, "%s: a disk of no sectors cannot be", o->path);

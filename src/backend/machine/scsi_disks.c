@@ -22,8 +22,7 @@ static int add_card(struct pc *pc, struct error *err)
 int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *err)
 {
 	struct storage_options so = disk_spec_storage(spec);
-	struct scsi_disk_options o = {
-		.serial = spec->serial, .block_size = spec->blk_size, .wce = spec->wce};
+	struct scsi_disk_options o = {.serial = spec->serial, .wce = spec->wce};
 	struct scsi_disk_threads threads;
 	struct scsi_disk *disk;
 	struct storage *storage;

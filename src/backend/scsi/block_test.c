@@ -311,8 +311,7 @@ static void sbc_unmap_is_unknown_without_discard(void **state)
 /* A storage that discards less at a time than a block has. */
 static void sbc_unmap_is_unknown_where_a_block_is_too_much(void **state)
 {
-	struct scsi_rig *r = sr_new("memory:8M", (struct scsi_disk_options){.block_size = 4096},
-				    false);
+	struct scsi_rig *r = sr_new_blocks("memory:8M", 4096);
 
 	(void)state;
 	((struct storage_limits *)storage_limits(r->disk->storage))->max_discard = 2048;
@@ -354,8 +353,7 @@ static void sbc_write_same(void **state)
 
 static void sbc_blocks_of_4096_bytes(void **state)
 {
-	struct scsi_rig *r = sr_new("memory:8M", (struct scsi_disk_options){.block_size = 4096},
-				    false);
+	struct scsi_rig *r = sr_new_blocks("memory:8M", 4096);
 	uint8_t cdb[SCSI_CDB_MAX];
 	static uint8_t out[8192];
 

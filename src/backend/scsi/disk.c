@@ -446,16 +446,14 @@ int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
 		     struct storage *storage, const struct scsi_disk_threads *threads,
 		     struct error *err)
 {
-	uint32_t block = o->block_size ? o->block_size : storage_limits(storage)->block_size;
+	uint32_t block = storage_limits(storage)->block_size;
 	struct opening opening = {.err = err};
 	struct scsi_disk *disk;
 
-	if (block < 512 || block > 4096 || !is_pow2(block))
+	if (block > 4096)
 		return error_set(err, -EINVAL,
 				 "%s: blocks of %u bytes: a SCSI disk has 512 to 4096.", o->path,
 				 block);
-	if (storage_size(storage) < block)
-		return error_set(err, -EINVAL, "%s: the image has not even one block.", o->path);
 	disk = calloc(1, sizeof(*disk));
 	if (!disk)
 		return error_set(err, -ENOMEM, "%s: cannot set up the disk", o->path);

@@ -86,10 +86,9 @@ struct scsi_task {
 };
 
 struct scsi_disk_options {
-	const char *path;    /* names it in messages; copied      */
-	const char *serial;  /* NULL: none                        */
-	uint32_t block_size; /* 0: the storage's                 */
-	bool wce;	     /* write cache on at power-on        */
+	const char *path;   /* names it in messages; copied      */
+	const char *serial; /* NULL: none                        */
+	bool wce;	    /* write cache on at power-on        */
 };
 
 /* Who does the I/O. */

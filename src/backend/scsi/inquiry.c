@@ -64,14 +64,14 @@ static unsigned identifiers(const struct scsi_disk *disk, uint8_t *p)
 static unsigned limits(const struct scsi_disk *disk, uint8_t *p)
 {
 	const struct storage_limits *l = storage_limits(disk->storage);
+	/* No more than the disk takes at all: initiators do not believe it otherwise. */
+	uint32_t best = (uint32_t)min_u64(l->opt_io_size, SCSI_TRANSFER_MAX) / disk->block_size;
 	uint32_t run = (uint32_t)min_u64(SCSI_RUN_MAX, l->max_discard / disk->block_size);
 
 	p[0] = 1; /* WRITE SAME of no blocks is refused */
-	scsi_put16(p + 2, l->opt_io_size / disk->block_size
-				  ? l->physical_block_size / disk->block_size
-				  : 0);
+	scsi_put16(p + 2, best ? (uint16_t)(l->physical_block_size / disk->block_size) : 0);
 	scsi_put32(p + 4, SCSI_TRANSFER_MAX / disk->block_size);
-	scsi_put32(p + 8, l->opt_io_size / disk->block_size);
+	scsi_put32(p + 8, best);
 	if (scsi_unmaps(disk)) {
 		scsi_put32(p + 16, run);
 		scsi_put32(p + 20, 255); /* descriptors */

@@ -14,14 +14,27 @@ void sr_task_done(struct scsi_task *task, enum scsi_step step)
 
 struct scsi_rig *sr_new(const char *target, struct scsi_disk_options o, bool readonly)
 {
-	struct scsi_rig *r = calloc(1, sizeof(*r));
 	const struct storage_options so = {.target = target, .readonly = readonly, .no_lock = true};
+
+	return sr_new_on(&so, o);
+}
+
+struct scsi_rig *sr_new_blocks(const char *target, uint32_t block_size)
+{
+	const struct storage_options so = {.target = target, .geometry.block_size = block_size};
+
+	return sr_new_on(&so, (struct scsi_disk_options){0});
+}
+
+struct scsi_rig *sr_new_on(const struct storage_options *so, struct scsi_disk_options o)
+{
+	struct scsi_rig *r = calloc(1, sizeof(*r));
 	const struct reactor_config config = {.uring = false};
 	struct storage *storage;
 
 	assert_non_null(r);
 	assert_int_equal(reactor_create(&r->home, &config, NULL), 0);
-	assert_int_equal(storage_open(&so, &storage, NULL), 0);
+	assert_int_equal(storage_open(so, &storage, NULL), 0);
 	o.path = "test/disk";
 	assert_int_equal(scsi_disk_create(&r->disk, &o, storage,
 					  &(struct scsi_disk_threads){.reactor = r->home}, NULL),

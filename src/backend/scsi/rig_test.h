@@ -23,6 +23,8 @@ struct scsi_rig {
 
 /* Its unit attention of power-on has been taken. */
 struct scsi_rig *sr_new(const char *target, struct scsi_disk_options o, bool readonly);
+struct scsi_rig *sr_new_blocks(const char *target, uint32_t block_size);
+struct scsi_rig *sr_new_on(const struct storage_options *so, struct scsi_disk_options o);
 /* 8 MiB in memory, serial number "abc", a write cache. */
 struct scsi_rig *sr_disk(void);
 /* Whatever was forgotten comes to its end first; nothing may be left then. */
