@@ -8,6 +8,8 @@
 #define A_DEFAULT 0x26 /* 32768 Hz, 1024 ticks */
 #define D_BATTERY 0x80
 #define HOUR_PM	  0x80
+/* Writes that are closer than this set one date. */
+#define ONE_DATE_NS (100 * NSEC_PER_MSEC)
 
 static uint8_t to_form(const struct rtc *rtc, int v)
 {
@@ -33,6 +35,11 @@ int rtc_hour_from_form(const struct rtc *rtc, uint8_t v)
 	return rtc_from_form(rtc, v & 0x7f) % 12 + (v & HOUR_PM ? 12 : 0);
 }
 
+static uint8_t weekday_to_form(const struct rtc *rtc, const struct tm *tm)
+{
+	return to_form(rtc, (tm->tm_wday + rtc->weekday_shift) % 7 + 1);
+}
+
 static bool is_date(uint8_t index)
 {
 	return index == RTC_SECONDS || index == RTC_MINUTES || index == RTC_HOURS ||
@@ -49,24 +56,42 @@ int64_t rtc_seconds(const struct rtc *rtc, uint64_t at_ns)
 	return (int64_t)(at_ns / NSEC_PER_SEC) + rtc->offset;
 }
 
-/* While the guest sets the clock, it stands still in the bytes. */
+/* The bytes are as the guest wrote them, and the second in which it did so is not over. */
+static bool just_written(const struct rtc *rtc)
+{
+	return rtc->written && rtc->now_ns() / NSEC_PER_SEC == rtc->written_ns / NSEC_PER_SEC;
+}
+
+/* Carries the bytes over to this second. */
 static void refresh(struct rtc *rtc)
 {
 	time_t t = (time_t)rtc_seconds(rtc, rtc->now_ns());
 	struct tm tm;
 
-	if ((rtc->cmos[RTC_B] & RTC_B_SET) || !gmtime_r(&t, &tm))
+	if (!rtc_runs(rtc) || just_written(rtc) || !gmtime_r(&t, &tm))
 		return;
+	rtc->written = rtc->weekday_written = false;
 	rtc->cmos[RTC_SECONDS] = to_form(rtc, tm.tm_sec);
 	rtc->cmos[RTC_MINUTES] = to_form(rtc, tm.tm_min);
 	rtc->cmos[RTC_HOURS] = hour_to_form(rtc, tm.tm_hour);
-	rtc->cmos[RTC_WEEKDAY] = to_form(rtc, tm.tm_wday + 1);
+	rtc->cmos[RTC_WEEKDAY] = weekday_to_form(rtc, &tm);
 	rtc->cmos[RTC_DAY] = to_form(rtc, tm.tm_mday);
 	rtc->cmos[RTC_MONTH] = to_form(rtc, tm.tm_mon + 1);
 	rtc->cmos[RTC_YEAR] = to_form(rtc, (tm.tm_year + 1900) % 100);
 	rtc->cmos[RTC_CENTURY] = to_form(rtc, (tm.tm_year + 1900) / 100 % 100);
 }
 
+/*
+ * Before a write: a date that is being written is left whole when a second ends in the midst of it;
+ * the clock loses that second.
+ */
+static void refresh_before_write(struct rtc *rtc)
+{
+	if (!rtc->written || rtc->now_ns() - rtc->written_ns > ONE_DATE_NS)
+		refresh(rtc);
+}
+
+/* The clock goes on from what the bytes say. */
 static void take_date(struct rtc *rtc)
 {
 	const uint8_t *c = rtc->cmos;
@@ -80,8 +105,38 @@ static void take_date(struct rtc *rtc)
 			   rtc_from_form(rtc, c[RTC_YEAR]) - 1900,
 	};
 
+	rtc->written = true;
+	rtc->written_ns = rtc->now_ns();
 	rtc->offset = 0;
-	rtc->offset = (int64_t)timegm(&tm) - rtc_seconds(rtc, rtc->now_ns());
+	rtc->offset = (int64_t)timegm(&tm) - rtc_seconds(rtc, rtc->written_ns);
+	/* timegm() has told the calendar's day of the week. */
+	if (rtc->weekday_written)
+		rtc->weekday_shift = (rtc_from_form(rtc, c[RTC_WEEKDAY]) - 1 - tm.tm_wday + 14) % 7;
+	else if (rtc_runs(rtc))
+		rtc->cmos[RTC_WEEKDAY] = weekday_to_form(rtc, &tm);
+}
+
+static void write_date(struct rtc *rtc, uint8_t index, uint8_t v)
+{
+	refresh_before_write(rtc);
+	rtc->cmos[index] = v;
+	rtc->weekday_written |= index == RTC_WEEKDAY;
+	take_date(rtc);
+}
+
+/* Registers A and B, which stop the clock and tell the form of the date. */
+static void write_control(struct rtc *rtc, uint8_t index, uint8_t v)
+{
+	bool ran = rtc_runs(rtc);
+
+	refresh_before_write(rtc);
+	/* Who sets the clock is not told of updates. */
+	if (index == RTC_B && (v & RTC_B_SET))
+		v &= (uint8_t)~RTC_B_UPDATE;
+	rtc->cmos[index] = index == RTC_A ? v & (uint8_t)~RTC_A_UPDATING : v;
+	/* Bytes that the guest has written are from now on meant in this form. */
+	if (rtc_runs(rtc) && (!ran || just_written(rtc)))
+		take_date(rtc);
 }
 
 /* Reading is the acknowledgement. */
@@ -125,14 +180,12 @@ static void rtc_write(struct sysbus_region *r, uint64_t offset, uint64_t value, 
 	if (rtc->index == RTC_C || rtc->index == RTC_D)
 		return;
 	rtc_events_look(rtc);
-	if (is_date(rtc->index) || rtc->index == RTC_B)
-		refresh(rtc);
-	/* Who sets the clock is not told of updates. */
-	if (rtc->index == RTC_B && (v & RTC_B_SET))
-		v &= (uint8_t)~RTC_B_UPDATE;
-	rtc->cmos[rtc->index] = rtc->index == RTC_A ? v & (uint8_t)~RTC_A_UPDATING : v;
 	if (is_date(rtc->index))
-		take_date(rtc);
+		write_date(rtc, rtc->index, v);
+	else if (rtc->index == RTC_A || rtc->index == RTC_B)
+		write_control(rtc, rtc->index, v);
+	else
+		rtc->cmos[rtc->index] = v;
 	if (is_date(rtc->index) || is_alarm(rtc->index) || rtc->index == RTC_A ||
 	    rtc->index == RTC_B)
 		rtc_events_changed(rtc);

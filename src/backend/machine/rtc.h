@@ -6,7 +6,15 @@
  *      rtc.c          registers, the date
  *      rtc_events.c   what happens by itself, and its interrupt: update, alarm, periodic tick
  *
- * The guest may set the clock: it goes on from there until power is off.  Flags of register C are
+ * The guest may set the clock: it goes on from there until power is off.  What it writes stays in
+ * the bytes as it is, valid or not, until the second in which it was written is over: a date comes
+ * byte by byte, and what is no date in between (31 February, on the way from 31 January to 28
+ * February) must not become another one.  At the next second the bytes are read as one date, in the
+ * form that register B then tells, and carried over.  While the clock stands still (register B's
+ * SET, the divider held in reset) they stay for as long as that.  The alarm's bytes are never
+ * touched.  The day of the week follows the date; one that the guest wrote moves its count.
+ *
+ * Flags of register C are
  * found out when somebody looks; a timer of the home reactor looks only for those that the guest
  * wants an interrupt for.  Its grain is a millisecond: periodic ticks that are closer come as one,
  * as they do on a machine that is slow to read register C.
@@ -30,7 +38,11 @@ struct rtc {
 	struct reactor *home;
 	uint8_t index;
 	uint8_t cmos[RTC_BYTES];
-	int64_t offset;		  /* of the guest's clock to the host's, seconds */
+	int64_t offset;	      /* of the guest's clock to the host's, seconds */
+	uint64_t written_ns;  /* the guest last wrote the date; bytes as it wrote them, if ... */
+	bool written;	      /* ... they are not carried over yet                             */
+	bool weekday_written; /* and this is one of them                                       */
+	int weekday_shift;    /* of the guest's count to the calendar's, 0 to 6                */
 	uint64_t (*now_ns)(void); /* the host's clock, since 1970; a test gives its own */
 
 	uint64_t looked_ns; /* register C tells what happened until then */
@@ -69,6 +81,8 @@ enum {
 };
 
 #define RTC_A_UPDATING	0x80
+#define RTC_A_DIVIDER	0x70
+#define RTC_A_32KHZ	0x20 /* greater ones hold it in reset */
 #define RTC_B_SET	0x80
 #define RTC_B_PERIODIC	0x40 /* the same bits are flags in C */
 #define RTC_B_ALARM	0x20
@@ -77,6 +91,11 @@ enum {
 #define RTC_B_24H	0x02
 #define RTC_C_INTERRUPT 0x80
 
+/* Whether the date goes on. */
+static inline bool rtc_runs(const struct rtc *rtc)
+{
+	return !(rtc->cmos[RTC_B] & RTC_B_SET) && (rtc->cmos[RTC_A] & RTC_A_DIVIDER) <= RTC_A_32KHZ;
+}
 /* The guest's clock, in seconds since 1970, at a moment of the host's. */
 int64_t rtc_seconds(const struct rtc *rtc, uint64_t at_ns);
 /* A byte of date or alarm, as a number. */

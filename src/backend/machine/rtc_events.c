@@ -67,11 +67,6 @@ static uint64_t period_ns(const struct rtc *rtc)
 	return (NSEC_PER_SEC << (rate - 1)) / OSCILLATOR_HZ;
 }
 
-static bool runs(const struct rtc *rtc)
-{
-	return !(rtc->cmos[RTC_B] & RTC_B_SET);
-}
-
 static void update_irq(struct rtc *rtc)
 {
 	bool level = rtc->cmos[RTC_B] & rtc->cmos[RTC_C] & ALL_INTERRUPTS;
@@ -94,7 +89,7 @@ void rtc_events_look(struct rtc *rtc)
 		return;
 	if (period && now / period != then / period)
 		rtc->cmos[RTC_C] |= RTC_B_PERIODIC;
-	if (seconds && runs(rtc)) {
+	if (seconds && rtc_runs(rtc)) {
 		rtc->cmos[RTC_C] |= RTC_B_UPDATE;
 		if (alarm_after(rtc, then) < seconds)
 			rtc->cmos[RTC_C] |= RTC_B_ALARM;
@@ -104,7 +99,7 @@ void rtc_events_look(struct rtc *rtc)
 
 bool rtc_events_updating(const struct rtc *rtc)
 {
-	return runs(rtc) && rtc->now_ns() % NSEC_PER_SEC >= NSEC_PER_SEC - UPDATING_NS;
+	return rtc_runs(rtc) && rtc->now_ns() % NSEC_PER_SEC >= NSEC_PER_SEC - UPDATING_NS;
 }
 
 /* ---- what will happen ---- */
@@ -120,9 +115,9 @@ static uint64_t until_event(const struct rtc *rtc)
 		return NEVER;
 	if ((wanted & RTC_B_PERIODIC) && period)
 		wait = period - now % period;
-	if ((wanted & RTC_B_UPDATE) && runs(rtc))
+	if ((wanted & RTC_B_UPDATE) && rtc_runs(rtc))
 		wait = min_u64(wait, second);
-	if ((wanted & RTC_B_ALARM) && runs(rtc)) {
+	if ((wanted & RTC_B_ALARM) && rtc_runs(rtc)) {
 		alarm = alarm_after(rtc, now);
 		if (alarm != NEVER)
 			wait = min_u64(wait, second + alarm * NSEC_PER_SEC);

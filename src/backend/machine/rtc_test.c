@@ -112,13 +112,174 @@ static void twelve_hours_twice_a_day(void **state)
 
 		set_cmos(11, 0x06);
 		set_cmos(4, (uint8_t)hour);
+		host_ns += NSEC_PER_SEC;
 		set_cmos(11, 0x04);
 		assert_int_equal(cmos(4), half);
 		set_cmos(4, 0x05);
 		set_cmos(4, half);
+		host_ns += NSEC_PER_SEC;
 		set_cmos(11, 0x06);
 		assert_int_equal(cmos(4), hour);
 	}
+}
+
+static void set_date(uint8_t year, uint8_t month, uint8_t day)
+{
+	set_cmos(9, year);
+	set_cmos(8, month);
+	set_cmos(7, day);
+}
+
+static void date_is(uint8_t year, uint8_t month, uint8_t day)
+{
+	assert_int_equal(cmos(9), year);
+	assert_int_equal(cmos(8), month);
+	assert_int_equal(cmos(7), day);
+}
+
+/* From 31 January to 28 February by way of 31 February, the clock running. */
+static void bytes_stay_as_they_are_written_until_the_next_second(void **state)
+{
+	(void)state;
+	set_date(0x26, 0x01, 0x31);
+	host_ns += NSEC_PER_SEC;
+	set_cmos(8, 0x02);
+	date_is(0x26, 0x02, 0x31);
+	set_cmos(7, 0x28);
+	date_is(0x26, 0x02, 0x28);
+	host_ns += NSEC_PER_SEC;
+	date_is(0x26, 0x02, 0x28);
+	/* What is no date when the second is over is carried over. */
+	set_cmos(7, 0x31);
+	set_cmos(0, 0x75);
+	date_is(0x26, 0x02, 0x31);
+	assert_int_equal(cmos(0), 0x75);
+	host_ns += NSEC_PER_SEC;
+	date_is(0x26, 0x03, 0x03);
+	assert_int_equal(cmos(0), 0x16);
+	assert_int_equal(cmos(2), 0x05);
+}
+
+static void every_byte_of_the_date_stays_as_it_is_written(void **state)
+{
+	static const uint8_t dates[] = {0, 2, 4, 6, 7, 8, 9, 0x32};
+
+	(void)state;
+	for (unsigned b = 0; b < 0x08; b += 2) /* every form */
+		for (unsigned i = 0; i < ARRAY_SIZE(dates); i++)
+			for (unsigned v = 0; v < 256; v++) {
+				set_cmos(11, (uint8_t)b);
+				set_cmos(dates[i], (uint8_t)v);
+				assert_int_equal(cmos(dates[i]), v);
+				set_cmos(11, (uint8_t)b);
+				assert_int_equal(cmos(dates[i]), v);
+				host_ns += NSEC_PER_SEC;
+				cmos(0);
+			}
+	/* The alarm's, for as long as it takes. */
+	for (unsigned i = 1; i <= 5; i += 2) {
+		set_cmos((uint8_t)i, 0xa7);
+		host_ns += 100000 * NSEC_PER_SEC;
+		set_cmos(11, 0x06);
+		assert_int_equal(cmos((uint8_t)i), 0xa7);
+	}
+}
+
+/* A second that ends between two bytes of one date. */
+static void a_date_written_across_the_end_of_a_second_is_whole(void **state)
+{
+	(void)state;
+	set_date(0x26, 0x01, 0x31);
+	host_ns += 2 * NSEC_PER_SEC - NSEC_PER_MSEC;
+	set_cmos(8, 0x02);
+	host_ns += 2 * NSEC_PER_MSEC;
+	set_cmos(7, 0x28);
+	set_cmos(11, 0x02);
+	host_ns += NSEC_PER_SEC;
+	date_is(0x26, 0x02, 0x28);
+}
+
+/* Bytes first, their form afterwards; or the other way round. */
+static void bytes_are_meant_in_the_form_that_holds_when_they_are_carried(void **state)
+{
+	(void)state;
+	set_cmos(0, 58);
+	set_cmos(4, 11 | 0x80);
+	set_cmos(2, 59);
+	set_cmos(11, 0x04);
+	assert_int_equal(cmos(0), 58);
+	assert_int_equal(cmos(4), 11 | 0x80);
+	host_ns += NSEC_PER_SEC;
+	assert_int_equal(cmos(0), 59);
+	host_ns += NSEC_PER_SEC;
+	assert_int_equal(cmos(0), 0);
+	assert_int_equal(cmos(4), 12);
+	set_cmos(11, 0x06);
+	assert_int_equal(cmos(4), 0);
+}
+
+static void the_clock_stands_still_while_it_is_set(void **state)
+{
+	static const uint8_t stops[][3] = {{11, 0x82, 0x02}, {10, 0x76, 0x26}};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(stops); i++) {
+		set_cmos(stops[i][0], stops[i][1]);
+		set_cmos(7, 0x31);
+		set_cmos(8, 0x04);
+		set_cmos(0, 0x10);
+		host_ns += 300 * NSEC_PER_SEC + 7;
+		assert_int_equal(cmos(7), 0x31);
+		assert_int_equal(cmos(10) & 0x80, 0);
+		set_cmos(8, 0x05);
+		host_ns += 300 * NSEC_PER_SEC;
+		set_cmos(stops[i][0], stops[i][2]);
+		assert_int_equal(cmos(7), 0x31);
+		assert_int_equal(cmos(8), 0x05);
+		assert_int_equal(cmos(0), 0x10);
+		host_ns += NSEC_PER_SEC;
+		assert_int_equal(cmos(0), 0x11);
+		assert_int_equal(cmos(7), 0x31);
+	}
+	/* Nothing written: it goes on where it stood. */
+	set_cmos(11, 0x82);
+	host_ns += 300 * NSEC_PER_SEC;
+	set_cmos(11, 0x02);
+	host_ns += NSEC_PER_SEC;
+	assert_int_equal(cmos(0), 0x12);
+}
+
+static void the_guest_may_count_the_days_of_the_week_its_own_way(void **state)
+{
+	(void)state;
+	assert_int_equal(cmos(6), 5); /* a Thursday, from Sunday on */
+	set_cmos(6, 4);		      /* from Monday on */
+	assert_int_equal(cmos(6), 4);
+	host_ns += NSEC_PER_SEC;
+	assert_int_equal(cmos(6), 4);
+	host_ns += 3 * 86400 * NSEC_PER_SEC;
+	assert_int_equal(cmos(6), 7);
+	host_ns += 86400 * NSEC_PER_SEC;
+	assert_int_equal(cmos(6), 1);
+	/* Another date: it follows. */
+	set_date(0x26, 0x11, 0x30);
+	host_ns += NSEC_PER_SEC;
+	assert_int_equal(cmos(6), 1);
+}
+
+/* What is due follows the clock as it was set, at once. */
+static void an_alarm_follows_bytes_that_are_not_carried_yet(void **state)
+{
+	(void)state;
+	set_cmos(5, 0x23);
+	set_cmos(3, 0x00);
+	set_cmos(1, 0x01);
+	set_cmos(4, 0x23);
+	set_cmos(2, 0x00);
+	set_cmos(0, 0x00);
+	cmos(12);
+	host_ns += NSEC_PER_SEC;
+	assert_int_equal(cmos(12) & ALARM, ALARM);
 }
 
 static void an_update_is_announced(void **state)
@@ -160,6 +321,13 @@ int main(void)
 		T(firmware_finds_little_and_much_memory),
 		T(the_last_second_of_a_century),
 		T(twelve_hours_twice_a_day),
+		T(bytes_stay_as_they_are_written_until_the_next_second),
+		T(every_byte_of_the_date_stays_as_it_is_written),
+		T(a_date_written_across_the_end_of_a_second_is_whole),
+		T(bytes_are_meant_in_the_form_that_holds_when_they_are_carried),
+		T(the_clock_stands_still_while_it_is_set),
+		T(the_guest_may_count_the_days_of_the_week_its_own_way),
+		T(an_alarm_follows_bytes_that_are_not_carried_yet),
 		T(an_update_is_announced),
 		T(random_accesses_do_no_harm),
 	};
