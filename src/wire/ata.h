@@ -130,8 +130,13 @@
 
 /* ---- addresses ---- */
 
-#define ATA_SECTORS_28 UINT64_C(0x0fffffff) /* the most that 28 bits count */
-#define ATA_SECTORS_48 UINT64_C(0xffffffffffff)
+/*
+ * The most that each way of addressing reaches: cylinder, head and sector (16,383 x 16 x 63,
+ * whatever the geometry), 28 bits, 48 bits.
+ */
+#define ATA_SECTORS_CHS UINT64_C(16514064)
+#define ATA_SECTORS_28	UINT64_C(0x0fffffff)
+#define ATA_SECTORS_48	UINT64_C(0xffffffffffff)
 
 /* One range of a TRIM: the first sector in bits 47:0, the number in bits 63:48. */
 #define ATA_TRIM_RANGES	   64u /* in a block of 512 bytes */

@@ -53,9 +53,21 @@ static uint32_t read_count(const struct ide_drive *d, bool ext)
 	return n ? n : 0x10000;
 }
 
-static bool inside(const struct ide_drive *d, uint64_t lba, uint32_t n)
+/* How many sectors the command's kind of address reaches. */
+static uint64_t reach(const struct ide_drive *d, bool ext)
 {
-	return lba < d->sectors && n <= d->sectors - lba;
+	if (ext)
+		return d->sectors;
+	if (d->regs.device & ATA_DEVICE_LBA)
+		return min_u64(d->sectors, ATA_SECTORS_28);
+	return ide_chs_sectors(d);
+}
+
+static bool inside(const struct ide_drive *d, bool ext, uint64_t lba, uint32_t n)
+{
+	uint64_t end = reach(d, ext);
+
+	return lba < end && n <= end - lba;
 }
 
 /* ---- sectors ---- */
@@ -86,8 +98,8 @@ static void transfer(struct ide_drive *d, unsigned how)
 		ide_drive_abort(d);
 	else if (!possible)
 		ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_NO_ADDRESS);
-	else if (!inside(d, t.lba, t.left))
-		ide_drive_fail_at(d, max_u64(t.lba, d->sectors), ATA_STATUS_ERR,
+	else if (!inside(d, t.ext, t.lba, t.left))
+		ide_drive_fail_at(d, max_u64(t.lba, reach(d, t.ext)), ATA_STATUS_ERR,
 				  ATA_ERROR_NO_ADDRESS);
 	else
 		ide_transfer_begin(d, &t);
@@ -97,7 +109,7 @@ static void seek(struct ide_drive *d, unsigned how)
 {
 	uint64_t lba;
 
-	if (read_address(d, how & EXT, &lba) && inside(d, lba, 1))
+	if (read_address(d, how & EXT, &lba) && inside(d, how & EXT, lba, 1))
 		ide_drive_done(d);
 	else
 		ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_NO_ADDRESS);
@@ -142,17 +154,8 @@ static void identify(struct ide_drive *d, unsigned how)
 
 static void read_max(struct ide_drive *d, unsigned how)
 {
-	uint64_t last = d->sectors - 1;
-
-	if (!(how & EXT))
-		last = min_u64(last, ATA_SECTORS_28 - 1);
-	for (unsigned i = 0; i < 3; i++) {
-		d->regs.lba[i][0] = (uint8_t)(last >> (8 * i));
-		if (how & EXT)
-			d->regs.lba[i][1] = (uint8_t)(last >> (8 * i + 24));
-	}
-	if (!(how & EXT))
-		d->regs.device = (uint8_t)((d->regs.device & ~ATA_DEVICE_HEAD) | last >> 24);
+	d->t.ext = how & EXT;
+	ide_drive_put_address(d, reach(d, how & EXT) - 1);
 	ide_drive_done(d);
 }
 
@@ -166,16 +169,13 @@ static void diagnose(struct ide_drive *d, unsigned how)
 
 static void set_geometry(struct ide_drive *d, unsigned how)
 {
-	struct ide_geometry g = {.heads = (d->regs.device & ATA_DEVICE_HEAD) + 1u,
-				 .track = d->regs.count[0]};
-
 	(void)how;
-	if (!g.track) {
+	if (!d->regs.count[0]) {
 		ide_drive_abort(d);
 		return;
 	}
-	g.cylinders = (uint32_t)min_u64(d->sectors / (g.heads * g.track), 0xffff);
-	d->current = g;
+	d->current = ide_geometry_of(d->sectors, (d->regs.device & ATA_DEVICE_HEAD) + 1u,
+				     d->regs.count[0]);
 	ide_drive_done(d);
 }
 

@@ -237,7 +237,7 @@ static void ata_registers_of_both_disks_are_written(void **state)
 	guest_start(&g, "memory:1M");
 	guest_disk(&g, &(struct storage_options){.target = "memory:2M"});
 	address28(&g, 0x123456, 0x78, 0);
-	out(&g, CMD + ATA_REG_DEVICE, ATA_DEVICE_SECOND, 1);
+	out(&g, CMD + ATA_REG_DEVICE, ATA_DEVICE_SECOND | ATA_DEVICE_LBA, 1);
 	assert_int_equal(in(&g, CMD + ATA_REG_LBA_MID, 1), 0x34);
 	out(&g, CMD + ATA_REG_COMMAND, ATA_READ_MAX, 1);
 	assert_int_equal(status(&g), READY);

@@ -29,8 +29,8 @@ void ide_drive_fail(struct ide_drive *d, uint8_t status, uint8_t error)
 	end(d, status, error);
 }
 
-/* The address as the command had it: cylinder, head and sector, 28 bits, 48 bits. */
-static void put_address(struct ide_drive *d, uint64_t lba)
+/* Cylinder, head and sector, 28 bits, 48 bits. */
+void ide_drive_put_address(struct ide_drive *d, uint64_t lba)
 {
 	struct ide_registers *r = &d->regs;
 	const struct ide_geometry *g = &d->current;
@@ -50,14 +50,14 @@ static void put_address(struct ide_drive *d, uint64_t lba)
 	}
 	if (!d->t.ext)
 		r->device = (uint8_t)((r->device & ~ATA_DEVICE_HEAD) | (head & ATA_DEVICE_HEAD));
-	r->count[0] = (uint8_t)d->t.left;
-	if (d->t.ext)
-		r->count[1] = (uint8_t)(d->t.left >> 8);
 }
 
 void ide_drive_fail_at(struct ide_drive *d, uint64_t lba, uint8_t status, uint8_t error)
 {
-	put_address(d, lba);
+	ide_drive_put_address(d, lba);
+	d->regs.count[0] = (uint8_t)d->t.left;
+	if (d->t.ext)
+		d->regs.count[1] = (uint8_t)(d->t.left >> 8);
 	ide_drive_fail(d, status, error);
 }
 
@@ -199,7 +199,7 @@ int ide_drive_init(struct ide_drive *d, const struct ide_drive_options *o, struc
 		return opening.rc;
 	}
 	snprintf(d->path, sizeof(d->path), "%s", o->path);
-	d->natural = ide_geometry_of(d->sectors);
+	d->natural = ide_natural_geometry(d->sectors);
 	d->write_cache_at_start = !o->write_through;
 	if (o->serial) {
 		memcpy(d->serial, o->serial, strnlen(o->serial, sizeof(d->serial)));

@@ -22,6 +22,7 @@
 #ifndef BACKEND_IDE_DRIVE_H
 #define BACKEND_IDE_DRIVE_H
 
+#include "base/bits.h"
 #include "base/log.h"
 #include "base/worker.h"
 #include "storage/storage.h"
@@ -174,6 +175,8 @@ static inline void ide_drive_abort(struct ide_drive *d)
  * registers.
  */
 void ide_drive_fail_at(struct ide_drive *d, uint64_t lba, uint8_t status, uint8_t error);
+/* An address to the registers, in the form that the command at hand has: t.ext, device register. */
+void ide_drive_put_address(struct ide_drive *d, uint64_t lba);
 /* What a reset or a diagnosis leaves in the registers. */
 void ide_drive_sign(struct ide_drive *d);
 /* BSY; @landed comes with the lock held, unless the drive is reset meanwhile. */
@@ -191,6 +194,19 @@ void ide_trim_ranges(struct ide_drive *d);
 
 /* identify.c */
 void ide_identify(const struct ide_drive *d, le16 words[ATA_ID_WORDS]);
-struct ide_geometry ide_geometry_of(uint64_t sectors);
+/*
+ * What a disk has by so many heads, and sectors of a track: whole cylinders, of what this kind of
+ * address may reach.  The smallest disk has one cylinder, perhaps not whole.
+ */
+struct ide_geometry ide_geometry_of(uint64_t sectors, uint32_t heads, uint32_t track);
+/* Its own, before a guest has another one. */
+struct ide_geometry ide_natural_geometry(uint64_t sectors);
+/* How many sectors the current geometry reaches; words 57 and 58. */
+static inline uint64_t ide_chs_sectors(const struct ide_drive *d)
+{
+	const struct ide_geometry *g = &d->current;
+
+	return min_u64((uint64_t)g->cylinders * g->heads * g->track, d->sectors);
+}
 
 #endif

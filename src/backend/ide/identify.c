@@ -10,7 +10,7 @@
 
 #define HEADS		16u
 #define TRACK		63u
-#define CYLINDERS	16383u
+#define CYLINDERS_MAX	0xffffu
 
 #define MARK		0x4000u /* bit 14 set, bit 15 clear: the word means something */
 
@@ -23,15 +23,20 @@
 #define COMMANDS_2	0x3400u /* FLUSH CACHE, FLUSH CACHE EXT, 48 bits */
 #define COMMANDS_3	0x0040u /* WRITE DMA FUA EXT, WRITE MULTIPLE FUA EXT */
 
-/* The disk shall not claim more than its geometry has. */
-struct ide_geometry ide_geometry_of(uint64_t sectors)
+struct ide_geometry ide_geometry_of(uint64_t sectors, uint32_t heads, uint32_t track)
 {
-	struct ide_geometry g = {.heads = HEADS, .track = TRACK};
+	uint64_t cylinders = min_u64(sectors, ATA_SECTORS_CHS) / (heads * track);
 
-	g.cylinders = (uint32_t)min_u64(sectors / (HEADS * TRACK), CYLINDERS);
-	if (!g.cylinders)
-		g.cylinders = 1;
-	return g;
+	return (struct ide_geometry){
+		.cylinders = (uint32_t)max_u64(1, min_u64(cylinders, CYLINDERS_MAX)),
+		.heads = heads,
+		.track = track,
+	};
+}
+
+struct ide_geometry ide_natural_geometry(uint64_t sectors)
+{
+	return ide_geometry_of(sectors, HEADS, TRACK);
 }
 
 /* Two characters a word, the first in the upper half. */
@@ -90,7 +95,7 @@ static void put_size(const struct ide_drive *d, le16 *w)
 	put(w + ATA_ID_CURRENT_CYLINDERS, 1, g->cylinders);
 	put(w + ATA_ID_CURRENT_HEADS, 1, g->heads);
 	put(w + ATA_ID_CURRENT_TRACK, 1, g->track);
-	put(w + ATA_ID_CURRENT_SECTORS, 2, (uint64_t)g->cylinders * g->heads * g->track);
+	put(w + ATA_ID_CURRENT_SECTORS, 2, ide_chs_sectors(d));
 	put(w + ATA_ID_SECTORS, 2, min_u64(d->sectors, ATA_SECTORS_28));
 	put(w + ATA_ID_SECTORS_48, 4, min_u64(d->sectors, ATA_SECTORS_48));
 	put(w + ATA_ID_SECTOR_SIZE, 1, sector_size(d));

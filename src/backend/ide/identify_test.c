@@ -252,6 +252,57 @@ static void ata_a_reset_forgets_settings_unless_they_are_kept(void **state)
 	guest_fini(&g);
 }
 
+/* Cylinder, head and sector reach 16,514,064 sectors, and no more than the disk has. */
+static void ata_a_geometry_claims_what_it_reaches(void **state)
+{
+	static const struct {
+		const char *disk;
+		uint8_t heads, track;
+		unsigned cylinders;
+		uint32_t sectors;
+	} cases[] = {
+		{"memory:128G", 16, 63, 16383, 16514064},
+		{"memory:128G", 16, 255, 4047, 4047 * 16 * 255},
+		{"memory:128G", 1, 1, 65535, 65535},
+		{"memory:128G", 4, 17, 65535, 65535 * 4 * 17},
+		{"memory:128G", 15, 63, 17475, 17475 * 15 * 63},
+		{"memory:7875M", 16, 63, 16000, 16000 * 16 * 63}, /* below the limit */
+		{"memory:8M", 4, 17, 240, 240 * 4 * 17},
+		{"memory:1M", 16, 255, 1, 2048}, /* less than a cylinder */
+	};
+	uint8_t data[512];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest g;
+		uint32_t disk;
+
+		guest_start(&g, cases[i].disk);
+		out(&g, CMD + ATA_REG_DEVICE, cases[i].heads - 1u, 1);
+		out(&g, CMD + ATA_REG_COUNT, cases[i].track, 1);
+		out(&g, CMD + ATA_REG_COMMAND, ATA_SET_GEOMETRY, 1);
+		assert_int_equal(status(&g), READY);
+		identify(&g, data);
+		assert_int_equal(word(data, ATA_ID_VALID) & 1, 1);
+		assert_int_equal(word(data, ATA_ID_CURRENT_CYLINDERS), cases[i].cylinders);
+		assert_int_equal(word(data, ATA_ID_CURRENT_HEADS), cases[i].heads);
+		assert_int_equal(word(data, ATA_ID_CURRENT_TRACK), cases[i].track);
+		assert_int_equal(word(data, ATA_ID_CURRENT_SECTORS) |
+					 (uint32_t)word(data, ATA_ID_CURRENT_SECTORS + 1) << 16,
+				 cases[i].sectors);
+		/* What the disk is by itself stays. */
+		disk = word(data, ATA_ID_SECTORS) | (uint32_t)word(data, ATA_ID_SECTORS + 1) << 16;
+		assert_true(cases[i].sectors <= disk);
+		assert_int_equal(word(data, ATA_ID_HEADS), 16);
+		assert_int_equal(word(data, ATA_ID_TRACK), 63);
+		assert_int_equal(word(data, ATA_ID_CYLINDERS), disk < 1008 ? 1
+							       : disk > ATA_SECTORS_CHS
+								       ? 16383
+								       : disk / 1008);
+		guest_fini(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +312,7 @@ int main(void)
 		cmocka_unit_test(ata_a_channel_has_room_for_two_disks),
 		cmocka_unit_test(ata_features_show_in_identify),
 		cmocka_unit_test(ata_only_modes_that_identify_offers_are_taken),
+		cmocka_unit_test(ata_a_geometry_claims_what_it_reaches),
 		cmocka_unit_test(ata_a_reset_forgets_settings_unless_they_are_kept),
 	};
 

@@ -95,11 +95,11 @@ static void ata_cylinder_head_and_sector_that_are_not_there(void **state)
 	struct guest g;
 
 	(void)state;
-	guest_start(&g, "memory:8M"); /* 16384 sectors: cylinder 16, head 4, sector 5 is beyond */
-	chs(&g, ATA_READ, 16, 4, 3, 7);
+	guest_start(&g, "memory:8M"); /* 16384 sectors, of them 16 whole cylinders */
+	chs(&g, ATA_READ, 15, 15, 60, 7);
 	no_address(&g);
-	assert_int_equal(lba_registers(&g), 16 << 8 | 5);
-	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1), ATA_DEVICE_ONES | 4);
+	assert_int_equal(lba_registers(&g), 16 << 8 | 1);
+	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1), ATA_DEVICE_ONES | 0);
 	assert_int_equal(in(&g, CMD + ATA_REG_COUNT, 1), 7);
 	chs(&g, ATA_VERIFY, 0x1234, 13, 63, 1);
 	no_address(&g);
@@ -112,8 +112,16 @@ static void ata_cylinder_head_and_sector_that_are_not_there(void **state)
 	/* Four heads of seventeen sectors. */
 	chs(&g, ATA_SET_GEOMETRY, 0, 3, 1, 17);
 	assert_int_equal(status(&g), READY);
-	chs(&g, ATA_VERIFY, 240, 3, 13, 1);
+	chs(&g, ATA_VERIFY, 239, 3, 17, 1);
 	assert_int_equal(status(&g), READY);
+	chs(&g, ATA_VERIFY, 240, 0, 1, 1);
+	no_address(&g);
+	chs(&g, ATA_SEEK, 240, 0, 1, 0);
+	no_address(&g);
+	chs(&g, ATA_READ_MAX, 0, 0, 0, 0);
+	assert_int_equal(status(&g), READY);
+	assert_int_equal(lba_registers(&g), 239 << 8 | 17);
+	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1), ATA_DEVICE_ONES | 3);
 	chs(&g, ATA_VERIFY, 0, 4, 1, 1);
 	no_address(&g);
 	chs(&g, ATA_VERIFY, 0, 0, 18, 1);
@@ -121,6 +129,28 @@ static void ata_cylinder_head_and_sector_that_are_not_there(void **state)
 	chs(&g, ATA_SET_GEOMETRY, 0, 3, 1, 0);
 	assert_int_equal(status(&g), FAILED);
 	assert_int_equal(error(&g), ATA_ERROR_ABORTED);
+	guest_fini(&g);
+}
+
+/* 28 bits count 0xfffffff sectors, words 60 and 61; behind them there are 48 bits. */
+static void ata_28_bits_reach_what_identify_says(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, "memory:200G");
+	command28(&g, ATA_SEEK, ATA_SECTORS_28 - 1, 0);
+	assert_int_equal(status(&g), READY);
+	command28(&g, ATA_SEEK, ATA_SECTORS_28, 0);
+	no_address(&g);
+	command28(&g, ATA_VERIFY, ATA_SECTORS_28 - 2, 3);
+	no_address(&g);
+	assert_int_equal(lba_registers(&g), 0xffffff);
+	assert_int_equal(in(&g, CMD + ATA_REG_DEVICE, 1), ATA_DEVICE_ONES | ATA_DEVICE_LBA | 0xf);
+	command48(&g, ATA_VERIFY_EXT, ATA_SECTORS_28 - 2, 3);
+	while (status(&g) & ATA_STATUS_BUSY)
+		;
+	assert_int_equal(status(&g), READY);
 	guest_fini(&g);
 }
 
@@ -368,6 +398,7 @@ int main(void)
 		cmocka_unit_test(ata_48_bits_of_the_first_sector_that_is_not_there),
 		cmocka_unit_test(ata_28_bits_of_the_first_sector_that_is_not_there),
 		cmocka_unit_test(ata_cylinder_head_and_sector_that_are_not_there),
+		cmocka_unit_test(ata_28_bits_reach_what_identify_says),
 		cmocka_unit_test(ata_seek_goes_to_sectors_that_are_there),
 		cmocka_unit_test(ata_the_high_bytes_show_until_something_is_written),
 		cmocka_unit_test(ata_registers_side_by_side_in_one_access),
