@@ -6,10 +6,12 @@
 #include "frontend/virtio/os.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "guest/irq.h"
 #include "guest/memory.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define EVENTS 64
 
@@ -120,4 +122,12 @@ unsigned os_sleep(int sleeper, int timeout_ms)
 	}
 	e->woken_for = e->signals;
 	return OS_CALL;
+}
+
+/* Here is no limit to name. */
+const char *limits_reason(int rc, char *text, size_t size)
+{
+	(void)text;
+	(void)size;
+	return strerror(-rc);
 }

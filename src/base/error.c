@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/error.h"
 
+#include "base/limits.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 int error_set(struct error *err, int rc, const char *fmt, ...)
 {
+	char reason[128];
 	va_list ap;
 	size_t n;
 
@@ -20,6 +23,7 @@ int error_set(struct error *err, int rc, const char *fmt, ...)
 	if (n && err->text[n - 1] == '.')
 		err->text[n - 1] = '\0';
 	else if (rc)
-		snprintf(err->text + n, sizeof(err->text) - n, ": %s", strerror(-rc));
+		snprintf(err->text + n, sizeof(err->text) - n, ": %s",
+			 limits_reason(rc, reason, sizeof(reason)));
 	return rc;
 }

@@ -17,7 +17,7 @@ struct error {
  * @rc:  the negative errno that the caller is about to return
  * @fmt: the sentence, without full stop and without the errno's own words
  *
- * The errno's words are added behind a colon, unless @fmt ends in a full stop (then the sentence
+ * The errno's words (of limits_reason()) are added behind a colon, unless @fmt ends in a full stop (then the sentence
  * already says it all and the full stop is taken away).
  *
  * Return: @rc, so that it can stand in a return statement.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside`: finds the subcommand and runs it. */
 #include "base/bits.h"
+#include "base/limits.h"
 #include "cli/commands.h"
 
 #include <stdarg.h>
@@ -60,7 +61,12 @@ static int help(void)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
+	struct limits_files before;
 
+	if (limits_keep_standard_files())
+		return EXIT_FAILED;
+	/* Each queue of a disk has files of its own; the default limit is for those who select(). */
+	(void)limits_raise_files(&before);
 	if (!name)
 		return usage_error(NULL, "what shall be done? A command is missing.");
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))

@@ -46,9 +46,6 @@ static int explain_open(const struct storage_options *o, int rc, struct error *e
 	case -EROFS:
 		return error_set(err, rc, "%s is on a read-only file system; use readonly=on.",
 				 path);
-	case -EMFILE:
-		return error_set(err, rc,
-				 "cannot open %s; raise the limit of open files (ulimit -n)", path);
 	case -EBUSY:
 		return error_set(err, rc,
 				 "%s is in use by this system (mounted, swap, RAID) or by another "
