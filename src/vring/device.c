@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "vring/device.h"
-
-#include "vring/inflight.h"
+#include "vring/device_walk.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void ask(struct vqdev *vq, bool kicks)
+static void vqdev_ask(struct vqdev *vq, bool kicks)
 {
 	if (vq->is_packed)
 		vqdev_packed_ask(vq, kicks);
@@ -19,7 +17,7 @@ static void ask(struct vqdev *vq, bool kicks)
 /* ---- set-up ---- */
 
 /* The areas as host pointers: 0 or -EFAULT. */
-static int map_areas(struct vqdev *vq)
+static int vqdev_map_areas(struct vqdev *vq)
 {
 	const struct vring_config *c = &vq->config;
 	struct gmem_hint hint = {0};
@@ -49,7 +47,7 @@ static int map_areas(struct vqdev *vq)
 }
 
 /* Places of a base: 0 or -EINVAL. */
-static int set_base(struct vqdev *vq)
+static int vqdev_set_base(struct vqdev *vq)
 {
 	uint32_t base = vq->config.base;
 	uint16_t avail = (uint16_t)base, used = (uint16_t)(base >> 16);
@@ -73,13 +71,13 @@ static int set_base(struct vqdev *vq)
 }
 
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
-	       unsigned chain_max, struct error *err)
+	       struct error *err)
 {
-	return vqdev_init_recorded(vq, config, mem, chain_max, NULL, err);
+	return vqdev_init_recorded(vq, config, mem, NULL, err);
 }
 
 int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
-			unsigned chain_max, const struct vqdev_record *record, struct error *err)
+			const struct vqdev_record *record, struct error *err)
 {
 	size_t ids = config->packed ? 65536 : config->num;
 	int rc;
@@ -92,15 +90,15 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 	vq->config = *config;
 	vq->mem = mem;
 	vq->num = config->num;
-	vq->chain_max = chain_max > config->num ? chain_max : config->num;
+	vq->chain_max = vring_chain_max(config->num);
 	vq->is_packed = config->packed;
 	vq->event_idx = config->event_idx;
 	vq->indirect = config->indirect;
 	vq->in_order = config->in_order;
-	rc = set_base(vq);
+	rc = vqdev_set_base(vq);
 	if (rc)
 		return error_set(err, rc, "a ring cannot start at 0x%x", config->base);
-	rc = map_areas(vq);
+	rc = vqdev_map_areas(vq);
 	if (rc)
 		return error_set(err, rc, "the ring does not lie in guest memory");
 	vq->ids = calloc((ids + 63) / 64, sizeof(*vq->ids));
@@ -114,22 +112,21 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 		}
 	}
 	if (record) {
-		rc = vring_inflight_open(vq, record, err);
+		rc = vqdev_record_open(vq, record, err);
 		if (rc) {
 			vqdev_fini(vq);
 			return rc;
 		}
 	}
-	ask(vq, true);
+	vqdev_ask(vq, true);
 	return 0;
 }
 
 void vqdev_fini(struct vqdev *vq)
 {
-	vring_inflight_close(vq->rec);
+	vqdev_record_close(vq);
 	free(vq->held);
 	free(vq->ids);
-	vq->rec = NULL;
 	vq->held = NULL;
 	vq->ids = NULL;
 }
@@ -138,7 +135,7 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 {
 	vq->mem = mem;
 	vq->hint = vq->table_hint = (struct gmem_hint){0};
-	if (map_areas(vq)) {
+	if (vqdev_map_areas(vq)) {
 		vqdev_break(vq, "ring outside memory");
 		return -EFAULT;
 	}
@@ -147,17 +144,13 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 
 /* ---- chains ---- */
 
-int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d, uint32_t budget)
+int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d)
 {
-	if (!vq->indirect)
-		return vq_fail(vq, "indirect descriptor without the feature");
 	if (d->flags & VIRTQ_DESC_F_NEXT)
 		return vq_fail(vq, "indirect descriptor with a next one");
 	if (!d->len || d->len % sizeof(struct virtq_desc))
 		return vq_fail(vq, "indirect table of a bad length");
 	t->count = d->len / (uint32_t)sizeof(struct virtq_desc);
-	if (t->count > budget)
-		return vq_fail(vq, "indirect table too long");
 	if (d->addr + d->len < d->addr)
 		return vq_fail(vq, "indirect table outside memory");
 	t->gpa = d->addr;
@@ -175,8 +168,8 @@ struct raw_desc {
 	uint16_t second;
 } __attribute__((packed));
 
-static int table_read_across(struct vqdev *vq, const struct vq_table *t, uint32_t i,
-			     struct raw_desc *raw)
+static int vq_table_read_across(struct vqdev *vq, const struct vq_table *t, uint32_t i,
+				struct raw_desc *raw)
 {
 	struct iovec iov[sizeof(*raw)];
 	uint8_t *to = (uint8_t *)raw;
@@ -208,7 +201,7 @@ int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, st
 		raw.first = p->first;
 		raw.second = p->second;
 	} else {
-		int rc = table_read_across(vq, t, i, &raw);
+		int rc = vq_table_read_across(vq, t, i, &raw);
 
 		if (rc)
 			return rc;
@@ -222,39 +215,26 @@ int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, st
 
 /* ---- one interface for both layouts ---- */
 
-static int pop_again(struct vqdev *vq, struct vq_chain *chain)
-{
-	struct vring_inflight *rec = vq->rec;
-	uint16_t at = rec->again[rec->again_at];
-	int rc = vq->is_packed ? vqdev_packed_pop_again(vq, chain, rec->descs, rec->next, at,
-							rec->num[at])
-			       : vqdev_split_pop_again(vq, chain, at);
-
-	if (rc == 1)
-		rec->again_at++;
-	return rc;
-}
-
 int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 {
 	if (unlikely(vq->why))
 		return -EPROTO;
-	if (unlikely(vq->rec) && unlikely(vring_inflight_again(vq->rec)))
-		return pop_again(vq, chain);
+	if (unlikely(vq->rec))
+		return vqdev_recorded_pop(vq, chain);
 	return vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
 }
 
-static inline void fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
+static inline void vqdev_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
 {
 	if (vq->is_packed)
 		vqdev_packed_fill(vq, id, slots, len);
 	else
 		vqdev_split_fill(vq, id, len);
 	if (unlikely(vq->rec))
-		vring_inflight_filled(vq->rec, id);
+		vqdev_recorded_filled(vq, id);
 }
 
-static void push_in_order(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
+static void vqdev_push_in_order(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 {
 	struct vqdev_held *h = &vq->held[ticket->seq];
 
@@ -263,7 +243,7 @@ static void push_in_order(struct vqdev *vq, const struct vq_ticket *ticket, uint
 	for (h = &vq->held[vq->seq_push]; h->done; h = &vq->held[vq->seq_push]) {
 		h->done = false;
 		vq->ids[h->id / 64] &= ~BIT64(h->id % 64);
-		fill(vq, h->id, h->slots, h->len);
+		vqdev_fill(vq, h->id, h->slots, h->len);
 		if (++vq->seq_push == vq->num)
 			vq->seq_push = 0;
 	}
@@ -278,11 +258,11 @@ void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 		return;
 	}
 	if (vq->in_order) {
-		push_in_order(vq, ticket, len);
+		vqdev_push_in_order(vq, ticket, len);
 		return;
 	}
 	vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
-	fill(vq, ticket->id, ticket->slots, len);
+	vqdev_fill(vq, ticket->id, ticket->slots, len);
 }
 
 void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket)
@@ -311,13 +291,11 @@ void vqdev_publish(struct vqdev *vq)
 	if (unlikely(vq->why))
 		return;
 	if (unlikely(vq->rec))
-		vring_inflight_publishing(vq->rec, vq->used, vq->used_wrap);
-	if (vq->is_packed)
+		vqdev_recorded_publish(vq);
+	else if (vq->is_packed)
 		vqdev_packed_publish(vq);
 	else
 		vqdev_split_publish(vq);
-	if (unlikely(vq->rec))
-		vring_inflight_published(vq->rec, vq->used, vq->used_wrap);
 }
 
 bool vqdev_needs_interrupt(struct vqdev *vq)
@@ -343,14 +321,14 @@ bool vqdev_waiting(const struct vqdev *vq)
 void vqdev_kicks_off(struct vqdev *vq)
 {
 	if (vq->kicks && !vq->why)
-		ask(vq, false);
+		vqdev_ask(vq, false);
 }
 
 bool vqdev_kicks_on(struct vqdev *vq)
 {
 	if (vq->why)
 		return false;
-	ask(vq, true);
+	vqdev_ask(vq, true);
 	/* Pairs with the full barrier of the driver between publishing and reading what was asked
 	 * for here. */
 	barrier_full();
@@ -381,17 +359,6 @@ void vqdev_break(struct vqdev *vq, const char *why)
 unsigned vqdev_in_flight(const struct vqdev *vq)
 {
 	return vq->in_flight + vqdev_again(vq);
-}
-
-unsigned vqdev_again(const struct vqdev *vq)
-{
-	/* A broken queue pops nothing. */
-	return vq->rec && !vq->why ? vring_inflight_again(vq->rec) : 0;
-}
-
-bool vqdev_resumed(const struct vqdev *vq)
-{
-	return vq->rec && vq->rec->resumed;
 }
 
 uint32_t vqdev_base(const struct vqdev *vq)

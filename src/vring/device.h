@@ -53,6 +53,7 @@ struct vq_chain {
 	int writable;	       /* slices the device writes: iov[readable .. readable + writable) */
 	uint64_t readable_len; /* bytes */
 	uint64_t writable_len;
+	uint32_t descs; /* descriptors read for it: what it cost to take */
 };
 
 /**
@@ -60,14 +61,12 @@ struct vq_chain {
  * @config: its base says where; split: also where the used index goes on, so nothing may be in
  * flight there, which holds for a fresh ring and after a drained GET_VRING_BASE
  * @mem: stays valid until vqdev_fini() or the next vqdev_remap()
- * @chain_max: longest chain (descriptors in all) that is believed; at least @config->num is allowed
- * in any case. Longer indirect tables break the queue
  *
  * Return: 0; -EINVAL for a bad size, alignment or base; -EFAULT when a ring area is not inside one
  * region of @mem; -ENOMEM.
  */
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
-	       unsigned chain_max, struct error *err);
+	       struct error *err);
 
 /*
  * A part of vhost-user's in-flight region: inflight_bytes(@entries, packed) bytes at @at, aligned
@@ -88,7 +87,7 @@ struct vqdev_record {
  * -EPROTO when it is damaged, so that nobody can say what was in flight.
  */
 int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
-			unsigned chain_max, const struct vqdev_record *record, struct error *err);
+			const struct vqdev_record *record, struct error *err);
 void vqdev_fini(struct vqdev *vq);
 
 /* New memory map, same guest addresses, nothing in flight: 0, or -EFAULT and the queue is broken.
@@ -195,10 +194,17 @@ struct vqdev {
 	struct gmem_hint hint, table_hint;
 	const char *why; /* broken, and why */
 
-	struct vring_inflight *rec; /* NULL: no record is kept */
+	struct vring_inflight *rec; /* NULL: no record is kept: device_record.c */
+	struct vq_desc *noted;	    /* packed, with a record: the chain's descriptors as read */
 	uint64_t *ids;		    /* one bit per id in flight */
 	struct vqdev_held *held;
 	uint16_t seq_pop, seq_push; /* IN_ORDER: next place to hand out, to complete */
 };
+
+/* Room for the slices of any chain that is believed, buffers across regions' borders included. */
+static inline unsigned vqdev_slices_max(const struct vqdev *vq)
+{
+	return vq->chain_max + 64;
+}
 
 #endif

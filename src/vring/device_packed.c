@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The device half on a packed ring (virtio 1.4, 2.8). */
-#include "vring/inflight.h"
+#include "vring/device_walk.h"
 
-static int walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t)
+static int packed_walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t)
 {
 	struct vq_desc d;
 
@@ -22,8 +22,8 @@ static int walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table
 }
 
 /* The @n-th descriptor of a chain. */
-static inline int walk_desc(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d,
-			    uint32_t n)
+static inline int packed_walk_desc(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d,
+				   uint32_t n)
 {
 	struct vq_table table;
 	int rc;
@@ -32,8 +32,13 @@ static inline int walk_desc(struct vqdev *vq, struct vq_walk *w, const struct vq
 		return vq_walk_add(vq, w, d);
 	if (n)
 		return vq_fail(vq, "indirect descriptor behind a direct one");
-	rc = vq_table_open(vq, &table, d, vq->chain_max);
-	return rc ? rc : walk_table(vq, w, &table);
+	rc = vq_table_open(vq, &table, d);
+	if (rc)
+		return rc;
+	/* All of its entries count. */
+	if (table.count > vq->chain_max)
+		return vq_fail(vq, "indirect table too long");
+	return packed_walk_table(vq, w, &table);
 }
 
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
@@ -67,11 +72,11 @@ int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 		d.len = le32_read(&p->len);
 		d.link = le16_read(&p->id);
 		d.flags = flags;
-		rc = walk_desc(vq, &w, &d, n);
+		rc = packed_walk_desc(vq, &w, &d, n);
 		if (unlikely(rc))
 			return rc;
-		if (unlikely(vq->rec))
-			vring_inflight_note(vq->rec, n, &d);
+		if (unlikely(vq->noted))
+			vq->noted[n] = d;
 		n++;
 		if (++at == vq->num) {
 			at = 0;
@@ -86,8 +91,6 @@ int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 	vq->avail_wrap = wrap;
 	vq->slots_out += n;
 	vq_walk_done(vq, &w, chain, d.link, (uint16_t)n);
-	if (unlikely(vq->rec))
-		vring_inflight_take(vq->rec, d.link, n);
 	return 1;
 }
 
@@ -101,7 +104,7 @@ int vqdev_packed_pop_again(struct vqdev *vq, struct vq_chain *chain, const struc
 	vq_walk_init(&w, chain);
 	for (uint32_t i = 0, at = first; i < n; i++, at = next[at]) {
 		d = descs[at];
-		rc = walk_desc(vq, &w, &d, i);
+		rc = packed_walk_desc(vq, &w, &d, i);
 		if (rc)
 			return rc;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The device half on a split ring (virtio 1.4, 2.7). */
-#include "vring/inflight.h"
+#include "vring/device_walk.h"
 
-static void read_desc(const struct virtq_desc *p, struct vq_desc *d)
+static void split_read_desc(const struct virtq_desc *p, struct vq_desc *d)
 {
 	d->addr = le64_read(&p->addr);
 	d->len = le32_read(&p->len);
@@ -10,14 +10,17 @@ static void read_desc(const struct virtq_desc *p, struct vq_desc *d)
 	d->link = le16_read(&p->next);
 }
 
-/* The table's chain starts at its first entry and may leave some out; at most as many are followed
- * as it has. */
-static int walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t)
+/*
+ * The table's chain starts at its first entry and may leave some out, so its size says little: at
+ * most as many entries are followed as it has, and at most @budget.
+ */
+static int split_walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t,
+			    uint32_t budget)
 {
 	struct vq_desc d;
 	uint32_t at = 0;
 
-	for (uint32_t left = t->count; left; left--) {
+	for (uint32_t left = t->count < budget ? t->count : budget; left; left--) {
 		int rc = vq_table_read(vq, t, at, &d, &d.flags, &d.link);
 
 		if (rc)
@@ -33,10 +36,10 @@ static int walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table
 		if (at >= t->count)
 			return vq_fail(vq, "next index beyond the indirect table");
 	}
-	return vq_fail(vq, "loop in an indirect table");
+	return vq_fail(vq, t->count <= budget ? "loop in an indirect table" : "chain too long");
 }
 
-static int walk(struct vqdev *vq, struct vq_walk *w, uint16_t head)
+static int split_walk(struct vqdev *vq, struct vq_walk *w, uint16_t head)
 {
 	uint16_t at = head;
 	struct vq_table table;
@@ -47,10 +50,10 @@ static int walk(struct vqdev *vq, struct vq_walk *w, uint16_t head)
 	for (uint32_t n = 0; n < vq->num; n++) {
 		int rc;
 
-		read_desc(&vq->split.desc[at], &d);
+		split_read_desc(&vq->split.desc[at], &d);
 		if (d.flags & VIRTQ_DESC_F_INDIRECT) {
-			rc = vq_table_open(vq, &table, &d, vq->chain_max - n);
-			return rc ? rc : walk_table(vq, w, &table);
+			rc = vq_table_open(vq, &table, &d);
+			return rc ? rc : split_walk_table(vq, w, &table, vq->chain_max - n);
 		}
 		rc = vq_walk_add(vq, w, &d);
 		if (rc)
@@ -90,13 +93,11 @@ int vqdev_split_pop(struct vqdev *vq, struct vq_chain *chain)
 	if (unlikely(vq_id_in_flight(vq, head)))
 		return vq_fail(vq, "head already in flight");
 	vq_walk_init(&w, chain);
-	rc = walk(vq, &w, head);
+	rc = split_walk(vq, &w, head);
 	if (unlikely(rc))
 		return rc;
 	vq->avail++;
 	vq_walk_done(vq, &w, chain, head, 1);
-	if (unlikely(vq->rec))
-		vring_inflight_take(vq->rec, head, 1);
 	return 1;
 }
 
@@ -106,7 +107,7 @@ int vqdev_split_pop_again(struct vqdev *vq, struct vq_chain *chain, uint16_t hea
 	int rc;
 
 	vq_walk_init(&w, chain);
-	rc = walk(vq, &w, head);
+	rc = split_walk(vq, &w, head);
 	if (rc)
 		return rc;
 	vq_walk_done(vq, &w, chain, head, 1);

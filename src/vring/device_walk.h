@@ -33,7 +33,8 @@ struct vq_walk {
 	int writable;
 	uint64_t readable_len;
 	uint64_t writable_len;
-	bool writing; /* a writable descriptor has been seen */
+	bool writing;	/* a writable descriptor has been seen */
+	uint32_t descs; /* descriptors read                    */
 };
 
 /* An indirect table. */
@@ -64,12 +65,22 @@ void vqdev_packed_ask(struct vqdev *vq, bool kicks);
 bool vqdev_packed_waiting(const struct vqdev *vq);
 bool vqdev_packed_wanted(struct vqdev *vq);
 
-/* @budget: entries the table may have.  0, or -EPROTO and the queue is broken. */
-int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d, uint32_t budget);
+/* 0, or -EPROTO and the queue is broken.  How much of the table is believed is the caller's. */
+int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d);
 
 /* vq_table_read() where the table is not aligned, or not in one piece. */
 int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, struct vq_desc *d,
 		      uint16_t *first, uint16_t *second);
+
+/*
+ * The record's hooks, all of them: device_record.c.  Called where vq->rec is set; open and close in
+ * any case.
+ */
+int vqdev_record_open(struct vqdev *vq, const struct vqdev_record *record, struct error *err);
+void vqdev_record_close(struct vqdev *vq);
+int vqdev_recorded_pop(struct vqdev *vq, struct vq_chain *chain);
+void vqdev_recorded_filled(struct vqdev *vq, uint16_t id);
+void vqdev_recorded_publish(struct vqdev *vq);
 
 /* Breaks the queue; for return statements. */
 static inline int vq_fail(struct vqdev *vq, const char *why)
@@ -110,6 +121,7 @@ static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struc
 	chain->writable = w->writable;
 	chain->readable_len = w->readable_len;
 	chain->writable_len = w->writable_len;
+	chain->descs = w->descs;
 }
 
 /*
@@ -138,6 +150,7 @@ static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct 
 	int used = w->readable + w->writable;
 	int n;
 
+	w->descs++;
 	if (write)
 		w->writing = true;
 	else if (unlikely(w->writing))

@@ -8,7 +8,7 @@
 /* The most bytes of a chain: no driver may make a longer one (virtio 1.4, 2.7.5). */
 #define CHAIN_BYTES_MAX (UINT64_C(1) << 32)
 
-static void ask(struct vqdrv *vq, bool calls)
+static void vqdrv_ask(struct vqdrv *vq, bool calls)
 {
 	if (vq->is_packed)
 		vqdrv_packed_ask(vq, calls);
@@ -52,7 +52,7 @@ int vqdrv_init(struct vqdrv *vq, const struct vqdrv_config *c)
 		vqdrv_packed_init(vq, c);
 	else
 		vqdrv_split_init(vq, c);
-	ask(vq, true);
+	vqdrv_ask(vq, true);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ uint32_t vqdrv_notify_value(const struct vqdrv *vq, uint16_t queue)
 
 /* ---- from the device ---- */
 
-static void release(struct vqdrv *vq, uint16_t id)
+static void vqdrv_release(struct vqdrv *vq, uint16_t id)
 {
 	vq->slots[id].out = false;
 	vq->chains--;
@@ -139,7 +139,7 @@ static void release(struct vqdrv *vq, uint16_t id)
  * IN_ORDER: one used entry stands for the chain with its id and for all that were added before it;
  * those count as used in full (virtio 1.4, 2.7.9 and 2.8.12).  @u becomes the oldest one's.
  */
-static int first_of_batch(struct vqdrv *vq, struct vqdrv_used *u)
+static int vqdrv_first_of_batch(struct vqdrv *vq, struct vqdrv_used *u)
 {
 	uint32_t ahead = vq->slots[u->id].order - vq->order_reap;
 
@@ -153,7 +153,7 @@ static int first_of_batch(struct vqdrv *vq, struct vqdrv_used *u)
 	return 0;
 }
 
-static int next_used(struct vqdrv *vq, struct vqdrv_used *u)
+static int vqdrv_next_used(struct vqdrv *vq, struct vqdrv_used *u)
 {
 	const struct vqdrv_slot *s;
 	int rc;
@@ -186,11 +186,11 @@ int vqdrv_reap(struct vqdrv *vq, void **cookie, uint32_t *len)
 	if (unlikely(vq->why))
 		return -EPROTO;
 	if (!vq->skip) {
-		rc = next_used(vq, &u);
+		rc = vqdrv_next_used(vq, &u);
 		if (rc <= 0)
 			return rc;
 		if (vq->in_order) {
-			rc = first_of_batch(vq, &u);
+			rc = vqdrv_first_of_batch(vq, &u);
 			if (rc)
 				return rc;
 		}
@@ -205,21 +205,21 @@ int vqdrv_reap(struct vqdrv *vq, void **cookie, uint32_t *len)
 	}
 	*cookie = vq->slots[u.id].cookie;
 	*len = u.len;
-	release(vq, (uint16_t)u.id);
+	vqdrv_release(vq, (uint16_t)u.id);
 	return 1;
 }
 
 void vqdrv_calls_off(struct vqdrv *vq)
 {
 	if (vq->calls)
-		ask(vq, false);
+		vqdrv_ask(vq, false);
 }
 
 bool vqdrv_calls_on(struct vqdrv *vq)
 {
 	if (vq->why)
 		return false;
-	ask(vq, true);
+	vqdrv_ask(vq, true);
 	/* Pairs with the full barrier of the device between publishing and reading what was asked
 	 * for here. */
 	barrier_full();

@@ -8,7 +8,7 @@
 #include "vring/driver_priv.h"
 
 /* AVAIL and USED of a descriptor that is made available in a lap. */
-static uint16_t lap_flags(bool wrap)
+static uint16_t packed_lap_flags(bool wrap)
 {
 	return wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
 }
@@ -22,7 +22,7 @@ static void write_desc(struct pvirtq_desc *d, const struct vqdrv_buf *b, uint16_
 
 /* The flags of the first head of a batch are written last, by publish: it guards all that follows.
  */
-static void show(struct vqdrv *vq, uint16_t at, uint16_t flags)
+static void packed_show(struct vqdrv *vq, uint16_t at, uint16_t flags)
 {
 	if (vq->batch) {
 		le16_write(&vq->packed.ring[at].flags, flags);
@@ -33,7 +33,7 @@ static void show(struct vqdrv *vq, uint16_t at, uint16_t flags)
 	vq->batch_flags = flags;
 }
 
-static void step(struct vqdrv *vq)
+static void packed_step(struct vqdrv *vq)
 {
 	vq->batch_slots++;
 	if (++vq->avail == vq->num) {
@@ -66,24 +66,25 @@ void vqdrv_packed_add(struct vqdrv *vq, const struct vqdrv_buf *bufs, unsigned r
 			le16_write(&t[i].flags, i < readable ? 0 : VIRTQ_DESC_F_WRITE);
 		}
 		write_desc(&vq->packed.ring[vq->avail], &whole, id);
-		show(vq, vq->avail, (uint16_t)(VIRTQ_DESC_F_INDIRECT | lap_flags(vq->avail_wrap)));
-		step(vq);
+		packed_show(vq, vq->avail,
+			    (uint16_t)(VIRTQ_DESC_F_INDIRECT | packed_lap_flags(vq->avail_wrap)));
+		packed_step(vq);
 	} else {
 		uint16_t head = vq->avail, head_flags = 0;
 
 		for (unsigned i = 0; i < n; i++) {
 			uint16_t flags = (uint16_t)((i < readable ? 0 : VIRTQ_DESC_F_WRITE) |
 						    (i + 1 < n ? VIRTQ_DESC_F_NEXT : 0) |
-						    lap_flags(vq->avail_wrap));
+						    packed_lap_flags(vq->avail_wrap));
 
 			write_desc(&vq->packed.ring[vq->avail], &bufs[i], id);
 			if (i)
 				le16_write(&vq->packed.ring[vq->avail].flags, flags);
 			else
 				head_flags = flags;
-			step(vq);
+			packed_step(vq);
 		}
-		show(vq, head, head_flags);
+		packed_show(vq, head, head_flags);
 	}
 	vqdrv_slot_set(vq, id, (uint16_t)(table ? 1 : n), cookie, writable_len);
 }

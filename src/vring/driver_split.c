@@ -16,7 +16,7 @@ static void write_desc(struct virtq_desc *d, const struct vqdrv_buf *b, uint16_t
 	le16_write(&d->next, next);
 }
 
-static uint16_t flags_of(unsigned i, unsigned readable, unsigned n)
+static uint16_t split_flags_of(unsigned i, unsigned readable, unsigned n)
 {
 	return (uint16_t)((i < readable ? 0 : VIRTQ_DESC_F_WRITE) |
 			  (i + 1 < n ? VIRTQ_DESC_F_NEXT : 0));
@@ -42,7 +42,7 @@ void vqdrv_split_add(struct vqdrv *vq, const struct vqdrv_buf *bufs, unsigned re
 						(uint32_t)(n * sizeof(*t))};
 
 		for (unsigned i = 0; i < n; i++)
-			write_desc(&t[i], &bufs[i], flags_of(i, readable, n),
+			write_desc(&t[i], &bufs[i], split_flags_of(i, readable, n),
 				   (uint16_t)(i + 1 < n ? i + 1 : 0));
 		write_desc(&vq->split.desc[head], &whole, VIRTQ_DESC_F_INDIRECT, 0);
 		at = vq->slots[head].next;
@@ -50,7 +50,8 @@ void vqdrv_split_add(struct vqdrv *vq, const struct vqdrv_buf *bufs, unsigned re
 		for (unsigned i = 0; i < n; i++) {
 			uint16_t next = vq->slots[at].next;
 
-			write_desc(&vq->split.desc[at], &bufs[i], flags_of(i, readable, n), next);
+			write_desc(&vq->split.desc[at], &bufs[i], split_flags_of(i, readable, n),
+				   next);
 			at = next;
 		}
 	}

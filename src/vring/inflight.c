@@ -5,41 +5,41 @@
 
 /* ---- taking ---- */
 
-void vring_inflight_note(struct vring_inflight *rec, uint32_t n, const struct vq_desc *d)
+static void inflight_take_packed(struct vring_inflight *rec, uint16_t id,
+				 const struct vq_desc *descs, uint32_t n)
 {
+	uint16_t first = rec->free_head, last = first;
+	struct inflight_packed_desc *p;
+
 	/* There is an entry for each of the ring's slots, so the list does not end here. */
-	uint16_t at = n ? rec->next[rec->at] : rec->free_head;
-	struct inflight_packed_desc *p = &rec->packed->desc[at];
-
-	write_once(&p->id, d->link);
-	write_once(&p->flags, d->flags);
-	write_once(&p->len, d->len);
-	write_once(&p->addr, d->addr);
-	rec->at = at;
-}
-
-static void take_packed(struct vring_inflight *rec, uint16_t id, uint32_t n)
-{
-	uint16_t first = rec->free_head;
-	struct inflight_packed_desc *p = &rec->packed->desc[first];
-
-	write_once(&p->last, rec->at);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i)
+			last = rec->next[last];
+		p = &rec->packed->desc[last];
+		write_once(&p->id, descs[i].link);
+		write_once(&p->flags, descs[i].flags);
+		write_once(&p->len, descs[i].len);
+		write_once(&p->addr, descs[i].addr);
+	}
+	p = &rec->packed->desc[first];
+	write_once(&p->last, last);
 	write_once(&p->num, (uint16_t)n);
 	write_once(&p->counter, rec->counter++);
 	store_release(&p->inflight, 1);
-	rec->last[first] = rec->at;
+	rec->last[first] = last;
 	rec->entry_of[id] = first;
-	rec->free_head = rec->next[rec->at];
+	rec->free_head = rec->next[last];
 	rec->heads.free_head = rec->heads.old_free_head = rec->free_head;
 	store_release(&rec->packed->heads.word, rec->heads.word);
 }
 
-void vring_inflight_take(struct vring_inflight *rec, uint16_t id, uint32_t n)
+void vring_inflight_take(struct vring_inflight *rec, uint16_t id, const struct vq_desc *descs,
+			 uint32_t n)
 {
 	struct inflight_split_desc *p;
 
 	if (rec->is_packed) {
-		take_packed(rec, id, n);
+		inflight_take_packed(rec, id, descs, n);
 		return;
 	}
 	p = &rec->split->desc[id];
@@ -49,7 +49,7 @@ void vring_inflight_take(struct vring_inflight *rec, uint16_t id, uint32_t n)
 
 /* ---- giving back ---- */
 
-static void link_split(struct vring_inflight *rec)
+static void inflight_link_split(struct vring_inflight *rec)
 {
 	uint16_t before = 0; /* what lies behind the batch is never followed */
 
@@ -60,7 +60,7 @@ static void link_split(struct vring_inflight *rec)
 	store_release(&rec->split->last_batch_head, before);
 }
 
-static void link_packed(struct vring_inflight *rec, uint16_t used, bool wrap)
+static void inflight_link_packed(struct vring_inflight *rec, uint16_t used, bool wrap)
 {
 	for (uint32_t i = 0; i < rec->n_batch; i++) {
 		uint16_t first = rec->entry_of[rec->batch[i]], last = rec->last[first];
@@ -82,9 +82,9 @@ void vring_inflight_publishing(struct vring_inflight *rec, uint16_t used, bool w
 	if (!rec->n_batch)
 		return;
 	if (rec->is_packed)
-		link_packed(rec, used, wrap);
+		inflight_link_packed(rec, used, wrap);
 	else
-		link_split(rec);
+		inflight_link_split(rec);
 }
 
 void vring_inflight_published(struct vring_inflight *rec, uint16_t used, bool wrap)
@@ -113,7 +113,7 @@ void vring_inflight_published(struct vring_inflight *rec, uint16_t used, bool wr
 
 /* ---- life ---- */
 
-static void fresh_split(struct vring_inflight *rec, const struct vqdev *vq)
+static void inflight_fresh_split(struct vring_inflight *rec, const struct vqdev *vq)
 {
 	for (uint32_t i = 0; i < rec->entries; i++)
 		write_once(&rec->split->desc[i].inflight, 0);
@@ -124,7 +124,7 @@ static void fresh_split(struct vring_inflight *rec, const struct vqdev *vq)
 	store_release(&rec->split->version, INFLIGHT_VERSION);
 }
 
-static void fresh_packed(struct vring_inflight *rec, const struct vqdev *vq)
+static void inflight_fresh_packed(struct vring_inflight *rec, const struct vqdev *vq)
 {
 	for (uint32_t i = 0; i < rec->entries; i++) {
 		rec->next[i] = (uint16_t)(i + 1);
@@ -147,7 +147,7 @@ static void fresh_packed(struct vring_inflight *rec, const struct vqdev *vq)
 	store_release(&rec->packed->heads.word, rec->heads.word);
 }
 
-static int alloc(struct vring_inflight *rec)
+static int inflight_alloc(struct vring_inflight *rec)
 {
 	size_t n = rec->entries;
 
@@ -184,7 +184,7 @@ int vring_inflight_open(struct vqdev *vq, const struct vqdev_record *where, stru
 		rec->packed = where->at;
 	else
 		rec->split = where->at;
-	rc = alloc(rec);
+	rc = inflight_alloc(rec);
 	if (rc) {
 		error_set(err, rc, "no memory for an in-flight record");
 		goto close;
@@ -201,9 +201,9 @@ int vring_inflight_open(struct vqdev *vq, const struct vqdev_record *where, stru
 		rc = error_set(err, -EINVAL, "an in-flight record of version %u", version);
 		goto close;
 	} else if (rec->is_packed) {
-		fresh_packed(rec, vq);
+		inflight_fresh_packed(rec, vq);
 	} else {
-		fresh_split(rec, vq);
+		inflight_fresh_split(rec, vq);
 	}
 	vq->rec = rec;
 	return 0;

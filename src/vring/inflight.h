@@ -42,7 +42,6 @@ struct vring_inflight {
 
 	/* Packed: what the region says, as we know it. */
 	uint16_t free_head;
-	uint16_t at;	    /* entry noted last */
 	uint16_t *next;	    /* by entry; @entries and more: the end */
 	uint16_t *last;	    /* by a chain's first entry */
 	uint16_t *entry_of; /* by buffer id: its chain's first entry */
@@ -70,10 +69,9 @@ void vring_inflight_close(struct vring_inflight *rec);
 int vring_inflight_recover_split(struct vqdev *vq, struct vring_inflight *rec, struct error *err);
 int vring_inflight_recover_packed(struct vqdev *vq, struct vring_inflight *rec, struct error *err);
 
-/* A descriptor of the chain that is being walked, the @n-th; nothing is in flight by that. */
-void vring_inflight_note(struct vring_inflight *rec, uint32_t n, const struct vq_desc *d);
-/* The chain of @n descriptors (split: at head @id) is in flight. */
-void vring_inflight_take(struct vring_inflight *rec, uint16_t id, uint32_t n);
+/* The chain (packed: of @n descriptors of the ring, @descs; split: at head @id) is in flight. */
+void vring_inflight_take(struct vring_inflight *rec, uint16_t id, const struct vq_desc *descs,
+			 uint32_t n);
 /* Its used entry is filled. */
 static inline void vring_inflight_filled(struct vring_inflight *rec, uint16_t id)
 {

@@ -136,7 +136,7 @@ static int pop(struct scene *s, struct vqdev *dev, struct taken *t)
 
 static int start(struct scene *s, struct vqdev *dev)
 {
-	return vqdev_init_recorded(dev, &s->config, s->mem, 4, &s->record, NULL);
+	return vqdev_init_recorded(dev, &s->config, s->mem, &s->record, NULL);
 }
 
 static void drivers_turn(struct scene *s);
@@ -227,7 +227,7 @@ static void somebody_takes_over(struct scene *s)
 	struct vqdev dev;
 
 	memcpy(seq_of, s->seq_of, sizeof(seq_of));
-	if (vqdev_init_recorded(&dev, &s->config, s->mem, 4, &s->record, &err))
+	if (vqdev_init_recorded(&dev, &s->config, s->mem, &s->record, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(vqdev_in_flight(&dev), vqdev_again(&dev));
 	/* What the driver was shown by the one that died is done; all else is handed out. */
@@ -258,7 +258,7 @@ static void somebody_takes_over(struct scene *s)
 	vqdev_fini(&dev);
 	assert_int_equal(vqdrv_outstanding(&s->w->drv), 0);
 	/* And the record says that nothing is in flight. */
-	assert_int_equal(vqdev_init_recorded(&dev, &s->config, s->mem, 4, &s->record, NULL), 0);
+	assert_int_equal(vqdev_init_recorded(&dev, &s->config, s->mem, &s->record, NULL), 0);
 	assert_int_equal(vqdev_in_flight(&dev), 0);
 	vqdev_fini(&dev);
 	s->kills++;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int damaged(struct error *err, const char *how)
+static int inflight_damaged(struct error *err, const char *how)
 {
 	return error_set(err, -EPROTO, "the in-flight record is damaged: %s", how);
 }
@@ -25,7 +25,7 @@ static int by_counter(const void *a, const void *b)
 	return x->at < y->at ? -1 : 1;
 }
 
-static void hand_out_again(struct vring_inflight *rec, struct left *left, uint32_t n)
+static void inflight_hand_out_again(struct vring_inflight *rec, struct left *left, uint32_t n)
 {
 	qsort(left, n, sizeof(*left), by_counter);
 	for (uint32_t i = 0; i < n; i++)
@@ -40,15 +40,15 @@ static void hand_out_again(struct vring_inflight *rec, struct left *left, uint32
  * Clears the marks of the last batch in @desc, the private copy: the driver was shown it, but the
  * marks may not all have gone.
  */
-static int drop_last_batch(struct inflight_split_desc *desc, uint32_t entries, uint16_t head,
-			   uint16_t n, struct error *err)
+static int inflight_drop_last_batch(struct inflight_split_desc *desc, uint32_t entries,
+				    uint16_t head, uint16_t n, struct error *err)
 {
 	if (n > entries)
-		return damaged(err, "its used index does not fit the ring's.");
+		return inflight_damaged(err, "its used index does not fit the ring's.");
 	for (uint16_t i = 0; i < n; i++) {
 		/* @padding of the copy is ours: a mark against coming by twice. */
 		if (head >= entries || desc[head].padding[0])
-			return damaged(err, "the list of its last batch is broken.");
+			return inflight_damaged(err, "the list of its last batch is broken.");
 		desc[head].inflight = 0;
 		desc[head].padding[0] = 1;
 		head = desc[head].next;
@@ -66,7 +66,7 @@ int vring_inflight_recover_split(struct vqdev *vq, struct vring_inflight *rec, s
 	int rc;
 
 	if (read_once(&r->desc_num) != rec->entries)
-		return damaged(err, "it has another size.");
+		return inflight_damaged(err, "it has another size.");
 	desc = calloc(rec->entries, sizeof(*desc));
 	left = calloc(rec->entries, sizeof(*left));
 	if (!desc || !left) {
@@ -79,19 +79,20 @@ int vring_inflight_recover_split(struct vqdev *vq, struct vring_inflight *rec, s
 		desc[i].counter = read_once(&r->desc[i].counter);
 	}
 	n_last = (uint16_t)(used - read_once(&r->used_idx));
-	rc = drop_last_batch(desc, rec->entries, read_once(&r->last_batch_head), n_last, err);
+	rc = inflight_drop_last_batch(desc, rec->entries, read_once(&r->last_batch_head), n_last,
+				      err);
 	if (rc)
 		goto out;
 	for (uint32_t i = 0; i < rec->entries; i++) {
 		if (!desc[i].inflight)
 			continue;
 		if (i >= vq->num) {
-			rc = damaged(err, "a head lies outside the ring.");
+			rc = inflight_damaged(err, "a head lies outside the ring.");
 			goto out;
 		}
 		left[n++] = (struct left){desc[i].counter, (uint16_t)i};
 	}
-	hand_out_again(rec, left, n);
+	inflight_hand_out_again(rec, left, n);
 	/* Each step leaves a record that is read the same way once more. */
 	for (uint32_t i = 0; i < rec->entries; i++)
 		if (desc[i].padding[0])
@@ -122,10 +123,10 @@ static int settle(const struct vqdev *vq, struct vring_inflight *rec, struct err
 	h->word = load_acquire(&rec->packed->heads.word);
 	p->word = read_once(&rec->packed->places.word);
 	if (h->desc_num != rec->entries)
-		return damaged(err, "it has another size.");
+		return inflight_damaged(err, "it has another size.");
 	if (p->used_idx >= vq->num || p->old_used_idx >= vq->num || p->used_wrap > 1 ||
 	    p->old_used_wrap > 1)
-		return damaged(err, "its used index lies outside the ring.");
+		return inflight_damaged(err, "its used index lies outside the ring.");
 	if ((p->used_idx != p->old_used_idx || p->used_wrap != p->old_used_wrap) &&
 	    !vq_packed_available(le16_read(&vq->packed.ring[p->old_used_idx].flags),
 				 p->old_used_wrap)) {
@@ -142,7 +143,7 @@ static int settle(const struct vqdev *vq, struct vring_inflight *rec, struct err
 }
 
 /* The entries' private copies, and the free list. Returns its length, or -EPROTO. */
-static int read_free(struct vring_inflight *rec, uint8_t *whose, struct error *err)
+static int inflight_read_free(struct vring_inflight *rec, uint8_t *whose, struct error *err)
 {
 	int n = 0;
 
@@ -161,7 +162,7 @@ static int read_free(struct vring_inflight *rec, uint8_t *whose, struct error *e
 	}
 	for (uint32_t at = rec->free_head; at < rec->entries; at = rec->next[at]) {
 		if (whose[at] == FREE)
-			return damaged(err, "its free list is a loop.");
+			return inflight_damaged(err, "its free list is a loop.");
 		whose[at] = FREE;
 		n++;
 	}
@@ -169,21 +170,22 @@ static int read_free(struct vring_inflight *rec, uint8_t *whose, struct error *e
 }
 
 /* The entries of the chain that begins at @first are its own. */
-static int read_chain(struct vring_inflight *rec, uint8_t *whose, uint16_t first, struct error *err)
+static int inflight_read_chain(struct vring_inflight *rec, uint8_t *whose, uint16_t first,
+			       struct error *err)
 {
 	uint32_t at = first, last = first;
 
 	if (!rec->num[first])
-		return damaged(err, "a chain is empty.");
+		return inflight_damaged(err, "a chain is empty.");
 	for (uint32_t n = rec->num[first]; n; n--) {
 		if (at >= rec->entries || whose[at] != LOST)
-			return damaged(err, "a chain shares its entries.");
+			return inflight_damaged(err, "a chain shares its entries.");
 		whose[at] = TAKEN;
 		last = at;
 		at = rec->next[at];
 	}
 	if (last != rec->last[first])
-		return damaged(err, "a chain ends elsewhere.");
+		return inflight_damaged(err, "a chain ends elsewhere.");
 	rec->entry_of[rec->descs[last].link] = first;
 	return 0;
 }
@@ -192,7 +194,7 @@ static int read_chain(struct vring_inflight *rec, uint8_t *whose, uint16_t first
  * Slots between the used place and the avail place are the device's, but used descriptors may stand
  * in them that their batch never showed: the driver would see them as soon as it comes by.
  */
-static void hide_unpublished(struct vqdev *vq, uint32_t slots)
+static void inflight_hide_unpublished(struct vqdev *vq, uint32_t slots)
 {
 	uint32_t at = vq->used;
 	bool wrap = vq->used_wrap;
@@ -214,7 +216,7 @@ static void hide_unpublished(struct vqdev *vq, uint32_t slots)
 	}
 }
 
-static void set_places(struct vqdev *vq, const struct vring_inflight *rec, uint32_t slots)
+static void inflight_set_places(struct vqdev *vq, const struct vring_inflight *rec, uint32_t slots)
 {
 	uint32_t avail = rec->places.used_idx + slots;
 
@@ -246,31 +248,31 @@ int vring_inflight_recover_packed(struct vqdev *vq, struct vring_inflight *rec, 
 		rc = error_set(err, -ENOMEM, "no memory for an in-flight record");
 		goto out;
 	}
-	rc = n_free = read_free(rec, whose, err);
+	rc = n_free = inflight_read_free(rec, whose, err);
 	if (rc < 0)
 		goto out;
 	for (i = 0; i < rec->entries; i++) {
 		if (whose[i] == FREE || !read_once(&r->desc[i].inflight))
 			continue;
-		rc = read_chain(rec, whose, (uint16_t)i, err);
+		rc = inflight_read_chain(rec, whose, (uint16_t)i, err);
 		if (rc)
 			goto out;
 		slots += rec->num[i];
 		left[n++] = (struct left){read_once(&r->desc[i].counter), (uint16_t)i};
 	}
 	if (slots > vq->num || slots + (uint32_t)n_free != rec->entries) {
-		rc = damaged(err, "its entries do not add up.");
+		rc = inflight_damaged(err, "its entries do not add up.");
 		goto out;
 	}
-	hand_out_again(rec, left, n);
+	inflight_hand_out_again(rec, left, n);
 	/* Each step leaves a record that is read the same way once more. */
 	for (i = 0; i < rec->entries; i++)
 		if (whose[i] == FREE)
 			store_release(&r->desc[i].inflight, 0);
 	store_release(&r->heads.word, rec->heads.word);
 	store_release(&r->places.word, rec->places.word);
-	set_places(vq, rec, slots);
-	hide_unpublished(vq, slots);
+	inflight_set_places(vq, rec, slots);
+	inflight_hide_unpublished(vq, slots);
 	rc = 0;
 out:
 	free(left);

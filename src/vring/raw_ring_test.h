@@ -35,7 +35,7 @@ struct raw_ring {
 	struct gmem *mem;
 	uint8_t *block, *second;
 	struct vqdev dev;
-	struct iovec iov[256];
+	struct iovec iov[1100]; /* vqdev_slices_max() of a small ring, and more */
 	struct vq_chain chain;
 	uint16_t slot; /* packed: where raw_put() writes next ...  */
 	bool wrap;     /* ... and the lap                          */
@@ -70,9 +70,9 @@ static inline struct pvirtq_event *raw_device_event(const struct raw_ring *r)
 	return raw_at(r, RAW_DEVICE);
 }
 
-static inline void raw_start(struct raw_ring *r, unsigned chain_max)
+static inline void raw_start(struct raw_ring *r)
 {
-	assert_int_equal(vqdev_init(&r->dev, &r->config, r->mem, chain_max, NULL), 0);
+	assert_int_equal(vqdev_init(&r->dev, &r->config, r->mem, NULL), 0);
 }
 
 /* @config: features, num and base; the addresses are set here. */
@@ -102,7 +102,7 @@ static inline void raw_init(struct raw_ring *r, struct vring_config config)
 	r->chain.iov_max = (int)ARRAY_SIZE(r->iov);
 	r->slot = config.packed ? config.base & 0x7fff : 0;
 	r->wrap = config.base & 0x8000;
-	raw_start(r, 0);
+	raw_start(r);
 }
 
 static inline void raw_fini(struct raw_ring *r)
@@ -190,7 +190,7 @@ static inline void raw_expect_broken(struct raw_ring *r, const char *why)
 	vqdev_fini(&r->dev);
 	memset(r->block, 0, RAW_TABLE - RAW_BASE);
 	r->config.base = vring_base_initial(r->config.packed);
-	raw_start(r, 0);
+	raw_start(r);
 	r->slot = 0;
 	r->wrap = true;
 	if (r->config.packed) {
@@ -206,7 +206,7 @@ static inline void raw_expect_broken(struct raw_ring *r, const char *why)
 	assert_int_equal(raw_pop(r), 0);
 	vqdev_fini(&r->dev);
 	memset(r->block, 0, RAW_TABLE - RAW_BASE);
-	raw_start(r, 0);
+	raw_start(r);
 	r->slot = 0;
 	r->wrap = true;
 }

@@ -29,6 +29,17 @@ struct vring_config {
 	uint32_t base;
 };
 
+/*
+ * The longest chain that is believed on a ring of @num entries, its indirect table's entries
+ * included.  The standard's limit is the ring's size (2.7.5.3.1), yet drivers in the field go by
+ * QEMU's and Linux vhost's, 1024, whatever the ring's size: Windows' viostor sends up to 514 on a
+ * ring of 128.
+ */
+static inline uint32_t vring_chain_max(uint16_t num)
+{
+	return num > 1024 ? num : 1024;
+}
+
 /* The base of a fresh ring: split 0, packed both wrap counters 1. */
 static inline uint32_t vring_base_initial(bool packed)
 {

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct iovec iov[300];
 	struct vq_chain chain = {.iov = iov, .iov_max = 300};
 	struct vqdev vq = {0};
-	struct blk_parsed parsed;
+	struct blk_request parsed;
 	struct gmem *one, *mem;
 	uint8_t *ram;
 
@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c.desc = gpa(0);
 	c.driver = gpa(0x1000);
 	c.device = gpa(0x2000);
-	if (vqdev_init(&vq, &c, mem, 128, NULL) == 0) {
+	if (vqdev_init(&vq, &c, mem, NULL) == 0) {
 		for (int i = 0; i < 64 && vqdev_pop(&vq, &chain) == 1; i++) {
 			struct vq_ticket ticket = chain.ticket;
 

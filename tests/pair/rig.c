@@ -35,7 +35,7 @@ void rig_init(struct rig *rig, struct storage *storage, const struct rig_options
 	struct device_rig *d = &rig->dev;
 
 	dr_init(d, "rig", 64u << 20, o->workers ? o->workers : 1, !o->no_uring && test_uring());
-	d->table_len = INDIRECT;
+	d->table_len = o->table ? o->table : INDIRECT;
 	assert_int_equal(virtio_blk_create(&rig->blk, &blk, storage, d->home, d->workers,
 					   d->n_workers, 0, NULL),
 			 0);

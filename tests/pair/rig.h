@@ -18,6 +18,7 @@ struct rig_options {
 	unsigned queues;   /* 0: 1 */
 	unsigned workers;  /* 0: 1 */
 	uint32_t base;	   /* of rings; 0: the initial one */
+	uint16_t table;	   /* entries of an indirect table; 0: 160 */
 	bool no_uring;
 	bool write_through;
 };
@@ -88,7 +89,7 @@ bool rig_healthy(struct rig *rig, unsigned queue);
 
 /* ---- a disk that holds its requests until it is told ---- */
 
-#define HELD_MAX 256
+#define HELD_MAX 1280
 
 struct held_disk {
 	struct storage storage;

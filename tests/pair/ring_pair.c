@@ -112,7 +112,7 @@ void ring_pair_init(struct ring_pair *p, const struct ring_pair_config *c)
 	};
 	assert_int_equal(vqdrv_init(&p->drv, &dc), 0);
 	start_at(p, &dc);
-	assert_int_equal(vqdev_init(&p->dev, &p->ring, p->mem, PAIR_PARTS, NULL), 0);
+	assert_int_equal(vqdev_init(&p->dev, &p->ring, p->mem, NULL), 0);
 }
 
 void ring_pair_fini(struct ring_pair *p)

@@ -272,7 +272,7 @@ static void device_half_starts_in_the_middle(void **state)
 
 			p.ring.base = vqdev_base(&p.dev);
 			vqdev_fini(&p.dev);
-			assert_int_equal(vqdev_init(&p.dev, &p.ring, p.mem, 0, NULL), 0);
+			assert_int_equal(vqdev_init(&p.dev, &p.ring, p.mem, NULL), 0);
 		}
 		ring_pair_fini(&p);
 	}

@@ -283,7 +283,7 @@ static void scribbled(bool packed, bool event_idx, bool in_order)
 				packed ? vring_base_initial(true)
 				       : le16_read(&((const struct virtq_avail *)p.drv.split.avail)
 							    ->idx);
-			assert_int_equal(vqdev_init(&p.dev, &p.ring, p.mem, PAIR_PARTS, NULL), 0);
+			assert_int_equal(vqdev_init(&p.dev, &p.ring, p.mem, NULL), 0);
 		}
 		while (n < 8 && (rc = vqdev_pop(&p.dev, &chain)) > 0) {
 			sound = sound && chain_is_sound(&p, &chain);

@@ -8,58 +8,110 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Slices that a request keeps in itself: what a driver was told it may send, and some for memory
- * regions' borders. */
-#define SLICES_INSIDE (BLK_SEG_MAX + 10)
+/* Requests in flight on one queue, whatever the ring's size: what waits longer waits in the ring. */
+#define TASKS_MAX 1024
+/* Slices that a task keeps in itself; longer ones, and ranges, are in a block beside it. */
+#define SLICES_INSIDE 8
+/* Of such a block: what a driver was told it may send, and some for memory regions' borders. */
+#define SLICES_BLOCK (BLK_SEG_MAX + 10)
+/* Slices in blocks, of all tasks in flight: nothing more is popped from here on. */
+#define SLICES_MAX 32768
 
-struct blk_request {
+/* A request in flight. */
+struct blk_task {
 	struct storage_io io;
 	struct blk_queue *bq;
-	struct blk_request *next_free;
-	struct vq_ticket ticket;
 	uint8_t *status;
-	uint64_t writable; /* bytes in front of the status byte    */
-	uint32_t data_in;  /* bytes of them that success writes    */
-	unsigned range;	   /* the one being worked on              */
-	unsigned n_ranges;
-	struct blk_range ranges[BLK_RANGES_MAX];
-	struct iovec *iov; /* @inside, or from malloc */
-	struct iovec inside[SLICES_INSIDE];
+	struct vq_ticket ticket;
+	uint32_t writable;   /* bytes in front of the status byte; a chain has no 4 GiB of them */
+	uint32_t data_in;    /* bytes of them that success writes                               */
+	uint32_t slices_out; /* in @block; 0: there is none                                     */
+	void *block;	     /* slices or ranges                                                */
+	union {
+		struct iovec inside[SLICES_INSIDE];
+		struct {
+			unsigned at; /* the one being worked on */
+			unsigned n;
+		} range;
+	};
 };
+
+/* A block that nobody uses. */
+struct blk_block {
+	struct blk_block *next;
+};
+#define BLOCK_BYTES (SLICES_BLOCK * sizeof(struct iovec))
 
 struct blk_queue {
 	struct virtio_blk *blk;
 	struct virtio_queue *q;
 	struct storage_channel *channel;
-	struct blk_request *free;     /* last in, first out: the warm ones are used again */
-	struct blk_request *requests; /* as many as the ring has entries */
-	unsigned fresh;		      /* requests[fresh..] were never used */
+	struct blk_task *tasks;	  /* as many as the ring has entries, at most TASKS_MAX */
+	struct storage_io *free;  /* last in, first out: the warm ones are used again   */
+	struct blk_block *blocks; /* as many as were in use at once                     */
+	unsigned n_tasks, fresh;  /* tasks[fresh..] were never used                     */
+	unsigned slices_out;	  /* in blocks                                          */
 	struct blk_limits limits;
-	struct blk_parsed parsed; /* of the chain at hand */
+	struct blk_request request; /* of the chain at hand */
 	int scratch_max;
 	struct iovec scratch[]; /* the chain at hand, however long */
 };
 
-static struct blk_request *request_get(struct blk_queue *bq)
+/* Whether another request has to wait for one in flight. */
+static bool blk_queue_full(const struct blk_queue *bq)
 {
-	struct blk_request *req = bq->free;
-
-	if (req) {
-		bq->free = req->next_free;
-	} else {
-		req = &bq->requests[bq->fresh++];
-		req->bq = bq;
-	}
-	req->iov = req->inside;
-	return req;
+	return (!bq->free && bq->fresh == bq->n_tasks) || bq->slices_out >= SLICES_MAX;
 }
 
-static void request_put(struct blk_request *req)
+static struct blk_task *blk_task_get(struct blk_queue *bq)
 {
-	if (unlikely(req->iov != req->inside))
-		free(req->iov);
-	req->next_free = req->bq->free;
-	req->bq->free = req;
+	struct storage_io *io = bq->free;
+	struct blk_task *task;
+
+	if (likely(io)) {
+		bq->free = io->next;
+		return container_of(io, struct blk_task, io);
+	}
+	task = &bq->tasks[bq->fresh++];
+	task->bq = bq;
+	return task;
+}
+
+static void blk_task_put(struct blk_task *task)
+{
+	struct blk_queue *bq = task->bq;
+
+	if (unlikely(task->slices_out)) {
+		bq->slices_out -= task->slices_out;
+		if (task->slices_out == SLICES_BLOCK) {
+			struct blk_block *block = task->block;
+
+			block->next = bq->blocks;
+			bq->blocks = block;
+		} else {
+			free(task->block);
+		}
+	}
+	task->io.next = bq->free;
+	bq->free = &task->io;
+}
+
+/* Room for @slices beside the task; NULL: no memory. */
+static void *blk_task_block(struct blk_task *task, unsigned slices)
+{
+	struct blk_queue *bq = task->bq;
+
+	if (slices <= SLICES_BLOCK && bq->blocks) {
+		task->block = bq->blocks;
+		bq->blocks = bq->blocks->next;
+	} else {
+		task->block = malloc(max_u64(slices, SLICES_BLOCK) * sizeof(struct iovec));
+		if (!task->block)
+			return NULL;
+	}
+	task->slices_out = (unsigned)max_u64(slices, SLICES_BLOCK);
+	bq->slices_out += task->slices_out;
+	return task->block;
 }
 
 /*
@@ -67,140 +119,159 @@ static void request_put(struct blk_request *req)
  * one on without a gap (2.7.8.2), so the status byte counts only when everything in front of it was
  * written.
  */
-static void finish(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t *status,
-		   uint8_t value, uint64_t writable, uint64_t written)
+static void blk_give_back(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t *status,
+			  uint8_t value, uint64_t writable, uint64_t written)
 {
 	write_once(status, value);
 	virtio_queue_push(bq->q, ticket, (uint32_t)(written == writable ? written + 1 : written));
 }
 
-static void request_finish(struct blk_request *req, int err)
+static void blk_task_finish(struct blk_task *task, int err)
 {
 	uint8_t value = err ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
 
 	if (unlikely(err)) {
-		struct virtio_queue *q = req->bq->q;
+		struct virtio_queue *q = task->bq->q;
 
 		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "a request failed: %s",
 			    strerror(-err));
 	}
-	finish(req->bq, &req->ticket, req->status, value, req->writable, err ? 0 : req->data_in);
-	request_put(req);
+	blk_give_back(task->bq, &task->ticket, task->status, value, task->writable,
+		      err ? 0 : task->data_in);
+	blk_task_put(task);
 }
 
-static void transfer_done(struct storage_io *io, int err)
+static void blk_transfer_done(struct storage_io *io, int err)
 {
-	request_finish(container_of(io, struct blk_request, io), err);
+	blk_task_finish(container_of(io, struct blk_task, io), err);
 }
 
-static void submit_range(struct blk_request *req)
+static void blk_range_submit(struct blk_task *task)
 {
-	const struct blk_range *r = &req->ranges[req->range];
+	const struct blk_range *ranges = task->block, *r = &ranges[task->range.at];
 
-	req->io.offset = r->sector * VIRTIO_BLK_SECTOR;
-	req->io.len = (uint64_t)r->sectors * VIRTIO_BLK_SECTOR;
-	if (req->io.op == STORAGE_WRITE_ZEROES)
-		req->io.flags = (req->io.flags & STORAGE_FUA) | (r->unmap ? STORAGE_UNMAP : 0);
-	storage_submit(req->bq->channel, &req->io);
+	task->io.offset = r->sector * VIRTIO_BLK_SECTOR;
+	task->io.len = (uint64_t)r->sectors * VIRTIO_BLK_SECTOR;
+	if (task->io.op == STORAGE_WRITE_ZEROES)
+		task->io.flags = (task->io.flags & STORAGE_FUA) | (r->unmap ? STORAGE_UNMAP : 0);
+	storage_submit(task->bq->channel, &task->io);
 }
 
-static void range_done(struct storage_io *io, int err)
+static void blk_range_done(struct storage_io *io, int err)
 {
-	struct blk_request *req = container_of(io, struct blk_request, io);
+	struct blk_task *task = container_of(io, struct blk_task, io);
 
-	if (err || ++req->range == req->n_ranges)
-		request_finish(req, err);
+	if (err || ++task->range.at == task->range.n)
+		blk_task_finish(task, err);
 	else
-		submit_range(req);
+		blk_range_submit(task);
 }
 
-/* What can be answered at once needs no request. */
-static void answer(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t value)
+/* What can be answered at once needs no task. */
+static void blk_answer(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t value)
 {
-	finish(bq, ticket, bq->parsed.status, value, bq->parsed.writable, 0);
+	blk_give_back(bq, ticket, bq->request.status, value, bq->request.writable, 0);
 }
 
-static void get_id(struct blk_queue *bq, const struct vq_ticket *ticket)
+static void blk_get_id(struct blk_queue *bq, const struct vq_ticket *ticket)
 {
-	const struct blk_parsed *p = &bq->parsed;
-	size_t left = (size_t)min_u64(p->data_len, VIRTIO_BLK_ID_BYTES), done = 0;
+	const struct blk_request *r = &bq->request;
+	size_t left = (size_t)min_u64(r->data_len, VIRTIO_BLK_ID_BYTES), done = 0;
 
-	for (int i = 0; i < p->n_data && left; i++) {
-		size_t here = (size_t)min_u64(left, p->data[i].iov_len);
+	for (int i = 0; i < r->n_data && left; i++) {
+		size_t here = (size_t)min_u64(left, r->data[i].iov_len);
 
-		memcpy(p->data[i].iov_base, bq->blk->serial + done, here);
+		memcpy(r->data[i].iov_base, bq->blk->serial + done, here);
 		done += here;
 		left -= here;
 	}
-	finish(bq, ticket, p->status, VIRTIO_BLK_S_OK, p->writable, done);
+	blk_give_back(bq, ticket, r->status, VIRTIO_BLK_S_OK, r->writable, done);
 }
 
-/* The data's slices move from the scratch array to the request's own. */
-static int keep_slices(struct blk_request *req, const struct blk_parsed *p)
+/* The data's slices move from the scratch array to the task. */
+static int blk_task_keep_slices(struct blk_task *task, const struct blk_request *r)
 {
-	if (unlikely(p->n_data > SLICES_INSIDE)) {
-		req->iov = malloc((size_t)p->n_data * sizeof(req->iov[0]));
-		if (!req->iov) {
-			req->iov = req->inside;
+	struct iovec *iov = task->inside;
+
+	if (unlikely(r->n_data > SLICES_INSIDE)) {
+		iov = blk_task_block(task, (unsigned)r->n_data);
+		if (!iov)
 			return -ENOMEM;
-		}
 	}
-	for (int i = 0; i < p->n_data; i++)
-		req->iov[i] = p->data[i];
-	req->io.iov = req->iov;
-	req->io.iovcnt = p->n_data;
+	for (int i = 0; i < r->n_data; i++)
+		iov[i] = r->data[i];
+	task->io.iov = iov;
+	task->io.iovcnt = r->n_data;
 	return 0;
 }
 
-static void perform(struct blk_queue *bq, const struct vq_ticket *ticket)
+static int blk_task_keep_ranges(struct blk_task *task, const struct blk_request *r)
 {
-	const struct blk_parsed *p = &bq->parsed;
+	_Static_assert(sizeof(r->ranges) <= BLOCK_BYTES, "ranges fit a block");
+	void *ranges = blk_task_block(task, 1);
+
+	if (!ranges)
+		return -ENOMEM;
+	memcpy(ranges, r->ranges, r->n_ranges * sizeof(r->ranges[0]));
+	task->range.at = 0;
+	task->range.n = r->n_ranges;
+	return 0;
+}
+
+static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
+{
+	const struct blk_request *r = &bq->request;
 	bool through = !read_once(&bq->blk->writeback);
-	struct blk_request *req;
+	struct blk_task *task;
 
-	if (p->action == BLK_ANSWER)
-		return answer(bq, ticket, p->answer);
-	if (p->action == BLK_GET_ID)
-		return get_id(bq, ticket);
-
-	req = request_get(bq);
-	req->ticket = *ticket;
-	req->status = p->status;
-	req->writable = p->writable;
-	req->data_in = 0;
-	req->io.flags = through ? STORAGE_FUA : 0;
-	req->io.done = transfer_done;
-	switch (p->action) {
+	if (r->action == BLK_ANSWER) {
+		blk_answer(bq, ticket, r->answer);
+		return;
+	}
+	if (r->action == BLK_GET_ID) {
+		blk_get_id(bq, ticket);
+		return;
+	}
+	task = blk_task_get(bq);
+	task->ticket = *ticket;
+	task->status = r->status;
+	task->writable = (uint32_t)r->writable;
+	task->data_in = 0;
+	task->slices_out = 0;
+	task->io.flags = through ? STORAGE_FUA : 0;
+	task->io.done = blk_transfer_done;
+	switch (r->action) {
 	case BLK_READ:
 	case BLK_WRITE:
-		if (keep_slices(req, p)) {
-			request_finish(req, -ENOMEM);
+		if (blk_task_keep_slices(task, r)) {
+			blk_task_finish(task, -ENOMEM);
 			return;
 		}
-		req->io.op = p->action == BLK_READ ? STORAGE_READ : STORAGE_WRITE;
-		req->io.offset = p->sector * VIRTIO_BLK_SECTOR;
-		req->io.len = p->data_len;
-		if (p->action == BLK_READ) {
-			req->io.flags = 0;
-			req->data_in = (uint32_t)p->data_len;
+		task->io.op = r->action == BLK_READ ? STORAGE_READ : STORAGE_WRITE;
+		task->io.offset = r->sector * VIRTIO_BLK_SECTOR;
+		task->io.len = r->data_len;
+		if (r->action == BLK_READ) {
+			task->io.flags = 0;
+			task->data_in = (uint32_t)r->data_len;
 		}
 		break;
 	case BLK_FLUSH:
-		req->io.op = STORAGE_FLUSH;
-		req->io.flags = 0;
-		req->io.offset = 0;
-		req->io.len = 0;
+		task->io.op = STORAGE_FLUSH;
+		task->io.flags = 0;
+		task->io.offset = 0;
+		task->io.len = 0;
 		break;
 	default:
-		req->io.op = p->action == BLK_DISCARD ? STORAGE_DISCARD : STORAGE_WRITE_ZEROES;
-		req->io.done = range_done;
-		memcpy(req->ranges, p->ranges, p->n_ranges * sizeof(p->ranges[0]));
-		req->n_ranges = p->n_ranges;
-		req->range = 0;
-		submit_range(req);
+		if (blk_task_keep_ranges(task, r)) {
+			blk_task_finish(task, -ENOMEM);
+			return;
+		}
+		task->io.op = r->action == BLK_DISCARD ? STORAGE_DISCARD : STORAGE_WRITE_ZEROES;
+		task->io.done = blk_range_done;
+		blk_range_submit(task);
 		return;
 	}
-	storage_submit(bq->channel, &req->io);
+	storage_submit(bq->channel, &task->io);
 }
 
 int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget)
@@ -212,16 +283,22 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 
 	(void)vdev;
 	bq->limits.sectors = storage_size(bq->blk->storage) / VIRTIO_BLK_SECTOR;
-	for (n = 0; n < budget; n++) {
+	for (n = 0; n < budget && !virtio_queue_spent(q); n++) {
+		if (unlikely(blk_queue_full(bq))) {
+			/* Whatever completes has this looked at again. */
+			virtio_queue_rest(q);
+			break;
+		}
 		rc = vqdev_pop(&q->ring, &chain);
 		if (rc <= 0)
 			break;
-		if (blk_request_parse(&bq->parsed, &chain, &bq->limits)) {
+		virtio_queue_spend(q, &chain);
+		if (blk_request_parse(&bq->request, &chain, &bq->limits)) {
 			vqdev_push(&q->ring, &chain.ticket, 0);
 			vqdev_break(&q->ring, "a request without a byte for its status");
 			break;
 		}
-		perform(bq, &chain.ticket);
+		blk_perform(bq, &chain.ticket);
 	}
 	if (rc == -E2BIG)
 		vqdev_break(&q->ring, "a chain of too many pieces");
@@ -231,8 +308,7 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct error *err)
 {
 	struct virtio_blk *blk = container_of(vdev, struct virtio_blk, vdev);
-	unsigned num = q->ring.num;
-	unsigned slices = (unsigned)max_u64(num, vdev->cls->chain_max) + 64;
+	unsigned slices = vqdev_slices_max(&q->ring);
 	struct blk_queue *bq;
 	int rc;
 
@@ -249,18 +325,19 @@ int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct e
 		.max_discard_sectors = le32_get(blk->config.max_discard_sectors),
 		.max_write_zeroes_sectors = le32_get(blk->config.max_write_zeroes_sectors),
 	};
-	bq->requests = calloc(num, sizeof(bq->requests[0]));
-	if (!bq->requests) {
-		rc = error_set(err, -ENOMEM, "%s: cannot set up %u requests", q->path, num);
+	bq->n_tasks = (unsigned)min_u64(q->ring.num, TASKS_MAX);
+	bq->tasks = calloc(bq->n_tasks, sizeof(bq->tasks[0]));
+	if (!bq->tasks) {
+		rc = error_set(err, -ENOMEM, "%s: cannot set up %u requests", q->path, bq->n_tasks);
 		goto free_queue;
 	}
 	rc = storage_channel_open(blk->storage, q->reactor, &bq->channel, err);
 	if (rc)
-		goto free_requests;
+		goto free_tasks;
 	q->device = bq;
 	return 0;
-free_requests:
-	free(bq->requests);
+free_tasks:
+	free(bq->tasks);
 free_queue:
 	free(bq);
 	return rc;
@@ -272,7 +349,13 @@ void blk_queue_stop(struct virtio_device *vdev, struct virtio_queue *q)
 
 	(void)vdev;
 	storage_channel_close(&bq->channel);
-	free(bq->requests);
+	while (bq->blocks) {
+		struct blk_block *block = bq->blocks;
+
+		bq->blocks = block->next;
+		free(block);
+	}
+	free(bq->tasks);
 	free(bq);
 	q->device = NULL;
 }

@@ -43,7 +43,7 @@ enum blk_action {
 	BLK_WRITE_ZEROES,
 };
 
-struct blk_parsed {
+struct blk_request {
 	enum blk_action action;
 	uint8_t answer;	 /* VIRTIO_BLK_S_* for BLK_ANSWER */
 	uint8_t *status; /* the byte of guest memory that takes the status */
@@ -66,7 +66,7 @@ struct blk_parsed {
  *
  * Return: 0, or -EPROTO when there is nowhere to put a status: the queue cannot go on.
  */
-int blk_request_parse(struct blk_parsed *p, const struct vq_chain *chain,
+int blk_request_parse(struct blk_request *p, const struct vq_chain *chain,
 		      const struct blk_limits *limits);
 
 #endif

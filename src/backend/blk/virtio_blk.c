@@ -137,7 +137,6 @@ static const struct virtio_device_class virtio_blk_class = {
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
 	.process = blk_queue_process,
-	.chain_max = BLK_SEG_MAX + 2,
 };
 
 /* ---- life ---- */

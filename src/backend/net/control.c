@@ -289,12 +289,13 @@ int net_control(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 	unsigned n = 0;
 	int rc = 0;
 
-	while (n < budget && !net->awaited) {
+	while (n < budget && !net->awaited && !virtio_queue_spent(q)) {
 		struct reader data;
 
 		rc = vqdev_pop(&q->ring, &chain);
 		if (rc <= 0)
 			break;
+		virtio_queue_spend(q, &chain);
 		n++;
 		if (!chain.writable_len) {
 			vqdev_push(&q->ring, &chain.ticket, 0);

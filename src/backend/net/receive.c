@@ -54,6 +54,7 @@ static int take_buffer(struct receive *r, struct virtio_queue *q)
 
 	if (rc <= 0)
 		return rc;
+	virtio_queue_spend(q, &chain);
 	/* 5.1.6.3.1: a buffer holds at least the header; without MRG_RXBUF nothing could follow it. */
 	if (chain.writable_len < r->header_bytes) {
 		vqdev_push(&q->ring, &chain.ticket, 0);
@@ -99,6 +100,9 @@ static int gather(struct receive *r, struct virtio_queue *q, unsigned *popped)
 
 		if (r->slots >= q->ring.num)
 			return -ENOSPC;
+		/* What is in hand stays there, and the next turn goes on. */
+		if (virtio_queue_spent(q))
+			return 0;
 		rc = take_buffer(r, q);
 		if (rc == -E2BIG && r->n_buffers)
 			return -ENOSPC;
@@ -237,7 +241,7 @@ int net_receive(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 		} else {
 			break;
 		}
-		if (popped >= budget)
+		if (popped >= budget || virtio_queue_spent(q))
 			break;
 	}
 	return (int)popped;
@@ -247,7 +251,7 @@ int net_receive(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 
 int net_receive_start(struct virtio_net *net, struct virtio_queue *q, struct error *err)
 {
-	unsigned slices = 2 * ((unsigned)max_u64(q->ring.num, net->vdev.cls->chain_max) + 64);
+	unsigned slices = 2 * vqdev_slices_max(&q->ring);
 	struct receive *r = calloc(1, sizeof(*r) + slices * sizeof(r->slices[0]));
 	int rc;
 

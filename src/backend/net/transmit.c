@@ -97,10 +97,11 @@ int net_transmit(struct virtio_net *net, struct virtio_queue *q, unsigned budget
 	unsigned n;
 	int rc = 0;
 
-	for (n = 0; n < budget; n++) {
+	for (n = 0; n < budget && !virtio_queue_spent(q); n++) {
 		rc = vqdev_pop(&q->ring, &chain);
 		if (rc <= 0)
 			break;
+		virtio_queue_spend(q, &chain);
 		send_chain(t, net->link, &chain);
 		virtio_queue_push(q, &chain.ticket, 0);
 	}
@@ -111,7 +112,7 @@ int net_transmit(struct virtio_net *net, struct virtio_queue *q, unsigned budget
 
 int net_transmit_start(struct virtio_net *net, struct virtio_queue *q, struct error *err)
 {
-	unsigned pieces = (unsigned)max_u64(q->ring.num, net->vdev.cls->chain_max) + 64;
+	unsigned pieces = vqdev_slices_max(&q->ring);
 	struct transmit *t = calloc(1, sizeof(*t) + pieces * sizeof(t->iov[0]));
 
 	if (!t)

@@ -9,9 +9,6 @@
 
 #define QUEUE_SIZE_DEFAULT 256
 
-/* Pieces of a frame: 64 KiB in pages, one more for each end, the header. */
-#define CHAIN_MAX 64
-
 /* ---- features ---- */
 
 static uint64_t offer(const struct net_link *link, const struct virtio_net_options *o)
@@ -255,7 +252,6 @@ static const struct virtio_device_class virtio_net_class = {
 	.queue_stop = net_queue_stop,
 	.process = net_process,
 	.let_go = net_let_go,
-	.chain_max = CHAIN_MAX,
 };
 
 /* ---- life ---- */

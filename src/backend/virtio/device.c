@@ -98,7 +98,7 @@ struct reset {
 	struct virtio_waiter *caller;
 };
 
-static void reset_done(struct virtio_waiter *w)
+static void device_reset_done(struct virtio_waiter *w)
 {
 	struct reset *r = container_of(w, struct reset, waiter);
 	struct virtio_device *vdev = r->vdev;
@@ -125,7 +125,7 @@ int virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter
 		return -ENOMEM;
 	r->vdev = vdev;
 	r->caller = waiter;
-	r->waiter.done = reset_done;
+	r->waiter.done = device_reset_done;
 	for (unsigned i = 0; i < vdev->n_queues; i++) {
 		struct virtio_queue *q = &vdev->queues[i];
 

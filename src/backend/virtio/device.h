@@ -42,8 +42,9 @@ struct virtio_device_class {
 	/* Worker thread: it has stopped, nothing is in flight. */
 	void (*queue_stop)(struct virtio_device *vdev, struct virtio_queue *q);
 	/*
-	 * Worker thread: pop up to @budget chains and start them.  Returns the number popped; a
-	 * negative errno from vqdev_pop() is passed on, with the queue broken.
+	 * Worker thread: pop up to @budget chains and start them, as long as the turn is not spent
+	 * (virtio_queue_spent()).  Returns the number popped; a negative errno from vqdev_pop() is
+	 * passed on, with the queue broken.
 	 */
 	int (*process)(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget);
 	/*
@@ -51,8 +52,6 @@ struct virtio_device_class {
 	 * popped and waits for something.  Optional.
 	 */
 	void (*let_go)(struct virtio_device *vdev, struct virtio_queue *q);
-	/* Longest descriptor chain that the type needs. */
-	unsigned chain_max;
 };
 
 struct virtio_device {

@@ -48,7 +48,7 @@ static void queue_fail(struct virtio_queue *q)
 	reactor_post(q->vdev->home, &q->broken);
 }
 
-static void tell_control_thread(struct reactor_msg *msg)
+static void queue_tell_control_thread(struct reactor_msg *msg)
 {
 	struct virtio_queue *q = container_of(msg, struct virtio_queue, broken);
 	struct virtio_device *vdev = q->vdev;
@@ -60,7 +60,7 @@ static void tell_control_thread(struct reactor_msg *msg)
 	virtio_device_needs_reset(vdev);
 }
 
-static void interrupt(struct virtio_queue *q)
+static void queue_interrupt(struct virtio_queue *q)
 {
 	struct virtio_bus *bus = q->vdev->bus;
 
@@ -81,7 +81,7 @@ static void order_run(struct order *o)
 	reactor_post(o->q->vdev->home, &o->msg);
 }
 
-static void run_quiet_orders(struct virtio_queue *q)
+static void queue_run_quiet_orders(struct virtio_queue *q)
 {
 	/* What was pushed and not yet published is in flight still: the next poll publishes it. */
 	while (!list_empty(&q->orders) &&
@@ -94,17 +94,17 @@ static void run_quiet_orders(struct virtio_queue *q)
 	}
 }
 
-static bool may_pop(const struct virtio_queue *q)
+static bool queue_may_pop(const struct virtio_queue *q)
 {
 	return q->enabled && !q->quiescing && !q->failed;
 }
 
 /* How many chains this turn may pop. */
-static unsigned pop_budget(const struct virtio_queue *q)
+static unsigned queue_pop_budget(const struct virtio_queue *q)
 {
 	unsigned again;
 
-	if (likely(may_pop(q)))
+	if (likely(queue_may_pop(q)))
 		return TURN_BUDGET;
 	/* What was in flight before the start is in flight now: who waits for that waits for these,
 	 * which come first. */
@@ -119,7 +119,7 @@ static unsigned queue_poll(struct reactor_poller *p)
 
 	if (!q->running)
 		return 0;
-	budget = pop_budget(q);
+	budget = queue_pop_budget(q);
 	if (budget) {
 		int n;
 
@@ -128,6 +128,8 @@ static unsigned queue_poll(struct reactor_poller *p)
 			q->silenced = true;
 		}
 		q->resting = false;
+		q->spent_descs = 0;
+		q->spent_bytes = 0;
 		n = q->vdev->cls->process(q->vdev, q, budget);
 		if (n > 0) {
 			did += (unsigned)n;
@@ -139,7 +141,7 @@ static unsigned queue_poll(struct reactor_poller *p)
 		q->pushed = 0;
 		vqdev_publish(&q->ring);
 		if (vqdev_needs_interrupt(&q->ring))
-			interrupt(q);
+			queue_interrupt(q);
 	}
 	if (unlikely(gmem_lost(q->mem)))
 		vqdev_break(&q->ring, "guest memory was taken away");
@@ -148,7 +150,7 @@ static unsigned queue_poll(struct reactor_poller *p)
 	if (unlikely(vqdev_broken(&q->ring)))
 		queue_fail(q);
 	if (unlikely(!list_empty(&q->orders)))
-		run_quiet_orders(q);
+		queue_run_quiet_orders(q);
 	return did;
 }
 
@@ -157,14 +159,14 @@ static bool queue_arm(struct reactor_poller *p)
 	struct virtio_queue *q = container_of(p, struct virtio_queue, poller);
 	bool waiting;
 
-	if (!q->running || !may_pop(q) || q->resting)
+	if (!q->running || !queue_may_pop(q) || q->resting)
 		return true;
 	waiting = vqdev_kicks_on(&q->ring);
 	q->silenced = waiting;
 	return !waiting;
 }
 
-static void kick_ready(struct reactor_watch *w, uint32_t events)
+static void queue_kick_ready(struct reactor_watch *w, uint32_t events)
 {
 	struct virtio_queue *q = container_of(w, struct virtio_queue, kick);
 
@@ -204,7 +206,7 @@ static void order_arrive(struct reactor_msg *msg)
 	list_add_tail(&q->orders, &o->link);
 	if (q->running && q->vdev->cls->let_go)
 		q->vdev->cls->let_go(q->vdev, q);
-	run_quiet_orders(q);
+	queue_run_quiet_orders(q);
 	if (!list_empty(&q->orders) && q->running && vqdev_again(&q->ring))
 		reactor_poller_activate(q->reactor, &q->poller);
 }
@@ -251,7 +253,7 @@ static int order_send(struct order *o, struct virtio_waiter *waiter)
 	return 0;
 }
 
-static int run_start(struct order *o)
+static int order_start(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 	struct virtio_device *vdev = q->vdev;
@@ -269,8 +271,8 @@ static int run_start(struct order *o)
 	gmem_guard_enter(&q->guard, o->mem);
 	if (o->record_mem)
 		gmem_guard_enter(&q->kept_guard, o->record_mem);
-	rc = vqdev_init_recorded(&q->ring, &o->config, o->mem, vdev->cls->chain_max,
-				 o->record_mem ? &o->record : NULL, &o->err);
+	rc = vqdev_init_recorded(&q->ring, &o->config, o->mem, o->record_mem ? &o->record : NULL,
+				 &o->err);
 	if (rc)
 		goto leave_guard;
 	rc = vdev->cls->queue_start(vdev, q, &o->err);
@@ -285,7 +287,7 @@ static int run_start(struct order *o)
 	q->pushed = 0;
 	/* Whoever had the ring before may have ended between publishing and telling. */
 	if (vqdev_resumed(&q->ring))
-		interrupt(q);
+		queue_interrupt(q);
 	reactor_poller_activate(q->reactor, &q->poller);
 	return 0;
 fini_ring:
@@ -303,7 +305,7 @@ put_mem:
 int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config, struct gmem *mem,
 		       struct virtio_waiter *waiter)
 {
-	struct order *o = order_new(q, run_start, true);
+	struct order *o = order_new(q, order_start, true);
 
 	if (!o)
 		return -ENOMEM;
@@ -325,7 +327,7 @@ void virtio_queue_set_record(struct virtio_queue *q, struct gmem *mem,
 	q->record = mem ? *record : (struct vqdev_record){0};
 }
 
-static int run_stop(struct order *o)
+static int order_stop(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 
@@ -350,7 +352,7 @@ static int run_stop(struct order *o)
 
 int virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter)
 {
-	struct order *o = order_new(q, run_stop, true);
+	struct order *o = order_new(q, order_stop, true);
 
 	if (!o)
 		return -ENOMEM;
@@ -358,7 +360,7 @@ int virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter)
 	return order_send(o, waiter);
 }
 
-static int run_set_enabled(struct order *o)
+static int order_set_enabled(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 
@@ -370,7 +372,7 @@ static int run_set_enabled(struct order *o)
 
 int virtio_queue_set_enabled(struct virtio_queue *q, bool enabled, struct virtio_waiter *waiter)
 {
-	struct order *o = order_new(q, run_set_enabled, false);
+	struct order *o = order_new(q, order_set_enabled, false);
 
 	if (!o)
 		return -ENOMEM;
@@ -393,7 +395,7 @@ static int order_send_fd(struct virtio_queue *q, int (*run)(struct order *), int
 	return order_send(o, waiter);
 }
 
-static int run_set_kick(struct order *o)
+static int order_set_kick(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 	int rc;
@@ -419,10 +421,10 @@ static int run_set_kick(struct order *o)
 
 int virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
 {
-	return order_send_fd(q, run_set_kick, fd, waiter);
+	return order_send_fd(q, order_set_kick, fd, waiter);
 }
 
-static int run_set_call(struct order *o)
+static int order_set_call(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 
@@ -434,10 +436,10 @@ static int run_set_call(struct order *o)
 
 int virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
 {
-	return order_send_fd(q, run_set_call, fd, waiter);
+	return order_send_fd(q, order_set_call, fd, waiter);
 }
 
-static int run_set_mem(struct order *o)
+static int order_set_mem(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 
@@ -460,7 +462,7 @@ static int run_set_mem(struct order *o)
 
 int virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio_waiter *waiter)
 {
-	struct order *o = order_new(q, run_set_mem, true);
+	struct order *o = order_new(q, order_set_mem, true);
 
 	if (!o)
 		return -ENOMEM;
@@ -468,7 +470,7 @@ int virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio
 	return order_send(o, waiter);
 }
 
-static int run_kick(struct order *o)
+static int order_kick(struct order *o)
 {
 	struct virtio_queue *q = o->q;
 
@@ -480,7 +482,7 @@ static int run_kick(struct order *o)
 
 int virtio_queue_kick(struct virtio_queue *q)
 {
-	struct order *o = order_new(q, run_kick, false);
+	struct order *o = order_new(q, order_kick, false);
 
 	return o ? order_send(o, NULL) : -ENOMEM;
 }
@@ -497,14 +499,14 @@ void virtio_queue_init(struct virtio_queue *q, struct virtio_device *vdev, unsig
 	q->reactor = worker_reactor(worker);
 	snprintf(q->path, sizeof(q->path), "%s/queue%u", vdev->path, index);
 	q->kick_fd = -1;
-	q->kick.ready = kick_ready;
-	q->broken.run = tell_control_thread;
+	q->kick.ready = queue_kick_ready;
+	q->broken.run = queue_tell_control_thread;
 	list_init(&q->orders);
 	notifier_init(&q->call);
 	reactor_poller_init(&q->poller, queue_poll, queue_arm);
 }
 
-static void fini_on_worker(void *arg)
+static void queue_fini_on_worker(void *arg)
 {
 	struct virtio_queue *q = arg;
 
@@ -515,7 +517,7 @@ static void fini_on_worker(void *arg)
 
 void virtio_queue_fini(struct virtio_queue *q)
 {
-	worker_call(q->worker, fini_on_worker, q);
+	worker_call(q->worker, queue_fini_on_worker, q);
 	virtio_queue_set_record(q, NULL, NULL);
 	if (q->kick_fd >= 0)
 		close(q->kick_fd);

@@ -54,12 +54,14 @@ struct virtio_queue {
 	/* Worker thread: */
 	bool running;
 	bool enabled;
-	bool silenced;	    /* kicks are off                           */
-	bool failed;	    /* broken, and the control thread was told */
-	bool resting;	    /* the device type wants no kicks: virtio_queue_rest() */
-	unsigned quiescing; /* orders that wait for nothing in flight  */
-	struct list orders; /* those orders                            */
-	unsigned pushed;    /* not yet published                       */
+	bool silenced;	      /* kicks are off                           */
+	bool failed;	      /* broken, and the control thread was told */
+	bool resting;	      /* the device type wants no kicks: virtio_queue_rest() */
+	unsigned quiescing;   /* orders that wait for nothing in flight  */
+	struct list orders;   /* those orders                            */
+	unsigned pushed;      /* not yet published                       */
+	uint32_t spent_descs; /* in this turn: virtio_queue_spend()    */
+	uint64_t spent_bytes;
 	struct vqdev ring;
 	struct gmem *mem;
 	struct gmem_guard guard;
@@ -115,6 +117,24 @@ int virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio
 int virtio_queue_kick(struct virtio_queue *q);
 
 /* ---- for the device type, on the worker ---- */
+
+/*
+ * What a turn may cost, so that the other queues of the worker need not wait: descriptors read and
+ * bytes moved, since one chain may have 32,768 of the ones and 4 GiB of the others.  A queue that
+ * has spent them pops no more in this turn; the last chain may go beyond.
+ */
+#define VIRTIO_TURN_DESCS 1024
+#define VIRTIO_TURN_BYTES (1u << 20)
+
+static inline void virtio_queue_spend(struct virtio_queue *q, const struct vq_chain *chain)
+{
+	q->spent_descs += chain->descs;
+	q->spent_bytes += chain->readable_len + chain->writable_len;
+}
+static inline bool virtio_queue_spent(const struct virtio_queue *q)
+{
+	return q->spent_descs >= VIRTIO_TURN_DESCS || q->spent_bytes >= VIRTIO_TURN_BYTES;
+}
 
 /* Gives a chain back; the driver sees it at the end of the turn. */
 void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len);

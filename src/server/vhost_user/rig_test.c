@@ -151,7 +151,6 @@ static const struct virtio_device_class echo_class = {
 	.queue_start = echo_queue_start,
 	.queue_stop = echo_queue_stop,
 	.process = echo_process,
-	.chain_max = 64,
 };
 
 void echo_mode(struct rig *rig, enum echo_mode mode)
