@@ -39,6 +39,15 @@ static inline void barrier_full(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 #endif
 }
+/* What is read behind it is not older than what was read in front of it. */
+static inline void barrier_acquire(void)
+{
+#ifdef BASE_TSAN
+	__atomic_signal_fence(__ATOMIC_ACQUIRE);
+#else
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+#endif
+}
 static inline uint16_t le16_read(const le16 *p)
 {
 	return le16toh(read_once(&p->raw));

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,18 +24,81 @@ static void mapping_put(struct gmem_mapping *m)
 	free(m);
 }
 
-static struct gmem *alloc_map(uint32_t n)
+/* ---- lineages ---- */
+
+void gmem_lineage_lock(struct gmem_lineage *l)
+{
+	while (__atomic_exchange_n(&l->locked, true, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+void gmem_lineage_unlock(struct gmem_lineage *l)
+{
+	store_release(&l->locked, false);
+}
+
+static bool any_lost(const struct gmem *mem)
+{
+	for (uint32_t i = 0; i < mem->n; i++)
+		if (mem->regions[i].mapping->lost)
+			return true;
+	return false;
+}
+
+/* The map is complete: from here on it learns what is lost. */
+static void lineage_join(struct gmem *mem)
+{
+	struct gmem_lineage *l = mem->lineage;
+
+	gmem_lineage_lock(l);
+	l->refs++;
+	list_add_tail(&l->maps, &mem->link);
+	if (any_lost(mem))
+		write_once(&mem->lost, true);
+	gmem_lineage_unlock(l);
+}
+
+static void lineage_leave(struct gmem *mem)
+{
+	struct gmem_lineage *l = mem->lineage;
+	bool last;
+
+	gmem_lineage_lock(l);
+	list_del(&mem->link);
+	last = !--l->refs;
+	gmem_lineage_unlock(l);
+	if (last)
+		free(l);
+}
+
+/* A map of @n regions to be filled in, of the lineage of @from (NULL: a new one). */
+static struct gmem *alloc_map(uint32_t n, const struct gmem *from)
 {
 	struct gmem *mem = calloc(1, sizeof(*mem) + n * sizeof(mem->regions[0]));
 
-	if (mem)
-		mem->refs = 1;
+	if (!mem)
+		return NULL;
+	mem->refs = 1;
+	if (from) {
+		mem->lineage = from->lineage;
+		return mem;
+	}
+	mem->lineage = calloc(1, sizeof(*mem->lineage));
+	if (!mem->lineage) {
+		free(mem);
+		return NULL;
+	}
+	list_init(&mem->lineage->maps);
 	return mem;
 }
 
 struct gmem *gmem_new(void)
 {
-	return alloc_map(0);
+	struct gmem *mem = alloc_map(0, NULL);
+
+	if (mem)
+		lineage_join(mem);
+	return mem;
 }
 
 struct gmem *gmem_get(struct gmem *mem)
@@ -47,6 +111,7 @@ void gmem_put(struct gmem *mem)
 {
 	if (!mem || __atomic_sub_fetch(&mem->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	lineage_leave(mem);
 	for (uint32_t i = 0; i < mem->n; i++)
 		mapping_put(mem->regions[i].mapping);
 	free(mem);
@@ -77,19 +142,11 @@ static int check_region(const struct gmem *mem, const struct gmem_region *add, s
 	return 0;
 }
 
-static bool any_lost(const struct gmem *mem)
-{
-	for (uint32_t i = 0; i < mem->n; i++)
-		if (read_once(&mem->regions[i].mapping->lost))
-			return true;
-	return false;
-}
-
 /* A copy of @mem with @add in its place; takes over @add's reference to its mapping on success. */
 static int with_region(const struct gmem *mem, const struct gmem_region *add, struct gmem **out)
 {
 	uint32_t n = mem ? mem->n : 0, at = 0;
-	struct gmem *next = alloc_map(n + 1);
+	struct gmem *next = alloc_map(n + 1, mem);
 
 	if (!next)
 		return -ENOMEM;
@@ -101,20 +158,22 @@ static int with_region(const struct gmem *mem, const struct gmem_region *add, st
 	}
 	next->regions[at] = *add;
 	next->n = n + 1;
-	next->lost = any_lost(next);
 	next->log = mem ? mem->log : NULL;
+	lineage_join(next);
 	*out = next;
 	return 0;
 }
 
-static int add_mapping(const struct gmem *mem, struct gmem_region *add, void *base, size_t len,
-		       bool ours, struct gmem **out, struct error *err)
+/* @like: the new mapping, to be copied. */
+static int add_mapping(const struct gmem *mem, struct gmem_region *add,
+		       const struct gmem_mapping *like, struct gmem **out, struct error *err)
 {
 	struct gmem_mapping *m = calloc(1, sizeof(*m));
 	int rc = -ENOMEM;
 
 	if (m) {
-		*m = (struct gmem_mapping){.refs = 1, .base = base, .len = len, .ours = ours};
+		*m = *like;
+		m->refs = 1;
 		add->mapping = m;
 		rc = with_region(mem, add, out);
 	}
@@ -129,6 +188,7 @@ int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 		 uint64_t offset, struct gmem **out, struct error *err)
 {
 	struct gmem_region add = {.gpa = gpa, .size = size, .user = user};
+	struct gmem_mapping like = {.ours = true};
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), slack;
 	struct stat st;
 	struct statfs fs;
@@ -156,7 +216,10 @@ int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 				 (unsigned long long)gpa, (unsigned long long)size);
 	madvise(base, size + slack, MADV_DONTDUMP);
 	add.host = base + slack;
-	rc = add_mapping(mem, &add, base, align_up(size + slack, page), true, out, err);
+	like.base = base;
+	like.len = align_up(size + slack, page);
+	like.page = page;
+	rc = add_mapping(mem, &add, &like, out, err);
 	if (rc)
 		munmap(base, size + slack);
 	return rc;
@@ -166,9 +229,10 @@ int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t
 		   struct gmem **out, struct error *err)
 {
 	struct gmem_region add = {.gpa = gpa, .size = size, .user = user, .host = host};
+	struct gmem_mapping like = {.base = host, .len = size, .page = 4096};
 	int rc = check_region(mem, &add, err);
 
-	return rc ? rc : add_mapping(mem, &add, host, size, false, out, err);
+	return rc ? rc : add_mapping(mem, &add, &like, out, err);
 }
 
 int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user,
@@ -183,7 +247,7 @@ int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 			break;
 	if (at == mem->n)
 		return -ENOENT;
-	next = alloc_map(mem->n - 1);
+	next = alloc_map(mem->n - 1, mem);
 	if (!next)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < mem->n; i++) {
@@ -192,8 +256,8 @@ int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 		next->regions[next->n++] = mem->regions[i];
 		__atomic_add_fetch(&mem->regions[i].mapping->refs, 1, __ATOMIC_RELAXED);
 	}
-	next->lost = any_lost(next);
 	next->log = mem->log;
+	lineage_join(next);
 	*out = next;
 	return 0;
 }
@@ -288,9 +352,4 @@ void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len)
 	for (page = at.v / GMEM_LOG_PAGE; page <= last && page / 8 < log->size; page++)
 		__atomic_fetch_or(&log->bits[page / 8], (uint8_t)(1u << (page % 8)),
 				  __ATOMIC_SEQ_CST);
-}
-
-bool gmem_lost(const struct gmem *mem)
-{
-	return unlikely(read_once(&mem->lost));
 }

@@ -14,7 +14,10 @@
 #ifndef MEM_GMEM_H
 #define MEM_GMEM_H
 
+#include "base/atomic.h"
+#include "base/bits.h"
 #include "base/error.h"
+#include "base/list.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,8 +50,10 @@ struct gmem_region {
 struct gmem {
 	uint32_t refs;
 	uint32_t n;
-	bool lost;		      /* atomic: see gmem_lost() */
-	struct gmem_log *log;	      /* dirty log, NULL when nobody asked for one */
+	bool lost;	      /* atomic: see gmem_lost(); on the line that a look-up reads */
+	struct gmem_log *log; /* dirty log, NULL when nobody asked for one */
+	struct gmem_lineage *lineage; /* of maps that may share mappings */
+	struct list link;	      /* on lineage->maps */
 	struct gmem_region regions[]; /* sorted by gpa */
 };
 
@@ -117,8 +122,9 @@ void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len);
 
 /*
  * From enter to leave this thread touches @mem, which must stay as long: a SIGBUS in one of its
- * mappings puts zero pages there, marks the map lost and goes on.  Any other SIGBUS ends the
- * process as ever.  The guard is the caller's memory; enter and leave on the same thread.
+ * mappings marks every map that holds the mapping as lost, puts one page of zeroes there and goes
+ * on.  Any other SIGBUS ends the process as ever.  The guard is the caller's memory; enter and leave
+ * on the same thread.
  */
 struct gmem_guard {
 	struct gmem *mem;
@@ -126,8 +132,18 @@ struct gmem_guard {
 };
 void gmem_guard_enter(struct gmem_guard *guard, struct gmem *mem);
 void gmem_guard_leave(struct gmem_guard *guard);
-/* Whether a page of this map had to be replaced: what is in it cannot be believed any more. */
-bool gmem_lost(const struct gmem *mem);
+/*
+ * Whether a page of this map had to be replaced, by whatever thread: what was read from the map may
+ * be zeroes that nobody wrote, and what was written may have gone nowhere.  The mark is set before
+ * the page is there, so who asks *after* touching memory and is told false has touched the guest's
+ * own.  Hence the rule: nothing that was prepared from guest memory is submitted, and no success is
+ * told, before this was asked.
+ */
+static inline bool gmem_lost(const struct gmem *mem)
+{
+	barrier_acquire();
+	return unlikely(read_once(&mem->lost));
+}
 /* Installs the SIGBUS handler; once per process, by main. */
 int gmem_guard_install(struct error *err);
 

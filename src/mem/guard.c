@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that goes away: a peer may shorten the file behind a region at any time, and the next
- * touch raises SIGBUS on the thread that did it.
+ * Memory that goes away: a peer may shorten the file behind a region at any time, the file system
+ * behind it may be full when a hole is touched for the first time, the machine may have lost a page
+ * to a memory error; the next touch raises SIGBUS on the thread that did it.
  *
- * The handler knows from a thread-local pointer which map its thread is using; it puts an anonymous
- * page where the lost one was, so that the instruction can be taken again, and marks the mapping.
- * Whoever set the guard looks at gmem_lost() after its turn. Only calls that signal-safety(7)
- * allows or that are plain system calls (mmap) stand in the handler.
+ * The handler knows from a thread-local pointer which maps its thread is using.  It marks the
+ * mapping, and every map that holds it, as lost; then it puts one anonymous page where the lost one
+ * was, so that the instruction can be taken again.  One page, because all others still are what they
+ * were: the I/O that the kernel does with them is right, and its touch of another lost page is an
+ * EFAULT.  Marked first, because other threads see the new page at once, and ask afterwards
+ * (gmem_lost()).  A mark stays: a file that has been made longer again has other contents.
+ *
+ * BUS_MCEERR_AO speaks of a page that nobody has touched yet: whoever does so raises BUS_MCEERR_AR.
+ *
+ * Only calls that signal-safety(7) allows or that are plain system calls (mmap, sched_yield) stand
+ * in the handler.
  */
 #include "mem/gmem.h"
 
@@ -47,39 +55,67 @@ static bool put_zero_pages(void *at, size_t len)
 		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
-static bool mend(struct gmem_mapping *m, uintptr_t fault)
+/* The mapping that was touched there, and a map that holds it. */
+static struct gmem_mapping *find_mapping(uintptr_t fault, struct gmem **mem)
 {
-	uintptr_t base = (uintptr_t)m->base, page = fault & ~(uintptr_t)4095;
-
-	if (fault < base || fault - base >= m->len)
-		return false;
-	/*
-	 * From here to the end: a file is cut at its end.  Inside a huge page that cannot be done:
-	 * then the whole mapping is given up.
-	 */
-	if (!put_zero_pages((void *)page, m->len - (page - base)) &&
-	    !put_zero_pages(m->base, m->len))
-		return false;
-	write_once(&m->lost, true);
-	return true;
-}
-
-static bool mend_any(uintptr_t fault)
-{
-	bool mended = false;
-
-	/* Several maps may hold the mapping; each of them must know. */
 	for (struct gmem_guard *g = guards; g; g = g->next) {
 		for (uint32_t i = 0; i < g->mem->n; i++) {
 			struct gmem_mapping *m = g->mem->regions[i].mapping;
 
-			if (!mended && mend(m, fault))
-				mended = true;
-			if (read_once(&m->lost))
-				write_once(&g->mem->lost, true);
+			if (fault < (uintptr_t)m->base || fault - (uintptr_t)m->base >= m->len)
+				continue;
+			*mem = g->mem;
+			return m;
 		}
 	}
-	return mended;
+	return NULL;
+}
+
+static void mark_lost(struct gmem_lineage *l, struct gmem_mapping *m)
+{
+	gmem_lineage_lock(l);
+	m->lost = true;
+	list_for_each (at, &l->maps) {
+		struct gmem *mem = list_entry(at, struct gmem, link);
+
+		for (uint32_t i = 0; i < mem->n; i++)
+			if (mem->regions[i].mapping == m)
+				write_once(&mem->lost, true);
+	}
+	gmem_lineage_unlock(l);
+}
+
+/* @granule: how much was lost at once, as far as the kernel says so. */
+static bool replace_page(struct gmem_mapping *m, uintptr_t fault, size_t granule)
+{
+	size_t page = granule > m->page ? granule : m->page;
+	size_t at = (fault - (uintptr_t)m->base) & ~(page - 1);
+	size_t len = page < m->len - at ? page : m->len - at;
+
+	/*
+	 * Each replaced page cuts a mapping in three, and their number is limited: a peer that takes
+	 * away every other page loses the whole mapping rather than end the process.
+	 */
+	return put_zero_pages(m->base + at, len) || put_zero_pages(m->base, m->len);
+}
+
+static bool mend(const siginfo_t *info)
+{
+	uintptr_t fault = (uintptr_t)info->si_addr;
+	struct gmem_mapping *m;
+	struct gmem *mem;
+	size_t granule = 0;
+
+	/* Sent by somebody, not raised by a touch. */
+	if (info->si_code <= 0)
+		return false;
+	m = find_mapping(fault, &mem);
+	if (!m)
+		return false;
+	if (info->si_code == BUS_MCEERR_AR && (unsigned)info->si_addr_lsb < 8 * sizeof(granule) - 1)
+		granule = (size_t)1 << info->si_addr_lsb;
+	mark_lost(mem->lineage, m);
+	return replace_page(m, fault, granule);
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
@@ -87,10 +123,14 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)context;
-	if (!mend_any((uintptr_t)info->si_addr)) {
-		/* Not ours to mend: die as without a handler, when the instruction is taken again.
+	if (info->si_code != BUS_MCEERR_AO && !mend(info)) {
+		/*
+		 * Not ours to mend: end as without a handler, when the instruction is taken again; one
+		 * that was sent is not raised again by itself.
 		 */
 		signal(sig, SIG_DFL);
+		if (info->si_code <= 0)
+			raise(sig);
 	}
 	errno = saved;
 }

@@ -122,6 +122,11 @@ static void *blk_task_block(struct blk_task *task, unsigned slices)
 static void blk_give_back(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t *status,
 			  uint8_t value, uint64_t writable, uint64_t written)
 {
+	/* Asked last: what was read may be zeroes that nobody wrote, what was written lost. */
+	if (unlikely(gmem_lost(bq->q->mem))) {
+		value = VIRTIO_BLK_S_IOERR;
+		written = 0;
+	}
 	write_once(status, value);
 	virtio_queue_push(bq->q, ticket, (uint32_t)(written == writable ? written + 1 : written));
 }
@@ -296,6 +301,12 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 		if (blk_request_parse(&bq->request, &chain, &bq->limits)) {
 			vqdev_push(&q->ring, &chain.ticket, 0);
 			vqdev_break(&q->ring, "a request without a byte for its status");
+			break;
+		}
+		/* The chain, or its header, may have been read from a page of zeroes. */
+		if (unlikely(gmem_lost(q->mem))) {
+			vqdev_break(&q->ring, "guest memory was taken away");
+			vqdev_push(&q->ring, &chain.ticket, 0);
 			break;
 		}
 		blk_perform(bq, &chain.ticket);

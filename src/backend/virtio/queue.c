@@ -136,6 +136,9 @@ static unsigned queue_poll(struct reactor_poller *p)
 			q->requests += (unsigned)n;
 		}
 	}
+	/* Nothing is published once memory is lost: not even a status byte may have arrived. */
+	if (unlikely(gmem_lost(q->mem)))
+		vqdev_break(&q->ring, "guest memory was taken away");
 	if (q->pushed) {
 		did += q->pushed;
 		q->pushed = 0;
