@@ -83,6 +83,10 @@ static inline void scsi_put64(uint8_t *p, uint64_t v)
 #define SCSI_VERIFY_12	       0xaf
 #define SCSI_CDB_MAX	       16u
 
+/* The last byte of a CDB: linked commands, and contingent allegiance kept by the initiator. */
+#define SCSI_CONTROL_LINK 0x03
+#define SCSI_CONTROL_NACA 0x04
+
 /* ---- status ---- */
 
 #define SCSI_GOOD	     0x00
@@ -136,6 +140,7 @@ static inline void scsi_put64(uint8_t *p, uint64_t v)
 
 /* ---- mode pages ---- */
 
+#define SCSI_PAGE_NONE		 0x00 /* header and block descriptor alone */
 #define SCSI_PAGE_ERROR_RECOVERY 0x01
 #define SCSI_PAGE_DISCONNECT	 0x02
 #define SCSI_PAGE_CACHING	 0x08

@@ -3,6 +3,22 @@
 
 #include <string.h>
 
+/* START STOP UNIT, byte 4 */
+#define STOP_START    0x01
+#define STOP_EJECT    0x02
+#define STOP_NO_FLUSH 0x04
+/* SEND DIAGNOSTIC, byte 1 */
+#define DEFAULT_TEST	 0x04
+#define FOREGROUND_SHORT 5
+#define FOREGROUND_LONG	 6
+/* RESERVE, RELEASE, byte 1 */
+#define RESERVE_EXTENT	    0x01
+#define RESERVE_LONG_ID	    0x02
+#define RESERVE_THIRD_PARTY 0x10
+/* READ CAPACITY */
+#define CAPACITY_RELATIVE 0x01
+#define CAPACITY_PMI	  0x01
+
 /* ---- what needs no storage ---- */
 
 static enum scsi_step test_unit_ready(struct scsi_task *task)
@@ -56,25 +72,61 @@ static enum scsi_step report_luns(struct scsi_task *task)
 	return scsi_reply(task, 16, allocated);
 }
 
-static enum scsi_step start_stop_unit(struct scsi_task *task)
+static enum scsi_step stopped(struct scsi_task *task, int err)
 {
-	/* Power conditions (the upper half of byte 4) change nothing here. */
-	if (!(task->cdb[4] & 0xf0))
-		task->disk->halted = !(task->cdb[4] & 1);
+	if (err)
+		return scsi_check_errno(task, err);
+	task->disk->halted = true;
 	return scsi_good(task);
 }
 
+/*
+ * Power conditions that there are (active, idle, standby, by timers or at once) change nothing: the
+ * next command finds the disk awake.  The medium stays where it is.
+ */
+static enum scsi_step start_stop_unit(struct scsi_task *task)
+{
+	static const uint16_t conditions = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 7 | 1u << 10 |
+					   1u << 11;
+	uint8_t how = task->cdb[4], condition = how >> 4;
+
+	if (condition ? !(conditions >> condition & 1) : how & STOP_EJECT)
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
+	if (condition)
+		return scsi_good(task);
+	if (!(how & STOP_START))
+		return how & STOP_NO_FLUSH ? stopped(task, 0)
+					   : scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, stopped);
+	task->disk->halted = false;
+	return scsi_good(task);
+}
+
+/*
+ * The self-test, which passes; no pages.  Tests in the background would tell their outcome in a
+ * log page, which there is not.
+ */
 static enum scsi_step send_diagnostic(struct scsi_task *task)
 {
-	/* Only the self-test, which passes; no pages. */
-	if (scsi_get16(task->cdb + 3))
+	uint8_t test = task->cdb[1] >> 5;
+
+	if (scsi_get16(task->cdb + 3) ||
+	    (test &&
+	     (test < FOREGROUND_SHORT || test > FOREGROUND_LONG || task->cdb[1] & DEFAULT_TEST)))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	return scsi_good(task);
 }
 
-/* There is one initiator: a reservation shuts nobody out. */
+/*
+ * There is one initiator: a reservation shuts nobody out.  None for a third party, none of a part
+ * of the disk.
+ */
 static enum scsi_step reserve(struct scsi_task *task)
 {
+	bool ten = task->cdb[0] == SCSI_RESERVE_10 || task->cdb[0] == SCSI_RELEASE_10;
+
+	if (task->cdb[1] & (RESERVE_THIRD_PARTY | RESERVE_LONG_ID | RESERVE_EXTENT) ||
+	    scsi_get16(task->cdb + (ten ? 7 : 3)))
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	return scsi_good(task);
 }
 
@@ -82,7 +134,9 @@ static enum scsi_step read_capacity_10(struct scsi_task *task)
 {
 	const struct scsi_disk *disk = task->disk;
 
-	if (scsi_get32(task->cdb + 2))
+	/* A place may be named with PMI: there is no delay behind any block before the last one. */
+	if (task->cdb[1] & CAPACITY_RELATIVE ||
+	    (scsi_get32(task->cdb + 2) && !(task->cdb[8] & CAPACITY_PMI)))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	if (!scsi_task_room(task, 8))
 		return SCSI_DONE;
@@ -97,6 +151,8 @@ static enum scsi_step read_capacity_16(struct scsi_task *task)
 	uint32_t physical = storage_limits(disk->storage)->physical_block_size;
 	unsigned exponent = 0;
 
+	if (scsi_get64(task->cdb + 2) && !(task->cdb[14] & CAPACITY_PMI))
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	if (!scsi_task_room(task, 32))
 		return SCSI_DONE;
 	while (exponent < 15 && disk->block_size << (exponent + 1) <= physical)

@@ -343,6 +343,7 @@ static enum scsi_step start(struct scsi_task *task)
 	struct scsi_disk *disk = task->disk;
 	const struct scsi_command *cmd = scsi_command_find(task->cdb[0], task->cdb[1] & 0x1f);
 	unsigned flags = cmd ? cmd->flags : 0;
+	uint8_t control = task->cdb[scsi_cdb_bytes(task->cdb[0]) - 1];
 
 	if (task->lun && !(flags & SCSI_CMD_ANY_LUN))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LUN);
@@ -354,6 +355,8 @@ static enum scsi_step start(struct scsi_task *task)
 	}
 	if (!cmd)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_OPCODE);
+	if (control & (SCSI_CONTROL_LINK | SCSI_CONTROL_NACA))
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	if (flags & SCSI_CMD_MEDIUM && disk->halted)
 		return scsi_check(task, SCSI_KEY_NOT_READY, SCSI_ASC_START_NEEDED);
 	if (flags & SCSI_CMD_WRITES && disk->readonly)

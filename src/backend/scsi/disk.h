@@ -15,6 +15,9 @@
  * ends in that buffer.  Commands that arrive meanwhile wait until it is done, so an aborted write
  * never lands upon a later one.
  *
+ * No field of a command or a parameter list goes unread: what asks for something that this disk does
+ * not do is refused (5/24/00, in a list 5/26/00), never answered GOOD and forgotten.
+ *
  * Tasks are carried out in any order, but for ordered ones.
  *
  * Threads: one at a time (the machine lock).  The storage channel belongs to a worker; tasks reach

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define EVPD	      0x01
+#define CMDDT	      0x02
 #define INQUIRY_BYTES 96u
 #define VENDOR	      "RINGSIDE"
 #define PRODUCT	      "SCSI DISK       "
@@ -34,14 +36,28 @@ static unsigned put_text(uint8_t *p, const char *text)
 	return n;
 }
 
+struct vital_page {
+	uint8_t code;
+	unsigned (*fill)(const struct scsi_disk *disk, uint8_t *p);
+};
+
+#define N_VITAL 6u
+static const struct vital_page vital[N_VITAL];
+
+/* A disk that was given no serial number has no page for it: an empty one is every disk's. */
+static bool offered(const struct scsi_disk *disk, uint8_t code)
+{
+	return code != SCSI_VPD_SERIAL || *disk->serial;
+}
+
 static unsigned pages(const struct scsi_disk *disk, uint8_t *p)
 {
-	static const uint8_t all[] = {SCSI_VPD_PAGES,  SCSI_VPD_SERIAL, SCSI_VPD_IDENTIFIERS,
-				      SCSI_VPD_LIMITS, SCSI_VPD_MEDIUM, SCSI_VPD_PROVISIONING};
+	unsigned n = 0;
 
-	(void)disk;
-	memcpy(p, all, sizeof(all));
-	return sizeof(all);
+	for (size_t i = 0; i < N_VITAL; i++)
+		if (offered(disk, vital[i].code))
+			p[n++] = vital[i].code;
+	return n;
 }
 
 static unsigned serial(const struct scsi_disk *disk, uint8_t *p)
@@ -95,10 +111,7 @@ static unsigned provisioning(const struct scsi_disk *disk, uint8_t *p)
 	return 4;
 }
 
-static const struct {
-	uint8_t code;
-	unsigned (*fill)(const struct scsi_disk *disk, uint8_t *p);
-} vital[] = {
+static const struct vital_page vital[N_VITAL] = {
 	{SCSI_VPD_PAGES, pages},   {SCSI_VPD_SERIAL, serial}, {SCSI_VPD_IDENTIFIERS, identifiers},
 	{SCSI_VPD_LIMITS, limits}, {SCSI_VPD_MEDIUM, medium}, {SCSI_VPD_PROVISIONING, provisioning},
 };
@@ -111,13 +124,15 @@ enum scsi_step scsi_inquiry(struct scsi_task *task)
 
 	if (!scsi_task_room(task, 4 + INQUIRY_BYTES))
 		return SCSI_DONE;
-	if (!(task->cdb[1] & 1)) {
-		if (code || task->cdb[1] & 2)
+	if (task->cdb[1] & CMDDT)
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
+	if (!(task->cdb[1] & EVPD)) {
+		if (code)
 			return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 		return standard(task, allocated);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(vital); i++) {
-		if (vital[i].code != code)
+		if (vital[i].code != code || !offered(task->disk, code))
 			continue;
 		task->data[0] = task->lun ? 0x7f : 0;
 		task->data[1] = code;

@@ -13,6 +13,9 @@ enum {
 };
 
 #define WCE	       0x04
+#define SELECT_SP      0x01
+#define SELECT_RTD     0x02
+#define SELECT_PF      0x10
 #define PARAMETERS_MAX 512u
 #define BLOCK_BYTES    8u
 #define LONG_BLOCK     16u
@@ -84,7 +87,7 @@ enum scsi_step scsi_mode_sense(struct scsi_task *task)
 		n += put_page(disk, &pages[i], which, p + n);
 		found++;
 	}
-	if (!found)
+	if (!found && code != SCSI_PAGE_NONE)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	/* DPO and FUA are understood. */
 	p[ten ? 3 : 2] = (uint8_t)(0x10 | (disk->readonly ? 0x80 : 0));
@@ -100,6 +103,37 @@ enum scsi_step scsi_mode_sense(struct scsi_task *task)
 }
 
 /* ---- MODE SELECT ---- */
+
+/*
+ * The header and its block descriptors: nothing of what they say can be changed, so they say what
+ * is, or nothing (0; all ones for "as many blocks as there are").  The initiator may send back what
+ * MODE SENSE gave it.  0, or an additional sense code; *@at: where the pages begin.
+ */
+static uint16_t take_header(const struct scsi_task *task, bool ten, uint32_t *at)
+{
+	const struct scsi_disk *disk = task->disk;
+	const uint8_t *p = task->data;
+	uint8_t medium = ten ? p[2] : p[1];
+	bool is_long = ten && p[4] & 1;
+	uint32_t bytes = ten ? scsi_get16(p + 6) : p[3], block;
+	uint64_t blocks, all = is_long ? UINT64_MAX : UINT32_MAX;
+
+	*at = ten ? 8 : 4;
+	if (bytes > task->len - *at)
+		return SCSI_ASC_LIST_LENGTH;
+	if (medium || (bytes && bytes != (is_long ? LONG_BLOCK : BLOCK_BYTES)))
+		return SCSI_ASC_LIST_FIELD;
+	p += *at;
+	*at += bytes;
+	if (!bytes)
+		return 0;
+	blocks = is_long ? scsi_get64(p) : scsi_get32(p);
+	block = is_long ? scsi_get32(p + 12) : scsi_get24(p + 5);
+	if ((blocks && blocks != all && blocks != disk->blocks) ||
+	    (block && block != disk->block_size))
+		return SCSI_ASC_LIST_FIELD;
+	return 0;
+}
 
 /* One page as the initiator wants it.  false: it changes what cannot be changed. */
 static bool take_page(const struct scsi_disk *disk, const uint8_t *p, bool *wce)
@@ -133,14 +167,17 @@ static enum scsi_step parameters(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 	bool ten = task->cdb[0] == SCSI_MODE_SELECT_10, wce = disk->wce, was = disk->wce;
-	uint32_t at = ten ? 8 : 4, left;
+	uint32_t at, left;
+	uint16_t asc;
 
-	if (task->len < at)
+	if (task->len < (ten ? 8 : 4))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_LENGTH);
-	/* What the block descriptors say is not changeable; Linux sends none. */
-	at += ten ? scsi_get16(task->data + 6) : task->data[3];
-	if (at > task->len)
-		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_LENGTH);
+	asc = take_header(task, ten, &at);
+	if (asc)
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, asc);
+	/* PF clear: pages of the vendor's format, and there are none. */
+	if (at < task->len && !(task->cdb[1] & SELECT_PF))
+		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	while (at < task->len) {
 		left = task->len - at;
 		if (left < 2 || left - 2 < task->data[at + 1])
@@ -161,8 +198,8 @@ enum scsi_step scsi_mode_select(struct scsi_task *task)
 	bool ten = task->cdb[0] == SCSI_MODE_SELECT_10;
 	uint32_t len = ten ? scsi_get16(task->cdb + 7) : task->cdb[4];
 
-	/* SP: nothing can be saved.  PF clear: a format of the vendor's, and there is none. */
-	if (task->cdb[1] & 1 || !(task->cdb[1] & 0x10))
+	/* SP: nothing can be saved.  RTD: there is no going back to defaults by it. */
+	if (task->cdb[1] & (SELECT_SP | SELECT_RTD))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	return len ? scsi_take(task, len, parameters) : scsi_good(task);
 }

@@ -51,7 +51,8 @@ static enum scsi_step unmap_list(struct scsi_task *task)
 	if (task->len < UNMAP_HEADER)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_LENGTH);
 	bytes = scsi_get16(task->data + 2);
-	if (bytes % UNMAP_DESCRIPTOR || bytes > task->len - UNMAP_HEADER)
+	if (bytes % UNMAP_DESCRIPTOR || bytes > task->len - UNMAP_HEADER ||
+	    scsi_get16(task->data) > task->len - 2)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_LIST_FIELD);
 	task->len = UNMAP_HEADER + bytes;
 	/* Nothing is unmapped if any of it is wrong. */
