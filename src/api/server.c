@@ -27,8 +27,8 @@ int ringside_server_create(const struct ringside_server_options *options,
 			   struct ringside_server **server, struct ringside_error *err)
 {
 	struct server_config config = {
-		.n_workers = options && options->workers ? options->workers : 1,
-		.reactor = {.uring = true, .poll_us = options ? options->poll_us : 0},
+		.workers = {.n = options && options->workers ? options->workers : 1,
+			    .reactor = {.uring = true, .poll_us = options ? options->poll_us : 0}},
 	};
 	struct ringside_server *s = calloc(1, sizeof(*s));
 	struct error e = {""};

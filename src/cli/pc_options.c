@@ -3,17 +3,17 @@
 
 #include "backend/kvm/probe.h"
 #include "backend/machine/scsi_disks.h"
+#include "backend/virtio_pci/words.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "disk/pool.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
-#define WORKERS_MAX 64
 #define POLL_US	    50
 #define DEFAULT_MIB 512
 #define MIB	    (UINT64_C(1) << 20)
@@ -42,13 +42,8 @@ static const char pc_help_options[] =
 	"  --initrd FILE        its initial RAM disk\n"
 	"  --append TEXT        its command line\n"
 	"  --disk SPEC          a disk on a virtio-blk-pci card, see below; repeat for more\n"
-	"  --ide SPEC           an IDE disk, at most 4; of the words below those of the storage, "
-	"serial "
-	"and wce\n"
-	"  --scsi SPEC          a disk on an LSI53C895A SCSI adapter; repeat for more; of the "
-	"words "
-	"below\n"
-	"                       those of the storage, serial, blk-size and wce\n"
+	"  --ide SPEC           an IDE disk, at most 4\n"
+	"  --scsi SPEC          a disk on an LSI53C895A SCSI adapter; repeat for more\n"
 	"  --net SPEC           a network card on a virtio-net-pci card, see below; repeat for "
 	"more\n"
 	"  --memory MIB         default: 512; a suffix makes it another unit: 2G\n"
@@ -158,14 +153,9 @@ static int add_ide(struct pc_options *o, const char *arg)
 
 	if (o->n_ide == PIIX3_IDE_DISKS_MAX)
 		return usage_error(o->command, "more than %u IDE disks.", PIIX3_IDE_DISKS_MAX);
-	if (disk_spec_parse(arg, spec, &err))
+	if (disk_spec_parse_as(DISK_IDE, arg, NULL, spec, &err))
 		return usage_error(o->command, "--ide %s: %s.", arg, err.text);
 	o->n_ide++;
-	if (spec->queues != 1 || spec->queue_size || spec->geometry.block_size > 512 ||
-	    !spec->packed || !spec->event_idx)
-		return usage_error(o->command,
-				   "--ide %s: an IDE disk has no queues, and blocks of 512 bytes.",
-				   arg);
 	return EXIT_OK;
 }
 
@@ -176,14 +166,9 @@ static int add_scsi(struct pc_options *o, const char *arg)
 
 	if (o->n_scsi == PC_SCSI_MAX)
 		return usage_error(o->command, "more than %d SCSI disks.", PC_SCSI_MAX);
-	if (disk_spec_parse(arg, spec, &err))
+	if (disk_spec_parse_as(DISK_SCSI, arg, NULL, spec, &err))
 		return usage_error(o->command, "--scsi %s: %s.", arg, err.text);
 	o->n_scsi++;
-	if (spec->queues != 1 || spec->queue_size || !spec->packed || !spec->event_idx)
-		return usage_error(o->command,
-				   "--scsi %s: queues, queue-size, packed and event-idx are words "
-				   "of virtqueues.",
-				   arg);
 	return EXIT_OK;
 }
 
@@ -215,6 +200,14 @@ static int probe(void)
 		return failure("%s", err.text);
 	puts("KVM here runs 64-bit guests.");
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+static void print_names(const char *option, enum disk_kind kind)
+{
+	char names[160];
+
+	disk_spec_names(kind, names, sizeof(names));
+	printf("SPEC of --%s: the words of the storage, and %s\n", option, names);
 }
 
 static int take_option(struct pc_options *o, int opt, const char *arg)
@@ -287,12 +280,14 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 	case OPT_HELP:
 		fputs(strcmp(o->command, "tree") ? pc_help_head : tree_help_head, stdout);
 		fputs(pc_help_options, stdout);
-		fputs(disk_spec_help, stdout);
+		disk_spec_help(stdout);
+		print_names("ide", DISK_IDE);
+		print_names("scsi", DISK_SCSI);
 		fputs("\nSPEC of a network card, for example user,hostfwd=tcp::8080-:80:\n",
 		      stdout);
 		fputs(net_spec_help, stdout);
 		fputs("\nof either card:\n", stdout);
-		fputs(disk_words_help, stdout);
+		words_help(stdout, &virtio_pci_words);
 		fputs(pc_help_tail, stdout);
 		o->done = true;
 		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
@@ -315,16 +310,13 @@ static int check(const struct pc_options *o)
 
 static unsigned choose_workers(const struct pc_options *o)
 {
-	unsigned queues = 0, cpus = 1;
-	cpu_set_t set;
+	unsigned queues = 0;
 
 	for (unsigned i = 0; i < o->n_disks; i++)
 		queues += o->disks[i].disk.queues;
 	for (unsigned i = 0; i < o->n_nets; i++)
 		queues += o->nets[i].net.kind == NET_TAP ? 2u * o->nets[i].net.queues : 1;
-	if (!sched_getaffinity(0, sizeof(set), &set))
-		cpus = (unsigned)CPU_COUNT(&set);
-	return (unsigned)max_u64(1, min_u64(min_u64(queues, cpus), WORKERS_MAX));
+	return worker_pool_suits(queues);
 }
 
 int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv)

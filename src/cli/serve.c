@@ -14,21 +14,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PLACES_MAX  256
-#define WORKERS_MAX 64
 #define POLL_US	    50
 #define POLL_US_MAX 1000000
 
 struct serve {
-	struct socket_place places[PLACES_MAX];
+	/* As many as there are files for; the arrays grow. */
+	struct socket_place *places;
 	unsigned n_places;
-	struct disk_spec disks[PLACES_MAX];
+	struct disk_spec *disks;
 	unsigned n_disks;
 	unsigned workers; /* 0: choose */
 	uint32_t poll_us;
@@ -112,7 +110,7 @@ static const struct option serve_options[] = {
 static void print_help(void)
 {
 	fputs(serve_help_head, stdout);
-	fputs(disk_spec_help, stdout);
+	disk_spec_help(stdout);
 	fputs(serve_help_tail, stdout);
 }
 
@@ -129,21 +127,32 @@ static bool parse_number(const char *text, int base, unsigned long max, unsigned
 	return !errno && !*end && *out <= max;
 }
 
+/* @array with room for one more behind its @n elements; it grows in powers of two.  NULL: no memory. */
+static void *with_room(void *array, unsigned n, size_t size)
+{
+	return n & (n - 1) ? array : reallocarray(array, n ? 2 * (size_t)n : 1, size);
+}
+
 static int add_place(struct serve *s, const char *path, int fd)
 {
-	if (s->n_places == PLACES_MAX)
-		return usage_error("serve", "more than %d sockets.", PLACES_MAX);
-	s->places[s->n_places++] = (struct socket_place){.path = path, .fd = fd, .mode = -1};
+	struct socket_place *all = with_room(s->places, s->n_places, sizeof(*all));
+
+	if (!all)
+		return failure("out of memory");
+	s->places = all;
+	all[s->n_places++] = (struct socket_place){.path = path, .fd = fd, .mode = -1};
 	return EXIT_OK;
 }
 
 static int add_disk(struct serve *s, const char *text)
 {
+	struct disk_spec *all = with_room(s->disks, s->n_disks, sizeof(*all));
 	struct error err;
 
-	if (s->n_disks == PLACES_MAX)
-		return usage_error("serve", "more than %d disks.", PLACES_MAX);
-	if (disk_spec_parse(text, &s->disks[s->n_disks], &err))
+	if (!all)
+		return failure("out of memory");
+	s->disks = all;
+	if (disk_spec_parse(text, &all[s->n_disks], &err))
 		return usage_error("serve", "--disk %s: %s.", text, err.text);
 	s->n_disks++;
 	return EXIT_OK;
@@ -196,9 +205,9 @@ static int take_option(struct serve *s, int opt, const char *arg)
 		s->mode = (int)n;
 		return EXIT_OK;
 	case OPT_WORKERS:
-		if (!parse_number(arg, 10, WORKERS_MAX, &n) || !n)
+		if (!parse_number(arg, 10, WORKER_POOL_MAX, &n) || !n)
 			return usage_error("serve", "--workers %s: give 1 to %d.", arg,
-					   WORKERS_MAX);
+					   WORKER_POOL_MAX);
 		s->workers = (unsigned)n;
 		return EXIT_OK;
 	case OPT_POLL_US:
@@ -292,7 +301,7 @@ static int add_export(struct server *server, struct serve *s, unsigned i, struct
 	int rc;
 
 	s->places[i].mode = s->mode;
-	spec->readonly |= s->readonly;
+	spec->storage.readonly |= s->readonly;
 	rc = server_add_disk(server, spec, where, err);
 	if (rc)
 		return rc;
@@ -305,16 +314,11 @@ static int add_export(struct server *server, struct serve *s, unsigned i, struct
 
 static unsigned choose_workers(const struct serve *s)
 {
-	unsigned queues = 0, cpus = 1;
-	cpu_set_t set;
+	unsigned queues = 0;
 
 	for (unsigned i = 0; i < s->n_disks; i++)
 		queues += s->disks[i].queues;
-	if (s->workers)
-		return s->workers;
-	if (!sched_getaffinity(0, sizeof(set), &set))
-		cpus = (unsigned)CPU_COUNT(&set);
-	return (unsigned)min_u64(min_u64(queues, cpus), WORKERS_MAX);
+	return s->workers ? s->workers : worker_pool_suits(queues);
 }
 
 static json_t *answer(struct control *c, const char *request)
@@ -343,8 +347,8 @@ static int offer(struct serve *s, struct error *err)
 static int serve(struct serve *s)
 {
 	struct server_config config = {
-		.n_workers = choose_workers(s),
-		.reactor = {.uring = true, .poll_us = s->poll_us},
+		.workers = {.n = choose_workers(s),
+			    .reactor = {.uring = true, .poll_us = s->poll_us}},
 		.signals = true,
 	};
 	struct error err = {""};
@@ -384,6 +388,8 @@ static int serve_run(int argc, char **argv)
 		rc = serve(s);
 	for (unsigned i = 0; i < s->n_disks; i++)
 		disk_spec_fini(&s->disks[i]);
+	free(s->disks);
+	free(s->places);
 	free(s);
 	return rc;
 }

@@ -241,11 +241,11 @@ static int plan(struct pc_options *o)
 	o->config.plan = true;
 	/* A machine may have the images open at this moment. */
 	for (unsigned i = 0; i < o->n_disks; i++)
-		o->disks[i].disk.no_lock = true;
+		o->disks[i].disk.storage.no_lock = true;
 	for (unsigned i = 0; i < o->n_ide; i++)
-		o->ide[i].no_lock = true;
+		o->ide[i].storage.no_lock = true;
 	for (unsigned i = 0; i < o->n_scsi; i++)
-		o->scsi[i].no_lock = true;
+		o->scsi[i].storage.no_lock = true;
 	if (pc_create(&pc, &o->config, &err))
 		return failure("%s", err.text);
 	rc = pc_options_plug(o, pc, &err) ? failure("%s", err.text)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/disk.h"
 
-#include "backend/blk/options.h"
-
 #include <stdio.h>
 
 static void disk_tick(struct virtio_device *vdev)
@@ -25,26 +23,14 @@ static const struct server_device_ops disk_ops = {
 int server_add_disk(struct server *s, const struct disk_spec *spec,
 		    const struct socket_place *where, struct error *err)
 {
-	struct storage_options so = disk_spec_storage(spec);
-	unsigned queues, disks = server_offers(s, &queues), n_workers;
-	struct worker *const *workers = server_workers(s, &n_workers);
-	char path[32];
-	struct virtio_blk_options bo;
-	struct storage *storage;
 	struct virtio_blk *blk;
+	char name[32];
 	int rc;
 
-	snprintf(path, sizeof(path), "disk%u", disks);
-	bo = virtio_blk_options_from(spec, path);
-	rc = storage_open(&so, &storage, err);
+	snprintf(name, sizeof(name), "disk%u", server_offers(s));
+	rc = disk_from_spec(server_room(s), spec, name, &blk, err);
 	if (rc)
 		return rc;
-	rc = virtio_blk_create(&blk, &bo, storage, server_home(s), workers, n_workers,
-			       queues % n_workers, err);
-	if (rc) {
-		storage_close(&storage);
-		return rc;
-	}
 	rc = server_add_vhost_user(s, &blk->vdev, &disk_ops, where, err);
 	if (rc)
 		virtio_blk_destroy(&blk);

@@ -6,8 +6,8 @@
 #ifndef SERVER_DISK_H
 #define SERVER_DISK_H
 
+#include "disk/spec.h"
 #include "server/server.h"
-#include "storage/spec.h"
 
 /*
  * The disk is called "disk0", "disk1", ... in messages, in the order of adding; its queues are

@@ -26,9 +26,9 @@ struct offer {
 
 struct server {
 	struct reactor *home;
-	struct worker **workers;
-	unsigned n_workers;
+	struct disk_room room;
 	struct list offers;
+	unsigned n_offers;
 	unsigned open; /* offers that are not over */
 	bool stopping;
 	bool hurry;
@@ -105,6 +105,7 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 		return rc;
 	}
 	list_add_tail(&s->offers, &o->link);
+	s->n_offers++;
 	if (!s->open++)
 		reactor_timer_start(s->home, &s->tick, TICK_NS);
 	return 0;
@@ -124,24 +125,6 @@ static void tick_expired(struct reactor_timer *t)
 }
 
 /* ---- life ---- */
-
-static int create_workers(struct server *s, const struct server_config *config, struct error *err)
-{
-	s->workers = calloc(config->n_workers, sizeof(s->workers[0]));
-	if (!s->workers)
-		return error_set(err, -ENOMEM, "cannot create %u workers", config->n_workers);
-	for (; s->n_workers < config->n_workers; s->n_workers++) {
-		char name[16];
-		struct worker_config w = {.name = name, .reactor = config->reactor, .cpu = -1};
-		int rc;
-
-		snprintf(name, sizeof(name), "worker%u", s->n_workers % 1000);
-		rc = worker_create(&s->workers[s->n_workers], &w, err);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
 
 static int watch_signals(struct server *s, struct error *err)
 {
@@ -172,7 +155,7 @@ int server_create(struct server **out, const struct server_config *config, struc
 	if (!rc && config->signals)
 		rc = watch_signals(s, err);
 	if (!rc)
-		rc = create_workers(s, config, err);
+		rc = disk_room_init(&s->room, s->home, &config->workers, err);
 	if (rc) {
 		server_destroy(&s);
 		return rc;
@@ -181,16 +164,9 @@ int server_create(struct server **out, const struct server_config *config, struc
 	return 0;
 }
 
-unsigned server_offers(const struct server *s, unsigned *queues)
+unsigned server_offers(const struct server *s)
 {
-	unsigned n = 0;
-
-	*queues = 0;
-	list_for_each (l, &s->offers) {
-		n++;
-		*queues += list_entry(l, struct offer, link)->vdev->n_queues;
-	}
-	return n;
+	return s->n_offers;
 }
 
 void server_show(const struct server *s,
@@ -210,10 +186,9 @@ struct reactor *server_home(const struct server *s)
 	return s->home;
 }
 
-struct worker *const *server_workers(const struct server *s, unsigned *n)
+struct disk_room *server_room(struct server *s)
 {
-	*n = s->n_workers;
-	return s->workers;
+	return &s->room;
 }
 
 int server_run(struct server *s)
@@ -271,9 +246,7 @@ void server_destroy(struct server **sp)
 		o->ops->destroy(o->vdev);
 		free(o);
 	}
-	for (unsigned i = 0; i < s->n_workers; i++)
-		worker_destroy(&s->workers[i]);
-	free(s->workers);
+	disk_room_fini(&s->room);
 	if (s->home)
 		reactor_watch_stop(s->home, &s->signals);
 	if (s->signal_fd >= 0)

@@ -14,14 +14,13 @@
 #include "backend/virtio/device.h"
 #include "base/error.h"
 #include "base/reactor.h"
-#include "base/worker.h"
+#include "disk/disk.h"
 #include "server/socket/listener.h"
 
 struct server;
 
 struct server_config {
-	unsigned n_workers;	       /* at least 1 */
-	struct reactor_config reactor; /* of the workers */
+	struct worker_pool_config workers;
 	bool signals; /* SIGTERM, SIGINT and SIGHUP are server_stop(); see server_take_signals() */
 };
 
@@ -35,8 +34,8 @@ struct server_device_ops {
 
 int server_create(struct server **out, const struct server_config *config, struct error *err);
 
-/* How many devices are on offer, and how many queues they have in all. */
-unsigned server_offers(const struct server *s, unsigned *queues);
+/* How many devices are on offer. */
+unsigned server_offers(const struct server *s);
 
 /* Shows what is on offer, in the order of adding. */
 struct vhost_user_export;
@@ -47,7 +46,8 @@ void server_show(const struct server *s,
 
 /* For virtio_device_init(). */
 struct reactor *server_home(const struct server *s);
-struct worker *const *server_workers(const struct server *s, unsigned *n);
+/* Its workers, and what else disks are made with. */
+struct disk_room *server_room(struct server *s);
 
 /*
  * Offers @vdev on a vhost-user socket.  The device becomes the server's, and is destroyed by

@@ -42,7 +42,8 @@ static const struct server_device_ops disk_ops = {.tick = tick, .destroy = destr
 
 static struct server *make_server(void)
 {
-	struct server_config config = {.n_workers = 2, .reactor = {.uring = true}, .signals = true};
+	struct server_config config = {.workers = {.n = 2, .reactor = {.uring = true}},
+				       .signals = true};
 	struct server *s;
 
 	assert_int_equal(server_create(&s, &config, NULL), 0);
@@ -53,15 +54,14 @@ static struct virtio_blk *make_disk(struct server *s, const char *name)
 {
 	struct storage_options so = {.target = "memory:1M"};
 	struct virtio_blk_options bo = {.path = name, .queues = 2};
-	struct worker *const *workers;
+	const struct worker_pool *pool = &server_room(s)->pool;
 	struct storage *storage;
 	struct virtio_blk *blk;
-	unsigned n;
 
-	workers = server_workers(s, &n);
-	assert_int_equal(n, 2);
+	assert_int_equal(pool->n, 2);
 	assert_int_equal(storage_open(&so, &storage, NULL), 0);
-	assert_int_equal(virtio_blk_create(&blk, &bo, storage, server_home(s), workers, n, 0, NULL),
+	assert_int_equal(virtio_blk_create(&blk, &bo, storage, server_home(s), pool->workers,
+					   pool->n, 0, NULL),
 			 0);
 	return blk;
 }
@@ -181,14 +181,11 @@ static void hang(void *arg)
 static void *hang_a_worker(void *arg)
 {
 	struct stuck *k = arg;
-	struct worker *const *workers;
-	unsigned n;
 
 	/* Somebody must be connected, or there is nothing to drain. */
 	if (!served(connect_to(0)))
 		_exit(9);
-	workers = server_workers(k->s, &n);
-	worker_call(workers[0], hang, k);
+	worker_call(server_room(k->s)->pool.workers[0], hang, k);
 	return NULL;
 }
 

@@ -10,6 +10,8 @@
 struct storage_engine_ops {
 	const char *name;
 	const char *prefix; /* "null:"; NULL: takes every target that no prefix claims */
+	/* The options that it obeys; fields of struct storage_options. */
+	struct words_table words;
 	/*
 	 * Fills the size as found, and of the limits what can be discarded and zeroed;
 	 * storage_open() judges the size and sets the blocks.
@@ -18,6 +20,8 @@ struct storage_engine_ops {
 	void (*close)(struct storage *s);
 	/* The size as it is now.  Optional: the size never changes. */
 	int (*measure)(struct storage *s, uint64_t *size);
+	/* Whether @target is where its bytes are.  Optional: nothing else can be there. */
+	bool (*is_at)(const struct storage *s, const char *target);
 	/* Fills the base of the channel, too. */
 	int (*channel_open)(struct storage *s, struct reactor *r, struct storage_channel **out,
 			    struct error *err);
@@ -29,6 +33,8 @@ struct storage_engine_ops {
 /* Embedded by each engine's own disk struct. */
 struct storage {
 	const struct storage_engine_ops *ops;
+	struct list link;   /* in a storage_set                                   */
+	char *disk;	    /* its name, for sentences; NULL: none was given      */
 	const char *name;   /* for messages; the engine's, valid until close      */
 	uint64_t size;	    /* atomic: read by workers, changed by refresh        */
 	uint64_t judged;    /* the size that was judged last; control thread    */
@@ -41,6 +47,20 @@ struct storage_channel {
 	struct storage *storage;
 	struct reactor *reactor;
 };
+
+/* Options that several engines have. */
+#define STORAGE_WORD_READONLY                                  \
+	{                                                      \
+		.name = "readonly", .help = "default off",     \
+		WORD_SWITCH(struct storage_options, readonly), \
+	}
+#define STORAGE_WORD_DISCARD                                                       \
+	{                                                                          \
+		.name = "discard", .kind = WORD_CHOICE,                            \
+		.help = "ignore: the guest cannot give space back; default unmap", \
+		WORD_VALUES({"unmap", 0}, {"ignore", 1}),                          \
+		WORD_FIELD(struct storage_options, no_discard),                    \
+	}
 
 extern const struct storage_engine_ops null_engine_ops;
 extern const struct storage_engine_ops memory_engine_ops;

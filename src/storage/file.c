@@ -206,11 +206,38 @@ static int file_measure(struct storage *s, uint64_t *size)
 	return file_probe_size(to_file(s), size);
 }
 
+static bool file_is_at(const struct storage *s, const char *target)
+{
+	const struct file *f = container_of(s, const struct file, base);
+	struct stat ours, theirs;
+
+	if (fstat(f->fd, &ours) || stat(target, &theirs))
+		return false;
+	if (S_ISBLK(ours.st_mode))
+		return S_ISBLK(theirs.st_mode) && ours.st_rdev == theirs.st_rdev;
+	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static const struct word file_words[] = {
+	STORAGE_WORD_READONLY,
+	{"cache", .kind = WORD_CHOICE,
+	 .help = "none: past the page cache (O_DIRECT); default writeback",
+	 WORD_VALUES({"writeback", 0}, {"none", 1}), WORD_FIELD(struct storage_options, direct)},
+	{"aio", .kind = WORD_CHOICE,
+	 .help = "default io_uring, threads where the kernel forbids it",
+	 WORD_VALUES({"io_uring", 0}, {"threads", 1}), WORD_FIELD(struct storage_options, threads)},
+	STORAGE_WORD_DISCARD,
+	{"locking", .help = "off: share the image with other writers; default on",
+	 WORD_NO_SWITCH(struct storage_options, no_lock)},
+};
+
 const struct storage_engine_ops file_engine_ops = {
 	.name = "file",
+	.words = WORDS_TABLE("an image file", file_words),
 	.open = file_open,
 	.close = file_close,
 	.measure = file_measure,
+	.is_at = file_is_at,
 	.channel_open = file_channel_open,
 	.channel_close = file_channel_close,
 	.submit = file_channel_submit,

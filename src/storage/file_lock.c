@@ -102,14 +102,14 @@ int file_lock(int fd, const char *path, bool readonly, struct error *err)
 	}
 	rc = look_for_others(fd, used, unshared);
 	if (rc == -EBUSY)
-		error_set(
-			err, rc,
-			readonly
-				? "%s is being written by another process; stop that one, or use "
-				  "locking=off if torn reads do not matter."
-				: "%s is in use by another process; stop that one, or open it with "
-				  "readonly=on on both sides.",
-			path);
+		error_set(err, rc,
+			  readonly ? "%s is being written by another program or server; stop that "
+				     "one, or use "
+				     "locking=off if torn reads do not matter."
+				   : "%s is in use by another program or server; stop that one, or "
+				     "open it with "
+				     "readonly=on on both sides.",
+			  path);
 	else if (rc)
 		error_set(err, rc,
 			  "cannot look for other users of %s; if there are none, use locking=off",

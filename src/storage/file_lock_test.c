@@ -26,7 +26,7 @@ static void h_01_two_writers(void **state)
 	(void)state;
 	assert_int_equal(open_image(path, false, false, &a, &err), 0);
 	assert_int_equal(open_image(path, false, false, &b, &err), -EBUSY);
-	assert_non_null(strstr(err.text, "in use by another process"));
+	assert_non_null(strstr(err.text, "in use by another program or server"));
 	assert_non_null(strstr(err.text, path));
 	assert_non_null(strstr(err.text, "readonly=on"));
 	assert_int_equal(open_image(path, false, true, &b, &err), 0);
@@ -55,7 +55,7 @@ static void h_01_readers_share_and_keep_writers_out(void **state)
 	storage_close(&b);
 	assert_int_equal(open_image(path, false, false, &w, &err), 0);
 	assert_int_equal(open_image(path, true, false, &b, &err), -EBUSY);
-	assert_non_null(strstr(err.text, "being written by another process"));
+	assert_non_null(strstr(err.text, "being written by another program or server"));
 	storage_close(&w);
 	free(path);
 	scratch_remove(dir);

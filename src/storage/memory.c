@@ -146,9 +146,15 @@ static void memory_submit(struct storage_channel *ch, struct storage_io *io)
 	io->done(io, perform(to_memory(ch->storage), io));
 }
 
+static const struct word memory_words[] = {
+	STORAGE_WORD_READONLY,
+	STORAGE_WORD_DISCARD,
+};
+
 const struct storage_engine_ops memory_engine_ops = {
 	.name = "memory",
 	.prefix = MEMORY_PREFIX,
+	.words = WORDS_TABLE("memory:", memory_words),
 	.open = memory_open,
 	.close = memory_close,
 	.channel_open = memory_channel_open,

@@ -73,9 +73,15 @@ static void null_submit(struct storage_channel *ch, struct storage_io *io)
 	io->done(io, 0);
 }
 
+static const struct word null_words[] = {
+	STORAGE_WORD_READONLY,
+	STORAGE_WORD_DISCARD,
+};
+
 const struct storage_engine_ops null_engine_ops = {
 	.name = "null",
 	.prefix = NULL_PREFIX,
+	.words = WORDS_TABLE("null:", null_words),
 	.open = null_open,
 	.close = null_close,
 	.channel_open = null_channel_open,

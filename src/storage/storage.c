@@ -9,51 +9,97 @@
 #include "storage/geometry.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECTOR_MASK UINT64_C(511)
 
+/* The last one takes what is left. */
 static const struct storage_engine_ops *engine_for(const char *target)
 {
-	for (const struct storage_engine_ops *const *e = storage_engines; *e; e++)
-		if (!(*e)->prefix || !strncmp(target, (*e)->prefix, strlen((*e)->prefix)))
-			return *e;
-	return NULL;
+	const struct storage_engine_ops *const *e = storage_engines;
+
+	while ((*e)->prefix && strncmp(target, (*e)->prefix, strlen((*e)->prefix)) != 0)
+		e++;
+	return *e;
+}
+
+const struct words_table *storage_words(const char *target)
+{
+	return &engine_for(target)->words;
+}
+
+const struct words_table *storage_words_at(unsigned i)
+{
+	return storage_engines[i] ? &storage_engines[i]->words : NULL;
+}
+
+/* ---- opening ---- */
+
+/* The sentence of somebody in the way, when that is one of our own. */
+static void explain_busy(const struct storage_options *o, struct error *err)
+{
+	list_for_each (l, &o->set->all) {
+		const struct storage *s = list_entry(l, struct storage, link);
+
+		if (!s->ops->is_at || !s->ops->is_at(s, o->target))
+			continue;
+		error_set(err, -EBUSY,
+			  "%s is in use by %s; one image is one disk, unless readonly=on on "
+			  "both.",
+			  o->target, s->disk ? s->disk : "another disk");
+		return;
+	}
 }
 
 int storage_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	const struct storage_engine_ops *ops;
+	struct storage *s;
+	char *disk = NULL;
 	int rc;
 
 	*out = NULL;
 	if (!o->target || !*o->target)
 		return error_set(err, -EINVAL,
 				 "no disk is named: give a path, null:SIZE or memory:SIZE.");
-	ops = engine_for(o->target);
-	if (!ops)
-		return error_set(err, -EINVAL, "no storage takes %s", o->target);
 	rc = geometry_check(&o->geometry, o->target, err);
 	if (rc)
 		return rc;
-	rc = ops->open(o, out, err);
-	if (rc)
+	if (o->disk && !(disk = strdup(o->disk)))
+		return error_set(err, -ENOMEM, "cannot open %s", o->target);
+	ops = engine_for(o->target);
+	rc = ops->open(o, &s, err);
+	if (rc) {
+		free(disk);
+		if (rc == -EBUSY && o->set)
+			explain_busy(o, err);
 		return rc;
-	(*out)->ops = ops;
-	geometry_apply(*out, &o->geometry);
-	(*out)->judged = (*out)->size;
-	rc = geometry_judge_size(*out, o->target, (*out)->size, err);
+	}
+	s->ops = ops;
+	s->disk = disk;
+	list_init(&s->link);
+	if (o->set)
+		list_add_tail(&o->set->all, &s->link);
+	geometry_apply(s, &o->geometry);
+	s->judged = s->size;
+	rc = geometry_judge_size(s, o->target, s->size, err);
 	if (rc)
-		storage_close(out);
+		storage_close(&s);
+	*out = s;
 	return rc;
 }
 
-void storage_close(struct storage **s)
+void storage_close(struct storage **sp)
 {
-	if (!*s)
+	struct storage *s = *sp;
+
+	if (!s)
 		return;
-	(*s)->ops->close(*s);
-	*s = NULL;
+	list_del(&s->link);
+	free(s->disk);
+	s->ops->close(s);
+	*sp = NULL;
 }
 
 uint64_t storage_size(const struct storage *s)

@@ -10,7 +10,9 @@
 #define STORAGE_STORAGE_H
 
 #include "base/error.h"
+#include "base/list.h"
 #include "base/reactor.h"
+#include "base/words.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,8 +76,27 @@ struct storage_geometry {
 	uint32_t discard_granularity; /* what the storage can give back                 */
 };
 
+/*
+ * The open storages of one server or machine, so that an image that is in use can be told apart:
+ * by one of our own disks, or by somebody else.  Control thread.
+ */
+struct storage_set {
+	struct list all;
+};
+
+static inline void storage_set_init(struct storage_set *set)
+{
+	list_init(&set->all);
+}
+
+/*
+ * What every engine may be told.  Which of it an engine obeys stands in its own table of words;
+ * it does not look at the rest.
+ */
 struct storage_options {
-	const char *target; /* PATH, null:SIZE, memory:SIZE                             */
+	const char *target;	 /* PATH, null:SIZE, memory:SIZE                             */
+	const char *disk;	 /* its name, for sentences; may be NULL                     */
+	struct storage_set *set; /* to be listed in while open; NULL: none            */
 	bool readonly;
 	bool direct;	 /* cache=none: past the page cache                          */
 	bool threads;	 /* aio=threads: no io_uring for I/O                         */
@@ -89,6 +110,10 @@ struct storage; /* opaque outside src/storage */
 /* A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are
  * never guessed from contents. */
 int storage_open(const struct storage_options *o, struct storage **out, struct error *err);
+/* The options of the engine that takes @target, and of all engines in turn (NULL behind the last):
+ * for words that are read, and for help texts.  The fields are those of struct storage_options. */
+const struct words_table *storage_words(const char *target);
+const struct words_table *storage_words_at(unsigned i);
 /* After the last channel is closed.  NULLs *s. */
 void storage_close(struct storage **s);
 

@@ -114,6 +114,8 @@ def command_lines():
     refused("option_without_value", 2, ["--disk"], "serve", "--disk", sentences=2)
     refused("stray_word", 2, ["a.raw", "--disk"], "serve", "a.raw", sentences=2)
     refused("unknown_disk_word", 2, ['"frob"', "readonly"], *serve, "file=a.raw,frob=1", sentences=2)
+    refused("foreign_disk_word", 2, ["null: has no option \"cache\", which is for an image file; it has readonly"], *serve,
+            "null:1G,cache=none", sentences=2)
     refused("bad_disk_value", 2, ["readonly"], *serve, "file=a.raw,readonly=maybe", sentences=2)
     refused("bad_poll", 2, ["--poll-us"], "serve", "--poll-us", "-1", sentences=2)
     refused("bad_workers", 2, ["--workers"], "serve", "--workers", "0", sentences=2)
@@ -122,6 +124,12 @@ def command_lines():
     for args in (["--help"], ["serve", "--help"], ["--version"]):
         got = run(*args)
         case("_".join(args).replace("-", "") + "_works", got.returncode == 0 and got.stdout and not got.stderr, got)
+    words = [line.split("=")[0].strip() for line in run("serve", "--help").stdout.split("SPEC, for example")[1].splitlines()[1:]
+             if line.startswith("  ") and "=" in line.split()[0] and not line.startswith("  -")]
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/man/ringside-serve.1"), encoding="utf-8") as file:
+        manual = file.read()
+    missing = [word for word in words if f"Cm {word}= " not in manual]
+    case("manual_has_every_word_of_the_help", len(words) > 10 and not missing, f"{words}: {missing} missing")
     got = run("serve", "--print-capabilities")
     case("print_capabilities", json.loads(got.stdout)["type"] == "block" and got.returncode == 0, got)
     with open("/dev/full", "w", encoding="ascii") as full:
@@ -138,6 +146,12 @@ def images():
     refused("h_01_odd_size", 1, ["odd.raw", "512"], *serve, image("odd.raw", 1000))
     refused("h_01_bad_serial", 2, ["serial"], *serve, "file=a.raw,serial=123456789012345678901", sentences=2)
     refused("bad_blk_size", 1, ["blk-size=4096"], *serve, "file=" + image("sectors.raw", 4096 + 512) + ",blk-size=4096")
+    refused("one_image_as_two_disks", 1, ["twice.raw is in use by disk0"], "serve", "--quiet", *serve[1:], image("twice.raw", 1 << 20), "--vhost-user", "t.sock",
+            "--disk", "twice.raw")
+    readers = ("--vhost-user", "s.sock", "--disk", "twice.raw", "--vhost-user", "t.sock", "--disk", "twice.raw")
+    server = Server("--read-only", *readers, wait="t.sock")
+    case("readers_share_an_image", answers("s.sock") and answers("t.sock"), server.text())
+    server.stop()
     server = Server("--vhost-user", "first.sock", "--disk", image("locked.raw", 1 << 20), wait="first.sock")
     refused("h_01_image_in_use", 1, ["locked.raw"], *serve, "locked.raw")
     case("locked_image_is_still_served", answers("first.sock"))

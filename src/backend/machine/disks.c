@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "backend/blk/options.h"
 #include "backend/machine/pc.h"
 #include "backend/machine/scsi_disks.h"
 #include "base/clock.h"
+#include "disk/disk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +39,6 @@ int pc_workers_create(struct pc *pc, const struct pc_config *config, struct erro
 int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio_pci_options *board,
 		struct error *err)
 {
-	struct storage_options so = disk_spec_storage(spec);
 	struct virtio_blk_pci_threads threads = {
 		.home = pc->home,
 		.workers = pc->workers,
@@ -58,8 +57,8 @@ int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio
 	list_for_each (l, &pc->disks)
 		n++;
 	snprintf(path, sizeof(path), "pc/pci.0/disk%u", n);
-	o.blk = virtio_blk_options_from(spec, path);
-	rc = storage_open(&so, &storage, err);
+	o.blk = disk_blk_options(spec, path);
+	rc = storage_open(&spec->storage, &storage, err);
 	if (!rc)
 		rc = virtio_blk_pci_create(&disk->card, &o, storage, &threads, &pc->host.bus,
 					   pc->memory.map, err);

@@ -18,7 +18,6 @@ static void tell_bios(struct pc *pc, unsigned n)
 
 int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err)
 {
-	struct storage_options so = disk_spec_storage(spec);
 	struct ide_drive_options o = {.serial = spec->serial, .write_through = !spec->wce};
 	struct storage *storage;
 	char path[32];
@@ -28,7 +27,7 @@ int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err)
 		rc = piix3_ide_create(&pc->ide, &pc->host.bus, pc->memory.map, &pc->vm.lock,
 				      pc->poll_us, err);
 	if (!rc)
-		rc = storage_open(&so, &storage, err);
+		rc = storage_open(&spec->storage, &storage, err);
 	if (rc)
 		return rc;
 	snprintf(path, sizeof(path), "pc/ide.%u/disk%u", pc->ide->n_disks / IDE_DRIVES % 10,

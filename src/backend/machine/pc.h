@@ -47,7 +47,7 @@
 #include "backend/pci/piix3.h"
 #include "base/reactor.h"
 #include "base/worker.h"
-#include "storage/spec.h"
+#include "disk/spec.h"
 
 #define PC_MEMORY_MAX (UINT64_C(1) << 40)
 

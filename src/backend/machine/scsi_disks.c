@@ -21,7 +21,6 @@ static int add_card(struct pc *pc, struct error *err)
 
 int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *err)
 {
-	struct storage_options so = disk_spec_storage(spec);
 	struct scsi_disk_options o = {.serial = spec->serial, .wce = spec->wce};
 	struct scsi_disk_threads threads;
 	struct scsi_disk *disk;
@@ -36,7 +35,7 @@ int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *
 		return error_set(err, id, "%s: the SCSI bus is full", spec->file);
 	snprintf(path, sizeof(path), "pc/pci.0/scsi/disk%d", id);
 	o.path = path;
-	rc = storage_open(&so, &storage, err);
+	rc = storage_open(&spec->storage, &storage, err);
 	if (rc)
 		return rc;
 	threads = lsi_threads(pc->scsi);

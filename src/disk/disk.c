@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "disk/disk.h"
+
+int disk_room_init(struct disk_room *room, struct reactor *home,
+		   const struct worker_pool_config *config, struct error *err)
+{
+	*room = (struct disk_room){.home = home};
+	storage_set_init(&room->storages);
+	return worker_pool_init(&room->pool, config, err);
+}
+
+void disk_room_fini(struct disk_room *room)
+{
+	worker_pool_fini(&room->pool);
+}
+
+int disk_open_storage(struct disk_room *room, const struct disk_spec *spec, const char *name,
+		      struct storage **out, struct error *err)
+{
+	struct storage_options o = spec->storage;
+
+	o.disk = name;
+	o.set = &room->storages;
+	return storage_open(&o, out, err);
+}
+
+struct virtio_blk_options disk_blk_options(const struct disk_spec *spec, const char *name)
+{
+	return (struct virtio_blk_options){
+		.path = name,
+		.serial = spec->serial,
+		.queues = spec->queues,
+		.queue_size = spec->queue_size,
+		.no_packed = !spec->packed,
+		.no_event_idx = !spec->event_idx,
+		.write_through = !spec->wce,
+	};
+}
+
+int disk_from_spec(struct disk_room *room, const struct disk_spec *spec, const char *name,
+		   struct virtio_blk **out, struct error *err)
+{
+	const struct virtio_blk_options o = disk_blk_options(spec, name);
+	struct worker_pool *pool = &room->pool;
+	struct storage *storage;
+	int rc = disk_open_storage(room, spec, name, &storage, err);
+
+	if (rc)
+		return rc;
+	rc = virtio_blk_create(out, &o, storage, room->home, pool->workers, pool->n,
+			       worker_pool_take(pool, spec->queues), err);
+	if (rc)
+		storage_close(&storage);
+	return rc;
+}
