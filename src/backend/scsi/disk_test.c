@@ -77,7 +77,7 @@ static struct scsi_task *begin(struct scsi_rig *r, const uint8_t *cdb, const voi
 	task->owner = r;
 	r->done = false;
 	r->step = scsi_task_start(task);
-	if (r->step == SCSI_WANTS_DATA) {
+	if (r->step == SCSI_WANTS_DATA && out) {
 		memcpy(task->data, out, task->len);
 		r->step = scsi_task_data(task);
 	}
