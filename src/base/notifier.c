@@ -68,6 +68,5 @@ void notifier_signal(struct notifier *n, struct reactor *r)
 		return;
 	}
 	io_uring_prep_write(sqe, n->fd, &one, sizeof(one), 0);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	reactor_sqe_set(r, sqe, NULL);
 }

@@ -508,6 +508,14 @@ bool reactor_is_uring(const struct reactor *r)
 	return r->kind == &reactor_kind_uring;
 }
 
+const char *reactor_describe(const struct reactor *r)
+{
+	if (!reactor_is_uring(r))
+		return "epoll and threads";
+	return r->quiet ? "io_uring"
+			: "io_uring, with a completion for each signal (as before Linux 5.17)";
+}
+
 struct io_uring *reactor_uring(struct reactor *r)
 {
 	return reactor_is_uring(r) ? &r->ring : NULL;

@@ -36,8 +36,8 @@ struct reactor_config {
 };
 
 /*
- * Created, used and destroyed on one thread.  -ENOSYS or -EPERM for an io_uring means that the
- * kernel forbids it: ask again for epoll.
+ * Created, used and destroyed on one thread.  An io_uring is tried whole (base/uring_trial.h); an
+ * error, whichever, means that it does not work here: ask again for epoll.
  */
 int reactor_create(struct reactor **out, const struct reactor_config *config, struct error *err);
 
@@ -132,6 +132,8 @@ struct reactor_op {
 	void (*done)(struct reactor_op *op, int res);
 };
 bool reactor_is_uring(const struct reactor *r);
+/* What the thread waits and works with, for a person. */
+const char *reactor_describe(const struct reactor *r);
 struct io_uring *
 reactor_uring(struct reactor *r); /* NULL if epoll; for registering files and buffers */
 /*

@@ -6,6 +6,7 @@
 #ifndef BASE_REACTOR_PRIV_H
 #define BASE_REACTOR_PRIV_H
 
+#include "base/log.h"
 #include "base/reactor.h"
 
 /* One watched fd.  Outlives its watch until the kernel has said its last word about it. */
@@ -61,6 +62,10 @@ struct reactor {
 	uint64_t backoff_ns;
 	unsigned in_flight; /* reactor_ops that the kernel has          */
 	bool unsubmitted;   /* the last turn left entries for the next one to submit */
+
+	bool quiet;	      /* io_uring: an entry may ask for no completion */
+	unsigned uncancelled; /* io_uring: stopped watches that are still armed for want of room */
+	struct log_limit complaints;
 
 	struct reactor_stats stats;
 };

@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/notifier.h"
+#include "base/reactor_priv.h"
 #include "base/worker.h"
 
 #include <errno.h>
@@ -163,6 +164,45 @@ static void watch_stopped_inside_its_callback(bool uring)
 	close(fds[1]);
 	turn(r, 3);
 	assert_int_equal(c.n, 1);
+	reactor_destroy(&r);
+}
+
+/* Of the stopped ones that the reactor still has in its books. */
+static unsigned stopped_watches(struct reactor *r)
+{
+	unsigned n = 0;
+
+	list_for_each (l, &r->watches)
+		n += !list_entry(l, struct reactor_watch_op, link)->watch;
+	return n;
+}
+
+/* The poll in the kernel holds the file: a peer would wait for ever for its end. */
+static void a_watch_stopped_while_an_event_waits_is_gone(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	struct counter c = {.r = r, .watch.ready = count_watch};
+	uint64_t one = 1;
+	int fds[2];
+
+	for (int kind = 0; kind < 2; kind++) {
+		if (kind)
+			assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+		else
+			fds[0] = fds[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		assert_int_equal(reactor_watch_start(r, &c.watch, fds[0], EPOLLIN), 0);
+		turn(r, 2);
+		c.n = 0;
+		assert_int_equal(write(fds[1], &one, 8), 8);
+		reactor_watch_stop(r, &c.watch);
+		for (int i = 0; i < 10 && stopped_watches(r); i++)
+			turn(r, 1);
+		assert_int_equal(stopped_watches(r), 0);
+		assert_int_equal(c.n, 0);
+		close(fds[0]);
+		if (kind)
+			close(fds[1]);
+	}
 	reactor_destroy(&r);
 }
 
@@ -509,6 +549,7 @@ static void worker_runs_calls_on_its_thread(bool uring)
 BOTH_KINDS(messages_from_threads)
 BOTH_KINDS(watch_tells_each_signal)
 BOTH_KINDS(watch_stopped_inside_its_callback)
+BOTH_KINDS(a_watch_stopped_while_an_event_waits_is_gone)
 BOTH_KINDS(hang_up_is_told_once)
 BOTH_KINDS(timers_expire_in_order)
 BOTH_KINDS(poller_is_polled_until_armed)
@@ -527,6 +568,7 @@ int main(void)
 		BOTH(messages_from_threads),
 		BOTH(watch_tells_each_signal),
 		BOTH(watch_stopped_inside_its_callback),
+		BOTH(a_watch_stopped_while_an_event_waits_is_gone),
 		BOTH(hang_up_is_told_once),
 		BOTH(timers_expire_in_order),
 		BOTH(poller_is_polled_until_armed),

@@ -8,12 +8,33 @@
 #include "base/reactor_priv.h"
 
 #include "base/clock.h"
+#include "base/uring_trial.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #define TAG_WATCH UINT64_C(1)
+
+static int open_tried(struct reactor *r, unsigned entries, unsigned flags, struct error *err)
+{
+	struct io_uring_params params = {
+		.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = entries * 8,
+	};
+	struct uring_abilities able = {0};
+	int rc = io_uring_queue_init_params(entries, &r->ring, &params);
+
+	if (rc)
+		return error_set(err, rc, "an io_uring cannot be created");
+	rc = uring_trial(&r->ring, &able, err);
+	if (rc)
+		io_uring_queue_exit(&r->ring);
+	r->quiet = able.quiet;
+	return rc;
+}
 
 static int uring_kind_open(struct reactor *r, unsigned entries, struct error *err)
 {
@@ -23,19 +44,11 @@ static int uring_kind_open(struct reactor *r, unsigned entries, struct error *er
 		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		0,
 	};
-	int rc = -EINVAL;
+	int rc = -ENOSYS;
 
-	for (size_t i = 0; i < ARRAY_SIZE(flags) && rc == -EINVAL; i++) {
-		struct io_uring_params params = {
-			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-			.cq_entries = entries * 8,
-		};
-
-		rc = io_uring_queue_init_params(entries, &r->ring, &params);
-	}
-	if (rc)
-		return error_set(err, rc, "cannot create an io_uring");
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(flags) && rc; i++)
+		rc = open_tried(r, entries, flags[i], err);
+	return rc;
 }
 
 static void uring_kind_close(struct reactor *r)
@@ -62,6 +75,8 @@ void reactor_sqe_set(struct reactor *r, struct io_uring_sqe *sqe, struct reactor
 {
 	io_uring_sqe_set_data(sqe, op);
 	r->in_flight += op != NULL;
+	if (!op && r->quiet)
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
 static int uring_kind_watch(struct reactor *r, struct reactor_watch_op *op)
@@ -82,23 +97,45 @@ static void forget(struct reactor_watch_op *op)
 	free(op);
 }
 
-static void uring_kind_unwatch(struct reactor *r, struct reactor_watch_op *op)
+/*
+ * A cancellation, not a removal of the poll: that one is refused while an event of the poll waits to
+ * be delivered, and the poll would stay, with its fd.  false: the ring is full.
+ */
+static bool cancel(struct reactor *r, struct reactor_watch_op *op)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = get_sqe(r);
 
-	if (!op->armed) {
-		if (!op->busy)
-			forget(op);
-		return;
-	}
-	sqe = get_sqe(r);
-	if (sqe) {
-		io_uring_prep_poll_remove(sqe, (uintptr_t)op | TAG_WATCH);
-		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-		sqe->user_data = 0;
-	}
+	if (!sqe)
+		return false;
+	io_uring_prep_cancel64(sqe, (uintptr_t)op | TAG_WATCH, 0);
+	reactor_sqe_set(r, sqe, NULL);
 	/* The caller may close the fd next, and a queued entry may still name it. */
 	reactor_submit(r);
+	return true;
+}
+
+static void uring_kind_unwatch(struct reactor *r, struct reactor_watch_op *op)
+{
+	if (op->armed)
+		r->uncancelled += !cancel(r, op);
+	else if (!op->busy)
+		forget(op);
+}
+
+/* Those that found no room in the ring. */
+static void cancel_the_rest(struct reactor *r)
+{
+	r->uncancelled = 0;
+	list_for_each (l, &r->watches) {
+		struct reactor_watch_op *op = list_entry(l, struct reactor_watch_op, link);
+
+		if (op->watch || !op->armed)
+			continue;
+		if (!cancel(r, op)) {
+			r->uncancelled++;
+			return;
+		}
+	}
 }
 
 static void watch_completed(struct reactor *r, struct reactor_watch_op *op, int res, uint32_t flags)
@@ -148,6 +185,8 @@ static unsigned uring_kind_reap(struct reactor *r)
 			op->done(op, res);
 		}
 	}
+	if (unlikely(r->uncancelled))
+		cancel_the_rest(r);
 	return n;
 }
 
@@ -159,21 +198,38 @@ static void uring_kind_submit(struct reactor *r)
 	io_uring_submit(&r->ring);
 }
 
+/* An io_uring that passed the trial and fails now must not make the thread spin. */
+#define FAILED_PAUSE_NS NSEC_PER_MSEC
+
+static void wait_failed(struct reactor *r, int rc)
+{
+	const struct timespec pause = {.tv_nsec = FAILED_PAUSE_NS};
+
+	if (rc == -ETIME || rc == -EINTR || rc == -EBUSY || rc == -EAGAIN)
+		return; /* as it should be; or completions are to be taken first */
+	log_limited(&r->complaints, LOG_LEVEL_ERR, NULL, "io_uring fails: %s; trying again",
+		    strerror(-rc));
+	nanosleep(&pause, NULL);
+}
+
 static void uring_kind_wait(struct reactor *r, uint64_t timeout_ns)
 {
 	struct io_uring_cqe *cqe;
+	int rc;
 
 	r->stats.syscalls++;
 	if (timeout_ns == UINT64_MAX) {
-		io_uring_submit_and_wait(&r->ring, 1);
+		rc = io_uring_submit_and_wait(&r->ring, 1);
 	} else {
 		struct __kernel_timespec ts = {
 			.tv_sec = (int64_t)(timeout_ns / NSEC_PER_SEC),
 			.tv_nsec = (int64_t)(timeout_ns % NSEC_PER_SEC),
 		};
 
-		io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &ts, NULL);
+		rc = io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &ts, NULL);
 	}
+	if (unlikely(rc < 0))
+		wait_failed(r, rc);
 }
 
 const struct reactor_kind reactor_kind_uring = {

@@ -27,12 +27,17 @@ static int open_reactor(struct worker *w)
 {
 	struct reactor_config config = w->config.reactor;
 	int rc = reactor_create(&w->reactor, &config, &w->error);
+	struct error why = w->error;
 
-	if (!config.uring || (rc != -ENOSYS && rc != -EPERM && rc != -EACCES && rc != -ENOMEM))
+	if (!rc || !config.uring)
 		return rc;
-	log_warn(w->name, "%s; going on without io_uring, which costs speed", w->error.text);
 	config.uring = false;
-	return reactor_create(&w->reactor, &config, &w->error);
+	rc = reactor_create(&w->reactor, &config, &w->error);
+	if (!rc)
+		log_warn(w->name,
+			 "%s; going on without io_uring, with epoll and threads, which costs speed",
+			 why.text);
+	return rc;
 }
 
 static void pin(const struct worker *w)

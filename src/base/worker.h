@@ -13,7 +13,7 @@ struct worker;
 
 struct worker_config {
 	const char *name;	       /* of the thread, at most 15 bytes                   */
-	struct reactor_config reactor; /* uring is a wish: epoll is taken where it is forbidden */
+	struct reactor_config reactor; /* uring is a wish: epoll is taken where it does not work */
 	int cpu;		       /* to be pinned to, -1: none                         */
 };
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define POLL_US	    50
@@ -344,6 +345,18 @@ static int offer(struct serve *s, struct error *err)
 	return rc;
 }
 
+/* What the program found this kernel to be able to do. */
+static void tell_kind(struct server *server)
+{
+	const struct worker_pool *pool = &server_room(server)->pool;
+	struct utsname host;
+
+	if (!uname(&host))
+		log_info(NULL, "%u worker%s with %s, on %s %s", pool->n, pool->n == 1 ? "" : "s",
+			 reactor_describe(worker_reactor(pool->workers[0])), host.sysname,
+			 host.release);
+}
+
 static int serve(struct serve *s)
 {
 	struct server_config config = {
@@ -362,6 +375,7 @@ static int serve(struct serve *s)
 		server_destroy(&s->server);
 		return failure("%s", err.text);
 	}
+	tell_kind(s->server);
 	rc = server_run(s->server);
 	if (rc == -EINTR)
 		return failure("ended at once by a second signal; requests were in flight");

@@ -47,6 +47,9 @@ int worker_pool_init(struct worker_pool *pool, const struct worker_pool_config *
 		struct worker_config w = {.name = name, .reactor = config->reactor, .cpu = -1};
 
 		snprintf(name, sizeof(name), "worker%u", pool->n % WORKER_POOL_MAX);
+		/* What the first found not to work is not tried again, and is said once. */
+		if (pool->n)
+			w.reactor.uring &= reactor_is_uring(worker_reactor(pool->workers[0]));
 		rc = worker_create(&pool->workers[pool->n], &w, err);
 		pool->n += !rc;
 	}

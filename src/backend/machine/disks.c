@@ -26,6 +26,9 @@ int pc_workers_create(struct pc *pc, const struct pc_config *config, struct erro
 		};
 		int rc;
 
+		/* What the first found not to work is not tried again, and is said once. */
+		if (pc->n_workers)
+			w.reactor.uring = reactor_is_uring(worker_reactor(pc->workers[0]));
 		snprintf(name, sizeof(name), "worker%u", pc->n_workers % 1000);
 		rc = worker_create(&pc->workers[pc->n_workers], &w, err);
 		if (rc)
