@@ -27,17 +27,25 @@ static void look_at_mode(struct notifier *n)
 	n->signals = 0;
 }
 
-void notifier_set(struct notifier *n, struct reactor *r, int fd)
+int notifier_swap(struct notifier *n, struct reactor *r, int fd)
 {
-	if (n->fd >= 0) {
-		/* A queued entry may still name the old fd. */
-		if (r)
-			reactor_submit(r);
-		close(n->fd);
-	}
+	int before = n->fd;
+
+	/* A queued entry may still name the old fd. */
+	if (before >= 0 && r)
+		reactor_submit(r);
 	n->fd = fd;
 	if (fd >= 0)
 		look_at_mode(n);
+	return before;
+}
+
+void notifier_set(struct notifier *n, struct reactor *r, int fd)
+{
+	int before = notifier_swap(n, r, fd);
+
+	if (before >= 0)
+		close(before);
 }
 
 /* A fd in blocking mode: io_uring would hand the write to a kernel thread, so ask first and write

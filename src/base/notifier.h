@@ -27,6 +27,8 @@ struct notifier {
 void notifier_init(struct notifier *n);
 /* Takes over @fd (-1: none) and closes the one before. */
 void notifier_set(struct notifier *n, struct reactor *r, int fd);
+/* The same, and the one before (-1: none) becomes the caller's. */
+int notifier_swap(struct notifier *n, struct reactor *r, int fd);
 void notifier_signal(struct notifier *n, struct reactor *r);
 
 #endif

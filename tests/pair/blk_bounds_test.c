@@ -158,7 +158,7 @@ static void a_reset_at_the_bound_ends(void **state)
 	for (unsigned i = 0; i < IN_FLIGHT + 10; i++)
 		rig_submit(&rig, 0, &io[i], VIRTIO_BLK_T_IN, i, 512, false);
 	held_disk_wait(d, IN_FLIGHT);
-	assert_int_equal(virtio_device_reset(&rig.blk->vdev, rig_waiter(&rig)), 0);
+	virtio_device_reset(&rig.blk->vdev, rig_waiter(&rig));
 	let_worker_turn(&rig);
 	held_disk_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
@@ -198,9 +198,7 @@ static void a_turn_is_bounded_by_descriptors(void **state)
 		d->hold = true;
 		rig_init(&rig, &d->storage, &o);
 		for (unsigned i = 0; i < 2; i++)
-			assert_int_equal(virtio_queue_set_enabled(&rig.dev.vdev->queues[i], false,
-								  rig_waiter(&rig)),
-					 0),
+			virtio_queue_set_enabled(&rig.dev.vdev->queues[i], false, rig_waiter(&rig)),
 				assert_int_equal(rig_wait(&rig), 0);
 		for (size_t i = 0; i < ARRAY_SIZE(many); i++)
 			submit_pieces(&rig, 0, &many[i], pieces[p]);

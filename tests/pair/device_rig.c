@@ -161,8 +161,8 @@ void dr_attach(struct device_rig *d, struct virtio_device *vdev, unsigned queues
 
 		d->queues[i].kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		d->queues[i].call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		assert_int_equal(virtio_queue_set_kick(q, dup(d->queues[i].kick), NULL), 0);
-		assert_int_equal(virtio_queue_set_call(q, dup(d->queues[i].call), NULL), 0);
+		virtio_queue_set_kick(q, dup(d->queues[i].kick), NULL);
+		virtio_queue_set_call(q, dup(d->queues[i].call), NULL);
 	}
 }
 
@@ -177,14 +177,14 @@ void dr_drive(struct device_rig *d, uint64_t features, uint16_t num, uint32_t ba
 	virtio_device_set_status(d->vdev, 15);
 	assert_int_equal(d->vdev->status, 15);
 	for (unsigned i = 0; i < d->n_queues; i++) {
-		assert_int_equal(virtio_queue_set_enabled(&d->vdev->queues[i], true, NULL), 0);
+		virtio_queue_set_enabled(&d->vdev->queues[i], true, NULL);
 		dr_start_queue(d, i, num, base);
 	}
 }
 
 int dr_reset(struct device_rig *d)
 {
-	assert_int_equal(virtio_device_reset(d->vdev, dr_waiter(d)), 0);
+	virtio_device_reset(d->vdev, dr_waiter(d));
 	return dr_wait(d);
 }
 

@@ -349,7 +349,7 @@ static void net_d_05_features_stand_on_others(void **state)
 	(void)state;
 	nr_init(&R, &(struct nr_options){.pairs = 2});
 	vdev = &R.net->vdev;
-	assert_int_equal(virtio_device_reset(vdev, nr_waiter(&R)), 0);
+	virtio_device_reset(vdev, nr_waiter(&R));
 	assert_int_equal(nr_wait(&R), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(on); i++) {
 		uint64_t both = BIT64(VIRTIO_F_VERSION_1) | BIT64(on[i].feature) |

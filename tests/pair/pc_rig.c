@@ -231,7 +231,7 @@ void pc_rig_wait(struct pc_rig *r, int ms)
 
 static bool board_resetting(const struct virtio_pci *board)
 {
-	return board->resetting || board->reset_owed || board->vdev->status;
+	return board->resetting || board->vdev->status;
 }
 
 static bool resetting(const struct pc_rig *r)

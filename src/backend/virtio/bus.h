@@ -30,6 +30,8 @@ struct virtio_bus_ops {
 	/* The driver broke the rules on this queue, which has stopped.  Control thread, before
 	 * config_changed.  Optional. */
 	void (*queue_broken)(struct virtio_bus *bus, struct virtio_queue *q);
+	/* A kick or call fd that a queue has let go of.  Control thread.  Optional: close(). */
+	void (*close_fd)(struct virtio_bus *bus, int fd);
 };
 
 struct virtio_bus {

@@ -3,6 +3,7 @@
 
 #include "wire/virtio.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,14 +23,20 @@ int virtio_device_init(struct virtio_device *vdev, const struct virtio_device_cl
 	vdev->features = 0;
 	vdev->status = 0;
 	vdev->generation = 0;
+	vdev->reset = (struct virtio_device_reset){.n_callers = 0};
 	vdev->queues = calloc(n_queues, sizeof(vdev->queues[0]));
 	if (!vdev->queues)
 		return error_set(err, -ENOMEM, "cannot set up %u queues", n_queues);
 	vdev->n_queues = n_queues;
 	vdev->queue_size_max = 0;
-	for (unsigned i = 0; i < n_queues; i++)
-		virtio_queue_init(&vdev->queues[i], vdev, i,
-				  workers[(first_worker + i) % n_workers]);
+	for (unsigned i = 0; i < n_queues; i++) {
+		if (virtio_queue_init(&vdev->queues[i], vdev, i,
+				      workers[(first_worker + i) % n_workers])) {
+			vdev->n_queues = i;
+			virtio_device_fini(vdev);
+			return error_set(err, -ENOMEM, "cannot set up %u queues", n_queues);
+		}
+	}
 	return 0;
 }
 
@@ -91,55 +98,36 @@ void virtio_device_set_status(struct virtio_device *vdev, uint8_t status)
 	vdev->status = status | mine;
 }
 
-/* The queues' stop orders, then the caller's waiter. */
-struct reset {
-	struct virtio_waiter waiter;
-	struct virtio_device *vdev;
-	struct virtio_waiter *caller;
-};
-
 static void device_reset_done(struct virtio_waiter *w)
 {
-	struct reset *r = container_of(w, struct reset, waiter);
-	struct virtio_device *vdev = r->vdev;
+	struct virtio_device_reset r = *container_of(w, struct virtio_device_reset, waiter);
+	struct virtio_device *vdev = container_of(w, struct virtio_device, reset.waiter);
 
-	/* A queue that could not even be told to stop runs on: then this is no reset. */
-	if (!w->rc) {
-		vdev->features = 0;
-		vdev->status = 0;
-		if (vdev->cls->reset)
-			vdev->cls->reset(vdev);
-	} else if (r->caller && !r->caller->rc) {
-		r->caller->rc = error_set(&r->caller->err, w->rc, "%s cannot be reset", vdev->path);
-	}
-	if (r->caller && !--r->caller->pending)
-		r->caller->done(r->caller);
-	free(r);
+	vdev->reset.n_callers = 0;
+	vdev->features = 0;
+	vdev->status = 0;
+	if (vdev->cls->reset)
+		vdev->cls->reset(vdev);
+	for (unsigned i = 0; i < r.n_callers; i++)
+		if (!--r.callers[i]->pending)
+			r.callers[i]->done(r.callers[i]);
 }
 
-int virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter)
+void virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter)
 {
-	struct reset *r = calloc(1, sizeof(*r));
+	struct virtio_device_reset *r = &vdev->reset;
 
-	if (!r)
-		return -ENOMEM;
-	r->vdev = vdev;
-	r->caller = waiter;
 	r->waiter.done = device_reset_done;
-	for (unsigned i = 0; i < vdev->n_queues; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-
-		if (virtio_queue_set_enabled(q, false, &r->waiter) ||
-		    virtio_queue_stop(q, &r->waiter))
-			r->waiter.rc = -ENOMEM;
-	}
-	if (!r->waiter.pending) {
-		free(r);
-		return -ENOMEM;
-	}
-	if (waiter)
+	if (waiter) {
+		assert(r->n_callers < ARRAY_SIZE(r->callers));
+		r->callers[r->n_callers++] = waiter;
 		waiter->pending++;
-	return 0;
+	}
+	/* Once more while one is under way: for what was started since. */
+	for (unsigned i = 0; i < vdev->n_queues; i++) {
+		virtio_queue_set_enabled(&vdev->queues[i], false, &r->waiter);
+		virtio_queue_stop(&vdev->queues[i], &r->waiter);
+	}
 }
 
 void virtio_device_needs_reset(struct virtio_device *vdev)

@@ -54,6 +54,13 @@ struct virtio_device_class {
 	void (*let_go)(struct virtio_device *vdev, struct virtio_queue *q);
 };
 
+/* A reset under way: the queues' orders, and who is to be told; nothing is allocated for it. */
+struct virtio_device_reset {
+	struct virtio_waiter waiter;
+	struct virtio_waiter *callers[4];
+	unsigned n_callers;
+};
+
 struct virtio_device {
 	const struct virtio_device_class *cls;
 	struct virtio_bus *bus; /* NULL: not plugged in */
@@ -68,6 +75,7 @@ struct virtio_device {
 
 	struct virtio_queue *queues;
 	unsigned n_queues;
+	struct virtio_device_reset reset;
 	unsigned queue_size_max; /* largest ring that is taken; 0: any that the standard allows */
 };
 
@@ -106,9 +114,9 @@ void virtio_device_set_status(struct virtio_device *vdev, uint8_t status);
 
 /*
  * Back to the beginning: stops every queue, waits until nothing is in flight, forgets features and
- * status.  @done: see virtio_waiter. 0 or -ENOMEM (nothing has happened then).
+ * status.  @waiter may be NULL.  Cannot fail: memory is taken back by it.
  */
-int virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter);
+void virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter);
 
 /* -EINVAL unless the whole range lies inside the config space. */
 int virtio_device_config_read(struct virtio_device *vdev, uint64_t offset, void *buf, size_t len);

@@ -46,12 +46,16 @@ struct virtio_queue {
 	char path[80];
 
 	/* Control thread: */
-	bool started;		 /* a start was ordered and no stop since */
-	uint32_t base;		 /* where it stopped, valid once stop is done */
+	bool started;	/* a start was ordered and no stop since */
+	uint32_t lives; /* starts ordered so far */
+	uint32_t base;	/* where it stopped, valid once stop is done */
+	struct virtio_orders *own_orders;
 	struct gmem *record_mem; /* for starts to come; NULL: no record is kept */
 	struct vqdev_record record;
 
 	/* Worker thread: */
+	uint32_t life;	      /* which of the starts it runs since */
+	uint32_t failed_life; /* atomic: the one that broke last */
 	bool running;
 	bool enabled;
 	bool silenced;	      /* kicks are off                           */
@@ -81,18 +85,23 @@ struct virtio_queue {
 	uint64_t calls;
 };
 
-void virtio_queue_init(struct virtio_queue *q, struct virtio_device *vdev, unsigned index,
-		       struct worker *worker);
-/* Stopped and nothing ordered. Closes the fds it still has. */
+/* 0 or -ENOMEM. */
+int virtio_queue_init(struct virtio_queue *q, struct virtio_device *vdev, unsigned index,
+		      struct worker *worker);
+/* Stopped, and nobody waits for an order.  Closes the fds it still has. */
 void virtio_queue_fini(struct virtio_queue *q);
 
 /*
- * Orders.  Each returns 0 when it is on its way or -ENOMEM when nothing has happened.  @waiter may
- * be NULL for "do not tell me".  fds are taken over in either case.
+ * Orders.  Giving one needs no memory: none can fail to be given, but for a start.  Of each kind
+ * one is under way at a time; one more waits behind it and is replaced by the next, whose waiters
+ * join.  @waiter may be NULL for "do not tell me".  fds are taken over; what the queue lets go of is
+ * closed by the bus (bus.h).
  */
 
-/* Sets the ring up in @mem (a reference is taken) and polls it once; failures (bad size, address
- * outside memory) come in the waiter. */
+/*
+ * Sets the ring up in @mem (a reference is taken) and polls it once; failures (bad size, address
+ * outside memory) come in the waiter.  0; -EBUSY: a start is under way already.
+ */
 int virtio_queue_start(struct virtio_queue *q, const struct vring_config *config, struct gmem *mem,
 		       struct virtio_waiter *waiter);
 /*
@@ -104,17 +113,17 @@ void virtio_queue_set_record(struct virtio_queue *q, struct gmem *mem,
 			     const struct vqdev_record *record);
 /* Pops no more, waits for what is in flight; afterwards no byte of guest memory is touched and
  * q->base tells where it stands. */
-int virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter);
+void virtio_queue_stop(struct virtio_queue *q, struct virtio_waiter *waiter);
 /* A disabled queue leaves its ring untouched; what is in flight is completed. */
-int virtio_queue_set_enabled(struct virtio_queue *q, bool enabled, struct virtio_waiter *waiter);
+void virtio_queue_set_enabled(struct virtio_queue *q, bool enabled, struct virtio_waiter *waiter);
 /* -1: none (the ring is then polled only when virtio_queue_kick() says so). */
-int virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter *waiter);
+void virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter *waiter);
 /* The new fd is signalled once, since a call may have gone to the old one just before the swap. */
-int virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter);
+void virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter);
 /* Waits until nothing is in flight, goes on in the new map. */
-int virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio_waiter *waiter);
+void virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio_waiter *waiter);
 /* A kick that came by another way than the kick fd. */
-int virtio_queue_kick(struct virtio_queue *q);
+void virtio_queue_kick(struct virtio_queue *q);
 
 /* ---- for the device type, on the worker ---- */
 

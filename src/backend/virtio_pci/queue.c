@@ -161,8 +161,8 @@ void virtio_pci_queue_start(struct virtio_pci_queue *q)
 	/* Calls that are left over from before are not this ring's. */
 	virtio_pci_isr_forget(q);
 	q->start = (struct virtio_waiter){.done = start_done};
-	if (virtio_queue_set_enabled(vq, true, NULL) ||
-	    virtio_queue_start(vq, &config, q->board->mem, &q->start)) {
+	virtio_queue_set_enabled(vq, true, NULL);
+	if (virtio_queue_start(vq, &config, q->board->mem, &q->start)) {
 		refuse(q, "the worker cannot be told");
 		return;
 	}
@@ -231,9 +231,8 @@ void virtio_pci_queue_reset(struct virtio_pci_queue *q)
 	virtio_pci_queue_update_kicks(q);
 	q->resetting = true;
 	q->stop = (struct virtio_waiter){.done = stop_done};
-	if (virtio_queue_set_enabled(device_queue(q), false, &q->stop) ||
-	    virtio_queue_stop(device_queue(q), &q->stop))
-		refuse(q, "the worker cannot be told");
+	virtio_queue_set_enabled(device_queue(q), false, &q->stop);
+	virtio_queue_stop(device_queue(q), &q->stop);
 }
 
 /* ---- life ---- */
@@ -267,19 +266,14 @@ int virtio_pci_queue_init(struct virtio_pci *b, unsigned index, struct error *er
 	}
 	/* From here on both halves of each pair are somebody's. */
 	vq = &b->vdev->queues[index];
-	rc = virtio_queue_set_kick(vq, kick, NULL);
-	if (virtio_queue_set_call(vq, call, NULL) || rc) {
-		pci_call_fini(&q->call);
-		rc = error_set(err, -ENOMEM, "%s: cannot tell a worker", b->options.name);
-		goto close_call;
-	}
+	virtio_queue_set_kick(vq, kick, NULL);
+	virtio_queue_set_call(vq, call, NULL);
 	return 0;
 close_copies:
 	if (kick >= 0)
 		close(kick);
 	if (call >= 0)
 		close(call);
-close_call:
 	close(q->call_fd);
 close_kick:
 	close(q->kick_fd);

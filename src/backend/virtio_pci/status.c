@@ -23,8 +23,6 @@ uint32_t virtio_pci_status(struct virtio_pci *b)
 {
 	struct virtio_device *vdev = b->vdev;
 
-	if (b->reset_owed)
-		virtio_pci_reset(b);
 	if (b->resetting && b->wanted_status)
 		return b->wanted_status;
 	return vdev->status;
@@ -99,7 +97,7 @@ void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features)
 
 void virtio_pci_tell_stopped(struct virtio_pci *b)
 {
-	if (b->stopped && !b->resetting && !b->reset_owed && virtio_pci_isr_is_quiet(b))
+	if (b->stopped && !b->resetting && virtio_pci_isr_is_quiet(b))
 		b->stopped(b);
 }
 
@@ -146,16 +144,12 @@ void virtio_pci_reset(struct virtio_pci *b)
 {
 	bool nothing_to_wait_for = untouched(b);
 
-	b->reset_owed = false;
 	forget(b);
 	if (b->resetting || (nothing_to_wait_for && !b->stopped))
 		return;
 	b->reset_waiter = (struct virtio_waiter){.done = reset_done};
-	if (virtio_device_reset(b->vdev, &b->reset_waiter)) {
-		b->reset_owed = true;
-		return;
-	}
 	b->resetting = true;
+	virtio_device_reset(b->vdev, &b->reset_waiter);
 }
 
 void virtio_pci_stop(struct virtio_pci *b, void (*stopped)(struct virtio_pci *b))

@@ -104,7 +104,6 @@ struct virtio_pci {
 
 	bool resetting;
 	uint8_t wanted_status; /* written while resetting */
-	bool reset_owed;       /* there was no memory to begin with it */
 	struct virtio_waiter reset_waiter;
 	void (*stopped)(struct virtio_pci *board);
 

@@ -14,7 +14,6 @@
 
 /* Messages handled before others on the control thread get their turn. */
 #define MESSAGES_PER_TURN 32
-#define RETRY_NS	  (10 * NSEC_PER_MSEC)
 
 static vhost_user_handler *const handlers[VHOST_USER_REQUEST_MAX] = {
 	[VHOST_USER_GET_FEATURES] = vhost_user_get_features,
@@ -78,20 +77,12 @@ static void start_closing(struct vhost_user_connection *c)
 	reactor_timer_stop(c->home, &c->poll);
 	memset(&c->waiter, 0, sizeof(c->waiter));
 	c->waiter.done = closing_done;
-	if (virtio_device_reset(vdev, &c->waiter)) {
-		reactor_timer_start(c->home, &c->retry, RETRY_NS);
-		return;
-	}
+	virtio_device_reset(vdev, &c->waiter);
 	/* Behind the reset, so that the last completions are still signalled. */
 	for (unsigned i = 0; i < vdev->n_queues; i++) {
 		virtio_queue_set_kick(&vdev->queues[i], -1, &c->waiter);
 		virtio_queue_set_call(&vdev->queues[i], -1, &c->waiter);
 	}
-}
-
-static void retry_closing(struct reactor_timer *t)
-{
-	start_closing(container_of(t, struct vhost_user_connection, retry));
 }
 
 void vhost_user_connection_close(struct vhost_user_connection *c)
@@ -287,7 +278,6 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	c->more.run = more_ready;
 	vhost_user_backend_request_init(c);
 	reactor_timer_init(&c->poll, vhost_user_vrings_poll);
-	reactor_timer_init(&c->retry, retry_closing);
 	c->bus = (struct virtio_bus){
 		.name = name,
 		.ops = &bus_ops,

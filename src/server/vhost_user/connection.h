@@ -89,8 +89,7 @@ struct vhost_user_connection {
 		    struct error *err);
 	struct vhost_user_vring *vring;
 
-	struct reactor_timer poll;  /* rings without a kick fd         */
-	struct reactor_timer retry; /* of what memory was too short for */
+	struct reactor_timer poll; /* rings without a kick fd */
 	struct log_limit complaints;
 	struct log_limit visits; /* apart, so that coming and going hides no complaint */
 };

@@ -99,7 +99,7 @@ int vhost_user_reset_device(struct vhost_user_connection *c, struct vhost_user_m
 {
 	(void)m;
 	(void)err;
-	vhost_user_ordered(c, virtio_device_reset(vhost_user_device(c), &c->waiter));
+	virtio_device_reset(vhost_user_device(c), &c->waiter);
 	c->then = reset_done;
 	return VHOST_USER_WAIT;
 }

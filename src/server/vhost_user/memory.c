@@ -20,7 +20,6 @@ static int map_in_use(struct vhost_user_connection *c, struct vhost_user_message
 {
 	(void)m;
 	(void)err;
-	/* A queue that could not be told keeps a reference to the map it runs on. */
 	gmem_put(c->mem);
 	c->mem = c->next;
 	c->next = NULL;
@@ -36,8 +35,7 @@ static int use_map(struct vhost_user_connection *c, struct gmem *next)
 	c->then = map_in_use;
 	for (unsigned i = 0; i < vdev->n_queues; i++)
 		if (c->vrings[i].running)
-			vhost_user_ordered(
-				c, virtio_queue_set_mem(&vdev->queues[i], next, &c->waiter));
+			virtio_queue_set_mem(&vdev->queues[i], next, &c->waiter);
 	return VHOST_USER_WAIT;
 }
 

@@ -167,7 +167,7 @@ int vhost_user_set_vring_addr(struct vhost_user_connection *c, struct vhost_user
 	v->has_addr = true;
 	if (!moves)
 		return 0;
-	vhost_user_ordered(c, virtio_queue_stop(queue_of(c, v), &c->waiter));
+	virtio_queue_stop(queue_of(c, v), &c->waiter);
 	c->then = stopped_to_move;
 	return VHOST_USER_WAIT;
 }
@@ -214,8 +214,8 @@ int vhost_user_get_vring_base(struct vhost_user_connection *c, struct vhost_user
 	if (!v)
 		return -EINVAL;
 	if (v->running) {
-		vhost_user_ordered(c, virtio_queue_stop(queue_of(c, v), &c->waiter));
-		vhost_user_ordered(c, virtio_queue_set_kick(queue_of(c, v), -1, &c->waiter));
+		virtio_queue_stop(queue_of(c, v), &c->waiter);
+		virtio_queue_set_kick(queue_of(c, v), -1, &c->waiter);
 	}
 	c->then = ring_stopped;
 	return VHOST_USER_WAIT;
@@ -324,7 +324,7 @@ int vhost_user_set_vring_kick(struct vhost_user_connection *c, struct vhost_user
 	v->unkicked = fd < 0;
 	if (v->unkicked)
 		reactor_timer_start(c->home, &c->poll, POLL_NS);
-	vhost_user_ordered(c, virtio_queue_set_kick(queue_of(c, v), fd, &c->waiter));
+	virtio_queue_set_kick(queue_of(c, v), fd, &c->waiter);
 	return VHOST_USER_WAIT;
 }
 
@@ -336,7 +336,7 @@ int vhost_user_set_vring_call(struct vhost_user_connection *c, struct vhost_user
 
 	if (rc)
 		return rc;
-	vhost_user_ordered(c, virtio_queue_set_call(queue_of(c, v), fd, &c->waiter));
+	virtio_queue_set_call(queue_of(c, v), fd, &c->waiter);
 	return VHOST_USER_WAIT;
 }
 
@@ -380,6 +380,6 @@ void vhost_user_vrings_gate(struct vhost_user_connection *c)
 		if (on == v->on)
 			continue;
 		v->on = on;
-		vhost_user_ordered(c, virtio_queue_set_enabled(queue_of(c, v), on, &c->waiter));
+		virtio_queue_set_enabled(queue_of(c, v), on, &c->waiter);
 	}
 }
