@@ -81,8 +81,12 @@ struct net_link {
 	uint64_t offloads; /* feature bits that it can do: CSUM, GUEST_CSUM, HOST_*, GUEST_* */
 	unsigned pairs;	   /* that it can tell apart */
 	bool one_thread;
-	bool up;       /* atomic: has a carrier */
-	uint64_t lost; /* frames for the driver that found no place to wait */
+	uint16_t mtu; /* that the host's end has; 0: not known */
+	bool has_mac;
+	uint8_t mac
+		[VIRTIO_NET_MAC_BYTES]; /* the host's end's own: the card must not have it, too */
+	bool up;			/* atomic: has a carrier */
+	uint64_t lost;			/* frames for the driver that found no place to wait */
 };
 
 /* Counters have one writer and any number of readers. */

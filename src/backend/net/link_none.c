@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
+static int none_receive_start(struct net_link *l, unsigned pair, struct reactor *r,
+			      struct error *err)
 {
 	(void)l;
 	(void)pair;
@@ -13,15 +14,15 @@ static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, s
 	return 0;
 }
 
-static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
+static void none_receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
 {
 	(void)l;
 	(void)pair;
 	(void)r;
 }
 
-static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
-		       size_t size)
+static ssize_t none_receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr,
+			    void *buf, size_t size)
 {
 	(void)l;
 	(void)pair;
@@ -31,8 +32,8 @@ static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr 
 	return 0;
 }
 
-static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
-		      const struct iovec *iov, int n, size_t len)
+static int none_send(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
+		     const struct iovec *iov, int n, size_t len)
 {
 	(void)l;
 	(void)pair;
@@ -50,10 +51,10 @@ static void none_close(struct net_link *l)
 
 static const struct net_link_ops none_ops = {
 	.name = "a card without a cable",
-	.receive_start = receive_start,
-	.receive_stop = receive_stop,
-	.receive = receive,
-	.send = send_frame,
+	.receive_start = none_receive_start,
+	.receive_stop = none_receive_stop,
+	.receive = none_receive,
+	.send = none_send,
 	.close = none_close,
 };
 

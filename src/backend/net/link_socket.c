@@ -44,7 +44,7 @@ static struct socket_link *socket_of(struct net_link *l)
 
 /* ---- the other side comes and goes ---- */
 
-static void set_up(struct socket_link *s, bool up)
+static void socket_set_up(struct socket_link *s, bool up)
 {
 	if (read_once(&s->link.up) != up && s->link.client)
 		s->link.client->carrier(s->link.client, up);
@@ -52,38 +52,38 @@ static void set_up(struct socket_link *s, bool up)
 		write_once(&s->link.up, up);
 }
 
-static int watch_frames(struct socket_link *s)
+static int socket_watch_frames(struct socket_link *s)
 {
 	return s->fd < 0 ? 0 : reactor_watch_start(s->reactor, &s->frames, s->fd, EPOLLIN);
 }
 
-static void take_over(struct socket_link *s, int fd)
+static void socket_take_over(struct socket_link *s, int fd)
 {
 	int bytes = BUFFER_BYTES;
 
 	/* As much as the system lets us have. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	s->fd = fd;
-	set_up(s, true);
+	socket_set_up(s, true);
 }
 
-static bool accept_one(struct socket_link *s);
+static bool socket_accept_one(struct socket_link *s);
 
-static void gone(struct socket_link *s)
+static void socket_gone(struct socket_link *s)
 {
 	if (s->reactor)
 		reactor_watch_stop(s->reactor, &s->frames);
 	close(s->fd);
 	s->fd = -1;
-	set_up(s, false);
+	socket_set_up(s, false);
 	if (s->listen_fd < 0 && s->at.sun_path[0] && s->reactor)
 		reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
 	if (s->listen_fd >= 0)
-		(void)accept_one(s);
+		(void)socket_accept_one(s);
 }
 
 /* true: somebody came. */
-static bool accept_one(struct socket_link *s)
+static bool socket_accept_one(struct socket_link *s)
 {
 	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -94,35 +94,35 @@ static bool accept_one(struct socket_link *s)
 		close(fd);
 		return true;
 	}
-	take_over(s, fd);
-	if (watch_frames(s)) {
+	socket_take_over(s, fd);
+	if (socket_watch_frames(s)) {
 		close(s->fd);
 		s->fd = -1;
-		set_up(s, false);
+		socket_set_up(s, false);
 	}
 	return true;
 }
 
-static void somebody_comes(struct reactor_watch *w, uint32_t events)
+static void socket_somebody_comes(struct reactor_watch *w, uint32_t events)
 {
 	struct socket_link *s = container_of(w, struct socket_link, comers);
 
 	(void)events;
 	/* Not without an end, should there be many. */
-	for (int i = 0; i < COMERS_MAX && accept_one(s); i++)
+	for (int i = 0; i < COMERS_MAX && socket_accept_one(s); i++)
 		;
 }
 
-static int new_socket(void)
+static int socket_open(void)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static int try_connect(struct socket_link *s)
+static int socket_try_connect(struct socket_link *s)
 {
-	int fd = new_socket(), rc;
+	int fd = socket_open(), rc;
 
 	if (fd < 0)
 		return fd;
@@ -131,28 +131,33 @@ static int try_connect(struct socket_link *s)
 		close(fd);
 		return rc;
 	}
-	take_over(s, fd);
+	socket_take_over(s, fd);
 	return 0;
 }
 
-static void try_again(struct reactor_timer *t)
+static void socket_try_again(struct reactor_timer *t)
 {
 	struct socket_link *s = container_of(t, struct socket_link, retry);
 
-	if (try_connect(s) || watch_frames(s))
+	if (socket_try_connect(s) || socket_watch_frames(s))
 		reactor_timer_start(s->reactor, t, RETRY_NS);
 }
 
-static int wait_there(struct socket_link *s)
+static int socket_wait_there(struct socket_link *s)
 {
-	int fd = new_socket(), rc;
+	int fd = socket_open(), rc;
 	struct stat st;
 
 	if (fd < 0)
 		return fd;
-	if (bind(fd, (const struct sockaddr *)&s->at, sizeof(s->at)) || listen(fd, 1) ||
-	    stat(s->at.sun_path, &st)) {
+	if (bind(fd, (const struct sockaddr *)&s->at, sizeof(s->at))) {
 		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	if (listen(fd, 1) || stat(s->at.sun_path, &st)) {
+		rc = -errno;
+		unlink(s->at.sun_path);
 		close(fd);
 		return rc;
 	}
@@ -164,7 +169,7 @@ static int wait_there(struct socket_link *s)
 
 /* ---- frames ---- */
 
-static void readable(struct reactor_watch *w, uint32_t events)
+static void socket_readable(struct reactor_watch *w, uint32_t events)
 {
 	struct socket_link *s = container_of(w, struct socket_link, frames);
 
@@ -172,8 +177,8 @@ static void readable(struct reactor_watch *w, uint32_t events)
 	s->link.client->arrived(s->link.client, 0);
 }
 
-static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
-		       size_t size)
+static ssize_t socket_receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr,
+			      void *buf, size_t size)
 {
 	struct socket_link *s = socket_of(l);
 	ssize_t n;
@@ -186,15 +191,15 @@ static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr 
 		return 0;
 	/* An empty message is no frame, and cannot be told from the end. */
 	if (n <= 0) {
-		gone(s);
+		socket_gone(s);
 		return 0;
 	}
 	*hdr = (struct virtio_net_hdr){0};
 	return (size_t)n > size ? -EMSGSIZE : n;
 }
 
-static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
-		      const struct iovec *iov, int n, size_t len)
+static int socket_send(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
+		       const struct iovec *iov, int n, size_t len)
 {
 	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
 	struct socket_link *s = socket_of(l);
@@ -213,14 +218,15 @@ static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net
 	return (size_t)done == len ? 0 : -EIO;
 }
 
-static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
+static int socket_receive_start(struct net_link *l, unsigned pair, struct reactor *r,
+				struct error *err)
 {
 	struct socket_link *s = socket_of(l);
 	int rc;
 
 	(void)pair;
 	s->reactor = r;
-	rc = watch_frames(s);
+	rc = socket_watch_frames(s);
 	if (!rc && s->listen_fd >= 0)
 		rc = reactor_watch_start(r, &s->comers, s->listen_fd, EPOLLIN);
 	if (rc) {
@@ -233,7 +239,7 @@ static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, s
 	return 0;
 }
 
-static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
+static void socket_receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
 {
 	struct socket_link *s = socket_of(l);
 
@@ -246,7 +252,7 @@ static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
 
 /* ---- life ---- */
 
-static void remove_ours(const struct socket_link *s)
+static void socket_remove_ours(const struct socket_link *s)
 {
 	struct stat st;
 
@@ -261,7 +267,7 @@ static void socket_close(struct net_link *l)
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->listen_fd >= 0) {
-		remove_ours(s);
+		socket_remove_ours(s);
 		close(s->listen_fd);
 	}
 	free(s);
@@ -269,10 +275,10 @@ static void socket_close(struct net_link *l)
 
 static const struct net_link_ops socket_ops = {
 	.name = "a socket",
-	.receive_start = receive_start,
-	.receive_stop = receive_stop,
-	.receive = receive,
-	.send = send_frame,
+	.receive_start = socket_receive_start,
+	.receive_stop = socket_receive_stop,
+	.receive = socket_receive,
+	.send = socket_send,
 	.close = socket_close,
 };
 
@@ -287,10 +293,64 @@ static struct socket_link *socket_new(void)
 	s->link.one_thread = true;
 	s->at.sun_family = AF_UNIX;
 	s->fd = s->listen_fd = -1;
-	s->frames.ready = readable;
-	s->comers.ready = somebody_comes;
-	reactor_timer_init(&s->retry, try_again);
+	s->frames.ready = socket_readable;
+	s->comers.ready = socket_somebody_comes;
+	reactor_timer_init(&s->retry, socket_try_again);
 	return s;
+}
+
+/* One of the two waits there, the other one connects. */
+static int socket_meet(struct socket_link *s, const char *path)
+{
+	int rc = socket_try_connect(s);
+	struct stat st;
+
+	/* Nobody waits at what is no socket, either; and it must not be removed. */
+	if (rc == -ECONNREFUSED && !lstat(path, &st) && !S_ISSOCK(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSOCK;
+	/* A socket that nobody waits at any more was left behind. */
+	if (rc == -ECONNREFUSED)
+		unlink(path);
+	if (rc == -ECONNREFUSED || rc == -ENOENT)
+		rc = socket_wait_there(s);
+	/* The other one has come between the two looks. */
+	return rc == -EADDRINUSE ? socket_try_connect(s) : rc;
+}
+
+static int socket_refusal(const char *path, int rc, struct error *err)
+{
+	switch (rc) {
+	case -EISDIR:
+		return error_set(
+			err, rc,
+			"socket=%s is a directory: name a socket in it, which the first of "
+			"the two machines makes.",
+			path);
+	case -ENOTSOCK:
+		return error_set(
+			err, rc,
+			"socket=%s is there and is no socket: name another place, or remove "
+			"it.",
+			path);
+	case -EPROTOTYPE:
+		return error_set(err, rc,
+				 "socket=%s is not a network card's: whoever waits there speaks "
+				 "another kind of socket.",
+				 path);
+	case -ENOENT:
+	case -ENOTDIR:
+		return error_set(err, rc, "socket=%s: the directory it is to be in is not there.",
+				 path);
+	case -EACCES:
+		return error_set(err, rc,
+				 "socket=%s: this user may neither connect to it nor make it.",
+				 path);
+	case -EAGAIN:
+		return error_set(err, rc, "socket=%s: two machines are connected there already.",
+				 path);
+	default:
+		return error_set(err, rc, "cannot use the socket %s", path);
+	}
 }
 
 int net_socket_open(struct net_link **out, const char *path, struct error *err)
@@ -304,15 +364,10 @@ int net_socket_open(struct net_link **out, const char *path, struct error *err)
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot use the socket %s", path);
 	strcpy(s->at.sun_path, path);
-	rc = try_connect(s);
-	/* A socket that nobody waits at any more was left behind. */
-	if (rc == -ECONNREFUSED)
-		unlink(path);
-	if (rc == -ECONNREFUSED || rc == -ENOENT)
-		rc = wait_there(s);
+	rc = socket_meet(s, path);
 	if (rc) {
 		socket_close(&s->link);
-		return error_set(err, rc, "cannot use the socket %s", path);
+		return socket_refusal(path, rc, err);
 	}
 	*out = &s->link;
 	return 0;
@@ -327,11 +382,13 @@ int net_socket_adopt(struct net_link **out, int fd, struct error *err)
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
 		return error_set(err, -errno, "fd %d is no socket", fd);
 	if (type != SOCK_SEQPACKET)
-		return error_set(err, -EINVAL, "fd %d is no socket that keeps messages apart.", fd);
+		return error_set(err, -EINVAL,
+				 "fd %d is no socket that keeps messages apart (SOCK_SEQPACKET).",
+				 fd);
 	s = socket_new();
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot use fd %d", fd);
-	take_over(s, fd);
+	socket_take_over(s, fd);
 	*out = &s->link;
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/net/header.h"
 #include "backend/net/links.h"
+#include "backend/net/tap_host.h"
 
 #include "base/atomic.h"
 #include "base/bits.h"
@@ -53,7 +54,7 @@ static unsigned tun_flags(uint64_t features)
 	       (o.ecn ? TUN_F_TSO_ECN : 0) | (o.uso4 ? TUN_F_USO4 : 0) | (o.uso6 ? TUN_F_USO6 : 0);
 }
 
-static int set_offloads(struct net_link *l, uint64_t features)
+static int tap_set_offloads(struct net_link *l, uint64_t features)
 {
 	return ioctl(tap_of(l)->pairs[0].fd, TUNSETOFFLOAD, (unsigned long)tun_flags(features))
 		       ? -errno
@@ -70,16 +71,16 @@ static const uint64_t uso_offloads = BIT64(VIRTIO_NET_F_HOST_USO) | BIT64(VIRTIO
 				     BIT64(VIRTIO_NET_F_GUEST_USO6);
 
 /* UDP segmentation came later, and for both directions at once. */
-static uint64_t find_offloads(struct tap *t)
+static uint64_t tap_find_offloads(struct tap *t)
 {
-	if (!set_offloads(&t->link, base_offloads | uso_offloads))
+	if (!tap_set_offloads(&t->link, base_offloads | uso_offloads))
 		return base_offloads | uso_offloads;
-	return set_offloads(&t->link, base_offloads) ? 0 : base_offloads;
+	return tap_set_offloads(&t->link, base_offloads) ? 0 : base_offloads;
 }
 
 /* ---- frames ---- */
 
-static void readable(struct reactor_watch *w, uint32_t events)
+static void tap_readable(struct reactor_watch *w, uint32_t events)
 {
 	struct tap_pair *p = container_of(w, struct tap_pair, watch);
 	struct net_link_client *client = p->tap->link.client;
@@ -88,7 +89,8 @@ static void readable(struct reactor_watch *w, uint32_t events)
 	client->arrived(client, (unsigned)(p - p->tap->pairs));
 }
 
-static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
+static int tap_receive_start(struct net_link *l, unsigned pair, struct reactor *r,
+			     struct error *err)
 {
 	struct tap_pair *p = &tap_of(l)->pairs[pair];
 	int rc = reactor_watch_start(r, &p->watch, p->fd, EPOLLIN);
@@ -96,13 +98,13 @@ static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, s
 	return rc ? error_set(err, rc, "the TAP interface cannot be waited for") : 0;
 }
 
-static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
+static void tap_receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
 {
 	reactor_watch_stop(r, &tap_of(l)->pairs[pair].watch);
 }
 
-static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
-		       size_t size)
+static ssize_t tap_receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
+			   size_t size)
 {
 	struct iovec iov[] = {{.iov_base = hdr, .iov_len = sizeof(*hdr)},
 			      {.iov_base = buf, .iov_len = size}};
@@ -124,8 +126,8 @@ static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr 
 	return (size_t)n > size ? -EMSGSIZE : n;
 }
 
-static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
-		      const struct iovec *frame, int n, size_t len)
+static int tap_send(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
+		    const struct iovec *frame, int n, size_t len)
 {
 	struct virtio_net_hdr copy = *hdr;
 	struct iovec iov[IOV_MAX];
@@ -146,7 +148,7 @@ static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net
 /* ---- pairs ---- */
 
 /* The kernel steers frames to attached descriptors only. */
-static int attach(struct tap_pair *p, bool on)
+static int tap_attach(struct tap_pair *p, bool on)
 {
 	struct ifreq req = {.ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
 
@@ -158,12 +160,12 @@ static int attach(struct tap_pair *p, bool on)
 	return 0;
 }
 
-static int set_pairs(struct net_link *l, unsigned n)
+static int tap_set_pairs(struct net_link *l, unsigned n)
 {
 	struct tap *t = tap_of(l);
 
 	for (unsigned i = 0; i < t->n; i++) {
-		int rc = attach(&t->pairs[i], i < n);
+		int rc = tap_attach(&t->pairs[i], i < n);
 
 		if (rc)
 			return rc;
@@ -184,22 +186,22 @@ static void tap_close(struct net_link *l)
 
 static const struct net_link_ops tap_ops = {
 	.name = "a TAP interface",
-	.receive_start = receive_start,
-	.receive_stop = receive_stop,
-	.receive = receive,
-	.send = send_frame,
-	.set_offloads = set_offloads,
+	.receive_start = tap_receive_start,
+	.receive_stop = tap_receive_stop,
+	.receive = tap_receive,
+	.send = tap_send,
+	.set_offloads = tap_set_offloads,
 	.close = tap_close,
 };
 
 static const struct net_link_ops multi_tap_ops = {
 	.name = "a TAP interface",
-	.receive_start = receive_start,
-	.receive_stop = receive_stop,
-	.receive = receive,
-	.send = send_frame,
-	.set_offloads = set_offloads,
-	.set_pairs = set_pairs,
+	.receive_start = tap_receive_start,
+	.receive_stop = tap_receive_stop,
+	.receive = tap_receive,
+	.send = tap_send,
+	.set_offloads = tap_set_offloads,
+	.set_pairs = tap_set_pairs,
 	.close = tap_close,
 };
 
@@ -215,12 +217,12 @@ static struct tap *tap_new(unsigned pairs)
 	for (unsigned i = 0; i < pairs; i++) {
 		t->pairs[i].tap = t;
 		t->pairs[i].attached = true;
-		t->pairs[i].watch.ready = readable;
+		t->pairs[i].watch.ready = tap_readable;
 	}
 	return t;
 }
 
-static int set_header(int fd)
+static int tap_set_header(int fd)
 {
 	int size = sizeof(struct virtio_net_hdr), little = 1;
 
@@ -230,24 +232,54 @@ static int set_header(int fd)
 	return ioctl(fd, TUNSETVNETLE, &little) ? -errno : 0;
 }
 
-/* The descriptor, or -errno. */
-static int open_queue(const char *name, unsigned pairs, struct error *err)
+/*
+ * Whether the interface has many queues is decided when it is made; the kernel wants to hear the
+ * same of everybody who opens it.  One pair does with either kind.
+ */
+static int tap_set_interface(int fd, const char *name, unsigned pairs)
 {
-	struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), rc;
+	const short plain = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
+		    many = (short)(plain | IFF_MULTI_QUEUE);
+	struct ifreq req = {.ifr_flags = pairs > 1 ? many : plain};
+
+	memcpy(req.ifr_name, name, strlen(name));
+	if (!ioctl(fd, TUNSETIFF, &req))
+		return 0;
+	if (errno != EINVAL || pairs > 1)
+		return -errno;
+	req.ifr_flags = many;
+	return ioctl(fd, TUNSETIFF, &req) ? -errno : 0;
+}
+
+static int tap_open_device(struct error *err)
+{
+	static const char path[] = "/dev/net/tun";
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return error_set(
+			err, -errno,
+			"this kernel has no TAP interfaces (%s): \"modprobe tun\", or pass "
+			"the device to the container.",
+			path);
+	return error_set(err, -errno, "cannot open %s", path);
+}
+
+/* The descriptor, or -errno. */
+static int tap_open_queue(const char *name, unsigned pairs, struct error *err)
+{
+	int fd = tap_open_device(err), rc;
 
 	if (fd < 0)
-		return error_set(err, -errno, "cannot open /dev/net/tun");
-	if (pairs > 1)
-		req.ifr_flags = (short)(req.ifr_flags | IFF_MULTI_QUEUE);
-	memcpy(req.ifr_name, name, strlen(name));
-	if (ioctl(fd, TUNSETIFF, &req)) {
-		rc = error_set(err, -errno, "cannot use the TAP interface %s%s", name,
-			       errno == EINVAL && pairs > 1 ? " (was it made without multi_queue?)"
-							    : "");
+		return fd;
+	rc = tap_set_interface(fd, name, pairs);
+	if (rc) {
+		tap_host_refusal(name, pairs, rc, err);
 		goto close_fd;
 	}
-	rc = set_header(fd);
+	rc = tap_set_header(fd);
 	if (rc) {
 		error_set(err, rc, "the TAP interface %s takes no virtio header", name);
 		goto close_fd;
@@ -256,6 +288,17 @@ static int open_queue(const char *name, unsigned pairs, struct error *err)
 close_fd:
 	close(fd);
 	return rc;
+}
+
+/* All descriptors are open. */
+static void tap_ask_host(struct tap *t)
+{
+	struct tap_facts facts = tap_host_facts(t->pairs[0].fd);
+
+	t->link.offloads = tap_find_offloads(t);
+	t->link.mtu = facts.mtu;
+	t->link.has_mac = facts.has_mac;
+	memcpy(t->link.mac, facts.mac, sizeof(t->link.mac));
 }
 
 int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct error *err)
@@ -269,7 +312,7 @@ int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct
 	if (!t)
 		return error_set(err, -ENOMEM, "cannot use the TAP interface %s", name);
 	for (; t->n < pairs; t->n++) {
-		int fd = open_queue(name, pairs, err);
+		int fd = tap_open_queue(name, pairs, err);
 
 		if (fd < 0) {
 			tap_close(&t->link);
@@ -277,7 +320,7 @@ int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct
 		}
 		t->pairs[t->n].fd = fd;
 	}
-	t->link.offloads = find_offloads(t);
+	tap_ask_host(t);
 	*out = &t->link;
 	return 0;
 }
@@ -288,11 +331,26 @@ int net_tap_adopt(struct net_link **out, int fd, struct error *err)
 	struct tap *t;
 	int rc;
 
-	if (ioctl(fd, TUNGETIFF, &req))
-		return error_set(err, -errno, "fd %d is no TAP interface", fd);
-	if (!(req.ifr_flags & IFF_VNET_HDR) || !(req.ifr_flags & IFF_TAP))
-		return error_set(err, -EINVAL, "fd %d is no TAP interface with IFF_VNET_HDR.", fd);
-	rc = set_header(fd);
+	if (ioctl(fd, TUNGETIFF, &req)) {
+		if (errno == EBADFD)
+			return error_set(err, -errno, "fd %d is /dev/net/tun without an interface.",
+					 fd);
+		return error_set(
+			err, -errno,
+			"fd %d is neither a TAP interface nor a socket that keeps messages "
+			"apart.",
+			fd);
+	}
+	if (!(req.ifr_flags & IFF_TAP))
+		return error_set(err, -EINVAL,
+				 "fd %d is a TUN interface, which carries no Ethernet.", fd);
+	if (!(req.ifr_flags & IFF_VNET_HDR) || !(req.ifr_flags & IFF_NO_PI))
+		return error_set(
+			err, -EINVAL,
+			"fd %d is a TAP interface that was opened without IFF_VNET_HDR and "
+			"IFF_NO_PI.",
+			fd);
+	rc = tap_set_header(fd);
 	if (!rc && fcntl(fd, F_SETFL, O_NONBLOCK))
 		rc = -errno;
 	if (rc)
@@ -302,7 +360,7 @@ int net_tap_adopt(struct net_link **out, int fd, struct error *err)
 		return error_set(err, -ENOMEM, "cannot use fd %d", fd);
 	t->n = 1;
 	t->pairs[0].fd = fd;
-	t->link.offloads = find_offloads(t);
+	tap_ask_host(t);
 	*out = &t->link;
 	return 0;
 }

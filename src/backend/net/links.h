@@ -12,7 +12,9 @@ int net_none_open(struct net_link **out, unsigned pairs, struct error *err);
 
 /*
  * A TAP interface of the host, which is made if it is not there and may be: @pairs file descriptors
- * for as many pairs.  Offloads as the kernel has them; the kernel steers flows to pairs.
+ * for as many pairs.  Offloads as the kernel has them; the kernel steers flows to pairs.  One pair
+ * does with an interface of many queues.  What the host knows of it, its MTU above all, is in the
+ * link.
  */
 int net_tap_open(struct net_link **out, const char *name, unsigned pairs, struct error *err);
 /*

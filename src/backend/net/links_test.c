@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
@@ -129,6 +130,37 @@ static void socket_left_behind_is_taken_over(void **state)
 	assert_int_equal(net_socket_open(&link, path, NULL), 0);
 	card_init(&C, link);
 	card_fini(&C);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void refused(int rc, int want, const struct error *err, const char *word)
+{
+	assert_int_equal(rc, want);
+	if (!strstr(err->text, word))
+		fail_msg("\"%s\" does not say \"%s\"", err->text, word);
+}
+
+/* What is there and is no socket is left alone, and told. */
+static void socket_place_that_is_taken(void **state)
+{
+	char folder[] = "/tmp/ringside-links-XXXXXX", path[64], below[80];
+	struct net_link *link;
+	struct error err;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	refused(net_socket_open(&link, folder, &err), -EISDIR, &err, "directory");
+	snprintf(path, sizeof(path), "%s/file", folder);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	refused(net_socket_open(&link, path, &err), -ENOTSOCK, &err, "no socket");
+	assert_int_equal(access(path, F_OK), 0);
+	snprintf(below, sizeof(below), "%s/wire", path);
+	refused(net_socket_open(&link, below, &err), -ENOTDIR, &err, "directory");
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/none/wire", folder);
+	refused(net_socket_open(&link, path, &err), -ENOENT, &err, "directory");
 	assert_int_equal(rmdir(folder), 0);
 }
 
@@ -290,6 +322,67 @@ static void tap_has_pairs(void **state)
 	net_link_close(&link);
 }
 
+static int set_mtu(const char *name, int mtu)
+{
+	struct ifreq req = {.ifr_mtu = mtu};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	rc = ioctl(fd, SIOCSIFMTU, &req);
+	close(fd);
+	return rc;
+}
+
+/* One pair does with an interface of many queues, and knows what the host knows. */
+static void tap_of_many_queues_with_one_pair(void **state)
+{
+	struct net_link *many = own_tap("ring3", 2), *one;
+	struct error err = {""};
+
+	(void)state;
+	assert_int_equal(set_mtu("ring3", 9000), 0);
+	if (net_tap_open(&one, "ring3", 1, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(one->pairs, 1);
+	assert_null(one->ops->set_pairs);
+	assert_int_equal(one->mtu, 9000);
+	assert_true(one->has_mac && !(one->mac[0] & 1));
+	assert_memory_equal(one->mac, many->mac, sizeof(one->mac));
+	net_link_close(&one);
+	net_link_close(&many);
+}
+
+static int new_tun(const char *name)
+{
+	struct ifreq req = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	assert_int_equal(ioctl(fd, TUNSETIFF, &req), 0);
+	return fd;
+}
+
+static void tap_that_is_none_is_said(void **state)
+{
+	struct net_link *single = own_tap("ring4", 1), *link;
+	struct error err = {""};
+	int tun;
+
+	(void)state;
+	refused(net_tap_open(&link, "ring4", 2, &err), -EINVAL, &err, "multi_queue");
+	refused(net_tap_open(&link, "ring4", 1, &err), -EBUSY, &err, "in use");
+	net_link_close(&single);
+	tun = new_tun("ring5");
+	refused(net_tap_open(&link, "ring5", 1, &err), -EINVAL, &err, "TUN");
+	refused(net_tap_adopt(&link, tun, &err), -EINVAL, &err, "TUN");
+	close(tun);
+	refused(net_tap_open(&link, "lo", 1, &err), -EINVAL, &err, "no TAP interface");
+	/* Opened, but no interface. */
+	tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	assert_true(net_tap_adopt(&link, tun, &err) < 0);
+	close(tun);
+}
+
 static void tap_that_cannot_be_is_said(void **state)
 {
 	struct net_link *link;
@@ -309,10 +402,13 @@ int main(void)
 		cmocka_unit_test(sockets_only_of_the_right_kind),
 		cmocka_unit_test(sockets_find_each_other_again),
 		cmocka_unit_test(socket_left_behind_is_taken_over),
+		cmocka_unit_test(socket_place_that_is_taken),
 		cmocka_unit_test(tap_that_cannot_be_is_said),
 		cmocka_unit_test(tap_talks_to_the_host),
 		cmocka_unit_test(tap_is_taken_away),
 		cmocka_unit_test(tap_has_pairs),
+		cmocka_unit_test(tap_of_many_queues_with_one_pair),
+		cmocka_unit_test(tap_that_is_none_is_said),
 	};
 
 	return cmocka_run_group_tests_name("links", tests, NULL, NULL);

@@ -20,7 +20,7 @@ const char net_spec_help[] =
 	"  restrict=on          user: no way out but the forwarded ports\n"
 	"  queues=N             tap: pairs of queues, 1 to 64; default: 1\n"
 	"  queue-size=N         the largest ring to take, a power of two, 2 to 1024; default 256\n"
-	"  mtu=N, speed=MBIT    told to the guest\n"
+	"  mtu=N, speed=MBIT    told to the guest; default of mtu with tap: the interface's\n"
 	"  packed=off, event-idx=off, mrg-rxbuf=off  not offered to the guest\n";
 
 static int bad(const char *key, const char *value, const char *allowed, struct error *err)

@@ -26,7 +26,7 @@ static uint64_t offer(const struct net_link *link, const struct virtio_net_optio
 		f |= BIT64(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 	if (o->pairs > 1)
 		f |= BIT64(VIRTIO_NET_F_MQ);
-	if (o->mtu)
+	if (o->mtu || link->mtu)
 		f |= BIT64(VIRTIO_NET_F_MTU);
 	if (o->speed)
 		f |= BIT64(VIRTIO_NET_F_SPEED_DUPLEX);
@@ -278,6 +278,19 @@ static int check(const struct virtio_net_options *o, const struct net_link *link
 	return 0;
 }
 
+/* What works badly, but works. */
+static void warn_of_words(const struct virtio_net_options *o, const struct net_link *link)
+{
+	if (link->mtu && o->mtu > link->mtu)
+		log_warn(o->path, "mtu=%u is more than %s has (%u): longer frames will be lost",
+			 o->mtu, link->ops->name, link->mtu);
+	if (link->has_mac && !memcmp(link->mac, o->mac, sizeof(o->mac)))
+		log_warn(o->path,
+			 "the card's address is %s's own: the host takes what is sent to it for "
+			 "itself; give another mac=",
+			 link->ops->name);
+}
+
 int virtio_net_create(struct virtio_net **out, const struct virtio_net_options *o,
 		      struct net_link *link, struct reactor *home, struct worker *const *workers,
 		      unsigned n_workers, unsigned first_worker, struct error *err)
@@ -310,7 +323,7 @@ int virtio_net_create(struct virtio_net **out, const struct virtio_net_options *
 		goto free_pairs;
 	net->vdev.queue_size_max = o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
 	net->mac = net->mac_at_start = net_mac_number(o->mac);
-	net->mtu = o->mtu;
+	net->mtu = o->mtu ? o->mtu : link->mtu;
 	net->speed = o->speed;
 	net->was_up = link->up;
 	net->carrier.run = carrier_told;
@@ -318,6 +331,7 @@ int virtio_net_create(struct virtio_net **out, const struct virtio_net_options *
 	net->link = link;
 	link->client = &net->client;
 	settle(net, 0);
+	warn_of_words(o, link);
 	*out = net;
 	return 0;
 free_pairs:

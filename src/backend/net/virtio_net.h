@@ -35,7 +35,7 @@ struct virtio_net_options {
 	uint8_t mac[VIRTIO_NET_MAC_BYTES];
 	unsigned pairs;	     /* of queues, 1 .. NET_PAIRS_MAX, as the link can */
 	unsigned queue_size; /* largest ring that is taken; 0: 256             */
-	uint16_t mtu;	     /* 0: the driver is told none                     */
+	uint16_t mtu;	     /* 0: what the link knows                         */
 	uint32_t speed;	     /* Mbit/s; 0: the driver is told none             */
 	bool no_packed;	     /* do not offer packed rings                      */
 	bool no_event_idx;   /* do not offer EVENT_IDX                         */
