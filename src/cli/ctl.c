@@ -16,7 +16,7 @@ static const char help[] =
 	"  tree       buses and devices as they are (ringside tree --of SOCKET prints them as "
 	"text)\n"
 	"\n"
-	"More: ringside-pc(1)\n";
+	"More: ringside-ctl(1)\n";
 
 static bool is_word(const char *text)
 {
@@ -28,7 +28,7 @@ static int ctl_main(int argc, char **argv)
 	struct error err = {""};
 	json_t *answer = NULL;
 
-	if (argc > 1 && !strcmp(argv[1], "--help")) {
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		fputs(help, stdout);
 		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 	}

@@ -54,7 +54,9 @@ static int help(void)
 		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	puts("\n"
 	     "  --help     this page; 'ringside COMMAND --help' tells about a command\n"
-	     "  --version  the version");
+	     "  --version  the version\n"
+	     "\n"
+	     "More: ringside(1)");
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -34,7 +34,11 @@ static const char tree_help_head[] =
 	"Prints the buses and devices of the machine that ringside pc would make, without making "
 	"it;\n"
 	"with --of SOCKET, of the machine that runs and has that control socket.\n"
-	"\n";
+	"\n"
+	"  --of SOCKET          the control socket of a ringside pc or ringside serve that runs\n"
+	"  --format text|json   default: text\n"
+	"\n"
+	"of ringside pc:\n";
 
 static const char pc_help_options[] =
 	"  --bios FILE          firmware, which boots from the first disk: SeaBIOS' bios-256k.bin\n"
@@ -60,11 +64,12 @@ static const char pc_help_options[] =
 
 static const char pc_help_tail[] =
 	"\n"
-	"Exit status: 0 when the guest switched itself off; (v << 1) | 1 when it wrote v to port "
+	"Exit status of pc: 0 when the guest switched itself off; (v << 1) | 1 when it wrote v to "
+	"port "
 	"0xf4; 1 after\n"
 	"a failure, 2 after a wrong command line, 128 and the signal's number after a signal.\n"
 	"\n"
-	"More: ringside-pc(1)\n";
+	"More: ringside-pc(1), ringside-tree(1)\n";
 
 enum {
 	OPT_BIOS = 256,
@@ -277,6 +282,7 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 	case OPT_VERBOSE:
 		log_setup(LOG_LEVEL_DBG, NULL, NULL);
 		return EXIT_OK;
+	case 'h':
 	case OPT_HELP:
 		fputs(strcmp(o->command, "tree") ? pc_help_head : tree_help_head, stdout);
 		fputs(pc_help_options, stdout);
@@ -330,7 +336,7 @@ int pc_options_parse(struct pc_options *o, const char *command, int argc, char *
 
 	optind = 1;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:", pc_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:h", pc_options, NULL)) != -1) {
 		if (opt == ':')
 			return usage_error(o->command, "%s needs a value.", argv[optind - 1]);
 		if (opt == '?')

@@ -233,6 +233,7 @@ static int take_option(struct serve *s, int opt, const char *arg)
 	case OPT_VERBOSE:
 		log_setup(LOG_LEVEL_DBG, NULL, NULL);
 		return EXIT_OK;
+	case 'h':
 	case OPT_HELP:
 		print_help();
 		s->done = true;
@@ -248,7 +249,7 @@ static int parse(struct serve *s, int argc, char **argv)
 
 	optind = 1;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:", serve_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:h", serve_options, NULL)) != -1) {
 		if (opt == ':')
 			return usage_error("serve", "%s needs a value.", argv[optind - 1]);
 		if (opt == '?')

@@ -46,8 +46,10 @@ bool file_uring_start(struct file_channel *ch, struct storage_io *io, const stru
 		sqe->rw_flags = step->rw_flags;
 		break;
 	case FILE_FALLOCATE:
-		io_uring_prep_fallocate(sqe, step->fd, step->mode, (off_t)step->offset,
-					(off_t)step->len);
+		/* liburing 2.3 takes these two as off_t, 2.9 as __u64: each warns of the other's type. */
+		io_uring_prep_fallocate(sqe, step->fd, step->mode, 0, 0);
+		sqe->off = step->offset;
+		sqe->addr = step->len;
 		break;
 	case FILE_SYNC:
 		io_uring_prep_fsync(sqe, step->fd, IORING_FSYNC_DATASYNC);
