@@ -64,7 +64,8 @@ int limits_keep_standard_files(void)
 
 bool limits_is_ours(int rc)
 {
-	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS;
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS ||
+	       rc == -ETOOMANYREFS;
 }
 
 int limits_files_enough(uint64_t need, struct error *err, const char *what, ...)

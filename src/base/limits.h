@@ -47,7 +47,8 @@ uint64_t limits_files(void);
  */
 bool limits_fd_is_reserve(int fd);
 
-/* Whether @rc (-errno) tells of a shortage in this process or host: files, memory, buffers. */
+/* Whether @rc (-errno) tells of a shortage in this process or host: files (also those on
+ * their way in messages), memory, buffers. */
 bool limits_is_ours(int rc);
 
 /*

@@ -2,10 +2,12 @@
 #include "base/sock.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,50 +33,43 @@ int sock_ready(int fd, short events, uint64_t until)
 	}
 }
 
-int sock_send(int fd, const void *data, size_t size, const int *fds, unsigned n_fds, uint64_t until)
+/* ---- at once ---- */
+
+ssize_t sock_send_some(int fd, const struct iovec *iov, unsigned iovcnt, const int *fds,
+		       unsigned n_fds)
 {
-	union control control = {0};
-	const char *at = data;
+	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = iovcnt};
+	union control control;
+	ssize_t n;
 
 	if (n_fds > SOCK_FDS_MAX)
 		return -EINVAL;
-	while (size) {
-		struct iovec iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = size};
-		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-		ssize_t n;
-		int rc;
+	if (n_fds) {
+		struct cmsghdr *h;
 
-		if (n_fds) {
-			struct cmsghdr *h;
-
-			m.msg_control = control.bytes;
-			m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-			h = CMSG_FIRSTHDR(&m);
-			h->cmsg_level = SOL_SOCKET;
-			h->cmsg_type = SCM_RIGHTS;
-			h->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-			memcpy(CMSG_DATA(h), fds, sizeof(int) * n_fds);
-		}
-		n = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n > 0) {
-			at += n;
-			size -= (size_t)n;
-			n_fds = 0;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			return -ENOTCONN;
-		rc = sock_ready(fd, POLLOUT, until);
-		if (rc)
-			return rc;
+		memset(&control, 0, CMSG_SPACE(sizeof(int) * n_fds));
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		h = CMSG_FIRSTHDR(&m);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		memcpy(CMSG_DATA(h), fds, sizeof(int) * n_fds);
 	}
-	return 0;
+	do {
+		n = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+	return n;
 }
 
-static void take_fds(struct msghdr *m, struct sock_fds *take)
+/* The fds of @m are added to @take, those without room are closed.  false: some are of the reserve.
+ */
+static bool take_fds(struct msghdr *m, struct sock_fds *take)
 {
+	bool plenty = true;
+
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -82,12 +77,91 @@ static void take_fds(struct msghdr *m, struct sock_fds *take)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
-			if (take && take->n < take->max)
+			if (take && take->n < take->max) {
+				plenty &= !limits_fd_is_reserve(fd);
 				take->fds[take->n++] = fd;
-			else
-				close(fd);
+				continue;
+			}
+			close(fd);
+			if (take)
+				take->more = true;
 		}
 	}
+	return plenty;
+}
+
+/* Why the kernel withheld fds; asked while those that came are still open. */
+static int why_withheld(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC), rc = -EACCES;
+
+	if (fd < 0)
+		return errno == ENFILE ? -ENFILE : -EMFILE;
+	if (limits_fd_is_reserve(fd))
+		rc = -EMFILE;
+	close(fd);
+	return rc;
+}
+
+ssize_t sock_recv_some(int fd, void *data, size_t size, struct sock_fds *take)
+{
+	union control control;
+	struct iovec iov = {.iov_base = data, .iov_len = size};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control)};
+	unsigned before = take ? take->n : 0;
+	ssize_t n;
+	int rc = 0;
+
+	do {
+		n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+	if (!take_fds(&m, take))
+		rc = -EMFILE;
+	else if (take && m.msg_flags & MSG_CTRUNC)
+		rc = why_withheld();
+	if (rc) {
+		while (take->n > before)
+			close(take->fds[--take->n]);
+		return rc;
+	}
+	return n ? n : -EPIPE;
+}
+
+/* ---- until a deadline ---- */
+
+/* Where it does not matter in which way a peer is gone. */
+static int gone_or_ours(ssize_t rc)
+{
+	return rc == -EINVAL || rc == -EACCES || limits_is_ours((int)rc) ? (int)rc : -ENOTCONN;
+}
+
+int sock_send(int fd, const void *data, size_t size, const int *fds, unsigned n_fds, uint64_t until)
+{
+	const char *at = data;
+
+	while (size) {
+		struct iovec iov = {.iov_base = (void *)(uintptr_t)at, .iov_len = size};
+		ssize_t n = sock_send_some(fd, &iov, 1, fds, n_fds);
+		int rc;
+
+		if (n < 0)
+			return gone_or_ours(n);
+		if (n > 0) {
+			at += n;
+			size -= (size_t)n;
+			n_fds = 0;
+			continue;
+		}
+		rc = sock_ready(fd, POLLOUT, until);
+		if (rc)
+			return rc;
+	}
+	return 0;
 }
 
 int sock_recv(int fd, void *data, size_t size, struct sock_fds *take, uint64_t until)
@@ -95,25 +169,16 @@ int sock_recv(int fd, void *data, size_t size, struct sock_fds *take, uint64_t u
 	char *at = data;
 
 	while (size) {
-		union control control;
-		struct iovec iov = {.iov_base = at, .iov_len = size};
-		struct msghdr m = {.msg_iov = &iov,
-				   .msg_iovlen = 1,
-				   .msg_control = control.bytes,
-				   .msg_controllen = sizeof(control)};
-		ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		ssize_t n = sock_recv_some(fd, at, size, take);
 		int rc;
 
+		if (n < 0)
+			return gone_or_ours(n);
 		if (n > 0) {
-			take_fds(&m, take);
 			at += n;
 			size -= (size_t)n;
 			continue;
 		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			return -ENOTCONN;
 		rc = sock_ready(fd, POLLIN, until);
 		if (rc)
 			return rc;

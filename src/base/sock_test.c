@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -114,6 +115,87 @@ static void nobody_waits_for_ever(void **state)
 	close(pair[0]);
 }
 
+/* Leaves room for @left more files. */
+static void fill_files(int *fds, int *n, int left)
+{
+	int fd;
+
+	for (*n = 0; (fd = eventfd(0, EFD_CLOEXEC)) >= 0; ++*n)
+		fds[*n] = fd;
+	assert_int_equal(errno, EMFILE);
+	while (left--)
+		close(fds[--*n]);
+}
+
+/* What cannot be taken for want of files is our lack, whatever the number; nothing is left open. */
+static void fds_that_find_no_file_are_our_lack_and_not_too_many(void **state)
+{
+	int pair[2], got[8], fill[128], n_fill, four[4];
+	struct rlimit before, limit;
+	char c;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = 128, .rlim_max = before.rlim_max};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	four[0] = four[1] = four[2] = four[3] = pair[0];
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	/* Room for none, for some, for all of them, but of the reserve. */
+	for (int left = 0; left <= 8; left += 2) {
+		struct sock_fds take = {.fds = got, .max = 8};
+		int again[128], n_again;
+
+		fill_files(fill, &n_fill, left);
+		assert_int_equal(sock_send(pair[0], "x", 1, four, 4, in(5000)), 0);
+		assert_int_equal(sock_recv_some(pair[1], &c, 1, &take), -EMFILE);
+		assert_int_equal(take.n, 0);
+		assert_false(take.more);
+		/* Who wants none does not care. */
+		assert_int_equal(sock_send(pair[0], "x", 1, four, 4, in(5000)), 0);
+		assert_int_equal(sock_recv_some(pair[1], &c, 1, NULL), 1);
+		fill_files(again, &n_again, 0);
+		assert_int_equal(n_again, left);
+		while (n_again)
+			close(again[--n_again]);
+		while (n_fill)
+			close(fill[--n_fill]);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void what_goes_at_once_never_waits(void **state)
+{
+	char *bytes = calloc(1, BIG), c[2];
+	struct iovec iov[2] = {{bytes, 1}, {bytes, BIG}};
+	struct sock_fds take = {.fds = (int[1]){-1}, .max = 1};
+	int pair[2];
+	ssize_t n;
+
+	(void)state;
+	assert_non_null(bytes);
+	/* In blocking mode, which peers may choose. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(sock_recv_some(pair[1], c, 2, NULL), 0);
+	n = sock_send_some(pair[0], iov, 2, pair, 2);
+	assert_true(n > 0);
+	while (n > 0)
+		n = sock_send_some(pair[0], &iov[1], 1, NULL, 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(sock_recv_some(pair[1], c, 2, &take), 2);
+	assert_int_equal(take.n, 1);
+	assert_true(take.more);
+	close(take.fds[0]);
+	close(pair[0]);
+	while ((n = sock_recv_some(pair[1], bytes, BIG, NULL)) > 0)
+		;
+	assert_int_equal(n, -EPIPE);
+	assert_int_equal(sock_send_some(pair[1], iov, 1, NULL, 0), -EPIPE);
+	close(pair[1]);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +203,8 @@ int main(void)
 		cmocka_unit_test(fds_that_nobody_takes_are_closed),
 		cmocka_unit_test(more_than_the_socket_holds_goes_through),
 		cmocka_unit_test(nobody_waits_for_ever),
+		cmocka_unit_test(what_goes_at_once_never_waits),
+		cmocka_unit_test(fds_that_find_no_file_are_our_lack_and_not_too_many),
 	};
 
 	return cmocka_run_group_tests_name("sock", tests, NULL, NULL);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/acceptor.h"
+
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* Others that this thread serves must not wait for a crowd at the door. */
+#define AT_ONCE	 16
+#define RETRY_NS (100 * NSEC_PER_MSEC)
+
+static int accept_next(int fd)
+{
+	int rc;
+
+	do {
+		rc = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	} while (rc < 0 && (errno == EINTR || errno == ECONNABORTED));
+	return rc < 0 ? -errno : rc;
+}
+
+static void complain(struct acceptor *a, int rc)
+{
+	char reason[160];
+
+	log_limited(&a->complaints, LOG_LEVEL_ERR, a->name,
+		    "cannot accept a connection: %s; trying again",
+		    limits_reason(rc, reason, sizeof(reason)));
+}
+
+void acceptor_look(struct acceptor *a)
+{
+	uint64_t pause = 0;
+
+	a->full = false;
+	for (int i = 0; a->home && !a->full; i++) {
+		int fd = i < AT_ONCE ? accept_next(a->fd) : -EBUSY;
+
+		if (fd >= 0) {
+			a->full = !a->came(a, fd);
+			continue;
+		}
+		if (fd == -EAGAIN || fd == -EWOULDBLOCK)
+			return;
+		if (fd != -EBUSY) {
+			complain(a, fd);
+			pause = RETRY_NS;
+		}
+		reactor_timer_start(a->home, &a->again, pause);
+		return;
+	}
+}
+
+static void acceptor_ready(struct reactor_watch *w, uint32_t events)
+{
+	struct acceptor *a = container_of(w, struct acceptor, watch);
+
+	(void)events;
+	if (!a->full)
+		acceptor_look(a);
+}
+
+static void acceptor_again(struct reactor_timer *t)
+{
+	acceptor_look(container_of(t, struct acceptor, again));
+}
+
+void acceptor_init(struct acceptor *a, const char *name, bool (*came)(struct acceptor *a, int fd))
+{
+	*a = (struct acceptor){.name = name, .came = came, .fd = -1};
+	a->watch.ready = acceptor_ready;
+	reactor_timer_init(&a->again, acceptor_again);
+}
+
+int acceptor_start(struct acceptor *a, struct reactor *home, int fd)
+{
+	int rc = reactor_watch_start(home, &a->watch, fd, EPOLLIN);
+
+	if (rc)
+		return rc;
+	a->home = home;
+	a->fd = fd;
+	a->full = false;
+	return 0;
+}
+
+void acceptor_stop(struct acceptor *a)
+{
+	if (!a->home)
+		return;
+	reactor_watch_stop(a->home, &a->watch);
+	reactor_timer_stop(a->home, &a->again);
+	a->home = NULL;
+	a->fd = -1;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections from a listening socket.
+ *
+ * A watch tells of a comer once.  If accept() fails then, for want of files, say, the comer would
+ * wait until another one comes.  So whatever fails is tried again in a moment, with a line in the
+ * log that says what is short; and the number of comers in one turn is bounded.
+ *
+ * Threads: the reactor's.
+ */
+#ifndef BASE_ACCEPTOR_H
+#define BASE_ACCEPTOR_H
+
+#include "base/log.h"
+#include "base/reactor.h"
+
+struct acceptor {
+	const char *name; /* for the log; NULL: the program's own                              */
+	/* A connection, close-on-exec and non-blocking: the callee's.  false: no others before
+	 * acceptor_look().  It may stop the acceptor. */
+	bool (*came)(struct acceptor *a, int fd);
+
+	/* The acceptor's: */
+	struct reactor *home; /* NULL: stopped */
+	int fd;
+	bool full; /* the last came() said so */
+	struct reactor_watch watch;
+	struct reactor_timer again;
+	struct log_limit complaints;
+};
+
+/* @name stays the caller's. */
+void acceptor_init(struct acceptor *a, const char *name, bool (*came)(struct acceptor *a, int fd));
+/* Waits for comers at @fd, a listening socket in non-blocking mode, which stays the caller's.  0 or
+ * -errno. */
+int acceptor_start(struct acceptor *a, struct reactor *home, int fd);
+/* There is room again for those who wait.  Harmless when stopped. */
+void acceptor_look(struct acceptor *a);
+/* Harmless when stopped. */
+void acceptor_stop(struct acceptor *a);
+
+#endif
