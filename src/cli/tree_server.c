@@ -32,8 +32,8 @@ static void add_offer(void *opaque, const struct virtio_device *vdev,
 	const struct vhost_user_connection *c = &where->connection;
 	json_t *socket = tree_node(opaque, NULL, "vhost-user"), *device;
 
-	if (where->listener.path)
-		tree_property(socket, "socket", "%s", where->listener.path);
+	if (where->door.listener.path)
+		tree_property(socket, "socket", "%s", where->door.listener.path);
 	tree_property(socket, "front-end", "%s", states[c->state]);
 	if (c->state != VHOST_USER_IDLE) {
 		tree_property(socket, "protocol-features", "0x%" PRIx64, c->protocol_features);

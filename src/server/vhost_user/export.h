@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A disk on offer: one device, one socket, one front end at a time.
- *
- * A second front end may connect while one is served; it waits in the socket's backlog, unanswered,
- * and is served when the first has gone and every queue has been drained.  So a front end may come
- * back at any time, and never meets what its predecessor left in flight.
+ * A device on offer over vhost-user: one device, one socket, one front end at a time.
  *
  * Threads: control thread.
  */
 #ifndef SERVER_VHOST_USER_EXPORT_H
 #define SERVER_VHOST_USER_EXPORT_H
 
-#include "server/socket/listener.h"
+#include "server/socket/door.h"
 #include "server/vhost_user/connection.h"
 
 struct vhost_user_export {
-	struct reactor *home;
-	struct socket_listener listener;
-	struct reactor_watch watch;
-	struct reactor_timer retry; /* of accepting, when fds are short */
-	struct reactor_msg over;
+	struct socket_door door;
 	struct vhost_user_connection connection;
-	bool stopping;
-	bool is_over;
-	/* Nobody will be served any more, and nothing runs: stopped, or the only front end of a
-	 * connected fd has left.  Comes once. */
+	/* socket_door_ops.over(), for the export. */
 	void (*stopped)(struct vhost_user_export *e);
 	char name[64]; /* of the device, for messages */
 };
