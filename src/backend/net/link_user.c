@@ -11,9 +11,11 @@
  * receive queue takes it.
  */
 #include "backend/net/links.h"
+#include "backend/net/user_flows.h"
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/reactor.h"
 
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Frames that wait for the driver; what comes beyond is lost, as in a switch. */
@@ -44,7 +47,7 @@ struct frame {
 };
 
 /* What libslirp wants of one descriptor in this round. */
-struct wish {
+struct interest {
 	int fd;
 	uint32_t events;
 };
@@ -59,17 +62,18 @@ struct user_link {
 	struct reactor_timer timer;
 	bool dirty; /* a round is due */
 
-	struct wish *wishes; /* of this round, and of the one before */
-	struct wish *before;
-	uint32_t *ready; /* SLIRP_POLL_* by wish */
-	unsigned n_wishes, n_before, wishes_max;
-	unsigned *place; /* by fd: its wish in @before and one more, 0: none */
+	struct interest *interests; /* of this round, and of the one before */
+	struct interest *before;
+	uint32_t *ready; /* SLIRP_POLL_* by interest */
+	unsigned n_interests, n_before, interests_max;
+	unsigned *place; /* by fd: its interest in @before and one more, 0: none */
 	unsigned places;
 
+	struct user_flows flows;
 	struct list waiting;
 	size_t waiting_bytes;
 	uint8_t *flat;
-	struct log_limit complaints;
+	struct log_limit complaints, refusals;
 };
 
 static struct user_link *user_of(struct net_link *l)
@@ -77,7 +81,7 @@ static struct user_link *user_of(struct net_link *l)
 	return container_of(l, struct user_link, link);
 }
 
-static void due(struct user_link *u)
+static void user_due(struct user_link *u)
 {
 	u->dirty = true;
 	if (u->reactor)
@@ -101,27 +105,27 @@ static uint32_t to_slirp(uint32_t events)
 	       (events & EPOLLHUP ? (uint32_t)SLIRP_POLL_HUP : 0);
 }
 
-static bool grow_wishes(struct user_link *u)
+static bool interests_grow(struct user_link *u)
 {
-	unsigned max = u->wishes_max ? 2 * u->wishes_max : 64;
-	struct wish *wishes = realloc(u->wishes, max * sizeof(*wishes)), *before;
+	unsigned max = u->interests_max ? 2 * u->interests_max : 64;
+	struct interest *interests = realloc(u->interests, max * sizeof(*interests)), *before;
 	uint32_t *ready;
 
-	if (wishes)
-		u->wishes = wishes;
+	if (interests)
+		u->interests = interests;
 	before = realloc(u->before, max * sizeof(*before));
 	if (before)
 		u->before = before;
 	ready = realloc(u->ready, max * sizeof(*ready));
 	if (ready)
 		u->ready = ready;
-	if (!wishes || !before || !ready)
+	if (!interests || !before || !ready)
 		return false;
-	u->wishes_max = max;
+	u->interests_max = max;
 	return true;
 }
 
-static bool grow_places(struct user_link *u, int fd)
+static bool places_grow(struct user_link *u, int fd)
 {
 	unsigned n = u->places ? u->places : 64;
 	unsigned *place;
@@ -137,62 +141,65 @@ static bool grow_places(struct user_link *u, int fd)
 	return true;
 }
 
-static int add_wish(int fd, int events, void *opaque)
+static int interest_add(int fd, int events, void *opaque)
 {
 	struct user_link *u = opaque;
 
-	if (fd < 0 || (u->n_wishes == u->wishes_max && !grow_wishes(u)) ||
-	    ((unsigned)fd >= u->places && !grow_places(u, fd)))
+	/* What it would bring cannot be taken; libslirp asks again in the next round. */
+	if (user_flows_holds_back(&u->flows, fd))
 		return -1;
-	u->wishes[u->n_wishes] = (struct wish){.fd = fd, .events = to_epoll(events)};
-	return (int)u->n_wishes++;
+	if (fd < 0 || (u->n_interests == u->interests_max && !interests_grow(u)) ||
+	    ((unsigned)fd >= u->places && !places_grow(u, fd)))
+		return -1;
+	u->interests[u->n_interests] = (struct interest){.fd = fd, .events = to_epoll(events)};
+	return (int)u->n_interests++;
 }
 
-static int what_is_ready(int index, void *opaque)
+static int interest_ready(int index, void *opaque)
 {
 	const struct user_link *u = opaque;
 
-	return index >= 0 && (unsigned)index < u->n_wishes ? (int)u->ready[index] : 0;
+	return index >= 0 && (unsigned)index < u->n_interests ? (int)u->ready[index] : 0;
 }
 
 /*
  * The descriptor may have been closed since, and its number be another one's: the set forgets
  * closed ones by itself.
  */
-static void set_put(struct user_link *u, unsigned i)
+static void interest_put(struct user_link *u, unsigned i)
 {
-	struct epoll_event e = {.events = u->wishes[i].events, .data.u32 = i};
-	int fd = u->wishes[i].fd;
+	struct epoll_event e = {.events = u->interests[i].events, .data.u32 = i};
+	int fd = u->interests[i].fd;
 
 	if (epoll_ctl(u->epoll_fd, EPOLL_CTL_MOD, fd, &e) && errno == ENOENT)
 		(void)epoll_ctl(u->epoll_fd, EPOLL_CTL_ADD, fd, &e);
 }
 
-/* The set holds what is wished for now, each with its index. */
-static void set_update(struct user_link *u)
+/* The set holds what is wanted now, each with its index. */
+static void interests_update(struct user_link *u)
 {
-	for (unsigned i = 0; i < u->n_wishes; i++) {
-		set_put(u, i);
-		u->place[u->wishes[i].fd] = i + 1;
+	for (unsigned i = 0; i < u->n_interests; i++) {
+		interest_put(u, i);
+		u->place[u->interests[i].fd] = i + 1;
 	}
 	for (unsigned i = 0; i < u->n_before; i++)
 		if (!u->place[u->before[i].fd])
 			(void)epoll_ctl(u->epoll_fd, EPOLL_CTL_DEL, u->before[i].fd, NULL);
-	for (unsigned i = 0; i < u->n_wishes; i++)
-		u->place[u->wishes[i].fd] = 0;
+	for (unsigned i = 0; i < u->n_interests; i++)
+		u->place[u->interests[i].fd] = 0;
 }
 
-static void fill(struct user_link *u)
+static void user_fill(struct user_link *u)
 {
-	struct wish *before = u->before;
+	struct interest *before = u->before;
 	uint32_t timeout_ms = UINT32_MAX;
 
-	u->before = u->wishes;
-	u->n_before = u->n_wishes;
-	u->wishes = before;
-	u->n_wishes = 0;
-	slirp_pollfds_fill(u->slirp, &timeout_ms, add_wish, u);
-	set_update(u);
+	u->before = u->interests;
+	u->n_before = u->n_interests;
+	u->interests = before;
+	u->n_interests = 0;
+	slirp_pollfds_fill(u->slirp, &timeout_ms, interest_add, u);
+	interests_update(u);
 	if (timeout_ms == UINT32_MAX)
 		reactor_timer_stop(u->reactor, &u->timer);
 	else
@@ -200,40 +207,40 @@ static void fill(struct user_link *u)
 }
 
 /* A bounded piece of work: one look at the set, one call of libslirp's. */
-static unsigned round_once(struct reactor_poller *p)
+static unsigned user_round(struct reactor_poller *p)
 {
 	struct user_link *u = container_of(p, struct user_link, poller);
 	struct epoll_event events[EVENTS];
 	int n;
 
-	if (u->n_wishes)
-		memset(u->ready, 0, u->n_wishes * sizeof(u->ready[0]));
+	if (u->n_interests)
+		memset(u->ready, 0, u->n_interests * sizeof(u->ready[0]));
 	n = epoll_wait(u->epoll_fd, events, EVENTS, 0);
 	if (n <= 0 && !u->dirty)
 		return 0;
 	for (int i = 0; i < n; i++)
-		if (events[i].data.u32 < u->n_wishes)
+		if (events[i].data.u32 < u->n_interests)
 			u->ready[events[i].data.u32] = to_slirp(events[i].events);
 	u->dirty = false;
-	slirp_pollfds_poll(u->slirp, n < 0, what_is_ready, u);
-	fill(u);
+	slirp_pollfds_poll(u->slirp, n < 0, interest_ready, u);
+	user_fill(u);
 	return 1;
 }
 
-static bool quiet(struct reactor_poller *p)
+static bool user_is_quiet(struct reactor_poller *p)
 {
 	return !container_of(p, struct user_link, poller)->dirty;
 }
 
-static void set_ready(struct reactor_watch *w, uint32_t events)
+static void user_set_ready(struct reactor_watch *w, uint32_t events)
 {
 	(void)events;
-	due(container_of(w, struct user_link, watch));
+	user_due(container_of(w, struct user_link, watch));
 }
 
-static void time_is_up(struct reactor_timer *t)
+static void user_time_is_up(struct reactor_timer *t)
 {
-	due(container_of(t, struct user_link, timer));
+	user_due(container_of(t, struct user_link, timer));
 }
 
 /* ---- what libslirp calls ---- */
@@ -257,14 +264,14 @@ static ssize_t frame_for_driver(const void *buf, size_t len, void *opaque)
 	return (ssize_t)len;
 }
 
-static void guest_error(const char *text, void *opaque)
+static void user_guest_error(const char *text, void *opaque)
 {
 	struct user_link *u = opaque;
 
 	log_limited(&u->complaints, LOG_LEVEL_WARN, PATH, "the guest: %s", text);
 }
 
-static int64_t now_ns(void *opaque)
+static int64_t user_now_ns(void *opaque)
 {
 	(void)opaque;
 	return (int64_t)clock_ns();
@@ -292,32 +299,44 @@ static void timer_mod(void *timer, int64_t at_ms, void *opaque)
 	(void)opaque;
 }
 
-static void poll_fd_changed(int fd, void *opaque)
+static void flow_opened(int fd, void *opaque)
 {
-	(void)fd;
-	(void)opaque;
+	struct user_link *u = opaque;
+
+	user_flows_opened(&u->flows, fd);
+	if (user_flows_full(&u->flows))
+		log_limited(&u->refusals, LOG_LEVEL_WARN, PATH,
+			    "the guest has %u flows open, and the files of this process run out "
+			    "(ulimit -n: %llu): new ones are refused",
+			    u->flows.n, (unsigned long long)limits_files());
 }
 
-static void notify(void *opaque)
+static void flow_closed(int fd, void *opaque)
 {
-	due(opaque);
+	user_flows_closed(&((struct user_link *)opaque)->flows, fd);
+}
+
+static void user_notify(void *opaque)
+{
+	user_due(opaque);
 }
 
 static const SlirpCb callbacks = {
 	.send_packet = frame_for_driver,
-	.guest_error = guest_error,
-	.clock_get_ns = now_ns,
+	.guest_error = user_guest_error,
+	.clock_get_ns = user_now_ns,
 	.timer_new = timer_new,
 	.timer_free = timer_free,
 	.timer_mod = timer_mod,
-	.register_poll_fd = poll_fd_changed,
-	.unregister_poll_fd = poll_fd_changed,
-	.notify = notify,
+	.register_poll_fd = flow_opened,
+	.unregister_poll_fd = flow_closed,
+	.notify = user_notify,
 };
 
 /* ---- frames ---- */
 
-static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, struct error *err)
+static int user_receive_start(struct net_link *l, unsigned pair, struct reactor *r,
+			      struct error *err)
 {
 	struct user_link *u = user_of(l);
 	int rc = reactor_watch_start(r, &u->watch, u->epoll_fd, EPOLLIN);
@@ -326,11 +345,11 @@ static int receive_start(struct net_link *l, unsigned pair, struct reactor *r, s
 	if (rc)
 		return error_set(err, rc, "libslirp's descriptors cannot be waited for");
 	u->reactor = r;
-	due(u);
+	user_due(u);
 	return 0;
 }
 
-static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
+static void user_receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
 {
 	struct user_link *u = user_of(l);
 
@@ -341,8 +360,8 @@ static void receive_stop(struct net_link *l, unsigned pair, struct reactor *r)
 	u->reactor = NULL;
 }
 
-static ssize_t receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr, void *buf,
-		       size_t size)
+static ssize_t user_receive(struct net_link *l, unsigned pair, struct virtio_net_hdr *hdr,
+			    void *buf, size_t size)
 {
 	struct user_link *u = user_of(l);
 	struct frame *f;
@@ -374,8 +393,8 @@ static bool is_fragment(const uint8_t *frame, size_t len)
 	       (frame[AT_FRAGMENT] & 0x3f || frame[AT_FRAGMENT + 1]);
 }
 
-static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
-		      const struct iovec *iov, int n, size_t len)
+static int user_send(struct net_link *l, unsigned pair, const struct virtio_net_hdr *hdr,
+		     const struct iovec *iov, int n, size_t len)
 {
 	struct user_link *u = user_of(l);
 	size_t at = 0;
@@ -388,8 +407,11 @@ static int send_frame(struct net_link *l, unsigned pair, const struct virtio_net
 	}
 	if (is_fragment(u->flat, len))
 		return -EPROTONOSUPPORT;
+	if (!user_flows_admit(&u->flows, u->flat, len))
+		return -EMFILE;
 	slirp_input(u->slirp, u->flat, (int)len);
-	due(u);
+	u->flows.from = 0;
+	user_due(u);
 	return 0;
 }
 
@@ -405,24 +427,25 @@ static void user_close(struct net_link *l)
 		free(list_entry(f, struct frame, link));
 	if (u->epoll_fd >= 0)
 		close(u->epoll_fd);
-	free(u->wishes);
+	free(u->interests);
 	free(u->before);
 	free(u->ready);
 	free(u->place);
+	user_flows_fini(&u->flows);
 	free(u->flat);
 	free(u);
 }
 
 static const struct net_link_ops user_ops = {
 	.name = "user-mode networking",
-	.receive_start = receive_start,
-	.receive_stop = receive_stop,
-	.receive = receive,
-	.send = send_frame,
+	.receive_start = user_receive_start,
+	.receive_stop = user_receive_stop,
+	.receive = user_receive,
+	.send = user_send,
 	.close = user_close,
 };
 
-static int forward(struct user_link *u, const struct net_forward *f, struct error *err)
+static int user_forward(struct user_link *u, const struct net_forward *f, struct error *err)
 {
 	struct in_addr guest = f->guest;
 	char host[INET_ADDRSTRLEN] = "";
@@ -433,6 +456,18 @@ static int forward(struct user_link *u, const struct net_forward *f, struct erro
 		return 0;
 	inet_ntop(AF_INET, &f->host, host, sizeof(host));
 	return error_set(err, -EADDRINUSE, "port %u of %s cannot be forwarded", f->host_port, host);
+}
+
+/* Which of libslirp's descriptors are forwarded ports: before the first flow it has no others. */
+static int listener_add(int fd, int events, void *opaque)
+{
+	socklen_t len = sizeof(int);
+	int listens = 0;
+
+	(void)events;
+	if (!getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) && listens)
+		user_flows_listens(&((struct user_link *)opaque)->flows, fd);
+	return -1;
 }
 
 int net_user_open(struct net_link **out, const struct net_user_options *o, struct error *err)
@@ -450,6 +485,7 @@ int net_user_open(struct net_link **out, const struct net_user_options *o, struc
 		.if_mru = o->mtu,
 	};
 	struct user_link *u = calloc(1, sizeof(*u));
+	uint32_t timeout_ms = UINT32_MAX;
 	int rc = 0;
 
 	if (!u)
@@ -458,10 +494,10 @@ int net_user_open(struct net_link **out, const struct net_user_options *o, struc
 	u->link.pairs = 1;
 	u->link.one_thread = true;
 	u->link.up = true;
-	u->watch.ready = set_ready;
+	u->watch.ready = user_set_ready;
 	list_init(&u->waiting);
-	reactor_poller_init(&u->poller, round_once, quiet);
-	reactor_timer_init(&u->timer, time_is_up);
+	reactor_poller_init(&u->poller, user_round, user_is_quiet);
+	reactor_timer_init(&u->timer, user_time_is_up);
 	u->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	u->flat = malloc(NET_FRAME_MAX);
 	if (u->epoll_fd >= 0 && u->flat)
@@ -469,11 +505,12 @@ int net_user_open(struct net_link **out, const struct net_user_options *o, struc
 	if (!u->slirp)
 		rc = error_set(err, -ENOMEM, "cannot set up user-mode networking");
 	for (unsigned i = 0; !rc && i < o->n_forwards; i++)
-		rc = forward(u, &o->forwards[i], err);
+		rc = user_forward(u, &o->forwards[i], err);
 	if (rc) {
 		user_close(&u->link);
 		return rc;
 	}
+	slirp_pollfds_fill(u->slirp, &timeout_ms, listener_add, u);
 	*out = &u->link;
 	return 0;
 }

@@ -7,6 +7,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -300,6 +302,48 @@ static void user_mode_datagrams_go_out_and_come_back(void **state)
 	close(fd);
 }
 
+/* A guest that opens flows without end leaves some files to others, and its own flows go on. */
+static void user_mode_leaves_some_files(void **state)
+{
+	struct sockaddr_in a, first;
+	int fd = host_socket(&a, SOCK_DGRAM), others[8];
+	struct rlimit as_it_was, few;
+	socklen_t len = sizeof(first);
+	struct net_link *link;
+	uint8_t frame[100];
+	unsigned refused = 0;
+
+	(void)state;
+	if (!has_slirp(&link, &(struct net_user_options){0})) {
+		close(fd);
+		skip();
+	}
+	card_init(&C, link);
+	guest_is_known();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &as_it_was), 0);
+	few = as_it_was;
+	few.rlim_cur = 96;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		size_t n = datagram(frame, 2000 + i, ntohs(a.sin_port), "flow", 4);
+
+		refused += card_send(&C, frame, n) == -EMFILE;
+	}
+	assert_true(refused > 100);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		others[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		assert_true(others[i] >= 0);
+	}
+	assert_int_equal(recvfrom(fd, frame, 4, 0, (struct sockaddr *)&first, &len), 4);
+	assert_int_equal(sendto(fd, "back", 4, 0, (struct sockaddr *)&first, len), 4);
+	datagram_comes(2000, "back", 4);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		close(others[i]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &as_it_was), 0);
+	card_fini(&C);
+	close(fd);
+}
+
 static void user_mode_restricted_lets_nothing_out(void **state)
 {
 	struct sockaddr_in a;
@@ -542,6 +586,7 @@ int main(void)
 		cmocka_unit_test(user_mode_survives_garbage),
 		cmocka_unit_test(user_mode_port_in_use_is_said),
 		cmocka_unit_test(user_mode_datagrams_go_out_and_come_back),
+		cmocka_unit_test(user_mode_leaves_some_files),
 		cmocka_unit_test(user_mode_restricted_lets_nothing_out),
 		cmocka_unit_test(user_mode_forwarded_port),
 		cmocka_unit_test(user_mode_streams_go_out),
