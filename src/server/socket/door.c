@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/socket/door.h"
 
-#include "base/clock.h"
 #include "base/limits.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/epoll.h>
-
-#define ACCEPT_RETRY_NS (100 * NSEC_PER_MSEC)
 
 static void door_shut(struct socket_door *door)
 {
-	reactor_watch_stop(door->home, &door->watch);
-	reactor_timer_stop(door->home, &door->retry);
+	acceptor_stop(&door->acceptor);
+	reactor_timer_stop(door->home, &door->first);
 	socket_listener_close(&door->listener);
 }
 
@@ -34,50 +29,41 @@ static void door_last(struct reactor_msg *msg)
 	door->ops->over(door);
 }
 
-/* The next client, if there is room for one. */
-static void door_welcome(struct socket_door *door)
+/* false: nobody else before this one has gone. */
+static bool door_let_in(struct socket_door *door, int fd)
 {
-	while (!door->busy && !door->is_over) {
-		int fd = socket_listener_accept(&door->listener), rc;
+	char reason[128];
+	int rc = door->ops->serve(door, fd);
 
-		if (fd == -EAGAIN)
-			return;
-		if (fd == -ENOTCONN) {
-			door_over(door);
-			return;
-		}
-		rc = fd < 0 ? fd : door->ops->serve(door, fd);
-		if (rc) {
-			char reason[128];
-
-			log_limited(&door->complaints, LOG_LEVEL_ERR, door->name,
-				    "cannot accept a front end: %s; trying again",
-				    limits_reason(rc, reason, sizeof(reason)));
-			reactor_timer_start(door->home, &door->retry, ACCEPT_RETRY_NS);
-			return;
-		}
-		door->busy = true;
-	}
+	if (rc)
+		log_limited(&door->complaints, LOG_LEVEL_ERR, door->name,
+			    "cannot serve a front end: %s",
+			    limits_reason(rc, reason, sizeof(reason)));
+	door->busy = !rc;
+	return !door->busy;
 }
 
-static void door_ready(struct reactor_watch *w, uint32_t events)
+static bool door_came(struct acceptor *a, int fd)
 {
-	(void)events;
-	door_welcome(container_of(w, struct socket_door, watch));
+	return door_let_in(container_of(a, struct socket_door, acceptor), fd);
 }
 
-static void door_retry(struct reactor_timer *t)
+/* Only one client comes over a connected fd. */
+static void door_first(struct reactor_timer *t)
 {
-	door_welcome(container_of(t, struct socket_door, retry));
+	struct socket_door *door = container_of(t, struct socket_door, first);
+
+	if (door_let_in(door, socket_listener_accept(&door->listener)))
+		door_over(door);
 }
 
 void socket_door_free(struct socket_door *door)
 {
 	door->busy = false;
-	if (door->stopping)
+	if (door->stopping || door->listener.single)
 		door_over(door);
 	else
-		door_welcome(door);
+		acceptor_look(&door->acceptor);
 }
 
 int socket_door_open(struct socket_door *door, const struct socket_door_ops *ops, const char *name,
@@ -89,18 +75,18 @@ int socket_door_open(struct socket_door *door, const struct socket_door_ops *ops
 		.ops = ops,
 		.name = name,
 		.home = home,
-		.watch.ready = door_ready,
 		.last.run = door_last,
 	};
-	reactor_timer_init(&door->retry, door_retry);
+	reactor_timer_init(&door->first, door_first);
+	acceptor_init(&door->acceptor, name, door_came);
 	rc = socket_listener_open(&door->listener, where, err);
 	if (rc)
 		return rc;
 	if (door->listener.single) {
-		reactor_timer_start(home, &door->retry, 0);
+		reactor_timer_start(home, &door->first, 0);
 		return 0;
 	}
-	rc = reactor_watch_start(home, &door->watch, door->listener.fd, EPOLLIN);
+	rc = acceptor_start(&door->acceptor, home, door->listener.fd);
 	if (rc) {
 		error_set(err, rc, "cannot wait for front ends");
 		socket_listener_close(&door->listener);

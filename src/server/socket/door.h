@@ -13,8 +13,7 @@
 #ifndef SERVER_SOCKET_DOOR_H
 #define SERVER_SOCKET_DOOR_H
 
-#include "base/log.h"
-#include "base/reactor.h"
+#include "base/acceptor.h"
 #include "server/socket/listener.h"
 
 struct socket_door;
@@ -36,8 +35,8 @@ struct socket_door {
 	const char *name; /* for messages */
 	struct reactor *home;
 	struct socket_listener listener;
-	struct reactor_watch watch;
-	struct reactor_timer retry; /* of accepting, when fds are short */
+	struct acceptor acceptor;
+	struct reactor_timer first; /* hands over a connected fd, which nobody has to knock with */
 	struct reactor_msg last;
 	struct log_limit complaints;
 	bool busy; /* somebody is served */
