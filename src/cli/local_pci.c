@@ -1,35 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/local_pci.h"
 
-#include "backend/machine/pc.h"
+#include "backend/board/virtio_card.h"
 #include "base/atomic.h"
 #include "cli/disk_words.h"
+#include "disk/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PREFIX "local-pci:"
 
-/* The machine's memory ends where the board's last 16 MiB do. */
+/* Memory that the board reaches; nothing is behind it. */
 #define MEMORY_AT   (UINT64_C(1) << 30)
 #define MEMORY_SIZE (UINT64_C(16) << 20)
-/* What a message-signalled interrupt is to say: the vector's number, at this address. */
-#define MESSAGE_AT UINT64_C(0xfee00000)
+#define BARS_AT	    UINT64_C(0xc0000000)
+#define BARS_END    UINT64_C(0xfec00000)
+#define MESSAGE_AT  UINT64_C(0xfee00000)
+#define POLL_US	    50
 
 struct local_pci {
-	struct pc *pc;
-	struct serial_line line; /* leads from the machine back to this */
-	struct virtio_blk_pci *card;
+	struct backplane plane;
+	struct sysbus_host host;
+	struct pci_bus bus;
+	struct virtio_card *card;
+	struct disk_room room;
+	void *memory;
+	struct gmem *map;
 	pthread_t thread;
 	bool stop;
-	struct reactor_msg wake;
-	int vectors
-		[PCI_MSIX_VECTORS_MAX]; /* under the machine lock: copy of an eventfd, + 1; 0: none */
+	/* With the lock: */
+	bool pin;
+	int vectors[PCI_MSIX_VECTORS_MAX]; /* copy of an eventfd, + 1; 0: none */
 	struct pci_access access;
 	struct vpci_platform platform;
 	struct pci_target target;
@@ -42,90 +50,73 @@ bool local_pci_is(const char *target)
 
 /* ---- the host of its bus ---- */
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void host_irq_set(struct sysbus_host *host, unsigned gsi, bool level)
 {
-	(void)bus;
 	(void)gsi;
-	(void)level;
+	container_of(host, struct local_pci, host)->pin = level;
 }
 
-static void msi_send(struct sysbus *bus, uint64_t address, uint32_t data)
+static int host_vector_fd(struct sysbus_host *host, unsigned devfn, unsigned vector)
 {
-	struct kvm_vm *vm = container_of(bus, struct kvm_vm, bus);
-	struct serial_line *line = container_of(vm, struct pc, vm)->serial.line;
-	const struct local_pci *l = container_of(line, struct local_pci, line);
-
-	if (address == MESSAGE_AT && data < PCI_MSIX_VECTORS_MAX && l->vectors[data])
-		(void)eventfd_write(l->vectors[data] - 1, 1);
+	(void)devfn;
+	return container_of(host, struct local_pci, host)->vectors[vector] - 1;
 }
 
-static const struct sysbus_host_ops host_ops = {.irq_set = irq_set, .msi_send = msi_send};
-
-static bool sent(struct serial_line *line, uint8_t byte)
-{
-	(void)line;
-	(void)byte;
-	return true;
-}
-
-static const struct serial_line_ops line_ops = {.sent = sent};
+static const struct sysbus_host_ops host_ops = {
+	.irq_set = host_irq_set,
+	.vector_fd = host_vector_fd,
+};
 
 /* ---- register access ---- */
 
-static struct pc *lock(struct pci_access *a)
+static struct local_pci *lock(struct pci_access *a)
 {
-	struct pc *pc = container_of(a, struct local_pci, access)->pc;
+	struct local_pci *l = container_of(a, struct local_pci, access);
 
-	pthread_mutex_lock(&pc->vm.lock);
-	return pc;
+	backplane_lock(&l->plane);
+	return l;
 }
 
-static void unlock(struct pc *pc)
+static void unlock(struct local_pci *l)
 {
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_unlock(&l->plane);
 }
 
 static uint32_t config_read(struct pci_access *a, unsigned bdf, unsigned offset, unsigned size)
 {
-	struct pc *pc = lock(a);
-	uint32_t value;
+	struct local_pci *l = lock(a);
+	uint32_t value = pci_bus_config_read(&l->bus, bdf, offset, size);
 
-	sysbus_write(&pc->vm.bus, SYSBUS_PORT, PCI_CONFIG_ADDRESS_PORT,
-		     PCI_CONFIG_ENABLE | bdf << 8 | (offset & 0xfc), 4);
-	value = (uint32_t)sysbus_read(&pc->vm.bus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + (offset & 3),
-				      size);
-	unlock(pc);
+	unlock(l);
 	return value;
 }
 
 static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, uint32_t value,
 			 unsigned size)
 {
-	struct pc *pc = lock(a);
+	struct local_pci *l = lock(a);
 
-	sysbus_write(&pc->vm.bus, SYSBUS_PORT, PCI_CONFIG_ADDRESS_PORT,
-		     PCI_CONFIG_ENABLE | bdf << 8 | (offset & 0xfc), 4);
-	sysbus_write(&pc->vm.bus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + (offset & 3), value, size);
-	unlock(pc);
+	pci_bus_config_write(&l->bus, bdf, offset, value, size);
+	unlock(l);
 }
 
 static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
 {
-	struct pc *pc = lock(a);
-	uint32_t value = (uint32_t)sysbus_read(&pc->vm.bus, io ? SYSBUS_PORT : SYSBUS_MEMORY,
+	struct local_pci *l = lock(a);
+	uint32_t value = (uint32_t)sysbus_read(&l->plane.bus, io ? SYSBUS_PORT : SYSBUS_MEMORY,
 					       address, size);
 
-	unlock(pc);
+	unlock(l);
 	return value;
 }
 
 static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
 		      unsigned size)
 {
-	struct pc *pc = lock(a);
+	struct local_pci *l = lock(a);
 
-	sysbus_write(&pc->vm.bus, io ? SYSBUS_PORT : SYSBUS_MEMORY, address, value, size);
-	unlock(pc);
+	sysbus_write(&l->plane.bus, io ? SYSBUS_PORT : SYSBUS_MEMORY, address, value, size);
+	unlock(l);
 }
 
 static const struct pci_access_ops access_ops = {
@@ -142,17 +133,18 @@ static int connect_vector(struct vpci_platform *p, uint16_t vector, int call_fd,
 {
 	struct local_pci *l = container_of(p, struct local_pci, platform);
 	int fd = fcntl(call_fd, F_DUPFD_CLOEXEC, 0), old;
-	struct pc *pc;
 
 	if (fd < 0)
 		return -errno;
 	vector %= PCI_MSIX_VECTORS_MAX;
-	pc = lock(&l->access);
+	lock(&l->access);
 	old = l->vectors[vector] - 1;
 	l->vectors[vector] = fd + 1;
-	unlock(pc);
+	pci_vector_changed(&l->card->board.fn, vector);
+	unlock(l);
 	if (old >= 0)
 		close(old);
+	/* What the message says is for hosts that know messages, but it has to be one. */
 	*address = MESSAGE_AT;
 	*data = vector;
 	return 0;
@@ -167,37 +159,32 @@ static struct local_pci *of(struct pci_target *t)
 
 static bool pin(struct pci_target *t)
 {
-	struct pc *pc = lock(t->access);
-	bool level = of(t)->card->board.fn.intx_shown;
+	struct local_pci *l = lock(of(t)->target.access);
+	bool level = l->pin;
 
-	unlock(pc);
+	unlock(l);
 	return level;
 }
 
 static void change(struct pci_target *t)
 {
-	struct pc *pc = lock(t->access);
+	struct local_pci *l = lock(of(t)->target.access);
 
-	virtio_device_config_changed(&of(t)->card->blk->vdev);
-	unlock(pc);
+	virtio_device_config_changed(l->card->vdev);
+	unlock(l);
 }
 
 static const struct pci_target_ops target_ops = {.pin = pin, .change = change};
 
 /* ---- life ---- */
 
-static void *work(void *arg)
+static void *control_main(void *arg)
 {
 	struct local_pci *l = arg;
 
 	while (!load_acquire(&l->stop))
-		pc_turn(l->pc);
+		backplane_turn(&l->plane);
 	return NULL;
-}
-
-static void woken(struct reactor_msg *msg)
-{
-	(void)msg;
 }
 
 /* Signals are for the thread that asked. */
@@ -208,35 +195,75 @@ static int start_thread(struct local_pci *l)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&l->thread, NULL, work, l);
+	rc = -pthread_create(&l->thread, NULL, control_main, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
 }
 
-static int make_machine(struct local_pci *l, const char *disk, struct error *err)
+static int make_memory(struct local_pci *l, struct error *err)
 {
-	const struct pc_config config = {
-		.memory = MEMORY_AT + MEMORY_SIZE,
-		.cpus = 1,
-		.serial = &l->line,
-		.plan = true,
-		.workers = 1,
-		.poll_us = 50,
+	void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return error_set(err, -errno, "cannot get memory");
+	l->memory = memory;
+	return gmem_with_host(NULL, MEMORY_AT, MEMORY_SIZE, 0, memory, &l->map, err);
+}
+
+static int make_card(struct local_pci *l, const struct disk_words *words, struct error *err)
+{
+	const struct virtio_card_place place = {
+		.plane = &l->plane,
+		.bus = &l->bus,
+		.devfn = -1,
+		.mem = l->map,
 	};
+	struct virtio_blk *blk;
+	int rc = disk_from_spec(&l->room, &words->disk, "disk0", &blk, err);
+
+	if (rc)
+		return rc;
+	return virtio_card_create(&l->card, &blk->vdev, &words->board, &place, err);
+}
+
+static int make_board(struct local_pci *l, const char *disk, struct error *err)
+{
+	const struct worker_pool_config pool = {.n = 1,
+						.reactor = {.uring = true, .poll_us = POLL_US}};
 	struct disk_words words;
 	int rc = disk_words_parse(disk, &words, err);
 
 	if (rc)
 		return rc;
-	rc = pc_create(&l->pc, &config, err);
+	rc = backplane_init(&l->plane, NULL, err);
+	if (!rc)
+		rc = disk_room_init(&l->room, l->plane.home, &pool, err);
+	if (!rc)
+		rc = make_memory(l, err);
 	if (!rc) {
-		l->pc->vm.bus.host = &host_ops;
-		rc = pc_add_disk(l->pc, &words.disk, &words.board, err);
+		l->host.ops = &host_ops;
+		l->plane.bus.host = &l->host;
+		pci_bus_init(&l->bus, "pci.0", &l->plane.bus);
+		pci_bus_wire_straight(&l->bus);
+		rc = make_card(l, &words, err);
 	}
 	disk_words_fini(&words);
-	if (!rc)
-		l->card = list_entry(l->pc->disks.next, struct pc_disk, link)->card;
 	return rc;
+}
+
+static void destroy(struct local_pci *l)
+{
+	backplane_remove_cards(&l->plane);
+	disk_room_fini(&l->room);
+	backplane_fini(&l->plane);
+	gmem_put(l->map);
+	if (l->memory)
+		munmap(l->memory, MEMORY_SIZE);
+	for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++)
+		if (l->vectors[i])
+			close(l->vectors[i] - 1);
+	free(l);
 }
 
 int local_pci_start(const char *target, struct local_pci **out, struct pci_target **board,
@@ -246,10 +273,8 @@ int local_pci_start(const char *target, struct local_pci **out, struct pci_targe
 	int rc;
 
 	if (!l)
-		return error_set(err, -ENOMEM, "cannot make a machine for %s", target);
-	l->line.ops = &line_ops;
-	l->wake.run = woken;
-	rc = make_machine(l, target + strlen(PREFIX), err);
+		return error_set(err, -ENOMEM, "cannot make a board for %s", target);
+	rc = make_board(l, target + strlen(PREFIX), err);
 	if (rc)
 		goto destroy;
 	l->access.ops = &access_ops;
@@ -259,24 +284,23 @@ int local_pci_start(const char *target, struct local_pci **out, struct pci_targe
 		.access = &l->access,
 		.bdf = l->card->board.fn.devfn,
 		.platform = &l->platform,
-		.memory = pc_memory_at(&l->pc->memory, MEMORY_AT, MEMORY_SIZE),
+		.memory = l->memory,
 		.memory_at = MEMORY_AT,
 		.memory_size = MEMORY_SIZE,
 		.masks = true,
 		.ports = {0xc000, 0x10000},
-		.bars = {PC_PCI_HOLE, PC_PCI_HOLE_END},
+		.bars = {BARS_AT, BARS_END},
 	};
 	rc = start_thread(l);
 	if (rc) {
-		error_set(err, rc, "cannot run a machine for %s", target);
+		error_set(err, rc, "cannot run a board for %s", target);
 		goto destroy;
 	}
 	*out = l;
 	*board = &l->target;
 	return 0;
 destroy:
-	pc_destroy(&l->pc);
-	free(l);
+	destroy(l);
 	return rc;
 }
 
@@ -286,13 +310,11 @@ void local_pci_stop(struct local_pci **lp)
 
 	if (!l)
 		return;
+	lock(&l->access);
 	store_release(&l->stop, true);
-	reactor_post(pc_home(l->pc), &l->wake);
+	backplane_wake(&l->plane);
+	unlock(l);
 	pthread_join(l->thread, NULL);
-	pc_destroy(&l->pc);
-	for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++)
-		if (l->vectors[i])
-			close(l->vectors[i] - 1);
-	free(l);
+	destroy(l);
 	*lp = NULL;
 }

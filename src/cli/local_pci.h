@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The target "local-pci:DISK": our own virtio-blk-pci in this very process, in a PC without
- * processors.  DISK is what `ringside pc --disk` takes, the words for the card included.
+ * The target "local-pci:DISK": our own virtio-blk-pci in this very process, alone on a backplane
+ * whose host this process is.  DISK is what `ringside pc --disk` takes, the words for the card
+ * included.
  *
- * Threads: the machine's control thread is one of its own; registers are accessed
- * under the machine lock.
+ * Threads: the backplane's control thread is one of its own; registers are accessed under the
+ * machine lock.
  */
 #ifndef CLI_LOCAL_PCI_H
 #define CLI_LOCAL_PCI_H

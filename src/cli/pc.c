@@ -121,8 +121,10 @@ static int boot(struct machine *m)
 	m->options.config.serial = &m->console.line;
 	if (take_signals(m, &err) || pc_create(&m->pc, &m->options.config, &err))
 		return failure("%s", err.text);
-	rc = pc_options_plug(&m->options, m->pc, &err) || run(m, &err) ? failure("%s", err.text)
-								       : verdict(m);
+	rc = pc_use_kvm(m->pc, &m->options.config, &err) ||
+			     pc_options_plug(&m->options, m->pc, false, &err) || run(m, &err)
+		     ? failure("%s", err.text)
+		     : verdict(m);
 	pc_destroy(&m->pc);
 	return rc;
 }

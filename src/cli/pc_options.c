@@ -2,7 +2,6 @@
 #include "cli/pc_options.h"
 
 #include "backend/kvm/probe.h"
-#include "backend/machine/scsi_disks.h"
 #include "backend/virtio_pci/words.h"
 #include "base/log.h"
 #include "base/size.h"
@@ -367,14 +366,13 @@ void pc_options_fini(struct pc_options *o)
 static int plug_net(const struct net_words *w, bool plan, struct pc *pc, struct error *err)
 {
 	struct net_link *link;
-	/* A machine that is only looked at leaves the host as it is. */
 	int rc = plan ? net_none_open(&link, w->net.queues, err)
 		      : net_spec_open(&w->net, &link, err);
 
 	return rc ? rc : pc_add_net(pc, link, &w->net, &w->board, err);
 }
 
-int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err)
+int pc_options_plug(const struct pc_options *o, struct pc *pc, bool plan, struct error *err)
 {
 	int rc = 0;
 
@@ -385,6 +383,6 @@ int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err
 	for (unsigned i = 0; !rc && i < o->n_scsi; i++)
 		rc = pc_add_scsi_disk(pc, &o->scsi[i], err);
 	for (unsigned i = 0; !rc && i < o->n_nets; i++)
-		rc = plug_net(&o->nets[i], o->config.plan, pc, err);
+		rc = plug_net(&o->nets[i], plan, pc, err);
 	return rc;
 }

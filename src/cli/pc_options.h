@@ -39,7 +39,7 @@ struct pc_options {
 int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv);
 void pc_options_fini(struct pc_options *o);
 
-/* Puts all the cards in. */
-int pc_options_plug(const struct pc_options *o, struct pc *pc, struct error *err);
+/* Puts all the cards in.  @plan: the machine is only looked at, and the host stays as it is. */
+int pc_options_plug(const struct pc_options *o, struct pc *pc, bool plan, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/pc_stats.h"
 
+#include "backend/net/virtio_net.h"
 #include "base/atomic.h"
 #include "cli/scsi_stats.h"
 
@@ -49,16 +50,14 @@ static json_t *queues(const struct virtio_device *vdev)
 static json_t *disks(const struct pc *pc)
 {
 	json_t *all = json_array();
+	const struct virtio_card *card;
 
-	list_for_each (l, &pc->disks) {
-		const struct virtio_blk_pci *card = list_entry(l, struct pc_disk, link)->card;
-
-		json_array_append_new(all, json_pack("{ss sI sI so}", "path", card->blk->vdev.path,
+	for (unsigned i = 0; (card = pc_virtio_card(pc, VIRTIO_ID_BLOCK, i)); i++)
+		json_array_append_new(all, json_pack("{ss sI sI so}", "path", card->vdev->path,
 						     "messages-sent",
 						     (json_int_t)card->board.fn.msix.sent,
 						     "pin-rises", (json_int_t)card->board.fn.rises,
-						     "queues", queues(&card->blk->vdev)));
-	}
+						     "queues", queues(card->vdev)));
 	return all;
 }
 
@@ -99,10 +98,10 @@ static json_t *counters(const struct net_counters *c, bool received)
 static json_t *nets(const struct pc *pc)
 {
 	json_t *all = json_array();
+	const struct virtio_card *card;
 
-	list_for_each (l, &pc->nets) {
-		const struct virtio_net_pci *card = list_entry(l, struct pc_net, link)->card;
-		const struct virtio_net *net = card->net;
+	for (unsigned n = 0; (card = pc_virtio_card(pc, VIRTIO_ID_NET, n)); n++) {
+		const struct virtio_net *net = virtio_net_of(card->vdev);
 		json_t *pairs = json_array();
 
 		for (unsigned i = 0; i < net->n_pairs; i++)
@@ -139,9 +138,9 @@ int pc_stats_write(struct pc *pc, const char *file, struct error *err)
 	if (!to)
 		return error_set(err, -errno, "cannot write %s", file);
 	/* Requests may still come back from the storage. */
-	pthread_mutex_lock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
 	all = pc_stats(pc);
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_unlock(&pc->plane);
 	if (!all || json_dumpf(all, to, JSON_INDENT(1)) || fputc('\n', to) == EOF)
 		rc = error_set(err, -EIO, "cannot write %s", file);
 	json_decref(all);

@@ -5,7 +5,9 @@
  */
 #include "cli/tree.h"
 
+#include "backend/blk/virtio_blk.h"
 #include "backend/lsi/lsi.h"
+#include "backend/net/virtio_net.h"
 #include "base/atomic.h"
 #include "cli/commands.h"
 #include "cli/control.h"
@@ -75,24 +77,14 @@ static void add_isa(json_t *bridge, const struct pc *pc)
 			region_node(isa, regions[i]);
 }
 
-static const struct pc_disk *disk_of(const struct pc *pc, const struct pci_function *fn)
-{
-	list_for_each (l, &pc->disks) {
-		const struct pc_disk *disk = list_entry(l, struct pc_disk, link);
-
-		if (&disk->card->board.fn == fn)
-			return disk;
-	}
-	return NULL;
-}
-
-static void add_disk(json_t *function, const struct virtio_blk_pci *card, const char *file)
+static void add_disk(json_t *function, const struct virtio_card *card, const char *file)
 {
 	json_t *device = tree_virtio(function, &card->board);
+	const struct virtio_blk *blk = virtio_blk_of(card->vdev);
 
 	tree_property(device, "file", "%s", file);
-	tree_property(device, "serial", "%.*s", VIRTIO_BLK_ID_BYTES, card->blk->serial);
-	tree_property(device, "sectors", "%" PRIu64, le64_get(card->blk->config.capacity));
+	tree_property(device, "serial", "%.*s", VIRTIO_BLK_ID_BYTES, blk->serial);
+	tree_property(device, "sectors", "%" PRIu64, le64_get(blk->config.capacity));
 }
 
 static void add_bar(json_t *n, unsigned i, const struct pci_bar *bar)
@@ -120,34 +112,37 @@ static void add_interrupts(json_t *n, const struct pci_function *fn)
 			      fn->config[PCI_INTERRUPT_LINE], fn->intx ? ", asserted" : "");
 }
 
-static const struct virtio_net_pci *net_of(const struct pc *pc, const struct pci_function *fn)
-{
-	list_for_each (l, &pc->nets) {
-		const struct virtio_net_pci *card = list_entry(l, struct pc_net, link)->card;
-
-		if (&card->board.fn == fn)
-			return card;
-	}
-	return NULL;
-}
-
-static void add_net(json_t *function, const struct virtio_net_pci *card)
+static void add_net(json_t *function, const struct virtio_card *card)
 {
 	json_t *device = tree_virtio(function, &card->board);
-	uint64_t mac = read_once(&card->net->mac);
+	const struct virtio_net *net = virtio_net_of(card->vdev);
+	uint64_t mac = read_once(&net->mac);
 
 	tree_property(device, "mac", "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)(mac & 0xff),
 		      (unsigned)(mac >> 8 & 0xff), (unsigned)(mac >> 16 & 0xff),
 		      (unsigned)(mac >> 24 & 0xff), (unsigned)(mac >> 32 & 0xff),
 		      (unsigned)(mac >> 40 & 0xff));
-	tree_property(device, "pairs", "%u", card->net->n_pairs);
-	if (card->net->vdev.status)
-		tree_property(device, "link", "%s",
-			      read_once(&card->net->link->up) ? "up" : "down");
+	tree_property(device, "pairs", "%u", net->n_pairs);
+	if (net->vdev.status)
+		tree_property(device, "link", "%s", read_once(&net->link->up) ? "up" : "down");
+}
+
+/* Disks come in the order of the command line. */
+static void add_virtio(json_t *function, const struct pc *pc, const struct pc_options *o,
+		       const struct pci_function *fn)
+{
+	const struct virtio_card *card;
+
+	for (unsigned i = 0; (card = pc_virtio_card(pc, VIRTIO_ID_BLOCK, i)); i++)
+		if (&card->board.fn == fn)
+			add_disk(function, card, o->disks[i].disk.file);
+	for (unsigned i = 0; (card = pc_virtio_card(pc, VIRTIO_ID_NET, i)); i++)
+		if (&card->board.fn == fn)
+			add_net(function, card);
 }
 
 static void add_function(json_t *bus, const struct pc *pc, const struct pc_options *o,
-			 const struct pci_function *fn, unsigned *n_disk)
+			 const struct pci_function *fn)
 {
 	char at[16];
 	json_t *n;
@@ -167,16 +162,12 @@ static void add_function(json_t *bus, const struct pc *pc, const struct pc_optio
 		tree_ide(n, pc->ide, o->ide);
 	if (pc->scsi && fn == &pc->scsi->fn)
 		tree_scsi(n, pc->scsi, o);
-	if (disk_of(pc, fn))
-		add_disk(n, disk_of(pc, fn)->card, o->disks[(*n_disk)++].disk.file);
-	if (net_of(pc, fn))
-		add_net(n, net_of(pc, fn));
+	add_virtio(n, pc, o, fn);
 }
 
 json_t *tree_machine(const struct pc *pc, const struct pc_options *o)
 {
 	json_t *root = tree_node(NULL, NULL, "main-system-bus"), *host, *bus;
-	unsigned n_disk = 0;
 
 	tree_property(root, "cpus", "%u", o->config.cpus);
 	tree_property(root, "memory", "%" PRIu64 " MiB", pc->memory.size >> 20);
@@ -186,7 +177,7 @@ json_t *tree_machine(const struct pc *pc, const struct pc_options *o)
 	bus = tree_node(host, NULL, pc->host.bus.name);
 	for (unsigned devfn = 0; devfn < PCI_DEVFNS; devfn++)
 		if (pc->host.bus.functions[devfn])
-			add_function(bus, pc, o, pc->host.bus.functions[devfn], &n_disk);
+			add_function(bus, pc, o, pc->host.bus.functions[devfn]);
 	return root;
 }
 
@@ -238,7 +229,6 @@ static int plan(struct pc_options *o)
 	struct error err = {""};
 	int rc;
 
-	o->config.plan = true;
 	/* A machine may have the images open at this moment. */
 	for (unsigned i = 0; i < o->n_disks; i++)
 		o->disks[i].disk.storage.no_lock = true;
@@ -248,8 +238,8 @@ static int plan(struct pc_options *o)
 		o->scsi[i].storage.no_lock = true;
 	if (pc_create(&pc, &o->config, &err))
 		return failure("%s", err.text);
-	rc = pc_options_plug(o, pc, &err) ? failure("%s", err.text)
-					  : print(tree_machine(pc, o), o->json);
+	rc = pc_options_plug(o, pc, true, &err) ? failure("%s", err.text)
+						: print(tree_machine(pc, o), o->json);
 	pc_destroy(&pc);
 	return rc;
 }

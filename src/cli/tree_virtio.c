@@ -52,14 +52,26 @@ static const char *kick_way(const struct virtio_pci_queue *q)
 	return q->modern_kick.on || q->legacy_kick.on ? "ioeventfd" : "exit";
 }
 
+static const char *call_way(const struct pci_call *call)
+{
+	switch (call->way) {
+	case PCI_CALL_IRQFD:
+	case PCI_CALL_LINE:
+		return "irqfd";
+	case PCI_CALL_VECTOR:
+		return "eventfd";
+	default:
+		return "by system call";
+	}
+}
+
 static void add_call(json_t *node, const struct virtio_pci_queue *q)
 {
 	const struct pci_msix *msix = &q->board->fn.msix;
 	const uint32_t *word;
 
 	if (!msix->enabled) {
-		tree_property(node, "interrupt", "pin, %s",
-			      q->call.way == PCI_CALL_LINE ? "irqfd" : "by system call");
+		tree_property(node, "interrupt", "pin, %s", call_way(&q->call));
 		return;
 	}
 	if (q->vector >= msix->n) {
@@ -68,8 +80,7 @@ static void add_call(json_t *node, const struct virtio_pci_queue *q)
 	}
 	word = msix->entries[q->vector].word;
 	tree_property(node, "interrupt", "vector %u, message 0x%x to 0x%" PRIx64 ", %s%s",
-		      q->vector, word[2], word[0] | (uint64_t)word[1] << 32,
-		      q->call.way == PCI_CALL_IRQFD ? "irqfd" : "by system call",
+		      q->vector, word[2], word[0] | (uint64_t)word[1] << 32, call_way(&q->call),
 		      word[3] & 1 ? ", masked" : "");
 }
 

@@ -299,7 +299,7 @@ static void pci_g_07_a_call_by_message_needs_no_isr(void **state)
 	assert_int_equal(result, 0);
 	assert_int_equal(P.rig.isr_reads, 0);
 	/* The disk grows, and the driver hears of it. */
-	virtio_device_config_changed(&P.rig.disk->blk->vdev);
+	virtio_device_config_changed(&P.rig.blk->vdev);
 	assert_int_equal(ringside_process(disk), RINGSIDE_EVENT_CONFIG);
 	close_all(disk);
 }
@@ -307,7 +307,7 @@ static void pci_g_07_a_call_by_message_needs_no_isr(void **state)
 static bool not_resetting(struct board_rig *r, void *arg)
 {
 	(void)arg;
-	return !r->disk->board.resetting;
+	return !r->board->resetting;
 }
 
 static void kb_95_all_ones_after_unplug(void **state)
@@ -316,7 +316,7 @@ static void kb_95_all_ones_after_unplug(void **state)
 	struct ringside_options ro = {0};
 	struct ringside_disk *disk = open_with(&o, &place_ops, &ro);
 	struct ringside_error err;
-	struct virtio_pci *board = &P.rig.disk->board;
+	struct virtio_pci *board = P.rig.board;
 
 	(void)state;
 	assert_int_equal(ringside_start(disk, &err), 0);

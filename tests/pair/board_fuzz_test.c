@@ -131,9 +131,9 @@ static void touch_bar(struct board_rig *r, uint64_t *s)
 	at = bar->region.base + some_offset(s, bar->region.size);
 	size = some_size(s, bar->region.space == SYSBUS_PORT ? 4 : 8);
 	if (below(s, 3))
-		sysbus_write(&r->sysbus, bar->region.space, at, some_value(s), size);
+		sysbus_write(&r->plane.bus, bar->region.space, at, some_value(s), size);
 	else
-		sysbus_read(&r->sysbus, bar->region.space, at, size);
+		sysbus_read(&r->plane.bus, bar->region.space, at, size);
 }
 
 static void touch_config(struct board_rig *r, uint64_t *s)
@@ -145,12 +145,12 @@ static void touch_config(struct board_rig *r, uint64_t *s)
 
 	if (!below(s, 16))
 		address = (uint32_t)some_value(s);
-	sysbus_write(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_ADDRESS_PORT, address, 4);
+	sysbus_write(&r->plane.bus, SYSBUS_PORT, PCI_CONFIG_ADDRESS_PORT, address, 4);
 	if (below(s, 2))
-		sysbus_write(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + below(s, 4),
+		sysbus_write(&r->plane.bus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + below(s, 4),
 			     some_value(s), size);
 	else
-		sysbus_read(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + below(s, 4), size);
+		sysbus_read(&r->plane.bus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + below(s, 4), size);
 }
 
 static void decode_on(struct board_rig *r, uint64_t *s)
@@ -196,7 +196,7 @@ static void take(struct board_rig *r, uint64_t *s, unsigned bar, const struct st
 
 	for (size_t i = 0; i < n && b->mapped; i++)
 		if (below(s, 60))
-			sysbus_write(&r->sysbus, b->region.space, b->region.base + steps[i].at,
+			sysbus_write(&r->plane.bus, b->region.space, b->region.base + steps[i].at,
 				     steps[i].value, steps[i].size);
 }
 
@@ -206,9 +206,9 @@ static void take(struct board_rig *r, uint64_t *s, unsigned bar, const struct st
 static void almost_start(struct board_rig *r, uint64_t *s)
 {
 	/* VERSION_1, and now and then packed rings and queue reset. */
-	uint64_t high = 1 | (next(s) & 0x104), queue = r->card ? below(s, 3) : 0;
+	uint64_t high = 1 | (next(s) & 0x104), queue = r->net ? below(s, 3) : 0;
 	/* MAC, MRG_RXBUF, STATUS, CTRL_VQ and what it can do, or anything. */
-	uint64_t low = !r->card ? 0 : below(s, 2) ? 0x9f8020 : next(s) & 0xffffff;
+	uint64_t low = !r->net ? 0 : below(s, 2) ? 0x9f8020 : next(s) & 0xffffff;
 
 	const struct step modern[] = {
 		{20, 1, 1},  {20, 1, 3},	{8, 4, 0},	   {12, 4, low | below(s, 2) << 28},
@@ -245,7 +245,7 @@ static void almost_request(struct board_rig *r, uint64_t *s)
 	unsigned type = below(s, 2) ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT;
 	struct virtio_blk_req header = {.type = le32_make(type)};
 	uint16_t idx = (uint16_t)__atomic_load_n((uint16_t *)br_at(r, 0x103002), __ATOMIC_RELAXED);
-	struct virtio_pci_queue *q = &r->board->queues[r->card ? below(s, 3) : 0];
+	struct virtio_pci_queue *q = &r->board->queues[r->net ? below(s, 3) : 0];
 	const uint8_t *from = (const uint8_t *)desc;
 
 	if (type == VIRTIO_BLK_T_IN)
@@ -372,16 +372,16 @@ static void p_anything_anywhere(void **state)
 		else if (what == 250)
 			virtio_device_config_changed(r.board->vdev);
 		else if (what == 251 && !below(&s, 64))
-			pci_host_reset(&r.host);
+			br_reset_line(&r);
 		else if (what == 252 && wire)
 			touch_wire(wire, &s);
 		else if (what < 254)
-			reactor_process(r.home);
+			reactor_process(r.plane.home);
 	}
 	__atomic_store_n(&k.stop, true, __ATOMIC_RELAXED);
 	pthread_join(k.thread, NULL);
 
-	pci_host_reset(&r.host);
+	br_reset_line(&r);
 	br_until(&r, reset_is_over, NULL);
 	r.used = 0x10000;
 	r.strange_messages = 0;

@@ -68,7 +68,7 @@ static uint64_t pba(void)
 	uint32_t where = pcidev_config_read(&R.dev, R.v.msix_cap + PCI_MSIX_PBA, 4);
 	uint64_t at = R.dev.bars[where & 7].address + (where & ~7u);
 
-	return sysbus_read(&R.sysbus, SYSBUS_MEMORY, at, 8);
+	return sysbus_read(&R.plane.bus, SYSBUS_MEMORY, at, 8);
 }
 
 /* ---- MSI-X ---- */
@@ -93,7 +93,7 @@ static void pci_d_28_any_event_to_any_vector(void **state)
 		assert_true(R.messages[v] > before);
 		before = R.messages[v];
 		assert_int_equal(vpci_config_vector(&R.v, v), 0);
-		virtio_device_config_changed(&R.disk->blk->vdev);
+		virtio_device_config_changed(&R.blk->vdev);
 		assert_int_equal(R.messages[v], before + 1);
 	}
 }
@@ -105,11 +105,11 @@ static void pci_d_29_impossible_vectors_read_as_none(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		sysbus_write(&R.sysbus, SYSBUS_MEMORY, common + 16, bad[i], 2);
-		assert_int_equal(sysbus_read(&R.sysbus, SYSBUS_MEMORY, common + 16, 2), 0xffff);
-		sysbus_write(&R.sysbus, SYSBUS_MEMORY, common + 22, 1, 2);
-		sysbus_write(&R.sysbus, SYSBUS_MEMORY, common + 26, bad[i], 2);
-		assert_int_equal(sysbus_read(&R.sysbus, SYSBUS_MEMORY, common + 26, 2), 0xffff);
+		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, common + 16, bad[i], 2);
+		assert_int_equal(sysbus_read(&R.plane.bus, SYSBUS_MEMORY, common + 16, 2), 0xffff);
+		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, common + 22, 1, 2);
+		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, common + 26, bad[i], 2);
+		assert_int_equal(sysbus_read(&R.plane.bus, SYSBUS_MEMORY, common + 26, 2), 0xffff);
 	}
 }
 
@@ -129,7 +129,7 @@ static void pci_d_31_no_vector_no_interrupt(void **state)
 	for (unsigned i = 0; i < BR_VECTORS; i++)
 		sum += R.messages[i];
 	br_complete(&R, 0);
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	for (unsigned i = 0; i < BR_VECTORS; i++)
 		after += R.messages[i];
 	assert_int_equal(after, sum);
@@ -199,7 +199,7 @@ static void pci_d_32_function_mask(void **state)
 	config = R.messages[0];
 	pcidev_config_write(&R.dev, control, PCI_MSIX_CONTROL_ENABLE | PCI_MSIX_CONTROL_MASK, 2);
 	br_complete(&R, 0);
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_int_equal(R.messages[1], before);
 	assert_int_equal(R.messages[0], config);
 	assert_true(pba() == 3);
@@ -228,7 +228,7 @@ static void message_rewritten_while_unmasked(void **state)
 	br_check_io(&R);
 	br_settle(&R);
 	for (unsigned data = 10; data < 30; data++) {
-		sysbus_write(&R.sysbus, SYSBUS_MEMORY, table_at(1) + 8, data, 4);
+		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, table_at(1) + 8, data, 4);
 		br_complete(&R, 0);
 		assert_int_equal(R.messages[data], 1);
 	}
@@ -237,31 +237,31 @@ static void message_rewritten_while_unmasked(void **state)
 
 static void kb_52_odd_table_accesses(void **state)
 {
-	uint64_t before = sysbus_read(&R.sysbus, SYSBUS_MEMORY, table_at(1), 8);
+	uint64_t before = sysbus_read(&R.plane.bus, SYSBUS_MEMORY, table_at(1), 8);
 	uint64_t end = R.dev.bars[R.v.table.bar].address + R.dev.bars[R.v.table.bar].size;
 
 	(void)state;
 	for (uint64_t at = table_at(0); at < end; at++) {
-		sysbus_write(&R.sysbus, SYSBUS_MEMORY, at, 0xff, 1);
-		sysbus_write(&R.sysbus, SYSBUS_MEMORY, at, 0xffff, 2);
+		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, at, 0xff, 1);
+		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, at, 0xffff, 2);
 		if (at % 4)
-			sysbus_write(&R.sysbus, SYSBUS_MEMORY, at, 0xffffffff, 4);
+			sysbus_write(&R.plane.bus, SYSBUS_MEMORY, at, 0xffffffff, 4);
 		if (at % 8)
-			sysbus_write(&R.sysbus, SYSBUS_MEMORY, at, UINT64_MAX, 8);
+			sysbus_write(&R.plane.bus, SYSBUS_MEMORY, at, UINT64_MAX, 8);
 		/* Behind the table, and the pending bits. */
 		if (at >= table_at(3))
-			sysbus_write(&R.sysbus, SYSBUS_MEMORY, at, 0xffffffff, 4);
+			sysbus_write(&R.plane.bus, SYSBUS_MEMORY, at, 0xffffffff, 4);
 		for (unsigned size = 1; size <= 8; size *= 2)
-			sysbus_read(&R.sysbus, SYSBUS_MEMORY, at, size);
+			sysbus_read(&R.plane.bus, SYSBUS_MEMORY, at, size);
 	}
-	assert_true(sysbus_read(&R.sysbus, SYSBUS_MEMORY, table_at(1), 8) == before);
-	assert_int_equal(sysbus_read(&R.sysbus, SYSBUS_MEMORY, table_at(1) + 1, 1),
+	assert_true(sysbus_read(&R.plane.bus, SYSBUS_MEMORY, table_at(1), 8) == before);
+	assert_int_equal(sysbus_read(&R.plane.bus, SYSBUS_MEMORY, table_at(1) + 1, 1),
 			 before >> 8 & 0xff);
 	/* A quad word is two words. */
-	sysbus_write(&R.sysbus, SYSBUS_MEMORY, table_at(1) + 8, 12 | UINT64_C(1) << 32, 8);
-	assert_true(sysbus_read(&R.sysbus, SYSBUS_MEMORY, table_at(1) + 8, 8) ==
+	sysbus_write(&R.plane.bus, SYSBUS_MEMORY, table_at(1) + 8, 12 | UINT64_C(1) << 32, 8);
+	assert_true(sysbus_read(&R.plane.bus, SYSBUS_MEMORY, table_at(1) + 8, 8) ==
 		    (12 | UINT64_C(1) << 32));
-	sysbus_write(&R.sysbus, SYSBUS_MEMORY, table_at(1) + 8, 1, 8);
+	sysbus_write(&R.plane.bus, SYSBUS_MEMORY, table_at(1) + 8, 1, 8);
 	br_check_io(&R);
 }
 
@@ -271,7 +271,7 @@ static void kb_51_config_vector_changes_before_the_config(void **state)
 	for (unsigned i = 0; i < 50; i++) {
 		vpci_config_vector(&R.v, i % 4 ? (uint16_t)(i % 3) : VIRTIO_MSI_NO_VECTOR);
 		vpci_vector_mask(&R.v, (uint16_t)(i % 3), i & 1);
-		virtio_device_config_changed(&R.disk->blk->vdev);
+		virtio_device_config_changed(&R.blk->vdev);
 		br_pump(&R);
 	}
 	for (uint16_t v = 0; v < 3; v++)
@@ -327,7 +327,7 @@ static void pci_d_19_isr_says_who(void **state)
 	(void)state;
 	br_check_io(&R);
 	acknowledge();
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_true(line());
 	assert_true(status_bit()); /* PCI-D-20 */
 	assert_int_equal(acknowledge(), VIRTIO_PCI_ISR_CONFIG);
@@ -340,7 +340,7 @@ static void pci_d_19_isr_says_who(void **state)
 	/* KB-57 */
 	assert_int_equal(acknowledge(), VIRTIO_PCI_ISR_QUEUE);
 	br_complete(&R, 1);
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_int_equal(acknowledge(), VIRTIO_PCI_ISR_QUEUE | VIRTIO_PCI_ISR_CONFIG);
 	assert_false(line());
 }
@@ -348,7 +348,7 @@ static void pci_d_19_isr_says_who(void **state)
 static void pci_d_20_interrupt_disable(void **state)
 {
 	(void)state;
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_true(line());
 	pcidev_command(&R.dev, PCI_COMMAND_INTX_DISABLE, 0);
 	assert_false(line());
@@ -364,13 +364,13 @@ static void pin_is_silent_while_msix_is_on(void **state)
 	unsigned gsi = (unsigned)piix3_line(&R.isa, 3, 0), rises;
 
 	(void)state;
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_true(line());
 	assert_int_equal(vpci_msix(&R.v, true), 0);
 	assert_false(line());
 	rises = R.rises[gsi] + R.raises[gsi];
 	br_complete(&R, 0);
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_int_equal(R.rises[gsi] + R.raises[gsi], rises);
 	acknowledge();
 	assert_int_equal(vpci_msix(&R.v, false), 0);
@@ -400,7 +400,7 @@ static void routes_move_with_their_registers(void **state)
 	unsigned pirq = (3 + 0 - 1) & 3;
 
 	(void)state;
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_true(line());
 	pci_function_config_write(isa, PIIX3_PIRQ + pirq, 5, 1);
 	assert_true(br_line(&R, 5));
@@ -425,8 +425,8 @@ static void machine_reset_comes_back_to_the_beginning(void **state)
 {
 	(void)state;
 	br_check_io(&R);
-	virtio_device_config_changed(&R.disk->blk->vdev);
-	pci_host_reset(&R.host);
+	virtio_device_config_changed(&R.blk->vdev);
+	br_reset_line(&R);
 	for (unsigned i = 0; i < 16; i++)
 		assert_false(br_line(&R, i));
 	assert_int_equal(pcidev_config_read(&R.dev, PCI_COMMAND, 2), 0);

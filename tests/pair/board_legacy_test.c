@@ -20,11 +20,11 @@ static uint64_t base(void)
 }
 static uint64_t rd(uint64_t at, unsigned size)
 {
-	return sysbus_read(&R.sysbus, SYSBUS_PORT, base() + at, size);
+	return sysbus_read(&R.plane.bus, SYSBUS_PORT, base() + at, size);
 }
 static void wr(uint64_t at, uint64_t value, unsigned size)
 {
-	sysbus_write(&R.sysbus, SYSBUS_PORT, base() + at, value, size);
+	sysbus_write(&R.plane.bus, SYSBUS_PORT, base() + at, value, size);
 }
 
 static int setup(void **state)
@@ -64,10 +64,9 @@ static void pci_l_02_header_in_bar_0(void **state)
 {
 	(void)state;
 	assert_true(R.dev.bars[0].io);
-	assert_int_equal(rd(0, 4) & ~(1u << VIRTIO_F_ANY_LAYOUT),
-			 (uint32_t)R.disk->blk->vdev.offered);
+	assert_int_equal(rd(0, 4) & ~(1u << VIRTIO_F_ANY_LAYOUT), (uint32_t)R.blk->vdev.offered);
 	wr(4, 0xffffffff, 4);
-	assert_int_equal(rd(4, 4), (uint32_t)R.disk->blk->vdev.offered);
+	assert_int_equal(rd(4, 4), (uint32_t)R.blk->vdev.offered);
 	wr(4, 0, 4);
 	for (unsigned i = 0; i < 4; i++) {
 		wr(14, i, 2);
@@ -193,8 +192,8 @@ static void pci_l_04_upper_features_are_not_accepted(void **state)
 {
 	(void)state;
 	br_start(&R, 0, false);
-	assert_int_equal(R.disk->blk->vdev.features >> 32, 0);
-	assert_true(R.disk->blk->vdev.features);
+	assert_int_equal(R.blk->vdev.features >> 32, 0);
+	assert_true(R.blk->vdev.features);
 	br_check_io(&R);
 }
 
@@ -315,7 +314,7 @@ static bool pfn_is_0(struct board_rig *r, void *arg)
 {
 	(void)r;
 	(void)arg;
-	return !rd(8, 4) && !R.disk->board.queues[0].resetting;
+	return !rd(8, 4) && !R.board->queues[0].resetting;
 }
 
 static void page_number_0_stops_the_queue(void **state)
@@ -369,7 +368,7 @@ static void isr_reads_and_clears(void **state)
 	br_start(&R, 0, false);
 	br_check_io(&R);
 	rd(19, 1);
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_int_equal(rd(19, 1), VIRTIO_PCI_ISR_CONFIG);
 	assert_int_equal(rd(19, 1), 0);
 }

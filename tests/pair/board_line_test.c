@@ -69,7 +69,7 @@ static void an_interrupt_needs_nobody_but_the_worker(void **state)
 		br_settle(&R);
 		assert_false(br_disk_line(&R));
 	}
-	assert_int_equal(R.disk->board.fn.rises, 0);
+	assert_int_equal(R.board->fn.rises, 0);
 	assert_true(R.raises[gsi()] >= 20);
 }
 
@@ -116,7 +116,7 @@ static void an_end_with_nothing_to_say_is_silent(void **state)
 		br_settle(&R);
 		assert_false(br_disk_line(&R));
 	}
-	assert_int_equal(R.disk->board.fn.rises, 0);
+	assert_int_equal(R.board->fn.rises, 0);
 }
 
 static void pci_d_20_status_bit_while_the_host_holds_the_line(void **state)
@@ -185,7 +185,7 @@ static void only_running_queues_have_irqfds(void **state)
 	assert_int_equal(bound(), R.n_queues);
 	br_check_io(&R);
 	br_complete(&R, 0);
-	pci_host_reset(&R.host);
+	br_reset_line(&R);
 	assert_int_equal(bound(), 0);
 	assert_false(br_line(&R, 11));
 	br_pump(&R);
@@ -251,7 +251,7 @@ static void dawdle(struct load *l)
 	if (!(dice(l) % 4))
 		br_host(&R);
 	if (!(dice(l) % 4))
-		reactor_process(R.home);
+		reactor_process(R.plane.home);
 }
 
 /*

@@ -22,11 +22,11 @@ static uint64_t base(void)
 }
 static uint64_t rd(uint64_t at, unsigned size)
 {
-	return sysbus_read(&R.sysbus, SYSBUS_MEMORY, base() + at, size);
+	return sysbus_read(&R.plane.bus, SYSBUS_MEMORY, base() + at, size);
 }
 static void wr(uint64_t at, uint64_t value, unsigned size)
 {
-	sysbus_write(&R.sysbus, SYSBUS_MEMORY, base() + at, value, size);
+	sysbus_write(&R.plane.bus, SYSBUS_MEMORY, base() + at, value, size);
 }
 static uint32_t cfg(unsigned offset, unsigned size)
 {
@@ -188,7 +188,7 @@ static void pci_d_06_offered_bits_at_any_select(void **state)
 
 	(void)state;
 	offered = vpci_features(&R.v);
-	assert_true(offered == R.disk->blk->vdev.offered);
+	assert_true(offered == R.blk->vdev.offered);
 	assert_true(offered & BIT64(VIRTIO_F_RING_RESET));
 	assert_true(offered & BIT64(VIRTIO_F_VERSION_1));
 	for (size_t i = 0; i < ARRAY_SIZE(beyond); i++) {
@@ -255,10 +255,10 @@ static void pci_d_08_generation_never_aliases(void **state)
 	before = vpci_generation(&R.v);
 	assert_int_equal(vpci_generation(&R.v), before);
 	for (unsigned i = 0; i < 256; i++)
-		virtio_device_config_changed(&R.disk->blk->vdev);
+		virtio_device_config_changed(&R.blk->vdev);
 	assert_int_not_equal(vpci_generation(&R.v), before);
 	before = vpci_generation(&R.v);
-	virtio_device_config_changed(&R.disk->blk->vdev);
+	virtio_device_config_changed(&R.blk->vdev);
 	assert_int_not_equal(vpci_generation(&R.v), before);
 }
 
@@ -602,7 +602,7 @@ static void kb_55_driver_ok_out_of_order(void **state)
 		br_reset(&R);
 		vpci_set_status(&R.v, orders[i]);
 		wr(VIRTIO_PCI_AT_NOTIFY, 0, 2);
-		assert_false(R.disk->board.queues[0].running);
+		assert_false(R.board->queues[0].running);
 		br_pump(&R);
 	}
 	br_start(&R, 0, true);

@@ -286,7 +286,7 @@ static void two_machines(void **state)
 		}
 		send_one(&A, 0, NULL, 60);
 		until(&A, 0, FRAMES, FRAMES + 1);
-		assert_int_equal(A.place.rig.card->net->pairs[0].sent.lost, 1);
+		assert_int_equal(A.place.rig.net->pairs[0].sent.lost, 1);
 		machine_fini(&A);
 	}
 }
@@ -308,8 +308,8 @@ static void two_machines_burst(void **state)
 	machine_init(&A, a, &(struct br_options){0}, &flavours[0], &place_ops);
 	machine_init(&B, b, &(struct br_options){0}, &flavours[0], &place_ops);
 	assert_int_equal(nic_set_mac(B.nic, (const uint8_t[6]){2, 2, 2, 2, 2, 2}), 0);
-	sent = &A.place.rig.card->net->pairs[0].sent;
-	received = &B.place.rig.card->net->pairs[0].received;
+	sent = &A.place.rig.net->pairs[0].sent;
+	received = &B.place.rig.net->pairs[0].received;
 	fill(A.memory, 1000, B.nic->mac, 0);
 	for (unsigned k = 0; k < 10; k++) {
 		for (unsigned i = 0; i < 100; i++)

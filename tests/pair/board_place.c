@@ -30,7 +30,7 @@ static int map(struct vpci_platform *p, const struct dma_region *r, struct error
 
 	if (rc)
 		return rc;
-	virtio_pci_set_mem(rig->board, more);
+	virtio_pci_set_mem(rig->board, more, NULL);
 	gmem_put(more);
 	return 0;
 }
@@ -44,7 +44,7 @@ static int unmap(struct vpci_platform *p, const struct dma_region *r, struct err
 
 	if (rc)
 		return error_set(err, rc, "not mapped");
-	virtio_pci_set_mem(rig->board, less);
+	virtio_pci_set_mem(rig->board, less, NULL);
 	gmem_put(less);
 	return 0;
 }
@@ -68,7 +68,7 @@ static int map_low_too(struct vpci_platform *p, const struct dma_region *r, stru
 			    err);
 	if (rc)
 		return rc;
-	virtio_pci_set_mem(rig->board, more);
+	virtio_pci_set_mem(rig->board, more, NULL);
 	gmem_put(more);
 	return 0;
 }

@@ -15,9 +15,9 @@
 
 #define HANG_NS (20 * NSEC_PER_SEC)
 
-static struct board_rig *rig_of(struct sysbus *bus)
+static struct board_rig *rig_of(struct sysbus_host *host)
 {
-	return container_of(bus, struct board_rig, sysbus);
+	return container_of(host, struct board_rig, below);
 }
 
 uint64_t br_alloc(struct board_rig *r, uint64_t bytes, uint64_t align)
@@ -37,9 +37,9 @@ void *br_at(struct board_rig *r, uint64_t gpa)
 
 /* ---- the host ---- */
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *host, unsigned gsi, bool level)
 {
-	struct board_rig *r = rig_of(bus);
+	struct board_rig *r = rig_of(host);
 
 	assert_true(gsi < 16);
 	assert_true(r->line[gsi] != level);
@@ -58,10 +58,10 @@ static void message(struct board_rig *r, uint64_t address, uint32_t data)
 	}
 }
 
-static void msi_send(struct sysbus *bus, uint64_t address, uint32_t data)
+static void msi_send(struct sysbus_host *host, uint64_t address, uint32_t data)
 {
-	rig_of(bus)->sent_by_hand++;
-	message(rig_of(bus), address, data);
+	rig_of(host)->sent_by_hand++;
+	message(rig_of(host), address, data);
 }
 
 static struct br_bound *bind_fd(struct br_bound *table, int fd)
@@ -75,10 +75,10 @@ static struct br_bound *bind_fd(struct br_bound *table, int fd)
 	return NULL;
 }
 
-static int ioeventfd_add(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size,
-			 bool match, uint64_t value, int fd)
+static int ioeventfd_add(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
+			 unsigned size, bool match, uint64_t value, int fd)
 {
-	struct board_rig *r = rig_of(bus);
+	struct board_rig *r = rig_of(host);
 	struct br_bound *b;
 
 	if (!size && r->no_any_size)
@@ -92,10 +92,10 @@ static int ioeventfd_add(struct sysbus *bus, enum sysbus_space space, uint64_t a
 	return 0;
 }
 
-static void ioeventfd_del(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size,
-			  bool match, uint64_t value, int fd)
+static void ioeventfd_del(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
+			  unsigned size, bool match, uint64_t value, int fd)
 {
-	struct board_rig *r = rig_of(bus);
+	struct board_rig *r = rig_of(host);
 
 	for (unsigned i = 0; i < BR_BOUND; i++) {
 		struct br_bound *b = &r->kicks[i];
@@ -109,24 +109,24 @@ static void ioeventfd_del(struct sysbus *bus, enum sysbus_space space, uint64_t 
 	fail_msg("an ioeventfd is taken away that is not there");
 }
 
-static int irqfd_msi_add(struct sysbus *bus, int fd, uint64_t address, uint32_t data)
+static int irqfd_msi_add(struct sysbus_host *host, int fd, uint64_t address, uint32_t data)
 {
-	struct br_bound *b = bind_fd(rig_of(bus)->irqfds, fd);
+	struct br_bound *b = bind_fd(rig_of(host)->irqfds, fd);
 
 	b->addr = address;
 	b->data = data;
-	return (int)(b - rig_of(bus)->irqfds);
+	return (int)(b - rig_of(host)->irqfds);
 }
 
-static void irqfd_msi_del(struct sysbus *bus, int handle, int fd)
+static void irqfd_msi_del(struct sysbus_host *host, int handle, int fd)
 {
-	assert_int_equal(rig_of(bus)->irqfds[handle].fd, fd);
-	rig_of(bus)->irqfds[handle].fd = -1;
+	assert_int_equal(rig_of(host)->irqfds[handle].fd, fd);
+	rig_of(host)->irqfds[handle].fd = -1;
 }
 
-static int irqfd_line_add(struct sysbus *bus, int fd, int resample_fd, unsigned gsi)
+static int irqfd_line_add(struct sysbus_host *host, int fd, int resample_fd, unsigned gsi)
 {
-	struct board_rig *r = rig_of(bus);
+	struct board_rig *r = rig_of(host);
 
 	assert_true(gsi < 16 && resample_fd >= 0);
 	for (unsigned i = 0; i < BR_BOUND; i++) {
@@ -148,9 +148,9 @@ static bool is_bound(const struct board_rig *r, unsigned gsi)
 }
 
 /* The last one to leave a line lowers it. */
-static void irqfd_line_del(struct sysbus *bus, int fd, unsigned gsi)
+static void irqfd_line_del(struct sysbus_host *host, int fd, unsigned gsi)
 {
-	struct board_rig *r = rig_of(bus);
+	struct board_rig *r = rig_of(host);
 
 	for (unsigned i = 0; i < BR_BOUND; i++) {
 		if (r->lines[i].fd != fd || r->lines[i].gsi != gsi)
@@ -246,7 +246,7 @@ static void cpu_write(struct board_rig *r, enum sysbus_space space, uint64_t add
 			r->kick_exits++;
 			break;
 		}
-	sysbus_write(&r->sysbus, space, addr, value, size);
+	sysbus_write(&r->plane.bus, space, addr, value, size);
 }
 
 static struct board_rig *rig_of_access(struct pci_access *a)
@@ -256,24 +256,15 @@ static struct board_rig *rig_of_access(struct pci_access *a)
 
 static uint32_t config_read(struct pci_access *a, unsigned bdf, unsigned offset, unsigned size)
 {
-	struct board_rig *r = rig_of_access(a);
-
 	assert_true(!(offset % size) && (size == 1 || size == 2 || size == 4));
-	sysbus_write(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_ADDRESS_PORT,
-		     PCI_CONFIG_ENABLE | bdf << 8 | (offset & 0xfc), 4);
-	return (uint32_t)sysbus_read(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + (offset & 3),
-				     size);
+	return pci_bus_config_read(&rig_of_access(a)->host.bus, bdf, offset, size);
 }
 
 static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, uint32_t value,
 			 unsigned size)
 {
-	struct board_rig *r = rig_of_access(a);
-
 	assert_true(!(offset % size) && (size == 1 || size == 2 || size == 4));
-	sysbus_write(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_ADDRESS_PORT,
-		     PCI_CONFIG_ENABLE | bdf << 8 | (offset & 0xfc), 4);
-	sysbus_write(&r->sysbus, SYSBUS_PORT, PCI_CONFIG_DATA_PORT + (offset & 3), value, size);
+	pci_bus_config_write(&rig_of_access(a)->host.bus, bdf, offset, value, size);
 }
 
 static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsigned size)
@@ -282,13 +273,13 @@ static uint32_t bar_read(struct pci_access *a, bool io, uint64_t address, unsign
 	const struct vpci *v = &r->v;
 
 	if (io)
-		return (uint32_t)sysbus_read(&r->sysbus, SYSBUS_PORT, address, size);
+		return (uint32_t)sysbus_read(&r->plane.bus, SYSBUS_PORT, address, size);
 	assert_true(!(address % size));
 	if (r->busy)
-		reactor_process(r->home);
+		reactor_process(r->plane.home);
 	if (v->isr.length)
 		r->isr_reads += address == v->dev->bars[v->isr.bar].address + v->isr.offset;
-	return (uint32_t)sysbus_read(&r->sysbus, SYSBUS_MEMORY, address, size);
+	return (uint32_t)sysbus_read(&r->plane.bus, SYSBUS_MEMORY, address, size);
 }
 
 static void bar_write(struct pci_access *a, bool io, uint64_t address, uint32_t value,
@@ -309,10 +300,10 @@ static const struct pci_access_ops access_ops = {
 
 void br_pump(struct board_rig *r)
 {
-	struct pollfd p = {.fd = reactor_fd(r->home), .events = POLLIN};
+	struct pollfd p = {.fd = reactor_fd(r->plane.home), .events = POLLIN};
 
 	poll(&p, 1, 1);
-	reactor_process(r->home);
+	reactor_process(r->plane.home);
 	br_host(r);
 }
 
@@ -326,9 +317,9 @@ void br_until(struct board_rig *r, bool (*done)(struct board_rig *r, void *arg),
 	}
 }
 
-static bool wait_a_moment(struct sysbus *bus)
+static bool wait_a_moment(struct sysbus_host *host)
 {
-	struct board_rig *r = container_of(bus, struct board_rig, sysbus);
+	struct board_rig *r = rig_of(host);
 
 	assert_true(++r->waits < 100000);
 	if (r->on_wait)
@@ -339,51 +330,41 @@ static bool wait_a_moment(struct sysbus *bus)
 
 /* ---- life ---- */
 
-static void make_disk(struct board_rig *r, const struct br_options *o)
+static struct virtio_device *make_disk(struct board_rig *r, const struct br_options *o)
 {
-	struct virtio_blk_pci_options disk = {
-		.board = o->board,
-		.blk = {.path = "disk0",
-			.serial = "ringside-board",
-			.queues = o->queues ? o->queues : 1,
-			.queue_size = o->queue_size},
-		.devfn = PCI_DEVFN(3, 0),
-	};
-	struct virtio_blk_pci_threads threads = {
-		.home = r->home, .workers = &r->worker, .n_workers = 1};
-	struct storage_options memory = {.target = "memory:1M"};
+	const struct virtio_blk_options blk = {.path = "disk0",
+					       .serial = "ringside-board",
+					       .queues = o->queues ? o->queues : 1,
+					       .queue_size = o->queue_size};
+	const struct storage_options memory = {.target = "memory:1M"};
 	struct storage *storage = o->storage;
 
 	if (!storage)
 		assert_int_equal(storage_open(&memory, &storage, NULL), 0);
-	assert_int_equal(virtio_blk_pci_create(&r->disk, &disk, storage, &threads, &r->host.bus,
-					       r->mem, NULL),
-			 0);
-	r->board = &r->disk->board;
+	assert_int_equal(
+		virtio_blk_create(&r->blk, &blk, storage, r->plane.home, &r->worker, 1, 0, NULL),
+		0);
+	return &r->blk->vdev;
 }
 
-static void make_card(struct board_rig *r, const struct br_options *o)
+static struct virtio_device *make_net(struct board_rig *r, const struct br_options *o)
 {
-	struct virtio_net_pci_options card = {
-		.board = o->board,
-		.net = {.path = "net0",
-			.mac = {2, 1, 2, 3, 4, 5},
-			.pairs = o->pairs ? o->pairs : 1,
-			.queue_size = o->queue_size},
-		.devfn = PCI_DEVFN(3, 0),
-		.home = r->home,
-		.workers = &r->worker,
-		.n_workers = 1,
-	};
+	const struct virtio_net_options net = {.path = "net0",
+					       .mac = {2, 1, 2, 3, 4, 5},
+					       .pairs = o->pairs ? o->pairs : 1,
+					       .queue_size = o->queue_size};
 
-	assert_int_equal(virtio_net_pci_create(&r->card, &card, o->net, &r->host.bus, r->mem, NULL),
-			 0);
-	r->board = &r->card->board;
+	assert_int_equal(
+		virtio_net_create(&r->net, &net, o->net, r->plane.home, &r->worker, 1, 0, NULL), 0);
+	return &r->net->vdev;
 }
 
 void br_init(struct board_rig *r, const struct br_options *o)
 {
-	struct reactor_config epoll = {.uring = false};
+	struct virtio_card_place place = {
+		.plane = &r->plane, .bus = &r->host.bus, .devfn = PCI_DEVFN(3, 0)};
+	struct virtio_device *vdev;
+	struct virtio_card *card;
 	struct worker_config worker = {
 		.name = "board-rig", .reactor.uring = test_uring(), .cpu = -1};
 
@@ -395,7 +376,7 @@ void br_init(struct board_rig *r, const struct br_options *o)
 		      0);
 	assert_true(r->ram != MAP_FAILED);
 	assert_int_equal(gmem_with_host(NULL, BR_RAM, BR_RAM_SIZE, 0, r->ram, &r->mem, NULL), 0);
-	assert_int_equal(reactor_create(&r->home, &epoll, NULL), 0);
+	assert_int_equal(backplane_init(&r->plane, NULL, NULL), 0);
 	assert_int_equal(worker_create(&r->worker, &worker, NULL), 0);
 
 	r->host_ops = (struct sysbus_host_ops){.irq_set = irq_set, .msi_send = msi_send};
@@ -413,43 +394,22 @@ void br_init(struct board_rig *r, const struct br_options *o)
 	}
 	if (o->waits)
 		r->host_ops.wait = wait_a_moment;
-	sysbus_init(&r->sysbus, &r->host_ops);
-	pci_host_init(&r->host, &r->sysbus);
+	r->below.ops = &r->host_ops;
+	r->plane.bus.host = &r->below;
+	pci_host_init(&r->host, &r->plane.bus);
 	assert_int_equal(piix3_init(&r->isa, &r->host, NULL), 0);
-	if (o->net)
-		make_card(r, o);
-	else
-		make_disk(r, o);
+	place.mem = r->mem;
+	vdev = o->net ? make_net(r, o) : make_disk(r, o);
+	assert_int_equal(virtio_card_create(&card, vdev, &o->board, &place, NULL), 0);
+	r->board = &card->board;
 	r->access.ops = &access_ops;
 	r->ports = (struct pcidev_window){0xc000, 0x10000};
 	r->memory = (struct pcidev_window){0xe0000000, 0xfec00000};
 }
 
-static void disk_stopped(struct virtio_blk_pci *disk)
-{
-	rig_of(disk->board.fn.bus->sysbus)->stopped = true;
-}
-
-static void card_stopped(struct virtio_net_pci *card)
-{
-	rig_of(card->board.fn.bus->sysbus)->stopped = true;
-}
-
-static bool is_stopped(struct board_rig *r, void *arg)
-{
-	(void)arg;
-	return r->stopped;
-}
-
 void br_fini(struct board_rig *r)
 {
-	if (r->card)
-		virtio_net_pci_stop(r->card, card_stopped);
-	else
-		virtio_blk_pci_stop(r->disk, disk_stopped);
-	br_until(r, is_stopped, NULL);
-	virtio_net_pci_destroy(&r->card);
-	virtio_blk_pci_destroy(&r->disk);
+	backplane_remove_cards(&r->plane);
 	for (unsigned i = 0; i < BR_BOUND; i++) {
 		assert_int_equal(r->kicks[i].fd, -1);
 		assert_int_equal(r->irqfds[i].fd, -1);
@@ -461,7 +421,7 @@ void br_fini(struct board_rig *r)
 	pci_host_fini(&r->host);
 	worker_destroy(&r->worker);
 	br_pump(r);
-	reactor_destroy(&r->home);
+	backplane_fini(&r->plane);
 	for (unsigned i = 0; i < BR_QUEUES; i++)
 		free(r->queues[i].state);
 	gmem_put(r->mem);
@@ -481,13 +441,19 @@ void br_find(struct board_rig *r, enum vpci_how how)
 	assert_int_equal(r->dev.bdf, PCI_DEVFN(3, 0));
 	assert_int_equal(pcidev_assign(&r->dev, &r->ports, &r->memory), 0);
 	assert_int_equal(vpci_open(&r->v, &r->dev, how), 0);
-	assert_int_equal(r->v.type, r->card ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
+	assert_int_equal(r->v.type, r->net ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
 }
 
 static bool status_is_0(struct board_rig *r, void *arg)
 {
 	(void)arg;
 	return !vpci_status(&r->v);
+}
+
+void br_reset_line(struct board_rig *r)
+{
+	pci_host_reset(&r->host);
+	pci_function_reset(&r->board->fn);
 }
 
 void br_reset(struct board_rig *r)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine without a processor: system bus, PCI bus and a virtio-blk-pci (or virtio-net-pci) in
- * it, behind them the device on its worker; in front of them our own driver half, which finds the
+ * A backplane with a PCI bus and a virtio-blk-pci (or virtio-net-pci) in it, behind them the device on its worker; in front of them our own driver half, which finds the
  * board on the bus.
- * The host below the system bus is a double that records messages and levels, and does by itself
+ * The host of the backplane is a double that records messages and levels, and does by itself
  * what KVM would: signal the eventfds that writes were bound to, send the messages and raise the
  * lines that eventfds were bound to, lower such a line at an end of interrupt and tell those who
  * asked for it.
@@ -13,8 +12,9 @@
 #ifndef TESTS_PAIR_BOARD_RIG_H
 #define TESTS_PAIR_BOARD_RIG_H
 
-#include "backend/board/virtio_blk_pci.h"
-#include "backend/board/virtio_net_pci.h"
+#include "backend/blk/virtio_blk.h"
+#include "backend/board/virtio_card.h"
+#include "backend/net/virtio_net.h"
 #include "backend/pci/host.h"
 #include "backend/pci/piix3.h"
 #include "frontend/virtio_pci/vpci.h"
@@ -63,19 +63,19 @@ struct br_queue {
 };
 
 struct board_rig {
-	struct sysbus sysbus;
+	struct backplane plane;
+	struct sysbus_host below;
 	struct sysbus_host_ops host_ops;
 	struct pci_host host;
 	struct piix3 isa;
-	struct reactor *home;
 	struct worker *worker;
 	struct virtio_pci *board;
-	struct virtio_blk_pci *disk; /* one of these two */
-	struct virtio_net_pci *card;
+	struct virtio_blk *blk; /* one of these two */
+	struct virtio_net *net;
 	struct gmem *mem;
 	uint8_t *ram;
 	uint64_t used;
-	bool no_any_size, stopped;
+	bool no_any_size;
 	bool busy;	/* the control thread runs with each access */
 	unsigned waits; /* moments that accesses have waited */
 	void (*on_wait)(struct board_rig *r);
@@ -130,6 +130,8 @@ void br_find(struct board_rig *r, enum vpci_how how);
 /* Reset, features (of what is offered without @without), all queues, DRIVER_OK. */
 void br_start(struct board_rig *r, uint64_t without, bool msix);
 void br_reset(struct board_rig *r);
+/* The reset line, of a machine that does not wait for anything. */
+void br_reset_line(struct board_rig *r);
 /*
  * A fresh ring for queue @i of the driver's, @num 0: of the size that the board names; set up and
  * enabled.

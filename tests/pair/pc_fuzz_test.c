@@ -47,7 +47,7 @@ struct run {
 /* Who answers where at present. */
 static void look_around(struct run *run)
 {
-	struct sysbus *bus = &run->f.r->pc->vm.bus;
+	struct sysbus *bus = &run->f.r->pc->plane.bus;
 	struct list *lists[] = {&bus->ports, &bus->memory};
 
 	run->n_regions = 0;

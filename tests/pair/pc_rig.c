@@ -3,7 +3,6 @@
 
 #include "pc_rig.h"
 
-#include "backend/machine/scsi_disks.h"
 #include "base/clock.h"
 #include "vring/driver.h"
 #include "wire/virtio_blk.h"
@@ -20,25 +19,22 @@
 
 /* ---- the host ---- */
 
-static struct pc_rig *rig_of(struct sysbus *bus)
+static struct pc_rig *rig_of(struct sysbus_host *host)
 {
-	struct kvm_vm *vm = container_of(bus, struct kvm_vm, bus);
-	struct serial_line *line = container_of(vm, struct pc, vm)->serial.line;
-
-	return container_of(line, struct pc_rig, line);
+	return container_of(host, struct pc_rig, host);
 }
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *host, unsigned gsi, bool level)
 {
 	assert_true(gsi < KVM_LINES);
-	rig_of(bus)->interrupts += level;
+	rig_of(host)->interrupts += level;
 }
 
-static void msi_send(struct sysbus *bus, uint64_t address, uint32_t data)
+static void msi_send(struct sysbus_host *host, uint64_t address, uint32_t data)
 {
 	(void)address;
 	(void)data;
-	rig_of(bus)->interrupts++;
+	rig_of(host)->interrupts++;
 }
 
 static const struct sysbus_host_ops host_ops = {.irq_set = irq_set, .msi_send = msi_send};
@@ -58,9 +54,9 @@ uint64_t pc_rig_read(struct pc_rig *r, enum sysbus_space space, uint64_t addr, u
 	uint64_t value;
 
 	r->accesses++;
-	pthread_mutex_lock(&r->pc->vm.lock);
-	value = sysbus_read(&r->pc->vm.bus, space, addr, size);
-	pthread_mutex_unlock(&r->pc->vm.lock);
+	backplane_lock(&r->pc->plane);
+	value = sysbus_read(&r->pc->plane.bus, space, addr, size);
+	backplane_unlock(&r->pc->plane);
 	return value;
 }
 
@@ -68,9 +64,9 @@ void pc_rig_write(struct pc_rig *r, enum sysbus_space space, uint64_t addr, uint
 		  unsigned size)
 {
 	r->accesses++;
-	pthread_mutex_lock(&r->pc->vm.lock);
-	sysbus_write(&r->pc->vm.bus, space, addr, value, size);
-	pthread_mutex_unlock(&r->pc->vm.lock);
+	backplane_lock(&r->pc->plane);
+	sysbus_write(&r->pc->plane.bus, space, addr, value, size);
+	backplane_unlock(&r->pc->plane);
 }
 
 void *pc_rig_at(struct pc_rig *r, uint64_t gpa, uint64_t len)
@@ -186,16 +182,17 @@ static void add_device(struct pc_rig *r, const char *words)
 void pc_rig_init(struct pc_rig *r, const char *const *devices)
 {
 	struct pc_config config = {
-		.memory = PC_RIG_MEMORY, .cpus = 1, .plan = true, .serial = &r->line, .workers = 2};
+		.memory = PC_RIG_MEMORY, .cpus = 1, .serial = &r->line, .workers = 2};
 	struct error err;
 
 	*r = (struct pc_rig){.line.ops = &line_ops, .access.ops = &access_ops};
 	if (pc_create(&r->pc, &config, &err))
 		fail_msg("%s", err.text);
-	r->pc->vm.bus.host = &host_ops;
+	r->host.ops = &host_ops;
+	r->pc->plane.bus.host = &r->host;
 	for (; *devices; devices++)
 		add_device(r, *devices);
-	fw_cfg_init(&r->pc->fw_cfg, &r->pc->vm.bus, 1);
+	fw_cfg_init(&r->pc->fw_cfg, &r->pc->plane.bus, 1);
 	assert_int_equal(fw_cfg_set_file(&r->pc->fw_cfg, "bootorder", "nothing", 8), 0);
 	pc_rig_assign(r);
 }
@@ -209,39 +206,34 @@ void pc_rig_fini(struct pc_rig *r)
 
 void pc_rig_assign(struct pc_rig *r)
 {
-	pthread_mutex_lock(&r->pc->vm.lock);
+	backplane_lock(&r->pc->plane);
 	pc_assign_pci(r->pc);
-	pthread_mutex_unlock(&r->pc->vm.lock);
+	backplane_unlock(&r->pc->plane);
 }
 
 void pc_rig_turn(struct pc_rig *r)
 {
-	pthread_mutex_lock(&r->pc->vm.lock);
-	reactor_process(r->pc->home);
-	pthread_mutex_unlock(&r->pc->vm.lock);
+	backplane_lock(&r->pc->plane);
+	reactor_process(r->pc->plane.home);
+	backplane_unlock(&r->pc->plane);
 }
 
 void pc_rig_wait(struct pc_rig *r, int ms)
 {
-	struct pollfd fd = {.fd = reactor_fd(r->pc->home), .events = POLLIN};
+	struct pollfd fd = {.fd = reactor_fd(r->pc->plane.home), .events = POLLIN};
 
 	poll(&fd, 1, ms);
 	pc_rig_turn(r);
 }
 
-static bool board_resetting(const struct virtio_pci *board)
-{
-	return board->resetting || board->vdev->status;
-}
-
 static bool resetting(const struct pc_rig *r)
 {
-	list_for_each (l, &r->pc->disks)
-		if (board_resetting(&list_entry(l, struct pc_disk, link)->card->board))
+	list_for_each (l, &r->pc->plane.cards) {
+		const struct virtio_card *c = virtio_card_of(list_entry(l, struct card, link));
+
+		if (c && (c->board.resetting || c->vdev->status))
 			return true;
-	list_for_each (l, &r->pc->nets)
-		if (board_resetting(&list_entry(l, struct pc_net, link)->card->board))
-			return true;
+	}
 	return false;
 }
 
@@ -253,16 +245,8 @@ static void wait_for_it(struct pc_rig *r, uint64_t end)
 
 void pc_rig_reset(struct pc_rig *r)
 {
-	uint64_t end = clock_ns() + HANG_NS;
-
-	pthread_mutex_lock(&r->pc->vm.lock);
-	pci_host_reset(&r->pc->host);
-	serial_reset(&r->pc->serial);
-	power_reset(&r->pc->power);
+	pc_reset_devices(r->pc);
 	r->pc->end = PC_RUNNING;
-	pthread_mutex_unlock(&r->pc->vm.lock);
-	while (resetting(r))
-		wait_for_it(r, end);
 	pc_rig_assign(r);
 }
 
@@ -270,15 +254,12 @@ void pc_rig_reset(struct pc_rig *r)
 
 uint64_t pc_rig_requests(const struct pc_rig *r)
 {
+	const struct virtio_card *c;
 	uint64_t n = 0;
 
-	list_for_each (l, &r->pc->disks) {
-		const struct virtio_device *vdev =
-			&list_entry(l, struct pc_disk, link)->card->blk->vdev;
-
-		for (unsigned i = 0; i < vdev->n_queues; i++)
-			n += vdev->queues[i].requests;
-	}
+	for (unsigned i = 0; (c = pc_virtio_card(r->pc, VIRTIO_ID_BLOCK, i)); i++)
+		for (unsigned k = 0; k < c->vdev->n_queues; k++)
+			n += c->vdev->queues[k].requests;
 	return n;
 }
 

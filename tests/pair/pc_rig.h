@@ -19,6 +19,7 @@
 
 struct pc_rig {
 	struct pc *pc;
+	struct sysbus_host host;
 	struct serial_line line;
 	struct pci_access access; /* by configuration mechanism 1 */
 	uint64_t accesses;	  /* that went to the system bus */

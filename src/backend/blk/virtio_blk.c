@@ -10,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct virtio_blk *to_blk(struct virtio_device *vdev)
-{
-	return container_of(vdev, struct virtio_blk, vdev);
-}
-
 /* ---- features and config space ---- */
 
 static uint64_t offer(const struct storage *s, const struct virtio_blk_options *o)
@@ -82,7 +77,7 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 
 static void blk_config_read(struct virtio_device *vdev, size_t offset, void *buf, size_t len)
 {
-	struct virtio_blk *blk = to_blk(vdev);
+	struct virtio_blk *blk = virtio_blk_of(vdev);
 	struct virtio_blk_config c = blk->config;
 
 	c.capacity = le64_make(storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
@@ -92,7 +87,7 @@ static void blk_config_read(struct virtio_device *vdev, size_t offset, void *buf
 
 static int blk_config_write(struct virtio_device *vdev, size_t offset, const void *buf, size_t len)
 {
-	struct virtio_blk *blk = to_blk(vdev);
+	struct virtio_blk *blk = virtio_blk_of(vdev);
 	uint8_t value;
 
 	if (offset != offsetof(struct virtio_blk_config, writeback) || len != 1 ||
@@ -112,7 +107,7 @@ static int blk_config_write(struct virtio_device *vdev, size_t offset, const voi
  */
 static void blk_features_set(struct virtio_device *vdev)
 {
-	struct virtio_blk *blk = to_blk(vdev);
+	struct virtio_blk *blk = virtio_blk_of(vdev);
 	bool flush = virtio_device_has(vdev, VIRTIO_BLK_F_FLUSH);
 	bool wce = virtio_device_has(vdev, VIRTIO_BLK_F_CONFIG_WCE);
 
@@ -123,7 +118,19 @@ static void blk_features_set(struct virtio_device *vdev)
 
 static void blk_reset(struct virtio_device *vdev)
 {
-	write_once(&to_blk(vdev)->writeback, !to_blk(vdev)->write_through_at_start);
+	write_once(&virtio_blk_of(vdev)->writeback, !virtio_blk_of(vdev)->write_through_at_start);
+}
+
+static void blk_refresh(struct virtio_device *vdev)
+{
+	virtio_blk_refresh(virtio_blk_of(vdev));
+}
+
+static void blk_destroy(struct virtio_device *vdev)
+{
+	struct virtio_blk *blk = virtio_blk_of(vdev);
+
+	virtio_blk_destroy(&blk);
 }
 
 static const struct virtio_device_class virtio_blk_class = {
@@ -134,6 +141,8 @@ static const struct virtio_device_class virtio_blk_class = {
 	.config_write = blk_config_write,
 	.features_set = blk_features_set,
 	.reset = blk_reset,
+	.refresh = blk_refresh,
+	.destroy = blk_destroy,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
 	.process = blk_queue_process,

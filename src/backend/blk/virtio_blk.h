@@ -44,6 +44,11 @@ struct virtio_blk {
 	bool write_zeroes;
 };
 
+static inline struct virtio_blk *virtio_blk_of(struct virtio_device *vdev)
+{
+	return container_of(vdev, struct virtio_blk, vdev);
+}
+
 /* Takes over @storage on success. */
 int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *o,
 		      struct storage *storage, struct reactor *home, struct worker *const *workers,

@@ -29,7 +29,7 @@ void ide_channel_update_irq(struct ide_channel *ch)
 		ch->counters.interrupts++;
 		ch->dma.status |= BM_STATUS_INTERRUPT;
 	}
-	ch->bus->host->irq_set(ch->bus, ch->irq, level);
+	sysbus_irq_set(ch->bus, ch->irq, level);
 }
 
 /* ---- bus master ---- */
@@ -370,6 +370,20 @@ void ide_channel_decode(struct ide_channel *ch, bool on)
 	sysbus_map(ch->bus, &ch->control, ch->control.base);
 }
 
+bool ide_channel_flies(const struct ide_channel *ch)
+{
+	for (unsigned i = 0; i < IDE_DRIVES; i++)
+		if (ch->drives[i].flying)
+			return true;
+	return false;
+}
+
+void ide_channel_quiesce(struct ide_channel *ch)
+{
+	for (unsigned i = 0; i < IDE_DRIVES; i++)
+		ide_drive_reset_begin(&ch->drives[i]);
+}
+
 void ide_channel_reset(struct ide_channel *ch)
 {
 	for (unsigned i = 0; i < IDE_DRIVES; i++) {
@@ -398,6 +412,7 @@ void ide_channel_init(struct ide_channel *ch, unsigned index, struct sysbus *bus
 	};
 
 	ch->name = legacy[index].name;
+	ch->index = index;
 	ch->bus = bus;
 	ch->lock = lock;
 	ch->irq = legacy[index].irq;

@@ -39,6 +39,7 @@ struct ide_channel {
 	const char *name; /* "ide.0" */
 	struct sysbus *bus;
 	pthread_mutex_t *lock; /* the machine lock */
+	unsigned index;	       /* of the controller's channels */
 	unsigned irq;
 	struct sysbus_region command, control;
 	bool decoded; /* they are mapped */
@@ -48,6 +49,8 @@ struct ide_channel {
 	struct ide_dma dma;
 	struct ide_counters counters;
 	pthread_cond_t landed; /* a request came back from the storage */
+	/* ... and no other is there.  With the lock, on the drives' worker.  NULL: nobody asks. */
+	void (*idle)(struct ide_channel *ch);
 	struct ide_drive drives[IDE_DRIVES];
 };
 
@@ -57,6 +60,10 @@ void ide_channel_init(struct ide_channel *ch, unsigned index, struct sysbus *bus
 void ide_channel_fini(struct ide_channel *ch);
 /* Whether it answers at its ports. */
 void ide_channel_decode(struct ide_channel *ch, bool on);
+/* Gives up what the drives are at; what is in flight comes back later. */
+void ide_channel_quiesce(struct ide_channel *ch);
+/* A request of one of its drives is at the storage. */
+bool ide_channel_flies(const struct ide_channel *ch);
 /* Power-on state; waits for what is in flight. */
 void ide_channel_reset(struct ide_channel *ch);
 

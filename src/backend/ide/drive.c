@@ -92,6 +92,8 @@ static void request_done(struct storage_io *io, int err)
 			ide_drive_reset_end(d);
 	}
 	pthread_cond_broadcast(&ch->landed);
+	if (ch->idle && !ide_channel_flies(ch))
+		ch->idle(ch);
 	pthread_mutex_unlock(ch->lock);
 }
 

@@ -450,9 +450,9 @@ static void p_memory_is_free_when_the_bus_master_is_off(void **state)
 		} else if (how == 1) {
 			config_out(&g, PCI_COMMAND, PCI_COMMAND_IO, 2);
 		} else {
-			pthread_mutex_lock(&g.lock);
-			pci_bus_reset(&g.pci);
-			pthread_mutex_unlock(&g.lock);
+			pthread_mutex_lock(&g.plane.lock);
+			pci_function_reset(&g.ide->fn);
+			pthread_mutex_unlock(&g.plane.lock);
 		}
 		assert_false(g.ide->channels[0].drives[0].flying);
 		pthread_join(thread, NULL);
@@ -475,7 +475,7 @@ static void p_destroyed_with_a_request_in_flight(void **state)
 	hold(&g);
 	dma_read(&g, 0, 8);
 	assert_int_equal(pthread_create(&thread, NULL, let_go_soon, &g), 0);
-	piix3_ide_destroy(&g.ide);
+	backplane_remove_cards(&g.plane);
 	pthread_join(thread, NULL);
 	guest_fini(&g);
 }

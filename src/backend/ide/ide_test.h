@@ -30,9 +30,9 @@
 #define NO_COUNT  0u
 
 struct guest {
-	struct sysbus sysbus;
+	struct backplane plane;
+	struct sysbus_host host;
 	struct pci_bus pci;
-	pthread_mutex_t lock;
 	struct gmem *mem;
 	uint8_t *ram;
 	struct piix3_ide *ide;
@@ -42,9 +42,9 @@ struct guest {
 	sem_t open, reached;
 };
 
-static void guest_irq(struct sysbus *bus, unsigned gsi, bool level)
+static void guest_irq(struct sysbus_host *host, unsigned gsi, bool level)
 {
-	struct guest *g = container_of(bus, struct guest, sysbus);
+	struct guest *g = container_of(host, struct guest, host);
 
 	g->line[gsi] = level;
 	g->raised[gsi] += level;
@@ -54,50 +54,51 @@ static const struct sysbus_host_ops guest_host = {.irq_set = guest_irq};
 
 static inline void out(struct guest *g, unsigned port, uint32_t v, unsigned size)
 {
-	pthread_mutex_lock(&g->lock);
-	sysbus_write(&g->sysbus, SYSBUS_PORT, port, v, size);
-	pthread_mutex_unlock(&g->lock);
+	pthread_mutex_lock(&g->plane.lock);
+	sysbus_write(&g->plane.bus, SYSBUS_PORT, port, v, size);
+	pthread_mutex_unlock(&g->plane.lock);
 }
 
 static inline uint32_t in(struct guest *g, unsigned port, unsigned size)
 {
 	uint64_t v;
 
-	pthread_mutex_lock(&g->lock);
-	v = sysbus_read(&g->sysbus, SYSBUS_PORT, port, size);
-	pthread_mutex_unlock(&g->lock);
+	pthread_mutex_lock(&g->plane.lock);
+	v = sysbus_read(&g->plane.bus, SYSBUS_PORT, port, size);
+	pthread_mutex_unlock(&g->plane.lock);
 	return (uint32_t)v;
 }
 
 static inline void outs(struct guest *g, const void *data, size_t n)
 {
-	pthread_mutex_lock(&g->lock);
-	sysbus_write_string(&g->sysbus, CMD, data, 2, (uint32_t)(n / 2));
-	pthread_mutex_unlock(&g->lock);
+	pthread_mutex_lock(&g->plane.lock);
+	sysbus_write_string(&g->plane.bus, CMD, data, 2, (uint32_t)(n / 2));
+	pthread_mutex_unlock(&g->plane.lock);
 }
 
 static inline void ins(struct guest *g, void *data, size_t n)
 {
-	pthread_mutex_lock(&g->lock);
-	sysbus_read_string(&g->sysbus, CMD, data, 2, (uint32_t)(n / 2));
-	pthread_mutex_unlock(&g->lock);
+	pthread_mutex_lock(&g->plane.lock);
+	sysbus_read_string(&g->plane.bus, CMD, data, 2, (uint32_t)(n / 2));
+	pthread_mutex_unlock(&g->plane.lock);
 }
 
 static inline void config_out(struct guest *g, unsigned offset, uint32_t v, unsigned size)
 {
-	pthread_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->plane.lock);
 	pci_bus_config_write(&g->pci, IDE_DEVFN, offset, v, size);
-	pthread_mutex_unlock(&g->lock);
+	pthread_mutex_unlock(&g->plane.lock);
 }
 
 /* Nothing is at the storage, and nothing is on its way there. */
 static inline void settle(struct guest *g)
 {
-	pthread_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->plane.lock);
 	for (unsigned i = 0; i < PIIX3_IDE_DISKS_MAX; i++)
 		while (piix3_ide_drive(g->ide, i)->flying)
-			pthread_cond_wait(&piix3_ide_drive(g->ide, i)->channel->landed, &g->lock);
-	pthread_mutex_unlock(&g->lock);
+			pthread_cond_wait(&piix3_ide_drive(g->ide, i)->channel->landed,
+					  &g->plane.lock);
+	pthread_mutex_unlock(&g->plane.lock);
 }
 
 static void gate_run(struct reactor_msg *msg)
@@ -126,16 +127,17 @@ static inline void let_go(struct guest *g)
 static inline void guest_init(struct guest *g)
 {
 	memset(g, 0, sizeof(*g));
-	sysbus_init(&g->sysbus, &guest_host);
-	pci_bus_init(&g->pci, "pci.0", &g->sysbus);
-	pthread_mutex_init(&g->lock, NULL);
+	assert_int_equal(backplane_init(&g->plane, NULL, NULL), 0);
+	g->host.ops = &guest_host;
+	g->plane.bus.host = &g->host;
+	pci_bus_init(&g->pci, "pci.0", &g->plane.bus);
 	sem_init(&g->open, 0, 0);
 	sem_init(&g->reached, 0, 0);
 	g->ram = aligned_alloc(4096, RAM);
 	assert_non_null(g->ram);
 	memset(g->ram, 0, RAM);
 	assert_int_equal(gmem_with_host(NULL, 0, RAM, 0, g->ram, &g->mem, NULL), 0);
-	assert_int_equal(piix3_ide_create(&g->ide, &g->pci, g->mem, &g->lock, 0, NULL), 0);
+	assert_int_equal(piix3_ide_create(&g->ide, &g->plane, &g->pci, g->mem, 0, NULL), 0);
 	config_out(g, PCI_BAR0 + 16, BM, 4);
 	config_out(g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
 }
@@ -158,12 +160,12 @@ static inline void guest_start(struct guest *g, const char *target)
 
 static inline void guest_fini(struct guest *g)
 {
-	piix3_ide_destroy(&g->ide);
+	backplane_remove_cards(&g->plane);
 	gmem_put(g->mem);
 	free(g->ram);
 	sem_destroy(&g->open);
 	sem_destroy(&g->reached);
-	pthread_mutex_destroy(&g->lock);
+	backplane_fini(&g->plane);
 }
 
 /* ---- the driver ---- */
@@ -313,9 +315,7 @@ static inline void trim(struct guest *g, unsigned blocks)
 /* What a machine's reset leaves, and what firmware does then. */
 static inline void machine_reset(struct guest *g)
 {
-	pthread_mutex_lock(&g->lock);
-	pci_bus_reset(&g->pci);
-	pthread_mutex_unlock(&g->lock);
+	backplane_reset(&g->plane);
 	config_out(g, PCI_BAR0 + 16, BM, 4);
 	config_out(g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
 }

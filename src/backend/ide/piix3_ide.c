@@ -85,10 +85,73 @@ static const struct pci_function_ops piix3_ide_ops = {
 	.reset = reset,
 };
 
+/* ---- the card's verbs ---- */
+
+static struct piix3_ide *of_card(struct card *card)
+{
+	return container_of(card, struct piix3_ide, card);
+}
+
+static void ide_tell_quiet(struct piix3_ide *ide)
+{
+	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++)
+		if (ide_channel_flies(&ide->channels[i]))
+			return;
+	card_is_quiet(&ide->card);
+}
+
+static void channel_idle(struct ide_channel *ch)
+{
+	/* The first element of the array that the channel stands in. */
+	struct ide_channel *first = ch - ch->index;
+	struct piix3_ide *ide = container_of(first, struct piix3_ide, channels[0]);
+
+	if (ide->card.state == CARD_QUIETING)
+		ide_tell_quiet(ide);
+}
+
+static void ide_quiesce(struct card *card)
+{
+	struct piix3_ide *ide = of_card(card);
+
+	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++)
+		ide_channel_quiesce(&ide->channels[i]);
+	ide_tell_quiet(ide);
+}
+
+static void ide_reset(struct card *card)
+{
+	pci_function_reset(&of_card(card)->fn);
+}
+
+static void ide_destroy(struct card *card)
+{
+	struct piix3_ide *ide = of_card(card);
+
+	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++) {
+		struct ide_channel *ch = &ide->channels[i];
+
+		pthread_mutex_lock(ch->lock);
+		ide_channel_reset(ch);
+		pthread_mutex_unlock(ch->lock);
+		ide_channel_fini(ch);
+	}
+	pci_bus_detach(&ide->fn);
+	pci_function_fini(&ide->fn);
+	worker_destroy(&ide->io);
+	free(ide);
+}
+
+static const struct card_ops ide_card_ops = {
+	.quiesce = ide_quiesce,
+	.reset = ide_reset,
+	.destroy = ide_destroy,
+};
+
 /* ---- life ---- */
 
-int piix3_ide_create(struct piix3_ide **out, struct pci_bus *bus, struct gmem *mem,
-		     pthread_mutex_t *lock, uint32_t poll_us, struct error *err)
+int piix3_ide_create(struct piix3_ide **out, struct backplane *plane, struct pci_bus *bus,
+		     struct gmem *mem, uint32_t poll_us, struct error *err)
 {
 	static const struct pci_identity id = {
 		.vendor = 0x8086, .device = 0x7010, .class_code = 0x010180};
@@ -109,38 +172,20 @@ int piix3_ide_create(struct piix3_ide **out, struct pci_bus *bus, struct gmem *m
 	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++) {
 		unsigned timing = PIIX3_IDE_TIMING + 2 * i;
 
-		ide_channel_init(&ide->channels[i], i, bus->sysbus, mem, lock);
+		ide_channel_init(&ide->channels[i], i, bus->sysbus, mem, &plane->lock);
+		ide->channels[i].idle = channel_idle;
 		pci_function_put16(&ide->fn, timing, PIIX3_IDE_DECODE);
 		pci_function_allow16(&ide->fn, timing, 0xffff);
 	}
 	ide->fn.writable[PIIX3_IDE_TIMING_SECOND] = 0xff;
 	rc = pci_bus_attach(bus, &ide->fn, PCI_DEVFN(1, 1), err);
-	if (rc)
-		piix3_ide_destroy(&ide);
-	else
-		*out = ide;
-	return rc;
-}
-
-void piix3_ide_destroy(struct piix3_ide **idep)
-{
-	struct piix3_ide *ide = *idep;
-
-	if (!ide)
-		return;
-	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++) {
-		struct ide_channel *ch = &ide->channels[i];
-
-		pthread_mutex_lock(ch->lock);
-		ide_channel_reset(ch);
-		pthread_mutex_unlock(ch->lock);
-		ide_channel_fini(ch);
+	if (rc) {
+		ide_destroy(&ide->card);
+		return rc;
 	}
-	pci_bus_detach(&ide->fn);
-	pci_function_fini(&ide->fn);
-	worker_destroy(&ide->io);
-	free(ide);
-	*idep = NULL;
+	backplane_add(plane, &ide->card, &ide_card_ops, "pc/ide");
+	*out = ide;
+	return 0;
 }
 
 int piix3_ide_add(struct piix3_ide *ide, const struct ide_drive_options *o, struct storage *storage,

@@ -4,6 +4,7 @@
  * behind base address register 4.
  *
  *      struct piix3_ide
+ *        card          in the backplane, which destroys it
  *        fn            PCI function 8086:7010
  *        channels[2]   ide.0, ide.1
  *          drives[2]   ATA disks, on the same storage as every other disk
@@ -20,11 +21,13 @@
 
 #include "backend/ide/channel.h"
 #include "backend/pci/bus.h"
+#include "backend/sysbus/backplane.h"
 
 #define PIIX3_IDE_CHANNELS  2u
 #define PIIX3_IDE_DISKS_MAX (PIIX3_IDE_CHANNELS * IDE_DRIVES)
 
 struct piix3_ide {
+	struct card card;
 	struct pci_function fn;
 	struct worker *io;
 	unsigned n_disks;
@@ -32,16 +35,11 @@ struct piix3_ide {
 };
 
 /*
- * Attaches itself to @bus at 00:01.1.  @lock: the machine lock.  @poll_us: longest time that its
- * worker looks for work before it sleeps.
+ * Attaches itself to @bus at 00:01.1.  @poll_us: longest time that its worker looks for work before
+ * it sleeps.  The card is the backplane's, which destroys it with its storages.
  */
-int piix3_ide_create(struct piix3_ide **out, struct pci_bus *bus, struct gmem *mem,
-		     pthread_mutex_t *lock, uint32_t poll_us, struct error *err);
-/*
- * No CPU runs, and the lock is not held.  Waits for what is in flight; closes the storages.  NULLs
- * *ide.
- */
-void piix3_ide_destroy(struct piix3_ide **ide);
+int piix3_ide_create(struct piix3_ide **out, struct backplane *plane, struct pci_bus *bus,
+		     struct gmem *mem, uint32_t poll_us, struct error *err);
 
 /*
  * In the next empty place: first and second of ide.0, then of ide.1.  Takes over @storage on

@@ -18,25 +18,25 @@
 /* Lines below 16 go to an 8259, and each but the cascade of the 8259s to the I/O APIC. */
 #define BASE_ROUTES (16 + KVM_LINES - 1)
 
-static struct kvm_vm *vm_of(struct sysbus *bus)
+static struct kvm_vm *vm_of(struct sysbus_host *host)
 {
-	return container_of(bus, struct kvm_vm, bus);
+	return container_of(host, struct kvm_vm, host);
 }
 
 /* ---- lines and messages, now ---- */
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *host, unsigned gsi, bool level)
 {
-	struct kvm_vm *vm = vm_of(bus);
+	struct kvm_vm *vm = vm_of(host);
 	struct kvm_irq_level irq = {.irq = gsi, .level = level};
 
 	vm->irq_stats.lines++;
 	ioctl(vm->fd, KVM_IRQ_LINE, &irq);
 }
 
-static void msi_send(struct sysbus *bus, uint64_t address, uint32_t data)
+static void msi_send(struct sysbus_host *host, uint64_t address, uint32_t data)
 {
-	struct kvm_vm *vm = vm_of(bus);
+	struct kvm_vm *vm = vm_of(host);
 	struct kvm_msi msi = {
 		.address_lo = (uint32_t)address,
 		.address_hi = (uint32_t)(address >> 32),
@@ -50,8 +50,8 @@ static void msi_send(struct sysbus *bus, uint64_t address, uint32_t data)
 
 /* ---- ioeventfd ---- */
 
-static int ioeventfd(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size,
-		     bool match, uint64_t value, int fd, uint32_t flags)
+static int ioeventfd(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
+		     unsigned size, bool match, uint64_t value, int fd, uint32_t flags)
 {
 	struct kvm_ioeventfd io = {
 		.datamatch = match ? value : 0,
@@ -65,23 +65,23 @@ static int ioeventfd(struct sysbus *bus, enum sysbus_space space, uint64_t addr,
 		io.flags |= KVM_IOEVENTFD_FLAG_PIO;
 	if (match)
 		io.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
-	return ioctl(vm_of(bus)->fd, KVM_IOEVENTFD, &io) ? -errno : 0;
+	return ioctl(vm_of(host)->fd, KVM_IOEVENTFD, &io) ? -errno : 0;
 }
 
-static int ioeventfd_add(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size,
-			 bool match, uint64_t value, int fd)
+static int ioeventfd_add(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
+			 unsigned size, bool match, uint64_t value, int fd)
 {
-	int rc = ioeventfd(bus, space, addr, size, match, value, fd, 0);
+	int rc = ioeventfd(host, space, addr, size, match, value, fd, 0);
 
-	vm_of(bus)->irq_stats.kickfds += !rc;
+	vm_of(host)->irq_stats.kickfds += !rc;
 	return rc;
 }
 
-static void ioeventfd_del(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size,
-			  bool match, uint64_t value, int fd)
+static void ioeventfd_del(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
+			  unsigned size, bool match, uint64_t value, int fd)
 {
-	if (!ioeventfd(bus, space, addr, size, match, value, fd, KVM_IOEVENTFD_FLAG_DEASSIGN))
-		vm_of(bus)->irq_stats.kickfds--;
+	if (!ioeventfd(host, space, addr, size, match, value, fd, KVM_IOEVENTFD_FLAG_DEASSIGN))
+		vm_of(host)->irq_stats.kickfds--;
 }
 
 /* ---- irqfd ---- */
@@ -126,9 +126,9 @@ static void set_message(struct kvm_vm *vm, uint32_t i, uint64_t address, uint32_
 	};
 }
 
-static int irqfd_msi_add(struct sysbus *bus, int fd, uint64_t address, uint32_t data)
+static int irqfd_msi_add(struct sysbus_host *host, int fd, uint64_t address, uint32_t data)
 {
-	struct kvm_vm *vm = vm_of(bus);
+	struct kvm_vm *vm = vm_of(host);
 	uint32_t n = vm->routes->nr - BASE_ROUTES, i = find_message(vm, fd);
 	int rc;
 
@@ -154,9 +154,9 @@ static int irqfd_msi_add(struct sysbus *bus, int fd, uint64_t address, uint32_t 
 	return (int)i;
 }
 
-static void irqfd_msi_del(struct sysbus *bus, int handle, int fd)
+static void irqfd_msi_del(struct sysbus_host *host, int handle, int fd)
 {
-	struct kvm_vm *vm = vm_of(bus);
+	struct kvm_vm *vm = vm_of(host);
 	uint32_t i = (uint32_t)handle;
 
 	if (i >= vm->routes->nr - BASE_ROUTES || vm->route_fds[i] != fd)
@@ -166,30 +166,30 @@ static void irqfd_msi_del(struct sysbus *bus, int handle, int fd)
 	vm->irq_stats.irqfds--;
 }
 
-static int irqfd_line_add(struct sysbus *bus, int fd, int resample_fd, unsigned gsi)
+static int irqfd_line_add(struct sysbus_host *host, int fd, int resample_fd, unsigned gsi)
 {
-	int rc = irqfd(vm_of(bus), fd, resample_fd, gsi, 0);
+	int rc = irqfd(vm_of(host), fd, resample_fd, gsi, 0);
 
-	vm_of(bus)->irq_stats.irqfds += !rc;
+	vm_of(host)->irq_stats.irqfds += !rc;
 	return rc;
 }
 
-static void irqfd_line_del(struct sysbus *bus, int fd, unsigned gsi)
+static void irqfd_line_del(struct sysbus_host *host, int fd, unsigned gsi)
 {
-	if (!irqfd(vm_of(bus), fd, -1, gsi, KVM_IRQFD_FLAG_DEASSIGN))
-		vm_of(bus)->irq_stats.irqfds--;
+	if (!irqfd(vm_of(host), fd, -1, gsi, KVM_IRQFD_FLAG_DEASSIGN))
+		vm_of(host)->irq_stats.irqfds--;
 }
 
 /* ---- which of them a machine has ---- */
 
 /* The CPU that has the lock stays where it is; the control thread and the others go on. */
-static bool give_way(struct sysbus *bus)
+static bool give_way(struct sysbus_host *host)
 {
-	struct kvm_vm *vm = vm_of(bus);
+	struct kvm_vm *vm = vm_of(host);
 
-	pthread_mutex_unlock(&vm->lock);
+	backplane_unlock(vm->plane);
 	nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
-	pthread_mutex_lock(&vm->lock);
+	backplane_lock(vm->plane);
 	return !read_once(&vm->halt);
 }
 
@@ -267,7 +267,7 @@ int kvm_irq_init(struct kvm_vm *vm, bool no_irqfd, bool no_ioeventfd, struct err
 	rc = set_routes(vm);
 	if (rc)
 		return error_set(err, rc, "KVM does not take the interrupt routes");
-	vm->bus.host = fds && kicks ? &host_all
+	vm->host.ops = fds && kicks ? &host_all
 		       : kicks	    ? &host_no_irqfd
 		       : fds	    ? &host_no_ioeventfd
 				    : &host_plain;

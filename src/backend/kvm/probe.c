@@ -131,14 +131,20 @@ static int run(struct probe *p, struct error *err)
 
 int kvm_probe(struct error *err)
 {
-	const struct kvm_vm_config config = {.ops = &ops, .cpus = 1};
+	struct backplane plane;
+	const struct kvm_vm_config config = {.plane = &plane, .ops = &ops, .cpus = 1};
 	struct probe p = {
 		.port = {.name = "probe", .space = SYSBUS_PORT, .size = 1, .ops = &port_ops}};
 	void *memory;
-	int rc = kvm_vm_open(&p.vm, &config, err);
+	int rc = backplane_init(&plane, NULL, err);
 
 	if (rc)
 		return rc;
+	rc = kvm_vm_open(&p.vm, &config, err);
+	if (rc) {
+		backplane_fini(&plane);
+		return rc;
+	}
 	p.done = eventfd(0, EFD_CLOEXEC);
 	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p.done < 0 || memory == MAP_FAILED) {
@@ -146,12 +152,13 @@ int kvm_probe(struct error *err)
 		goto close_all;
 	}
 	fill(memory);
-	sysbus_map(&p.vm.bus, &p.port, PORT);
+	sysbus_map(&plane.bus, &p.port, PORT);
 	rc = kvm_vm_add_memory(&p.vm, 0, MEMORY, memory, false, err);
 	if (!rc)
 		rc = run(&p, err);
 close_all:
 	kvm_vm_close(&p.vm);
+	backplane_fini(&plane);
 	if (memory != MAP_FAILED)
 		munmap(memory, MEMORY);
 	if (p.done >= 0)

@@ -57,12 +57,14 @@ static void port_access(struct kvm_vcpu *cpu)
 	bool in = run->io.direction == KVM_EXIT_IO_IN;
 
 	count(cpu, in ? KVM_EXIT_COUNT_PORT_IN : KVM_EXIT_COUNT_PORT_OUT);
-	pthread_mutex_lock(&cpu->vm->lock);
+	backplane_lock(cpu->vm->plane);
 	if (in)
-		sysbus_read_string(&cpu->vm->bus, run->io.port, data, run->io.size, run->io.count);
+		sysbus_read_string(&cpu->vm->plane->bus, run->io.port, data, run->io.size,
+				   run->io.count);
 	else
-		sysbus_write_string(&cpu->vm->bus, run->io.port, data, run->io.size, run->io.count);
-	pthread_mutex_unlock(&cpu->vm->lock);
+		sysbus_write_string(&cpu->vm->plane->bus, run->io.port, data, run->io.size,
+				    run->io.count);
+	backplane_unlock(cpu->vm->plane);
 }
 
 /* KVM hands over pieces of 1 to 8 bytes, of any number; a bus knows the powers of two. */
@@ -73,18 +75,19 @@ static void memory_access(struct kvm_vcpu *cpu)
 	uint32_t len = run->mmio.len <= 8 ? run->mmio.len : 8;
 
 	count(cpu, run->mmio.is_write ? KVM_EXIT_COUNT_MEMORY_WRITE : KVM_EXIT_COUNT_MEMORY_READ);
-	pthread_mutex_lock(&cpu->vm->lock);
+	backplane_lock(cpu->vm->plane);
 	for (uint32_t at = 0, size; at < len; at += size) {
 		for (size = 8; size > len - at; size /= 2)
 			;
 		if (run->mmio.is_write)
-			sysbus_write(&cpu->vm->bus, SYSBUS_MEMORY, addr + at,
+			sysbus_write(&cpu->vm->plane->bus, SYSBUS_MEMORY, addr + at,
 				     value_of(run->mmio.data + at, size), size);
 		else
 			bytes_of(run->mmio.data + at,
-				 sysbus_read(&cpu->vm->bus, SYSBUS_MEMORY, addr + at, size), size);
+				 sysbus_read(&cpu->vm->plane->bus, SYSBUS_MEMORY, addr + at, size),
+				 size);
 	}
-	pthread_mutex_unlock(&cpu->vm->lock);
+	backplane_unlock(cpu->vm->plane);
 }
 
 static void end(struct kvm_vcpu *cpu, enum kvm_end how, const char *fmt, ...)
@@ -103,9 +106,9 @@ static void end(struct kvm_vcpu *cpu, enum kvm_end how, const char *fmt, ...)
 	snprintf(text, sizeof(text), "virtual CPU %u %s, at address 0x%llx", cpu->index, why,
 		 (unsigned long long)regs.rip);
 	kvm_vm_halt(cpu->vm);
-	pthread_mutex_lock(&cpu->vm->lock);
+	backplane_lock(cpu->vm->plane);
 	cpu->vm->ops->ended(cpu->vm, how, text);
-	pthread_mutex_unlock(&cpu->vm->lock);
+	backplane_unlock(cpu->vm->plane);
 }
 
 static void exited(struct kvm_vcpu *cpu)

@@ -75,9 +75,7 @@ int kvm_vm_open(struct kvm_vm *vm, const struct kvm_vm_config *config, struct er
 {
 	int rc;
 
-	*vm = (struct kvm_vm){.kvm = -1, .fd = -1, .ops = config->ops};
-	pthread_mutex_init(&vm->lock, NULL);
-	sysbus_init(&vm->bus, NULL);
+	*vm = (struct kvm_vm){.kvm = -1, .fd = -1, .plane = config->plane, .ops = config->ops};
 	rc = open_kvm(vm, err);
 	if (rc)
 		goto close_vm;
@@ -93,8 +91,10 @@ int kvm_vm_open(struct kvm_vm *vm, const struct kvm_vm_config *config, struct er
 		rc = kvm_irq_init(vm, config->no_irqfd, config->no_ioeventfd, err);
 	if (!rc)
 		rc = create_cpus(vm, config->cpus, err);
-	if (!rc)
+	if (!rc) {
+		vm->plane->bus.host = &vm->host;
 		return 0;
+	}
 close_vm:
 	kvm_vm_close(vm);
 	return rc;
@@ -102,7 +102,7 @@ close_vm:
 
 void kvm_vm_close(struct kvm_vm *vm)
 {
-	if (!vm->ops)
+	if (!vm->plane)
 		return;
 	kvm_vm_stop(vm);
 	for (unsigned i = 0; i < vm->n_cpus; i++)
@@ -114,7 +114,7 @@ void kvm_vm_close(struct kvm_vm *vm)
 		close(vm->fd);
 	if (vm->kvm >= 0)
 		close(vm->kvm);
-	pthread_mutex_destroy(&vm->lock);
+	vm->plane->bus.host = NULL;
 	*vm = (struct kvm_vm){.kvm = -1, .fd = -1};
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual machine on KVM: memory slots, interrupt controllers, and the main system bus
- * that it is the host of.
+ * A virtual machine on KVM: memory slots, interrupt controllers, processors.  It is the host of a
+ * backplane's main system bus.
  *
  *      vm.c      open and close, memory slots, the threads' life
  *      irq.c     struct sysbus_host_ops: lines, messages, ioeventfd, irqfd
@@ -13,17 +13,15 @@
  * kernel's.  GSI 0 to 23 are the inputs of the I/O APIC (0 to 15 those of the 8259s too; GSI 0 is
  * input 2); from 24 on each GSI is one interrupt message.
  *
- * Threads: the virtual CPUs run on threads of their own and take `lock`, the machine lock, for each
- * exit that goes to the bus.  kvm_vm_start() and kvm_vm_stop() belong to the control thread, which
+ * Threads: the virtual CPUs run on threads of their own and take the machine lock for each exit
+ * that goes to the bus.  kvm_vm_start() and kvm_vm_stop() belong to the control thread, which
  * does not hold the lock then; everything else needs the lock or stopped CPUs.
  */
 #ifndef BACKEND_KVM_VM_H
 #define BACKEND_KVM_VM_H
 
 #include "backend/kvm/vcpu.h"
-#include "backend/sysbus/sysbus.h"
-
-#include <pthread.h>
+#include "backend/sysbus/backplane.h"
 
 #define KVM_CPUS_MAX 64
 
@@ -53,8 +51,8 @@ struct kvm_irq_stats {
 };
 
 struct kvm_vm {
-	struct sysbus bus;
-	pthread_mutex_t lock;
+	struct sysbus_host host;
+	struct backplane *plane; /* NULL: not open */
 	const struct kvm_vm_ops *ops;
 
 	int kvm; /* /dev/kvm */
@@ -72,6 +70,7 @@ struct kvm_vm {
 };
 
 struct kvm_vm_config {
+	struct backplane *plane; /* that stands on it, until it is closed */
 	const struct kvm_vm_ops *ops;
 	unsigned cpus;
 	bool no_ioeventfd; /* kicks leave to user space                    */

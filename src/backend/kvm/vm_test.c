@@ -20,6 +20,7 @@
 #define HOLE   0xa0000
 
 struct rig {
+	struct backplane plane;
 	struct kvm_vm vm;
 	uint8_t *memory;
 	struct sysbus_region port, hole;
@@ -98,6 +99,8 @@ static struct rig *set_up(const struct kvm_vm_config *with)
 	}
 	assert_non_null(r);
 	config.ops = &ops;
+	config.plane = &r->plane;
+	assert_int_equal(backplane_init(&r->plane, NULL, NULL), 0);
 	if (kvm_vm_open(&r->vm, &config, &err))
 		fail_msg("%s", err.text);
 	r->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -107,8 +110,8 @@ static struct rig *set_up(const struct kvm_vm_config *with)
 		.name = "port", .space = SYSBUS_PORT, .size = 4, .ops = &port_ops};
 	r->hole = (struct sysbus_region){
 		.name = "hole", .space = SYSBUS_MEMORY, .size = 4096, .ops = &hole_ops};
-	sysbus_map(&r->vm.bus, &r->port, PORT);
-	sysbus_map(&r->vm.bus, &r->hole, HOLE);
+	sysbus_map(&r->plane.bus, &r->port, PORT);
+	sysbus_map(&r->plane.bus, &r->hole, HOLE);
 	r->said = eventfd(0, EFD_CLOEXEC);
 	return r;
 }
@@ -116,6 +119,8 @@ static struct rig *set_up(const struct kvm_vm_config *with)
 static void tear_down(struct rig *r)
 {
 	kvm_vm_close(&r->vm);
+	assert_null(r->plane.bus.host);
+	backplane_fini(&r->plane);
 	munmap(r->memory, MEMORY);
 	close(r->said);
 	free(r);
@@ -234,9 +239,9 @@ static void wait_for_port(struct rig *r, unsigned writes)
 
 	while (seen < writes) {
 		wait_for_word(r);
-		pthread_mutex_lock(&r->vm.lock);
+		pthread_mutex_lock(&r->plane.lock);
 		seen = r->ports;
-		pthread_mutex_unlock(&r->vm.lock);
+		pthread_mutex_unlock(&r->plane.lock);
 	}
 }
 
@@ -247,20 +252,20 @@ static unsigned kicks_that_left(const struct kvm_vm_config *config, bool *signal
 {
 	struct rig *r = set_up(config);
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	const struct sysbus_host_ops *host = r->vm.bus.host;
+	const struct sysbus_host_ops *host = r->vm.host.ops;
 	unsigned left;
 	eventfd_t v;
 
 	if (host->ioeventfd_add)
-		assert_int_equal(host->ioeventfd_add(&r->vm.bus, SYSBUS_PORT, PORT, 1, true, 7, fd),
-				 0);
+		assert_int_equal(
+			host->ioeventfd_add(&r->vm.host, SYSBUS_PORT, PORT, 1, true, 7, fd), 0);
 	run(r, kick, sizeof(kick));
 	wait_for_port(r, host->ioeventfd_add ? 1 : 2);
 	kvm_vm_stop(&r->vm);
 	*signalled = !eventfd_read(fd, &v);
 	left = r->ports;
 	if (host->ioeventfd_del)
-		host->ioeventfd_del(&r->vm.bus, SYSBUS_PORT, PORT, 1, true, 7, fd);
+		host->ioeventfd_del(&r->vm.host, SYSBUS_PORT, PORT, 1, true, 7, fd);
 	assert_int_equal(r->vm.irq_stats.kickfds, 0);
 	tear_down(r);
 	close(fd);
@@ -290,23 +295,23 @@ static void without_ioeventfd_every_kick_leaves(void **state)
 static void an_irqfd_keeps_its_route_and_gives_it_back(void **state)
 {
 	struct rig *r = set_up(NULL);
-	const struct sysbus_host_ops *host = r->vm.bus.host;
+	const struct sysbus_host_ops *host = r->vm.host.ops;
 	int fds[3], handles[3];
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		fds[i] = eventfd(0, EFD_CLOEXEC);
-		handles[i] = host->irqfd_msi_add(&r->vm.bus, fds[i], 0xfee00000, 0x30 + i);
+		handles[i] = host->irqfd_msi_add(&r->vm.host, fds[i], 0xfee00000, 0x30 + i);
 		assert_int_equal(handles[i], i);
 	}
-	assert_int_equal(host->irqfd_msi_add(&r->vm.bus, fds[1], 0xfee00000, 0x55), 1);
+	assert_int_equal(host->irqfd_msi_add(&r->vm.host, fds[1], 0xfee00000, 0x55), 1);
 	assert_int_equal(r->vm.irq_stats.irqfds, 3);
-	host->irqfd_msi_del(&r->vm.bus, handles[1], fds[1]);
-	host->irqfd_msi_del(&r->vm.bus, handles[1], fds[1]);
+	host->irqfd_msi_del(&r->vm.host, handles[1], fds[1]);
+	host->irqfd_msi_del(&r->vm.host, handles[1], fds[1]);
 	assert_int_equal(r->vm.irq_stats.irqfds, 2);
-	assert_int_equal(host->irqfd_msi_add(&r->vm.bus, fds[1], 0xfee00000, 0x31), 1);
+	assert_int_equal(host->irqfd_msi_add(&r->vm.host, fds[1], 0xfee00000, 0x31), 1);
 	for (unsigned i = 0; i < 3; i++)
-		host->irqfd_msi_del(&r->vm.bus, handles[i], fds[i]);
+		host->irqfd_msi_del(&r->vm.host, handles[i], fds[i]);
 	assert_int_equal(r->vm.irq_stats.irqfds, 0);
 	for (unsigned i = 0; i < 3; i++)
 		close(fds[i]);
@@ -338,10 +343,10 @@ static bool signalled_within_a_while(int fd)
 static void a_line_by_irqfd_is_lowered_by_the_end_of_interrupt(void **state)
 {
 	struct rig *r = set_up(NULL);
-	const struct sysbus_host_ops *host = r->vm.bus.host;
+	const struct sysbus_host_ops *host = r->vm.host.ops;
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	    resample = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int rc = host->irqfd_line_add(&r->vm.bus, fd, resample, 10);
+	int rc = host->irqfd_line_add(&r->vm.host, fd, resample, 10);
 
 	(void)state;
 	if (rc) {
@@ -360,7 +365,7 @@ static void a_line_by_irqfd_is_lowered_by_the_end_of_interrupt(void **state)
 		wait_for_port(r, 1 + i);
 		assert_true(signalled_within_a_while(resample));
 	}
-	host->irqfd_line_del(&r->vm.bus, fd, 10);
+	host->irqfd_line_del(&r->vm.host, fd, 10);
 	assert_int_equal(r->vm.irq_stats.irqfds, 0);
 	kvm_vm_stop(&r->vm);
 	/* Once each: the line did not stay up. */
@@ -396,8 +401,8 @@ static void without_irqfd_none_is_offered(void **state)
 	struct rig *r = set_up(&without);
 
 	(void)state;
-	assert_null(r->vm.bus.host->irqfd_msi_add);
-	assert_non_null(r->vm.bus.host->ioeventfd_add);
+	assert_null(r->vm.host.ops->irqfd_msi_add);
+	assert_non_null(r->vm.host.ops->ioeventfd_add);
 	tear_down(r);
 }
 

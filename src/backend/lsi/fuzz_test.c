@@ -200,9 +200,9 @@ static void touch(struct lsi_rig *r, uint64_t *s)
 	uint8_t reg = some_register(s);
 
 	if (below(s, 2))
-		sysbus_write(&r->sysbus, space, base + reg, below(s, 3) ? next(s) : 0, size);
+		sysbus_write(&r->plane.bus, space, base + reg, below(s, 3) ? next(s) : 0, size);
 	else
-		sysbus_read(&r->sysbus, space, base + reg, size);
+		sysbus_read(&r->plane.bus, space, base + reg, size);
 }
 
 static unsigned programs(void)
@@ -259,7 +259,7 @@ static void lsi_any_program(void **state)
 		if (below(&s, 2))
 			heal(&r);
 		if (!below(&s, 200))
-			pci_bus_reset(&r.pci);
+			pci_function_reset(&r.lsi->fn);
 		if (!below(&s, 64)) {
 			pci_function_config_write(&r.lsi->fn, PCI_BAR0, LR_PORTS, 4);
 			pci_function_config_write(&r.lsi->fn, PCI_BAR0 + 4, LR_REGISTERS, 4);

@@ -62,17 +62,93 @@ void lsi_soft_reset(struct lsi *lsi)
 	lsi->timed_out = false;
 }
 
-static void card_reset(struct pci_function *fn)
+static void lsi_power_on(struct pci_function *fn)
 {
 	struct lsi *lsi = container_of(fn, struct lsi, fn);
 
+	lsi->stopped = false;
 	lsi_soft_reset(lsi);
 	spi_reset(&lsi->bus, SCSI_ASC_POWER_ON);
 	memset(lsi->ram, 0, sizeof(lsi->ram));
 }
 
-static const struct pci_function_ops card_ops = {
-	.reset = card_reset,
+static const struct pci_function_ops lsi_function_ops = {
+	.reset = lsi_power_on,
+};
+
+/* ---- the card's verbs ---- */
+
+static struct lsi *of_card(struct card *card)
+{
+	return container_of(card, struct lsi, card);
+}
+
+static bool is_quiet(const struct lsi *lsi)
+{
+	for (unsigned i = 0; i < SPI_IDS; i++)
+		if (lsi->bus.disks[i] && !scsi_disk_quiet(lsi->bus.disks[i]))
+			return false;
+	return !lsi->posted;
+}
+
+static void lsi_tell_quiet(struct lsi *lsi)
+{
+	if (lsi->card.state == CARD_QUIETING && is_quiet(lsi))
+		card_is_quiet(&lsi->card);
+}
+
+static void disk_quiet(struct scsi_disk_watcher *w)
+{
+	lsi_tell_quiet(container_of(w, struct lsi, watcher));
+}
+
+static void lsi_quiesce(struct card *card)
+{
+	struct lsi *lsi = of_card(card);
+
+	lsi->stopped = true;
+	lsi_halt(lsi);
+	reactor_timer_stop(lsi->home, &lsi->pause);
+	spi_drop(&lsi->bus);
+	spi_reset(&lsi->bus, SCSI_ASC_POWER_ON);
+	for (unsigned i = 0; i < SPI_IDS; i++)
+		if (lsi->bus.disks[i])
+			scsi_disk_stop(lsi->bus.disks[i]);
+	lsi_tell_quiet(lsi);
+}
+
+static void lsi_refresh(struct card *card)
+{
+	struct lsi *lsi = of_card(card);
+
+	for (unsigned i = 0; i < SPI_IDS; i++)
+		if (lsi->bus.disks[i])
+			scsi_disk_refresh(lsi->bus.disks[i]);
+}
+
+static void lsi_reset(struct card *card)
+{
+	pci_function_reset(&of_card(card)->fn);
+}
+
+static void lsi_destroy(struct card *card)
+{
+	struct lsi *lsi = of_card(card);
+
+	pci_bus_detach(&lsi->fn);
+	pci_function_fini(&lsi->fn);
+	for (unsigned i = 0; i < SPI_IDS; i++)
+		scsi_disk_destroy(&lsi->bus.disks[i]);
+	worker_destroy(&lsi->io);
+	gmem_put(lsi->mem);
+	free(lsi);
+}
+
+static const struct card_ops lsi_card_ops = {
+	.quiesce = lsi_quiesce,
+	.refresh = lsi_refresh,
+	.reset = lsi_reset,
+	.destroy = lsi_destroy,
 };
 
 /* ---- going on by itself ---- */
@@ -93,6 +169,7 @@ static void take_breath(struct reactor_msg *msg)
 	lsi->posted = false;
 	if (lsi->running && !lsi->stopped && !list_is_linked(&lsi->pause.link))
 		reactor_timer_start(lsi->home, &lsi->pause, PAUSE_NS);
+	lsi_tell_quiet(lsi);
 }
 
 static void go_on(struct reactor_timer *t)
@@ -105,7 +182,7 @@ static void go_on(struct reactor_timer *t)
 
 /* ---- life ---- */
 
-int lsi_create(struct lsi **out, const struct lsi_options *o, struct reactor *home,
+int lsi_create(struct lsi **out, const struct lsi_options *o, struct backplane *plane,
 	       struct pci_bus *bus, struct gmem *mem, struct error *err)
 {
 	static const struct pci_identity id = {
@@ -124,29 +201,31 @@ int lsi_create(struct lsi **out, const struct lsi_options *o, struct reactor *ho
 
 	if (!lsi)
 		return error_set(err, -ENOMEM, "%s: cannot set up the card", o->path);
-	if (o->lock)
+	if (o->own_worker)
 		rc = worker_create(&lsi->io, &worker, err);
 	if (rc) {
 		free(lsi);
 		return rc;
 	}
-	lsi->lock = o->lock;
+	lsi->lock = o->own_worker ? &plane->lock : NULL;
+	lsi->watcher.quiet = disk_quiet;
 	snprintf(lsi->path, sizeof(lsi->path), "%s", o->path);
-	pci_function_init(&lsi->fn, "LSI53C895A", &card_ops, &id);
+	pci_function_init(&lsi->fn, "LSI53C895A", &lsi_function_ops, &id);
 	pci_function_bar(&lsi->fn, 0, "registers", PCI_BAR_IO, LSI_REGISTERS, &lsi_register_ops);
 	pci_function_bar(&lsi->fn, 1, "registers", 0, 0x400, &lsi_register_ops);
 	pci_function_bar(&lsi->fn, 2, "scripts-ram", 0, LSI_RAM_BYTES, &lsi_ram_ops);
 	spi_init(&lsi->bus, bus_changed);
-	lsi->home = home;
+	lsi->home = plane->home;
 	lsi->mem = gmem_get(mem);
 	lsi->msg.run = take_breath;
 	reactor_timer_init(&lsi->pause, go_on);
 	lsi_soft_reset(lsi);
 	rc = pci_bus_attach(bus, &lsi->fn, o->devfn, err);
 	if (rc) {
-		lsi_destroy(&lsi);
+		lsi_destroy(&lsi->card);
 		return rc;
 	}
+	backplane_add(plane, &lsi->card, &lsi_card_ops, lsi->path);
 	*out = lsi;
 	return 0;
 }
@@ -167,19 +246,8 @@ int lsi_add_disk(struct lsi *lsi, unsigned id, struct scsi_disk *disk, struct er
 	if (lsi->bus.disks[id])
 		return error_set(err, -EBUSY, "%s: ID %u is taken.", lsi->path, id);
 	lsi->bus.disks[id] = disk;
+	disk->watcher = &lsi->watcher;
 	return 0;
-}
-
-void lsi_stop(struct lsi *lsi)
-{
-	lsi->stopped = true;
-	lsi_halt(lsi);
-	reactor_timer_stop(lsi->home, &lsi->pause);
-	spi_drop(&lsi->bus);
-	spi_reset(&lsi->bus, SCSI_ASC_POWER_ON);
-	for (unsigned i = 0; i < SPI_IDS; i++)
-		if (lsi->bus.disks[i])
-			scsi_disk_stop(lsi->bus.disks[i]);
 }
 
 struct scsi_disk_threads lsi_threads(const struct lsi *lsi)
@@ -189,28 +257,4 @@ struct scsi_disk_threads lsi_threads(const struct lsi *lsi)
 		.reactor = lsi->io ? NULL : lsi->home,
 		.lock = lsi->lock,
 	};
-}
-
-bool lsi_quiet(const struct lsi *lsi)
-{
-	for (unsigned i = 0; !lsi->io && i < SPI_IDS; i++)
-		if (lsi->bus.disks[i] && !scsi_disk_quiet(lsi->bus.disks[i]))
-			return false;
-	return !lsi->posted;
-}
-
-void lsi_destroy(struct lsi **lsip)
-{
-	struct lsi *lsi = *lsip;
-
-	if (!lsi)
-		return;
-	pci_bus_detach(&lsi->fn);
-	pci_function_fini(&lsi->fn);
-	for (unsigned i = 0; i < SPI_IDS; i++)
-		scsi_disk_destroy(&lsi->bus.disks[i]);
-	worker_destroy(&lsi->io);
-	gmem_put(lsi->mem);
-	free(lsi);
-	*lsip = NULL;
 }

@@ -35,6 +35,7 @@
 #include "backend/lsi/registers.h"
 #include "backend/lsi/spi.h"
 #include "backend/pci/bus.h"
+#include "backend/sysbus/backplane.h"
 #include "mem/gmem.h"
 
 #define LSI_RAM_BYTES 0x2000u
@@ -43,8 +44,7 @@
 struct lsi_options {
 	const char *path; /* names it in messages; copied */
 	int devfn;	  /* -1: the first empty slot     */
-	/* NULL: no worker of its own; the disks do their I/O on the home reactor. */
-	pthread_mutex_t *lock;
+	bool own_worker;  /* else the disks do their I/O on the home reactor              */
 	uint32_t poll_us; /* longest time that the worker looks for work before it sleeps */
 };
 
@@ -77,6 +77,7 @@ struct lsi_move {
 };
 
 struct lsi {
+	struct card card;
 	struct pci_function fn;
 	struct spi_bus bus;
 	char path[32];
@@ -105,13 +106,17 @@ struct lsi {
 	struct reactor_msg msg;
 	bool posted;
 	struct reactor_timer pause;
-	bool stopped;
+	bool stopped; /* until the next reset */
+	struct scsi_disk_watcher watcher;
 	struct log_limit limit;
 	struct lsi_stats stats;
 };
 
-/* On the home reactor's thread, before the machine runs. */
-int lsi_create(struct lsi **out, const struct lsi_options *o, struct reactor *home,
+/*
+ * On the home reactor's thread, before the machine runs.  The card is the backplane's, which
+ * destroys it with its disks.
+ */
+int lsi_create(struct lsi **out, const struct lsi_options *o, struct backplane *plane,
 	       struct pci_bus *bus, struct gmem *mem, struct error *err);
 /* Takes over the disk.  -EBUSY, -EINVAL: @id is taken or none. */
 int lsi_add_disk(struct lsi *lsi, unsigned id, struct scsi_disk *disk, struct error *err);
@@ -119,11 +124,5 @@ int lsi_add_disk(struct lsi *lsi, unsigned id, struct scsi_disk *disk, struct er
 int lsi_free_id(const struct lsi *lsi);
 /* Who does the I/O of its disks. */
 struct scsi_disk_threads lsi_threads(const struct lsi *lsi);
-/* Stops programs and disks for good; then turn the home reactor until it is quiet. */
-void lsi_stop(struct lsi *lsi);
-/* What is left is the worker's, which lsi_destroy() waits for. */
-bool lsi_quiet(const struct lsi *lsi);
-/* Quiet; without the lock. */
-void lsi_destroy(struct lsi **lsi);
 
 #endif

@@ -28,8 +28,9 @@ static void lsi_registers_are_the_same_by_port_and_by_memory(void **state)
 	RIG(r);
 
 	lr_out32(&r, LSI_SCRATCHA, 0x12345678);
-	assert_int_equal(sysbus_read(&r.sysbus, SYSBUS_PORT, LR_PORTS + LSI_SCRATCHA + 1, 1), 0x56);
-	sysbus_write(&r.sysbus, SYSBUS_PORT, LR_PORTS + LSI_TEMP, 0xabcd, 2);
+	assert_int_equal(sysbus_read(&r.plane.bus, SYSBUS_PORT, LR_PORTS + LSI_SCRATCHA + 1, 1),
+			 0x56);
+	sysbus_write(&r.plane.bus, SYSBUS_PORT, LR_PORTS + LSI_TEMP, 0xabcd, 2);
 	assert_int_equal(lr_in32(&r, LSI_TEMP), 0xabcd);
 	assert_int_equal(r.lsi->stats.reads, 2);
 	/* Each access is as wide as it is, and the memory BAR shows them four times. */
@@ -37,13 +38,13 @@ static void lsi_registers_are_the_same_by_port_and_by_memory(void **state)
 	lr_out8(&r, 0x300 + LSI_SCRATCHA, 0x9a);
 	assert_int_equal(lr_in32(&r, LSI_SCRATCHA), 0x1234ff9a);
 	assert_int_equal(lr_in8(&r, 0x100 + LSI_SCRATCHA + 2), 0x34);
-	assert_int_equal(sysbus_read(&r.sysbus, SYSBUS_MEMORY, LR_REGISTERS + LSI_SCRATCHA, 2),
+	assert_int_equal(sysbus_read(&r.plane.bus, SYSBUS_MEMORY, LR_REGISTERS + LSI_SCRATCHA, 2),
 			 0xff9a);
-	sysbus_write(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 4, 0x5566778811223344, 8);
-	sysbus_write(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 5, 0xaa, 1);
-	assert_int_equal(sysbus_read(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 4, 8),
+	sysbus_write(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 4, 0x5566778811223344, 8);
+	sysbus_write(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 5, 0xaa, 1);
+	assert_int_equal(sysbus_read(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 4, 8),
 			 0x556677881122aa44);
-	assert_int_equal(sysbus_read(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 5, 2), 0x22aa);
+	assert_int_equal(sysbus_read(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 5, 2), 0x22aa);
 	lr_fini(&r);
 }
 
@@ -287,18 +288,18 @@ static void lsi_pci_reset_leaves_nothing(void **state)
 	RIG(r);
 
 	leave_one(&r, 0);
-	sysbus_write(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ff8, UINT64_MAX, 8);
+	sysbus_write(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ff8, UINT64_MAX, 8);
 	lr_out32(&r, LSI_SCRATCHA, UINT32_MAX);
 	lr_emit(&r, S_INT | S_TRUE, END);
 	lr_out8(&r, LSI_SCNTL1, SCNTL1_RST);
 	assert_true(r.lsi->fn.intx);
-	pci_bus_reset(&r.pci);
+	pci_function_reset(&r.lsi->fn);
 	assert_false(r.lsi->fn.intx);
 	assert_int_equal(left_behind(&r), 0);
 	pci_function_config_write(&r.lsi->fn, PCI_BAR0 + 4, LR_REGISTERS, 4);
 	pci_function_config_write(&r.lsi->fn, PCI_BAR0 + 8, LR_ONCHIP, 4);
 	pci_function_config_write(&r.lsi->fn, PCI_COMMAND, 7, 2);
-	assert_int_equal(sysbus_read(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ff8, 8), 0);
+	assert_int_equal(sysbus_read(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ff8, 8), 0);
 	assert_int_equal(lr_in32(&r, LSI_SCRATCHA), 0);
 	assert_int_equal(lr_in8(&r, LSI_ISTAT), 0);
 	assert_int_equal(lr_in8(&r, LSI_SCNTL0), 0xc0);

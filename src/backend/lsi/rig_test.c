@@ -33,24 +33,23 @@ static void add_disk(struct lsi_rig *r, unsigned id, const char *target)
 
 void lr_init(struct lsi_rig *r, const char *target)
 {
-	lr_init_locked(r, target, NULL);
+	lr_init_threads(r, target, false);
 }
 
-void lr_init_locked(struct lsi_rig *r, const char *target, pthread_mutex_t *lock)
+void lr_init_threads(struct lsi_rig *r, const char *target, bool worker)
 {
-	const struct reactor_config config = {.uring = false};
-	const struct lsi_options o = {.path = "test/lsi", .devfn = -1, .lock = lock};
+	const struct lsi_options o = {.path = "test/lsi", .devfn = -1, .own_worker = worker};
 	struct pci_function *fn;
 
 	memset(r, 0, sizeof(*r));
-	sysbus_init(&r->sysbus, NULL);
-	pci_bus_init(&r->pci, "pci.0", &r->sysbus);
+	assert_int_equal(backplane_init(&r->plane, NULL, NULL), 0);
+	r->home = r->plane.home;
+	pci_bus_init(&r->pci, "pci.0", &r->plane.bus);
 	r->pci.intx = pin;
-	assert_int_equal(reactor_create(&r->home, &config, NULL), 0);
 	r->ram = mmap(NULL, LR_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(r->ram, MAP_FAILED);
 	assert_int_equal(gmem_with_host(NULL, 0, LR_RAM, 0, r->ram, &r->mem, NULL), 0);
-	assert_int_equal(lsi_create(&r->lsi, &o, r->home, &r->pci, r->mem, NULL), 0);
+	assert_int_equal(lsi_create(&r->lsi, &o, &r->plane, &r->pci, r->mem, NULL), 0);
 	add_disk(r, 0, target ? target : "memory:1M");
 	add_disk(r, 3, target ? target : "memory:1M");
 	fn = &r->lsi->fn;
@@ -67,38 +66,30 @@ void lr_init_locked(struct lsi_rig *r, const char *target, pthread_mutex_t *lock
 
 void lr_fini(struct lsi_rig *r)
 {
-	if (r->lsi->lock)
-		pthread_mutex_lock(r->lsi->lock);
-	lsi_stop(r->lsi);
-	if (r->lsi->lock)
-		pthread_mutex_unlock(r->lsi->lock);
-	while (!lsi_quiet(r->lsi))
-		reactor_turn(r->home);
-	lsi_destroy(&r->lsi);
-	assert_null(r->lsi);
+	backplane_remove_cards(&r->plane);
 	gmem_put(r->mem);
 	munmap(r->ram, LR_RAM);
-	reactor_destroy(&r->home);
+	backplane_fini(&r->plane);
 }
 
 uint8_t lr_in8(struct lsi_rig *r, unsigned reg)
 {
-	return (uint8_t)sysbus_read(&r->sysbus, SYSBUS_MEMORY, LR_REGISTERS + reg, 1);
+	return (uint8_t)sysbus_read(&r->plane.bus, SYSBUS_MEMORY, LR_REGISTERS + reg, 1);
 }
 
 uint32_t lr_in32(struct lsi_rig *r, unsigned reg)
 {
-	return (uint32_t)sysbus_read(&r->sysbus, SYSBUS_MEMORY, LR_REGISTERS + reg, 4);
+	return (uint32_t)sysbus_read(&r->plane.bus, SYSBUS_MEMORY, LR_REGISTERS + reg, 4);
 }
 
 void lr_out8(struct lsi_rig *r, unsigned reg, uint8_t v)
 {
-	sysbus_write(&r->sysbus, SYSBUS_MEMORY, LR_REGISTERS + reg, v, 1);
+	sysbus_write(&r->plane.bus, SYSBUS_MEMORY, LR_REGISTERS + reg, v, 1);
 }
 
 void lr_out32(struct lsi_rig *r, unsigned reg, uint32_t v)
 {
-	sysbus_write(&r->sysbus, SYSBUS_MEMORY, LR_REGISTERS + reg, v, 4);
+	sysbus_write(&r->plane.bus, SYSBUS_MEMORY, LR_REGISTERS + reg, v, 4);
 }
 
 uint32_t lr_get32(const struct lsi_rig *r, uint32_t at)

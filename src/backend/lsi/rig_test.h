@@ -55,7 +55,7 @@
 #define S_DSA		 0x10000000u
 
 struct lsi_rig {
-	struct sysbus sysbus;
+	struct backplane plane;
 	struct pci_bus pci;
 	struct reactor *home;
 	uint8_t *ram;
@@ -67,8 +67,8 @@ struct lsi_rig {
 
 /* @target: of both disks; NULL: memory:1M */
 void lr_init(struct lsi_rig *r, const char *target);
-/* With a worker, which takes this lock. */
-void lr_init_locked(struct lsi_rig *r, const char *target, pthread_mutex_t *lock);
+/* With a worker, or with the disks on the home reactor. */
+void lr_init_threads(struct lsi_rig *r, const char *target, bool worker);
 void lr_fini(struct lsi_rig *r);
 
 uint8_t lr_in8(struct lsi_rig *r, unsigned reg);

@@ -312,11 +312,11 @@ static void lsi_programs_in_on_chip_memory(void **state)
 {
 	RIG(r);
 
-	sysbus_write(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ff8,
+	sysbus_write(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ff8,
 		     S_INT | S_TRUE | (uint64_t)END << 32, 8);
 	lr_out32(&r, LSI_DSP, LR_ONCHIP + 0x1ff8);
 	assert_int_equal(lr_in32(&r, LSI_DSPS), END);
-	assert_int_equal(sysbus_read(&r.sysbus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ffc, 4), END);
+	assert_int_equal(sysbus_read(&r.plane.bus, SYSBUS_MEMORY, LR_ONCHIP + 0x1ffc, 4), END);
 	lr_fini(&r);
 }
 
@@ -371,7 +371,7 @@ static void lsi_endless_programs_end_with_the_pci_bus_reset(void **state)
 
 	lr_emit(&r, S_JUMP | S_TRUE, LR_CODE);
 	lr_out32(&r, LSI_DSP, LR_CODE);
-	pci_bus_reset(&r.pci);
+	pci_function_reset(&r.lsi->fn);
 	assert_false(r.lsi->running);
 	lr_fini(&r);
 }

@@ -57,19 +57,11 @@ static int set_memory(struct pc *pc)
 	return fw_cfg_set_file(&pc->fw_cfg, "etc/e820", list, n * sizeof(list[0]));
 }
 
-/* The disks in the order of the command line, those on IDE last, in the words of Open Firmware. */
 static int set_boot_order(struct pc *pc)
 {
 	char text[(PCI_DEVFNS + PIIX3_IDE_DISKS_MAX) * 40] = "";
-	size_t n = 0;
+	size_t n = pc_boot_order(pc, text, sizeof(text));
 
-	list_for_each (l, &pc->disks) {
-		const struct virtio_blk_pci *card = list_entry(l, struct pc_disk, link)->card;
-
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "/pci@i0cf8/scsi@%x/disk@0,0\n",
-				      PCI_SLOT(card->board.fn.devfn));
-	}
-	n += pc_ide_boot_order(pc, text + n, sizeof(text) - n);
 	return fw_cfg_set_file(&pc->fw_cfg, "bootorder", text, n + 1);
 }
 

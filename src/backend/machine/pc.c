@@ -15,11 +15,6 @@
 
 /* ---- how it ends ---- */
 
-static void woken(struct reactor_msg *msg)
-{
-	container_of(msg, struct pc, wake)->waking = false;
-}
-
 /* With the lock held.  The CPUs leave the guest; the control thread sees to the rest. */
 static void end(struct pc *pc, enum pc_end how)
 {
@@ -27,10 +22,7 @@ static void end(struct pc *pc, enum pc_end how)
 		return;
 	pc->end = how;
 	kvm_vm_halt(&pc->vm);
-	if (!pc->waking) {
-		pc->waking = true;
-		reactor_post(pc->home, &pc->wake);
-	}
+	backplane_wake(&pc->plane);
 }
 
 static void power_off(struct power *p)
@@ -127,19 +119,30 @@ static int load(struct pc *pc, struct kvm_start *start, struct error *err)
 	return boot_load(&pc->memory, &pc->image, start, err);
 }
 
-/* What the reset line does; the CPUs are stopped. */
-static int reset(struct pc *pc, struct error *err)
+/*
+ * What the reset line does.  The cards come first: when they are through with it nothing of theirs
+ * is in flight any more, so that what is loaded now stays as it is.
+ */
+void pc_reset_devices(struct pc *pc)
 {
-	struct kvm_start start;
-	int rc;
-
-	pthread_mutex_lock(&pc->vm.lock);
+	backplane_reset(&pc->plane);
+	backplane_lock(&pc->plane);
 	pci_host_reset(&pc->host);
 	serial_reset(&pc->serial);
 	rtc_reset(&pc->rtc);
 	keyboard_reset(&pc->keyboard);
 	power_reset(&pc->power);
-	pthread_mutex_unlock(&pc->vm.lock);
+	pci_function_reset(&pc->pm.fn);
+	backplane_unlock(&pc->plane);
+}
+
+/* The CPUs are stopped. */
+static int reset(struct pc *pc, struct error *err)
+{
+	struct kvm_start start;
+	int rc;
+
+	pc_reset_devices(pc);
 	rc = kvm_vm_reset(&pc->vm, err);
 	if (!rc)
 		rc = load(pc, &start, err);
@@ -155,23 +158,13 @@ static bool resets(const struct pc *pc)
 	return (pc->end == PC_RESET || pc->end == PC_CRASHED) && !pc->no_reboot;
 }
 
-void pc_turn(struct pc *pc)
-{
-	struct pollfd fd = {.fd = reactor_fd(pc->home), .events = POLLIN};
-
-	poll(&fd, 1, reactor_timeout_ms(pc->home));
-	pthread_mutex_lock(&pc->vm.lock);
-	reactor_process(pc->home);
-	pthread_mutex_unlock(&pc->vm.lock);
-}
-
 static enum pc_end how_ended(struct pc *pc)
 {
 	enum pc_end how;
 
-	pthread_mutex_lock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
 	how = pc->end;
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_unlock(&pc->plane);
 	return how;
 }
 
@@ -181,11 +174,11 @@ int pc_run(struct pc *pc, struct error *err)
 	int rc = load(pc, &start, err);
 
 	if (!rc) {
-		pc_disks_start(pc);
+		backplane_refresh_regularly(&pc->plane);
 		rc = kvm_vm_start(&pc->vm, &start, err);
 	}
 	while (!rc) {
-		pc_turn(pc);
+		backplane_turn(&pc->plane);
 		if (how_ended(pc) == PC_RUNNING)
 			continue;
 		kvm_vm_stop(&pc->vm);
@@ -222,78 +215,60 @@ static int read_files(struct pc *pc, const struct pc_config *config, struct erro
 	return rc;
 }
 
-static void no_irq(struct sysbus *bus, unsigned gsi, bool level)
-{
-	(void)bus;
-	(void)gsi;
-	(void)level;
-}
-
-static void no_msi(struct sysbus *bus, uint64_t address, uint32_t data)
-{
-	(void)bus;
-	(void)address;
-	(void)data;
-}
-
-/* The host of a bus that no processor looks at. */
-static const struct sysbus_host_ops nobody = {.irq_set = no_irq, .msi_send = no_msi};
-
-static int plan(struct pc *pc)
-{
-	sysbus_init(&pc->vm.bus, &nobody);
-	pthread_mutex_init(&pc->vm.lock, NULL);
-	return 0;
-}
-
-int pc_create(struct pc **out, const struct pc_config *config, struct error *err)
+int pc_use_kvm(struct pc *pc, const struct pc_config *config, struct error *err)
 {
 	const struct kvm_vm_config vm = {
+		.plane = &pc->plane,
 		.ops = &vm_ops,
 		.cpus = config->cpus,
 		.no_ioeventfd = config->no_ioeventfd,
 		.no_irqfd = config->no_irqfd,
 	};
-	struct reactor_config control = {.uring = false};
+	int rc = read_files(pc, config, err);
+
+	if (!rc)
+		rc = kvm_vm_open(&pc->vm, &vm, err);
+	if (!rc)
+		rc = add_memory(pc, err);
+	if (!rc && pc->bios.data) {
+		rc = pc_bios_map(pc, err);
+		fw_cfg_init(&pc->fw_cfg, &pc->plane.bus, config->cpus);
+	}
+	return rc;
+}
+
+int pc_create(struct pc **out, const struct pc_config *config, struct error *err)
+{
+	const struct worker_pool_config pool = {
+		.n = config->workers, .reactor = {.uring = true, .poll_us = config->poll_us}};
 	struct pc *pc = calloc(1, sizeof(*pc));
+	struct sysbus *bus;
 	int rc;
 
 	if (!pc)
 		return error_set(err, -ENOMEM, "cannot make a machine");
 	pc->no_reboot = config->no_reboot;
 	pc->poll_us = config->poll_us;
-	pc->wake.run = woken;
-	list_init(&pc->disks);
-	list_init(&pc->nets);
-	rc = config->plan ? 0 : read_files(pc, config, err);
-	if (!rc)
-		rc = reactor_create(&pc->home, &control, err);
+	bus = &pc->plane.bus;
+	rc = backplane_init(&pc->plane, NULL, err);
 	if (!rc)
 		rc = pc_memory_init(&pc->memory, config->memory, err);
 	if (!rc)
-		rc = config->plan ? plan(pc) : kvm_vm_open(&pc->vm, &vm, err);
-	if (!rc && !config->plan)
-		rc = add_memory(pc, err);
-	if (!rc && pc->bios.data)
-		rc = pc_bios_map(pc, err);
-	if (!rc)
-		rc = pc_workers_create(pc, config, err);
+		rc = disk_room_init(&pc->room, pc->plane.home, &pool, err);
 	if (rc)
 		goto destroy;
-	pci_host_init(&pc->host, &pc->vm.bus);
+	pci_host_init(&pc->host, bus);
 	pc->host_ready = true;
 	rc = piix3_init(&pc->isa, &pc->host, err);
 	if (!rc)
 		rc = piix4_pm_init(&pc->pm, &pc->host.bus, err);
 	if (rc)
 		goto destroy;
-	serial_init(&pc->serial, &pc->vm.bus, COM1_PORT, COM1_GSI);
+	serial_init(&pc->serial, bus, COM1_PORT, COM1_GSI);
 	pc->serial.line = config->serial;
-	rtc_init(&pc->rtc, &pc->vm.bus, pc->home, pc->memory.size, pc->memory.low, config->cpus);
-	keyboard_init(&pc->keyboard, &pc->vm.bus, &keyboard_ops);
-	power_init(&pc->power, &pc->vm.bus, &power_ops);
-	if (pc->bios.data)
-		fw_cfg_init(&pc->fw_cfg, &pc->vm.bus, config->cpus);
+	rtc_init(&pc->rtc, bus, pc->plane.home, pc->memory.size, pc->memory.low, config->cpus);
+	keyboard_init(&pc->keyboard, bus, &keyboard_ops);
+	power_init(&pc->power, bus, &power_ops);
 	*out = pc;
 	return 0;
 destroy:
@@ -307,9 +282,7 @@ void pc_destroy(struct pc **pcp)
 
 	if (!pc)
 		return;
-	pc_nets_destroy(pc);
-	pc_disks_destroy(pc);
-	piix3_ide_destroy(&pc->ide);
+	pc_cards_destroy(pc);
 	if (pc->host_ready) {
 		piix4_pm_fini(&pc->pm);
 		piix3_fini(&pc->isa);
@@ -320,8 +293,7 @@ void pc_destroy(struct pc **pcp)
 	kvm_vm_close(&pc->vm);
 	pc_bios_unmap(pc);
 	pc_memory_fini(&pc->memory);
-	if (pc->home)
-		reactor_destroy(&pc->home);
+	backplane_fini(&pc->plane);
 	boot_file_free(&pc->image.kernel);
 	boot_file_free(&pc->image.initrd);
 	free(pc);
@@ -330,5 +302,5 @@ void pc_destroy(struct pc **pcp)
 
 struct reactor *pc_home(struct pc *pc)
 {
-	return pc->home;
+	return pc->plane.home;
 }

@@ -1,37 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PC: processors, memory and the main system bus with all that stands on it, in the shape of
- * an i440FX/PIIX3 board.
+ * The PC: a backplane with a chipset in the shape of an i440FX/PIIX3 board, memory and cards.
  *
  *      struct pc
- *        vm            KVM; its `bus` is the main system bus
+ *        plane         the main system bus, the machine lock, the home reactor, the cards
+ *        vm            KVM, the backplane's host, once pc_use_kvm() has been called
  *        memory
  *        host          the PCI host bridge, with its bus
  *          isa           the ISA bridge, which leads PCI interrupts to lines
- *          ide           the IDE function, when there are disks for it
  *          pm            power management
- *          disks         virtio-blk-pci boards
- *          nets          virtio-net-pci boards
  *        serial, rtc, keyboard, power, fw_cfg      what stands on the main bus by itself
  *
  *      pc.c             the machine's life
- *      disks.c, nets.c  its cards
- *      ide_disks.c      disks on IDE
+ *      cards.c          its cards and their workers
  *      bios.c           firmware
  *      firmware.c       what a BIOS does to the PCI bus before a kernel starts
+ *
+ * Without pc_use_kvm() nobody is its host: a machine that can be looked at, or that a test drives.
  *
  * No globals: as many machines as wanted live in one process.
  *
  * Threads: pc_create(), pc_run() and pc_destroy() on one thread, the machine's control thread,
- * whose reactor is pc_home().  It holds the machine lock (vm.lock) while it processes the reactor,
- * so that whatever is called from there and the virtual CPUs' exits come one at a time.  The disks'
- * queues run on workers and take no lock.
+ * whose reactor is pc_home().  It holds the machine lock while it processes the reactor, so that
+ * whatever is called from there and the virtual CPUs' exits come one at a time.  The cards' queues
+ * run on workers and take no lock.
  */
 #ifndef BACKEND_MACHINE_PC_H
 #define BACKEND_MACHINE_PC_H
 
-#include "backend/board/virtio_blk_pci.h"
-#include "backend/board/virtio_net_pci.h"
+#include "backend/board/virtio_card.h"
 #include "backend/ide/piix3_ide.h"
 #include "backend/kvm/vm.h"
 #include "backend/machine/acpi.h"
@@ -46,8 +43,7 @@
 #include "backend/net/spec.h"
 #include "backend/pci/piix3.h"
 #include "base/reactor.h"
-#include "base/worker.h"
-#include "disk/spec.h"
+#include "disk/disk.h"
 
 #define PC_MEMORY_MAX (UINT64_C(1) << 40)
 
@@ -71,27 +67,15 @@ struct pc_config {
 	const char *cmdline;	    /* NULL: empty */
 	struct serial_line *serial; /* what COM1 is plugged into; NULL: nothing */
 	bool no_reboot;		    /* a reset ends the run */
-	bool plan;		    /* put together without KVM, to be looked at: it cannot run */
 	bool no_ioeventfd, no_irqfd;
 	unsigned workers; /* threads that share the disks' queues, at least 1 */
 	uint32_t poll_us; /* longest time that they look for requests before sleeping */
 };
 
-/* One disk in its slot. */
-struct pc_disk {
-	struct list link;
-	struct virtio_blk_pci *card;
-};
-
 struct lsi;
 
-/* One network card in its slot. */
-struct pc_net {
-	struct list link;
-	struct virtio_net_pci *card;
-};
-
 struct pc {
+	struct backplane plane;
 	struct kvm_vm vm;
 	struct pc_memory memory;
 	struct pci_host host;
@@ -104,21 +88,13 @@ struct pc {
 	struct keyboard keyboard;
 	struct fw_cfg fw_cfg; /* with firmware only */
 
-	struct piix3_ide *ide; /* NULL: no disk is on it */
-	struct lsi *scsi;      /* the same */
+	/* Cards that disks are plugged into; NULL: there is none. */
+	struct piix3_ide *ide;
+	struct lsi *scsi;
 
-	struct list disks, nets;
-	unsigned disk_queues; /* of all disks and network cards */
-	unsigned stopping;    /* cards that have not said yet that nothing is in flight */
-	bool ticking;
-	struct reactor_timer tick; /* for looks at the disks' sizes */
-	struct worker **workers;
-	unsigned n_workers;
+	struct disk_room room; /* of the virtio cards' workers, and of all storages */
 	uint32_t poll_us;
 
-	struct reactor *home;
-	struct reactor_msg wake;
-	bool waking;
 	struct boot_image image;
 	struct boot_file bios; /* data NULL: none */
 	void *rom;
@@ -133,11 +109,13 @@ struct pc {
 	size_t message_n;
 };
 
-/*
- * Opens KVM, gets the memory, reads the kernel: all that can be wrong is said here.  The
- * strings stay the caller's.
- */
+/* The board with its memory and workers, and no card in it.  The strings stay the caller's. */
 int pc_create(struct pc **out, const struct pc_config *config, struct error *err);
+/*
+ * Before the cards: reads what is to be booted, opens KVM, which is the machine's host from then
+ * on.  What can be wrong with either is said here.
+ */
+int pc_use_kvm(struct pc *pc, const struct pc_config *config, struct error *err);
 /*
  * A virtio-blk-pci card with this disk, in the next empty slot, before the machine runs.  @board:
  * what the card is like; its name and class may be left out.
@@ -149,18 +127,22 @@ int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio
  * have their defaults.
  */
 int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err);
-/* SCSI disks: scsi_disks.h. */
+/* A SCSI disk.  With the first one the adapter comes into the next empty slot. */
+int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *err);
 
 /* The same for a virtio-net-pci card.  Takes over @link, on failure too. */
 int pc_add_net(struct pc *pc, struct net_link *link, const struct net_spec *spec,
 	       const struct virtio_pci_options *board, struct error *err);
+
+/* The @n-th card with a device of that type, in the order in which they came; NULL: there is none. */
+struct virtio_card *pc_virtio_card(const struct pc *pc, uint16_t id, unsigned n);
 
 /* Not running.  Waits until nothing is in flight.  NULLs *pc. */
 void pc_destroy(struct pc **pc);
 
 struct reactor *pc_home(struct pc *pc);
 
-/* Runs until the machine ends; may be called once.  -errno: it could not even begin. */
+/* With KVM: runs until the machine ends; may be called once.  -errno: it could not even begin. */
 int pc_run(struct pc *pc, struct error *err);
 
 /* From the home reactor or with the lock held: the run ends soon. */
@@ -168,17 +150,13 @@ void pc_stop(struct pc *pc);
 
 /* ---- between the files of this folder ---- */
 
-/* One turn of the home reactor, which may sleep. */
-void pc_turn(struct pc *pc);
-int pc_workers_create(struct pc *pc, const struct pc_config *config, struct error *err);
-void pc_disks_start(struct pc *pc);
-/* Stops and destroys them, then their workers. */
-void pc_disks_destroy(struct pc *pc);
-/* Before that. */
-void pc_nets_destroy(struct pc *pc);
-
+/* Quiesces and destroys the cards, then their workers. */
+void pc_cards_destroy(struct pc *pc);
 /* Lines of the firmware's boot order, one a disk; returns their length. */
-size_t pc_ide_boot_order(const struct pc *pc, char *text, size_t size);
+size_t pc_boot_order(const struct pc *pc, char *text, size_t size);
+
+/* What the reset line does to every device; waits until nothing is in flight. */
+void pc_reset_devices(struct pc *pc);
 
 /* ---- bios.c ---- */
 

@@ -7,7 +7,6 @@
 
 #include "backend/machine/acpi.h"
 #include "backend/machine/pc.h"
-#include "backend/machine/scsi_disks.h"
 #include "backend/net/links.h"
 
 #include <errno.h>
@@ -19,7 +18,7 @@
 
 static struct pc *make(uint64_t memory)
 {
-	const struct pc_config config = {.memory = memory, .cpus = 2, .plan = true, .workers = 2};
+	const struct pc_config config = {.memory = memory, .cpus = 2, .workers = 2};
 	struct error err;
 	struct pc *pc;
 
@@ -68,18 +67,18 @@ static void add_net(struct pc *pc, const char *text)
 
 static void out(struct pc *pc, uint64_t port, uint64_t v, unsigned size)
 {
-	pthread_mutex_lock(&pc->vm.lock);
-	sysbus_write(&pc->vm.bus, SYSBUS_PORT, port, v, size);
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
+	sysbus_write(&pc->plane.bus, SYSBUS_PORT, port, v, size);
+	backplane_unlock(&pc->plane);
 }
 
 static uint32_t config(struct pc *pc, unsigned devfn, unsigned offset, unsigned size)
 {
 	uint32_t v;
 
-	pthread_mutex_lock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
 	v = pci_bus_config_read(&pc->host.bus, devfn, offset, size);
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_unlock(&pc->plane);
 	return v;
 }
 
@@ -97,11 +96,11 @@ static struct range bar(struct pc *pc, unsigned devfn, unsigned at)
 	struct range r = {.io = low & PCI_BAR_IO};
 
 	r.first = low & ~(r.io ? PCI_BAR_IO_MASK : PCI_BAR_MEM_MASK);
-	pthread_mutex_lock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
 	pci_bus_config_write(&pc->host.bus, devfn, at, UINT32_MAX, 4);
 	mask = pci_bus_config_read(&pc->host.bus, devfn, at, 4);
 	pci_bus_config_write(&pc->host.bus, devfn, at, low, 4);
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_unlock(&pc->plane);
 	mask &= ~(r.io ? PCI_BAR_IO_MASK : PCI_BAR_MEM_MASK);
 	r.size = mask & -mask;
 	return r;
@@ -119,9 +118,9 @@ static void every_card_gets_addresses_and_its_line(void **state)
 	add(pc, pc_add_ide, "file=memory:1M");
 	add(pc, pc_add_scsi_disk, "file=memory:1M");
 	add_net(pc, "socket=nowhere");
-	pthread_mutex_lock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
 	pci_bus_config_write(&pc->host.bus, PCI_DEVFN(1, 1), PCI_COMMAND, PCI_COMMAND_MASTER, 2);
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_unlock(&pc->plane);
 	pc_assign_pci(pc);
 	assert_int_equal(config(pc, PCI_DEVFN(1, 1), PCI_COMMAND, 2),
 			 PCI_COMMAND_MASTER | PCI_COMMAND_IO);
@@ -170,9 +169,9 @@ static void workers_are_dealt_out_by_queues(void **state)
 
 	(void)state;
 	add(pc, add_virtio, "file=memory:1M,queues=3");
-	assert_int_equal(pc->disk_queues, 3);
+	assert_int_equal(pc->room.pool.next, 3 % 2);
 	add_net(pc, "tap=tap0,queues=3");
-	assert_int_equal(pc->disk_queues, 9);
+	assert_int_equal(pc->room.pool.next, 9 % 2);
 	pc_destroy(&pc);
 }
 
@@ -202,9 +201,9 @@ static uint8_t cmos(struct pc *pc, uint8_t index)
 	uint8_t v;
 
 	out(pc, 0x70, index, 1);
-	pthread_mutex_lock(&pc->vm.lock);
-	v = (uint8_t)sysbus_read(&pc->vm.bus, SYSBUS_PORT, 0x71, 1);
-	pthread_mutex_unlock(&pc->vm.lock);
+	backplane_lock(&pc->plane);
+	v = (uint8_t)sysbus_read(&pc->plane.bus, SYSBUS_PORT, 0x71, 1);
+	backplane_unlock(&pc->plane);
 	return v;
 }
 
@@ -280,7 +279,7 @@ static void start_firmware(struct pc *pc, size_t size)
 	make_firmware(name, size);
 	assert_int_equal(pc_bios_read(pc, name, &err), 0);
 	unlink(name);
-	fw_cfg_init(&pc->fw_cfg, &pc->vm.bus, 2);
+	fw_cfg_init(&pc->fw_cfg, &pc->plane.bus, 2);
 	assert_int_equal(pc_bios_start(pc, &machine, &start, &err), 0);
 	assert_int_equal(start.mode, KVM_START_RESET);
 }
@@ -370,12 +369,12 @@ static void the_first_end_counts(void **state)
 		assert_int_equal(pc->end, ends[i].end);
 		assert_int_equal(pc->exit_value, i ? 0 : 0x21);
 		/* A reset that is on its way must not lose the order to stop. */
-		pthread_mutex_lock(&pc->vm.lock);
+		backplane_lock(&pc->plane);
 		pc_stop(pc);
-		pthread_mutex_unlock(&pc->vm.lock);
+		backplane_unlock(&pc->plane);
 		assert_int_equal(pc->end, ends[i].stopped);
-		pc_turn(pc);
-		assert_false(pc->waking);
+		backplane_turn(&pc->plane);
+		assert_false(pc->plane.waking);
 		pc_destroy(&pc);
 	}
 }

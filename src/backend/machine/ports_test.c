@@ -11,6 +11,7 @@
 
 struct board {
 	struct sysbus bus;
+	struct sysbus_host host;
 	bool level[24];
 	struct serial serial;
 	struct serial_line line;
@@ -23,12 +24,12 @@ struct board {
 	uint8_t value;
 };
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *h, unsigned gsi, bool level)
 {
-	container_of(bus, struct board, bus)->level[gsi] = level;
+	container_of(h, struct board, host)->level[gsi] = level;
 }
 
-static const struct sysbus_host_ops host = {.irq_set = irq_set};
+static const struct sysbus_host_ops host_ops = {.irq_set = irq_set};
 
 static bool sent(struct serial_line *line, uint8_t byte)
 {
@@ -75,7 +76,8 @@ static const struct power_ops power_ops = {
 static void set_up(struct board *b)
 {
 	memset(b, 0, sizeof(*b));
-	sysbus_init(&b->bus, &host);
+	b->host.ops = &host_ops;
+	sysbus_init(&b->bus, &b->host);
 	b->line.ops = &line_ops;
 	b->room = sizeof(b->sent);
 	serial_init(&b->serial, &b->bus, 0x3f8, 4);

@@ -144,7 +144,7 @@ static struct pc *run(bool no_reboot)
 	struct pc *pc;
 
 	make_rom(name);
-	if (pc_create(&pc, &config, &err))
+	if (pc_create(&pc, &config, &err) || pc_use_kvm(pc, &config, &err))
 		fail_msg("%s", err.text);
 	unlink(name);
 	assert_int_equal(disk_spec_parse("file=memory:1M", &spec, &err), 0);

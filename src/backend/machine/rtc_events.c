@@ -76,7 +76,7 @@ static void update_irq(struct rtc *rtc)
 	if (level == rtc->irq)
 		return;
 	rtc->irq = level;
-	rtc->bus->host->irq_set(rtc->bus, RTC_GSI, level);
+	sysbus_irq_set(rtc->bus, RTC_GSI, level);
 }
 
 void rtc_events_look(struct rtc *rtc)

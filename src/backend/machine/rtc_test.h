@@ -19,6 +19,7 @@
 
 struct board {
 	struct sysbus bus;
+	struct sysbus_host host;
 	struct reactor *home;
 	struct rtc rtc;
 	bool line;
@@ -33,9 +34,9 @@ static uint64_t now_ns(void)
 	return host_ns;
 }
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *h, unsigned gsi, bool level)
 {
-	struct board *b = container_of(bus, struct board, bus);
+	struct board *b = container_of(h, struct board, host);
 
 	assert_int_equal(gsi, 8);
 	assert_true(b->line != level);
@@ -43,7 +44,7 @@ static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
 	b->rises += level;
 }
 
-static const struct sysbus_host_ops host = {.irq_set = irq_set};
+static const struct sysbus_host_ops host_ops = {.irq_set = irq_set};
 
 static struct board B;
 
@@ -54,7 +55,8 @@ static inline int set_up(void **state)
 	(void)state;
 	memset(&B, 0, sizeof(B));
 	host_ns = START * NSEC_PER_SEC;
-	sysbus_init(&B.bus, &host);
+	B.host.ops = &host_ops;
+	sysbus_init(&B.bus, &B.host);
 	assert_int_equal(reactor_create(&B.home, &epoll, NULL), 0);
 	rtc_init(&B.rtc, &B.bus, B.home, UINT64_C(5) << 30, UINT64_C(3) << 30, 4);
 	B.rtc.now_ns = now_ns;

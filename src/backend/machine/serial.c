@@ -63,7 +63,7 @@ static void update_irq(struct serial *s)
 	if (level == s->irq)
 		return;
 	s->irq = level;
-	s->bus->host->irq_set(s->bus, s->gsi, level);
+	sysbus_irq_set(s->bus, s->gsi, level);
 }
 
 static unsigned depth(const struct serial *s)

@@ -10,6 +10,7 @@
 
 struct board {
 	struct sysbus bus;
+	struct sysbus_host host;
 	bool level[24];
 	struct serial serial;
 	struct serial_line line;
@@ -18,12 +19,12 @@ struct board {
 	unsigned taken; /* times that the guest had emptied the FIFO */
 };
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *h, unsigned gsi, bool level)
 {
-	container_of(bus, struct board, bus)->level[gsi] = level;
+	container_of(h, struct board, host)->level[gsi] = level;
 }
 
-static const struct sysbus_host_ops host = {.irq_set = irq_set};
+static const struct sysbus_host_ops host_ops = {.irq_set = irq_set};
 
 static bool sent(struct serial_line *line, uint8_t byte)
 {
@@ -43,7 +44,8 @@ static const struct serial_line_ops line_ops = {.sent = sent, .taken = taken};
 static void set_up(struct board *b)
 {
 	memset(b, 0, sizeof(*b));
-	sysbus_init(&b->bus, &host);
+	b->host.ops = &host_ops;
+	sysbus_init(&b->bus, &b->host);
 	b->line.ops = &line_ops;
 	b->room = sizeof(b->sent);
 	serial_init(&b->serial, &b->bus, COM1, 4);

@@ -239,6 +239,13 @@ static void net_let_go(struct virtio_device *vdev, struct virtio_queue *q)
 		net_receive_let_go(q);
 }
 
+static void net_destroy(struct virtio_device *vdev)
+{
+	struct virtio_net *net = virtio_net_of(vdev);
+
+	virtio_net_destroy(&net);
+}
+
 static const struct virtio_device_class virtio_net_class = {
 	.name = "virtio-net",
 	.id = VIRTIO_ID_NET,
@@ -248,6 +255,7 @@ static const struct virtio_device_class virtio_net_class = {
 	.grounded = net_grounded,
 	.features_set = net_features_set,
 	.reset = net_reset,
+	.destroy = net_destroy,
 	.queue_start = net_queue_start,
 	.queue_stop = net_queue_stop,
 	.process = net_process,

@@ -87,9 +87,23 @@ void pci_bus_lines_moved(struct pci_bus *bus)
 			pci_calls_route(bus->functions[i], NULL);
 }
 
-void pci_bus_reset(struct pci_bus *bus)
+/* ---- without a bridge ---- */
+
+static void straight_intx(struct pci_bus *bus, unsigned slot, unsigned pin, bool level)
 {
-	for (unsigned i = 0; i < PCI_DEVFNS; i++)
-		if (bus->functions[i])
-			pci_function_reset(bus->functions[i]);
+	(void)slot;
+	sysbus_irq_set(bus->sysbus, pin, level);
+}
+
+static int straight_line(const struct pci_bus *bus, unsigned slot, unsigned pin)
+{
+	(void)bus;
+	(void)slot;
+	return (int)pin;
+}
+
+void pci_bus_wire_straight(struct pci_bus *bus)
+{
+	bus->intx = straight_intx;
+	bus->line = straight_line;
 }

@@ -40,7 +40,9 @@ void pci_bus_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, 
 /* For the host bridge: pins lead to other lines now. */
 void pci_bus_lines_moved(struct pci_bus *bus);
 
-/* All functions to their power-on state. */
-void pci_bus_reset(struct pci_bus *bus);
+/*
+ * For a bus of one card, without a host bridge: its pins are the host's lines, INTA# is line 0.
+ */
+void pci_bus_wire_straight(struct pci_bus *bus);
 
 #endif

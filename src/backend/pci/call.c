@@ -4,13 +4,16 @@
 #include "backend/pci/bus.h"
 #include "backend/pci/function.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 static const struct sysbus_host_ops *host_of(const struct pci_function *fn)
 {
-	return fn->bus ? fn->bus->sysbus->host : NULL;
+	return fn->bus ? sysbus_host_of(fn->bus->sysbus) : NULL;
 }
 
 /* ---- watched ---- */
@@ -59,7 +62,7 @@ static bool enter_message(struct pci_call *call)
 	struct pci_function *fn = call->fn;
 	/* What waits in the fd goes out by hand: nobody promises that an irqfd looks back. */
 	bool waiting = drain(call);
-	int rc = host_of(fn)->irqfd_msi_add(fn->bus->sysbus, call->fd, pci_msix_address(e),
+	int rc = host_of(fn)->irqfd_msi_add(fn->bus->sysbus->host, call->fd, pci_msix_address(e),
 					    e->word[2]);
 
 	if (rc >= 0) {
@@ -77,11 +80,32 @@ static bool enter_line(struct pci_call *call, int line)
 	struct pci_function *fn = call->fn;
 
 	drain(call);
-	if (host_of(fn)->irqfd_line_add(fn->bus->sysbus, call->fd, fn->resample_fd, (unsigned)line))
+	if (host_of(fn)->irqfd_line_add(fn->bus->sysbus->host, call->fd, fn->resample_fd,
+					(unsigned)line))
 		return false;
 	call->irqfd = line;
 	call->way = PCI_CALL_LINE;
 	return true;
+}
+
+/* ---- vectors ---- */
+
+static bool enter_vector(struct pci_call *call, int fd)
+{
+	/* As with an irqfd: what waits in our own fd goes out by hand. */
+	if (dup3(fd, call->signal_fd, O_CLOEXEC) < 0)
+		return false;
+	call->way = PCI_CALL_VECTOR;
+	if (drain(call))
+		pci_msix_notify(call->fn, call->vector);
+	return true;
+}
+
+static void leave_vector(struct pci_call *call)
+{
+	/* Both are open, so nothing is left that could fail but a signal that comes in between. */
+	while (dup3(call->fd, call->signal_fd, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY))
+		;
 }
 
 static void leave_way(struct pci_call *call)
@@ -91,9 +115,11 @@ static void leave_way(struct pci_call *call)
 	if (call->way == PCI_CALL_WATCHED)
 		reactor_watch_stop(call->home, &call->watch);
 	else if (call->way == PCI_CALL_IRQFD)
-		host->irqfd_msi_del(call->fn->bus->sysbus, call->irqfd, call->fd);
+		host->irqfd_msi_del(call->fn->bus->sysbus->host, call->irqfd, call->fd);
+	else if (call->way == PCI_CALL_VECTOR)
+		leave_vector(call);
 	else if (call->way == PCI_CALL_LINE)
-		host->irqfd_line_del(call->fn->bus->sysbus, call->fd, (unsigned)call->irqfd);
+		host->irqfd_line_del(call->fn->bus->sysbus->host, call->fd, (unsigned)call->irqfd);
 	call->way = PCI_CALL_NOWHERE;
 }
 
@@ -109,6 +135,10 @@ static enum pci_call_way wanted(const struct pci_call *call, int *line)
 	if (fn->msix.enabled) {
 		if (!e)
 			return PCI_CALL_NOWHERE;
+		if (host && host->vector_fd)
+			return pci_msix_can_send(fn, e) && pci_msix_vector_fd(fn, call->vector) >= 0
+				       ? PCI_CALL_VECTOR
+				       : PCI_CALL_WATCHED;
 		return irqfd && host->irqfd_msi_add && pci_msix_can_send(fn, e) ? PCI_CALL_IRQFD
 										: PCI_CALL_WATCHED;
 	}
@@ -146,6 +176,8 @@ static int route(struct pci_call *call)
 		return 0;
 	leave_way(call);
 	if (!(way == PCI_CALL_IRQFD && enter_message(call)) &&
+	    !(way == PCI_CALL_VECTOR &&
+	      enter_vector(call, pci_msix_vector_fd(call->fn, call->vector))) &&
 	    !(way == PCI_CALL_LINE && enter_line(call, line)))
 		rc = enter_watch(call);
 	if (!call->fn->msix.enabled && call->started)
@@ -163,6 +195,20 @@ void pci_calls_route(struct pci_function *fn, const struct pci_msix_entry *only)
 	}
 }
 
+void pci_vector_changed(struct pci_function *fn, unsigned vector)
+{
+	list_for_each (l, &fn->calls) {
+		struct pci_call *call = list_entry(l, struct pci_call, link);
+
+		if (call->vector != vector)
+			continue;
+		if (call->way == PCI_CALL_VECTOR)
+			leave_way(call);
+		route(call);
+	}
+	pci_msix_send_pending(fn, vector);
+}
+
 void pci_calls_look(struct pci_function *fn)
 {
 	list_for_each (l, &fn->calls)
@@ -178,7 +224,7 @@ void pci_calls_stop(struct pci_function *fn)
 /* ---- life ---- */
 
 int pci_call_init(struct pci_call *call, struct pci_function *fn, struct reactor *home, int fd,
-		  void (*pin)(struct pci_call *call))
+		  int signal_fd, void (*pin)(struct pci_call *call))
 {
 	int rc;
 
@@ -186,6 +232,7 @@ int pci_call_init(struct pci_call *call, struct pci_function *fn, struct reactor
 		.fn = fn,
 		.home = home,
 		.fd = fd,
+		.signal_fd = signal_fd,
 		.vector = PCI_MSIX_NO_VECTOR,
 		.pin = pin,
 		.watch.ready = call_ready,
@@ -222,7 +269,7 @@ void pci_call_set_vector(struct pci_call *call, unsigned vector)
 	/* What was signalled so far was meant for the vector so far. */
 	look(call);
 	call->vector = vector;
-	if (call->way == PCI_CALL_IRQFD)
+	if (call->way == PCI_CALL_IRQFD || call->way == PCI_CALL_VECTOR)
 		leave_way(call);
 	route(call);
 }

@@ -6,11 +6,16 @@
  *
  *      MSI-X on:   no vector       nobody listens; what came is thrown away when somebody does
  *                  masked          the home reactor watches it  -> pending bit
- *                  the host can    an irqfd that sends the message: no exit, no thread of ours
+ *                  host: vectors   the worker signals the host's own eventfd
+ *                  host: irqfds    an irqfd that sends the message: no exit, no thread of ours
  *                  else            watched                      -> sysbus_host_ops.msi_send()
  *      MSI-X off:  the host can    an irqfd that raises the pin's line; the guest's end of
  *                                  interrupt lowers it
  *                  else            watched                      -> the device's pin()
+ *
+ * For vectors the number of the fd that the worker signals comes to stand for the host's eventfd
+ * (dup3): so the worker need not be told, and from the end of the access that masks a vector no
+ * signal goes there any more.
  *
  * Without bus mastering a function sends no messages: that counts as masked.  The irqfd of a pin
  * needs a resample fd (see struct pci_function); it is there only while the call is started, the
@@ -38,14 +43,16 @@ struct pci_msix_entry;
 enum pci_call_way {
 	PCI_CALL_NOWHERE,
 	PCI_CALL_WATCHED,
-	PCI_CALL_IRQFD, /* of a message        */
-	PCI_CALL_LINE,	/* of the pin's line   */
+	PCI_CALL_IRQFD,	 /* of a message        */
+	PCI_CALL_LINE,	 /* of the pin's line   */
+	PCI_CALL_VECTOR, /* the host's eventfd */
 };
 
 struct pci_call {
 	struct pci_function *fn;
 	struct reactor *home;
 	int fd; /* the caller's; in non-blocking mode */
+	int signal_fd;
 	unsigned vector;
 	bool started;
 	/*
@@ -61,9 +68,12 @@ struct pci_call {
 	struct list link;
 };
 
-/* 0, or -errno when the fd cannot be watched. */
+/*
+ * @signal_fd: a copy of @fd, which whoever signals holds as long as the call is there.  0, or
+ * -errno when the fd cannot be watched.
+ */
 int pci_call_init(struct pci_call *call, struct pci_function *fn, struct reactor *home, int fd,
-		  void (*pin)(struct pci_call *call));
+		  int signal_fd, void (*pin)(struct pci_call *call));
 /* The fd may be closed then. */
 void pci_call_fini(struct pci_call *call);
 /* The device may signal it from now on; or does not any more, and pin() has nothing to say. */

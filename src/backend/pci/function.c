@@ -181,6 +181,30 @@ void pci_function_config_write(struct pci_function *fn, unsigned offset, uint32_
 		fn->ops->config_written(fn, offset, size);
 }
 
+static struct sysbus_region *bar_region(struct pci_function *fn, unsigned index, uint64_t offset,
+					unsigned size)
+{
+	struct sysbus_region *r = index < PCI_BARS ? &fn->bars[index].region : NULL;
+
+	return r && offset < r->size && size <= r->size - offset ? r : NULL;
+}
+
+uint64_t pci_bar_read(struct pci_function *fn, unsigned index, uint64_t offset, unsigned size)
+{
+	struct sysbus_region *r = bar_region(fn, index, offset, size);
+
+	return r ? sysbus_region_read(r, offset, size) : UINT64_MAX;
+}
+
+void pci_bar_write(struct pci_function *fn, unsigned index, uint64_t offset, uint64_t value,
+		   unsigned size)
+{
+	struct sysbus_region *r = bar_region(fn, index, offset, size);
+
+	if (r)
+		sysbus_region_write(r, offset, value, size);
+}
+
 /* ---- the pin ---- */
 
 /* Functions of one slot share its pins. */

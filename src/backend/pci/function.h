@@ -46,7 +46,7 @@ struct pci_function_ops {
 	void (*config_written)(struct pci_function *fn, unsigned offset, unsigned size);
 	void (*bar_mapped)(struct pci_function *fn, struct pci_bar *bar);
 	void (*bar_unmapping)(struct pci_function *fn, struct pci_bar *bar);
-	/* The whole machine is reset; configuration space and MSI-X are so already. */
+	/* The function is reset; configuration space and MSI-X are so already. */
 	void (*reset)(struct pci_function *fn);
 };
 
@@ -107,14 +107,29 @@ uint32_t pci_function_config_read(struct pci_function *fn, unsigned offset, unsi
 void pci_function_config_write(struct pci_function *fn, unsigned offset, uint32_t value,
 			       unsigned size);
 
+/*
+ * The same for @size bytes, 1 to 8, at @offset of BAR @index, wherever the guest has put it and
+ * whether it decodes it or not.  What does not lie inside the BAR reads as ones, and writes there
+ * vanish.
+ */
+uint64_t pci_bar_read(struct pci_function *fn, unsigned index, uint64_t offset, unsigned size);
+void pci_bar_write(struct pci_function *fn, unsigned index, uint64_t offset, uint64_t value,
+		   unsigned size);
+
 /* The level of the interrupt pin, as the device wants it. */
 void pci_function_set_intx(struct pci_function *fn, bool level);
 
 /* The line that its pin leads to at present, -1: none. */
 int pci_function_line(const struct pci_function *fn);
 
-/* Power-on state. */
+/*
+ * Power-on state.  What the device has in flight may outlive this: whoever takes the guest's memory
+ * back quiesces the card first (backplane.h).
+ */
 void pci_function_reset(struct pci_function *fn);
+
+/* For hosts that know vectors: vector_fd() of this one has changed, or does so now. */
+void pci_vector_changed(struct pci_function *fn, unsigned vector);
 
 /* For pci/: power-on state of what is PCI's; the device is not told. */
 void pci_function_quiet(struct pci_function *fn);

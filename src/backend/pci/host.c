@@ -136,5 +136,7 @@ void pci_host_fini(struct pci_host *host)
 void pci_host_reset(struct pci_host *host)
 {
 	host->selected = 0;
-	pci_bus_reset(&host->bus);
+	pci_function_reset(&host->bridge);
+	if (host->isa)
+		pci_function_reset(&host->isa->fn);
 }

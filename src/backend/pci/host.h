@@ -24,7 +24,7 @@ struct pci_host {
 void pci_host_init(struct pci_host *host, struct sysbus *sysbus);
 /* The bus is empty but for the bridge and the ISA bridge, which go too. */
 void pci_host_fini(struct pci_host *host);
-/* As the machine's reset line does: every function, and the selected address. */
+/* As the reset line does, for the chipset: the two bridges, and the selected address. */
 void pci_host_reset(struct pci_host *host);
 
 #endif

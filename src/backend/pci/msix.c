@@ -8,23 +8,48 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #define CONTROL_WORD 3
 
-bool pci_msix_can_send(const struct pci_function *fn, const struct pci_msix_entry *e)
+static const struct sysbus_host_ops *host_of(const struct pci_function *fn)
 {
-	return fn->msix.enabled && !fn->msix.silent &&
-	       !(e->word[CONTROL_WORD] & PCI_MSIX_ENTRY_MASKED);
+	return fn->bus ? sysbus_host_of(fn->bus->sysbus) : NULL;
 }
 
-static void send_now(struct pci_function *fn, const struct pci_msix_entry *e)
+int pci_msix_vector_fd(const struct pci_function *fn, unsigned vector)
 {
-	const struct sysbus_host_ops *host = fn->bus ? fn->bus->sysbus->host : NULL;
+	const struct sysbus_host_ops *host = host_of(fn);
 
-	if (!host || !host->msi_send)
-		return;
-	fn->msix.sent++;
-	host->msi_send(fn->bus->sysbus, pci_msix_address(e), e->word[2]);
+	return host && host->vector_fd ? host->vector_fd(fn->bus->sysbus->host, fn->devfn, vector)
+				       : -1;
+}
+
+bool pci_msix_can_send(const struct pci_function *fn, const struct pci_msix_entry *e)
+{
+	const struct sysbus_host_ops *host = host_of(fn);
+
+	return fn->msix.enabled && !fn->msix.silent &&
+	       (!(e->word[CONTROL_WORD] & PCI_MSIX_ENTRY_MASKED) || (host && host->keeps_tables));
+}
+
+static void send_now(struct pci_function *fn, struct pci_msix_entry *e)
+{
+	const struct sysbus_host_ops *host = host_of(fn);
+
+	if (host && host->vector_fd) {
+		int fd = pci_msix_vector_fd(fn, (unsigned)(e - fn->msix.entries));
+
+		/* Where nobody takes it, it waits. */
+		if (fd < 0 || eventfd_write(fd, 1)) {
+			e->pending = fd < 0;
+			return;
+		}
+		fn->msix.sent++;
+	} else if (host && host->msi_send) {
+		fn->msix.sent++;
+		host->msi_send(fn->bus->sysbus->host, pci_msix_address(e), e->word[2]);
+	}
 }
 
 void pci_msix_notify(struct pci_function *fn, unsigned vector)
@@ -46,6 +71,12 @@ static void send_pending(struct pci_function *fn, struct pci_msix_entry *e)
 		return;
 	e->pending = false;
 	send_now(fn, e);
+}
+
+void pci_msix_send_pending(struct pci_function *fn, unsigned vector)
+{
+	if (vector < fn->msix.n)
+		send_pending(fn, &fn->msix.entries[vector]);
 }
 
 /* ---- table and pending bits ---- */

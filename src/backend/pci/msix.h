@@ -54,6 +54,10 @@ void pci_msix_notify(struct pci_function *fn, unsigned vector);
 
 /* Whether a message of this entry goes out now. */
 bool pci_msix_can_send(const struct pci_function *fn, const struct pci_msix_entry *e);
+/* The host's eventfd of a vector; -1: it has none, or knows no vectors. */
+int pci_msix_vector_fd(const struct pci_function *fn, unsigned vector);
+/* What waits for that vector goes out, if it can now. */
+void pci_msix_send_pending(struct pci_function *fn, unsigned vector);
 static inline uint64_t pci_msix_address(const struct pci_msix_entry *e)
 {
 	return (uint64_t)e->word[1] << 32 | e->word[0];

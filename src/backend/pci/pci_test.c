@@ -13,14 +13,15 @@
 
 struct machine {
 	struct sysbus sysbus;
+	struct sysbus_host below;
 	struct pci_host host;
 	struct piix3 isa;
 	bool line[16];
 };
 
-static void irq_set(struct sysbus *bus, unsigned gsi, bool level)
+static void irq_set(struct sysbus_host *h, unsigned gsi, bool level)
 {
-	container_of(bus, struct machine, sysbus)->line[gsi] = level;
+	container_of(h, struct machine, below)->line[gsi] = level;
 }
 
 static const struct sysbus_host_ops host_ops = {.irq_set = irq_set};
@@ -28,7 +29,8 @@ static const struct sysbus_host_ops host_ops = {.irq_set = irq_set};
 static void machine_init(struct machine *m)
 {
 	memset(m, 0, sizeof(*m));
-	sysbus_init(&m->sysbus, &host_ops);
+	m->below.ops = &host_ops;
+	sysbus_init(&m->sysbus, &m->below);
 	pci_host_init(&m->host, &m->sysbus);
 	assert_int_equal(piix3_init(&m->isa, &m->host, NULL), 0);
 }
@@ -211,7 +213,7 @@ static void bars_follow_their_registers(void **state)
 	pci_function_config_write(&a, PCI_COMMAND, 0, 2);
 	assert_int_equal(sysbus_read(&m.sysbus, SYSBUS_MEMORY, 0xe0000008, 4), 0xffffffff);
 	pci_function_config_write(&a, PCI_COMMAND, 3, 2);
-	pci_host_reset(&m.host);
+	pci_function_reset(&a);
 	assert_int_equal(in(&m, 0xd010, 1), 0xff);
 	pci_bus_detach(&a);
 	machine_fini(&m);

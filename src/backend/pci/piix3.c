@@ -28,8 +28,8 @@ static void update_lines(struct piix3 *p)
 	changed = lines ^ p->lines;
 	p->lines = lines;
 	for (unsigned gsi = 0; gsi < 16; gsi++)
-		if (changed >> gsi & 1 && sysbus->host && sysbus->host->irq_set)
-			sysbus->host->irq_set(sysbus, gsi, lines >> gsi & 1);
+		if (changed >> gsi & 1)
+			sysbus_irq_set(sysbus, gsi, lines >> gsi & 1);
 }
 
 void piix3_set_pin(struct piix3 *piix3, unsigned slot, unsigned pin, bool level)

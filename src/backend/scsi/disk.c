@@ -160,6 +160,15 @@ bool scsi_disk_quiet(const struct scsi_disk *disk)
 	return !disk->in_flight && !disk->posted;
 }
 
+static void tell_quiet(struct scsi_disk *disk)
+{
+	if (!scsi_disk_quiet(disk))
+		return;
+	pthread_cond_broadcast(&disk->quiet);
+	if (disk->watcher)
+		disk->watcher->quiet(disk->watcher);
+}
+
 static void landed(struct scsi_task *task, int err)
 {
 	struct scsi_disk *disk = task->disk;
@@ -188,8 +197,7 @@ static void io_done(struct storage_io *io, int err)
 
 	lock(disk);
 	landed(task, err);
-	if (scsi_disk_quiet(disk))
-		pthread_cond_broadcast(&disk->quiet);
+	tell_quiet(disk);
 	unlock(disk);
 }
 
@@ -274,8 +282,7 @@ static void run(struct reactor_msg *msg)
 	 * for ever.
 	 */
 	choose(disk, &ready);
-	if (scsi_disk_quiet(disk))
-		pthread_cond_broadcast(&disk->quiet);
+	tell_quiet(disk);
 	unlock(disk);
 	/* In flight, and so left alone by everybody else. */
 	while (!list_empty(&ready)) {

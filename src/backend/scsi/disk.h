@@ -108,6 +108,12 @@ struct scsi_disk_stats {
 	uint64_t read_bytes, written_bytes;
 };
 
+/* Embedded by whoever waits for disks to have nothing in flight. */
+struct scsi_disk_watcher {
+	/* With the lock, on the thread that found it so. */
+	void (*quiet)(struct scsi_disk_watcher *w);
+};
+
 struct scsi_disk {
 	char path[40];
 	char serial[SCSI_SERIAL_MAX + 1];
@@ -135,7 +141,8 @@ struct scsi_disk {
 	unsigned orphans; /* of these: aborted ones */
 	struct reactor_msg msg;
 	bool posted;
-	pthread_cond_t quiet; /* nothing is in flight */
+	pthread_cond_t quiet;		   /* nothing is in flight */
+	struct scsi_disk_watcher *watcher; /* NULL: none */
 	struct log_limit limit;
 	struct scsi_disk_stats stats;
 };

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-void sysbus_init(struct sysbus *bus, const struct sysbus_host_ops *host)
+void sysbus_init(struct sysbus *bus, struct sysbus_host *host)
 {
 	bus->host = host;
 	list_init(&bus->ports);
@@ -94,6 +94,31 @@ void sysbus_write(struct sysbus *bus, enum sysbus_space space, uint64_t addr, ui
 	}
 }
 
+uint64_t sysbus_region_read(struct sysbus_region *r, uint64_t offset, unsigned size)
+{
+	uint64_t value = ones(size);
+
+	for (unsigned at = 0, n; at < size; at += n ? n : 1) {
+		uint64_t piece;
+
+		n = piece_size(r, r->base + offset + at, size - at);
+		if (!n)
+			continue;
+		piece = r->ops->read(r, offset + at, n) & ones(n);
+		value = (value & ~(ones(n) << 8 * at)) | piece << 8 * at;
+	}
+	return value;
+}
+
+void sysbus_region_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
+{
+	for (unsigned at = 0, n; at < size; at += n ? n : 1) {
+		n = piece_size(r, r->base + offset + at, size - at);
+		if (n)
+			r->ops->write(r, offset + at, value >> 8 * at & ones(n), n);
+	}
+}
+
 /* The region that takes every access of a string as it is; NULL: they go one by one. */
 static struct sysbus_region *takes_string(struct sysbus *bus, uint64_t port, unsigned size)
 {
@@ -130,4 +155,22 @@ void sysbus_write_string(struct sysbus *bus, uint64_t port, const uint8_t *data,
 		memcpy(&v, data, size);
 		sysbus_write(bus, SYSBUS_PORT, port, le64_get(v), size);
 	}
+}
+
+/* ---- the host ---- */
+
+void sysbus_irq_set(struct sysbus *bus, unsigned gsi, bool level)
+{
+	const struct sysbus_host_ops *host = sysbus_host_of(bus);
+
+	if (host && host->irq_set)
+		host->irq_set(bus->host, gsi, level);
+}
+
+void sysbus_wait_while(struct sysbus *bus, const bool *busy)
+{
+	const struct sysbus_host_ops *host = sysbus_host_of(bus);
+
+	while (*busy && host && host->wait && host->wait(bus->host))
+		;
 }

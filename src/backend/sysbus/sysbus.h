@@ -4,8 +4,8 @@
  * space on it, drive interrupt lines, send message-signalled interrupts; the virtual CPUs' accesses
  * come in from above.
  *
- * What the machine runs on (KVM; nothing at all in a test) stands behind struct sysbus_host, so
- * that no device knows it.
+ * What the machine runs on (KVM, a process on the other end of a socket, nobody at all) stands
+ * behind struct sysbus_host, so that no device knows it.
  *
  * Invariants: regions of one space may overlap, as PCI BARs do when a guest moves them: the one
  * mapped last wins; where nobody is, reads give all ones and writes vanish.
@@ -16,8 +16,8 @@
  * into the largest aligned pieces that somebody takes; a byte that cannot be delivered is as
  * nobody's.  So a handler never sees an access that leaves its region.
  *
- * Threads: one at a time, which is the machine lock's business (backend/machine): virtual CPUs
- * while they handle an exit, and the control thread while it processes its reactor, both hold it.
+ * Threads: one at a time, which is the machine lock's business (backplane.h): virtual CPUs while
+ * they handle an exit, and the control thread while it processes its reactor, both hold it.
  */
 #ifndef BACKEND_SYSBUS_SYSBUS_H
 #define BACKEND_SYSBUS_SYSBUS_H
@@ -75,59 +75,80 @@ struct sysbus_region {
 	struct list link; /* the bus's; unlinked: not mapped */
 };
 
+/* Embedded by the host. */
+struct sysbus_host {
+	const struct sysbus_host_ops *ops;
+};
+
 /*
- * What the machine under the bus can do.  Optional members may be NULL; a device then does without
- * (an exit to user space instead of an ioeventfd, msi_send() instead of an irqfd).
+ * What the machine under the bus can do.  All members are optional; a device then does without
+ * (an exit to user space instead of an ioeventfd, msi_send() instead of an irqfd, silence).
  */
 struct sysbus_host_ops {
 	/* Level of a global interrupt line (GSI). */
-	void (*irq_set)(struct sysbus *bus, unsigned gsi, bool level);
+	void (*irq_set)(struct sysbus_host *host, unsigned gsi, bool level);
 	/* A message-signalled interrupt, now. */
-	void (*msi_send)(struct sysbus *bus, uint64_t address, uint32_t data);
+	void (*msi_send)(struct sysbus_host *host, uint64_t address, uint32_t data);
+
+	/*
+	 * For hosts that know vectors and no messages: the eventfd of vector @vector of the PCI
+	 * function @devfn, which stays the host's and is signalled by whoever has an interrupt,
+	 * queues' workers included.  -1: it has none at present.  When that changes the host tells
+	 * the function by pci_vector_changed(), with the lock held and before it closes the old
+	 * one.  With it msi_send() and irqfd_msi_add() are not used.
+	 */
+	int (*vector_fd)(struct sysbus_host *host, unsigned devfn, unsigned vector);
+	/* With vector_fd: entries of MSI-X tables are the host's business, masks included. */
+	bool keeps_tables;
 
 	/*
 	 * A guest's write of @size bytes (0: any) at @addr becomes a signal of @fd without leaving
-	 * for user space; with @match only when @value is written.  Optional; 0 or -errno, then the
-	 * write arrives at the region as ever.
+	 * for user space; with @match only when @value is written.  0 or -errno, then the write
+	 * arrives at the region as ever.  Both or none.
 	 */
-	int (*ioeventfd_add)(struct sysbus *bus, enum sysbus_space space, uint64_t addr,
+	int (*ioeventfd_add)(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
 			     unsigned size, bool match, uint64_t value, int fd);
-	void (*ioeventfd_del)(struct sysbus *bus, enum sysbus_space space, uint64_t addr,
+	void (*ioeventfd_del)(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
 			      unsigned size, bool match, uint64_t value, int fd);
 
 	/*
 	 * A signal of @fd becomes the interrupt message, until irqfd_msi_del() or another add for
-	 * the same fd.  Returns a handle >= 0, or -errno. Optional.
+	 * the same fd.  Returns a handle >= 0, or -errno.
 	 */
-	int (*irqfd_msi_add)(struct sysbus *bus, int fd, uint64_t address, uint32_t data);
-	void (*irqfd_msi_del)(struct sysbus *bus, int handle, int fd);
+	int (*irqfd_msi_add)(struct sysbus_host *host, int fd, uint64_t address, uint32_t data);
+	void (*irqfd_msi_del)(struct sysbus_host *host, int handle, int fd);
 	/*
 	 * A signal of @fd raises the line; the guest's end of interrupt lowers it and signals
-	 * @resample_fd. Optional.
+	 * @resample_fd.
 	 */
-	int (*irqfd_line_add)(struct sysbus *bus, int fd, int resample_fd, unsigned gsi);
-	void (*irqfd_line_del)(struct sysbus *bus, int fd, unsigned gsi);
+	int (*irqfd_line_add)(struct sysbus_host *host, int fd, int resample_fd, unsigned gsi);
+	void (*irqfd_line_del)(struct sysbus_host *host, int fd, unsigned gsi);
 
 	/*
 	 * From inside a region's read or write that cannot be answered yet: the machine goes on for
 	 * a moment, in which anything on the bus may change.  false: it stops, so do not wait.
-	 * Optional: an access is answered at once.
+	 * Without it an access is answered at once.
 	 */
-	bool (*wait)(struct sysbus *bus);
+	bool (*wait)(struct sysbus_host *host);
 };
 
 struct sysbus {
-	const struct sysbus_host_ops *host;
-	struct list ports; /* mapped regions, the last mapped first */
+	struct sysbus_host *host; /* NULL: nobody */
+	struct list ports;	  /* mapped regions, the last mapped first */
 	struct list memory;
 };
 
-void sysbus_init(struct sysbus *bus, const struct sysbus_host_ops *host);
+/* @host may be NULL: nobody hears what devices say, as in a machine that is only planned. */
+void sysbus_init(struct sysbus *bus, struct sysbus_host *host);
 
 /* Maps at @base (moves it there if mapped already).  The region stays the caller's. */
 void sysbus_map(struct sysbus *bus, struct sysbus_region *r, uint64_t base);
 /* Harmless when not mapped. */
 void sysbus_unmap(struct sysbus_region *r);
+
+/* An access that does not leave the region, mapped or not; split as its ops say. */
+uint64_t sysbus_region_read(struct sysbus_region *r, uint64_t offset, unsigned size);
+void sysbus_region_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size);
 
 /* A virtual CPU's access: 1 to 8 bytes, anywhere. */
 uint64_t sysbus_read(struct sysbus *bus, enum sysbus_space space, uint64_t addr, unsigned size);
@@ -138,5 +159,16 @@ void sysbus_read_string(struct sysbus *bus, uint64_t port, uint8_t *data, unsign
 			uint32_t count);
 void sysbus_write_string(struct sysbus *bus, uint64_t port, const uint8_t *data, unsigned size,
 			 uint32_t count);
+
+/* ---- for devices: what the host may be asked for at any time ---- */
+
+/* NULL: nobody. */
+static inline const struct sysbus_host_ops *sysbus_host_of(const struct sysbus *bus)
+{
+	return bus && bus->host ? bus->host->ops : NULL;
+}
+void sysbus_irq_set(struct sysbus *bus, unsigned gsi, bool level);
+/* Returns when *@busy is false, or at once where an access cannot wait. */
+void sysbus_wait_while(struct sysbus *bus, const bool *busy);
 
 #endif

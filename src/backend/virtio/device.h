@@ -36,6 +36,10 @@ struct virtio_device_class {
 	void (*features_set)(struct virtio_device *vdev);
 	/* All queues have stopped; back to the state after init.  Optional. */
 	void (*reset)(struct virtio_device *vdev);
+	/* Looks whether what the device stands on has another size.  Optional. */
+	void (*refresh)(struct virtio_device *vdev);
+	/* All queues have stopped, and it is unplugged: gives everything back. */
+	void (*destroy)(struct virtio_device *vdev);
 
 	/* Worker thread: the queue is about to run, its ring is set up. */
 	int (*queue_start)(struct virtio_device *vdev, struct virtio_queue *q, struct error *err);

@@ -31,6 +31,15 @@ static inline struct virtio_pci_queue *virtio_pci_selected(struct virtio_pci *b)
 	return b->queue_select < b->n_queues ? &b->queues[b->queue_select] : NULL;
 }
 
+/*
+ * Some drivers do not look whether the device has let go of their memory: the access that asks for
+ * it ends when it has.  Where an access cannot take that long it only looks so.
+ */
+static inline void virtio_pci_wait_while(const struct virtio_pci *b, const bool *busy)
+{
+	sysbus_wait_while(b->fn.bus ? b->fn.bus->sysbus : NULL, busy);
+}
+
 /* ---- registers.c ---- */
 
 struct virtio_pci_register {
@@ -65,11 +74,7 @@ void virtio_pci_config_write(struct virtio_pci *b, uint64_t offset, uint64_t val
 
 /* With the device plugged in, its queues made. */
 int virtio_pci_isr_init(struct virtio_pci *b, struct error *err);
-/* No look is posted from now on; one may be on its way. */
-void virtio_pci_isr_stop(struct virtio_pci *b);
 void virtio_pci_isr_fini(struct virtio_pci *b);
-/* No look is on its way. */
-bool virtio_pci_isr_is_quiet(const struct virtio_pci *b);
 /* As the driver reads it: afterwards it is clear, and the pin down. */
 uint32_t virtio_pci_isr_read(struct virtio_pci *b);
 /* The configuration has changed. */
@@ -86,8 +91,6 @@ void virtio_pci_set_status(struct virtio_pci *b, uint8_t status);
 /* Legacy drivers do not say when they are done with it. */
 void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features);
 void virtio_pci_reset(struct virtio_pci *b);
-/* Tells whoever has stopped the board, once everything is over. */
-void virtio_pci_tell_stopped(struct virtio_pci *b);
 
 /* ---- queue.c ---- */
 

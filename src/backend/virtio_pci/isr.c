@@ -91,23 +91,15 @@ static void resampled(struct reactor_watch *w, uint32_t events)
 	struct virtio_pci *b = container_of(w, struct virtio_pci, resample);
 
 	(void)events;
-	/* Acquire and release: a look that takes the flag back later sees what was seen here. */
-	if (maybe_called(b) && !__atomic_exchange_n(&b->look_posted, true, __ATOMIC_ACQ_REL))
-		reactor_post(b->home, &b->look);
+	if (maybe_called(b))
+		(void)eventfd_write(b->look_fd, 1);
 }
 
-static void look(struct reactor_msg *msg)
+/* A counter, not a message: nothing of it is under way when the watch has been taken away. */
+static void look_ready(struct reactor_watch *w, uint32_t events)
 {
-	struct virtio_pci *b = container_of(msg, struct virtio_pci, look);
-
-	(void)__atomic_exchange_n(&b->look_posted, false, __ATOMIC_ACQ_REL);
-	virtio_pci_isr_look(b);
-	virtio_pci_tell_stopped(b);
-}
-
-bool virtio_pci_isr_is_quiet(const struct virtio_pci *b)
-{
-	return !load_acquire(&b->look_posted);
+	(void)events;
+	virtio_pci_isr_look(container_of(w, struct virtio_pci, look));
 }
 
 /* ---- life ---- */
@@ -127,38 +119,53 @@ static void stop_watch(void *arg)
 	reactor_watch_stop(worker_reactor(b->looker), &b->resample);
 }
 
+static void close_fds(struct virtio_pci *b)
+{
+	if (b->resample_fd >= 0)
+		close(b->resample_fd);
+	if (b->look_fd >= 0)
+		close(b->look_fd);
+	b->resample_fd = b->look_fd = -1;
+}
+
 int virtio_pci_isr_init(struct virtio_pci *b, struct error *err)
 {
+	int rc;
+
 	if (!b->n_queues)
 		return 0;
 	b->resample.ready = resampled;
-	b->look.run = look;
+	b->look.ready = look_ready;
 	b->resample_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (b->resample_fd < 0)
-		return error_set(err, -errno, "%s: cannot make an eventfd", b->options.name);
-	b->looker = b->vdev->queues[0].worker;
-	worker_call(b->looker, start_watch, b);
+	b->look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (b->resample_fd < 0 || b->look_fd < 0) {
+		rc = error_set(err, -errno, "%s: cannot make an eventfd", b->options.name);
+		goto close_fds;
+	}
+	rc = reactor_watch_start(b->home, &b->look, b->look_fd, EPOLLIN);
+	if (!rc) {
+		b->looker = b->vdev->queues[0].worker;
+		worker_call(b->looker, start_watch, b);
+	}
 	if (!b->looker) {
-		close(b->resample_fd);
-		b->resample_fd = -1;
-		return error_set(err, -EIO, "%s: cannot wait for an eventfd", b->options.name);
+		reactor_watch_stop(b->home, &b->look);
+		rc = error_set(err, rc ? rc : -EIO, "%s: cannot wait for an eventfd",
+			       b->options.name);
+		goto close_fds;
 	}
 	b->fn.resample_fd = b->resample_fd;
 	return 0;
-}
-
-void virtio_pci_isr_stop(struct virtio_pci *b)
-{
-	if (b->looker)
-		worker_call(b->looker, stop_watch, b);
-	b->looker = NULL;
+close_fds:
+	close_fds(b);
+	return rc;
 }
 
 void virtio_pci_isr_fini(struct virtio_pci *b)
 {
-	virtio_pci_isr_stop(b);
+	if (b->looker)
+		worker_call(b->looker, stop_watch, b);
+	b->looker = NULL;
+	reactor_watch_stop(b->home, &b->look);
 	b->fn.resample_fd = -1;
-	if (b->resample_fd >= 0)
-		close(b->resample_fd);
-	b->resample_fd = -1;
+	close_fds(b);
 }

@@ -4,18 +4,6 @@
 #include "vring/size.h"
 #include "wire/virtio.h"
 
-/*
- * Legacy drivers do not look whether the device has let go of their memory: the access that asks
- * for it ends when it has.  Where an access cannot take that long it only looks so.
- */
-static void wait_while(struct virtio_pci *b, const bool *busy)
-{
-	struct sysbus *bus = b->fn.bus ? b->fn.bus->sysbus : NULL;
-
-	while (*busy && bus && bus->host->wait && bus->host->wait(bus))
-		;
-}
-
 static uint32_t read_device_features(struct virtio_pci *b)
 {
 	/* 2.7.4.3: our parsers take any layout; what came with version 1 stands in the upper half. */
@@ -52,7 +40,7 @@ static void write_pfn(struct virtio_pci *b, uint32_t pfn)
 		if (!q->enabled)
 			return;
 		virtio_pci_queue_reset(q);
-		wait_while(b, &q->resetting);
+		virtio_pci_wait_while(b, &q->resetting);
 		return;
 	}
 	if (q->enabled)
@@ -100,7 +88,7 @@ static void write_status(struct virtio_pci *b, uint32_t v)
 	b->legacy_driver = true;
 	virtio_pci_set_status(b, (uint8_t)v);
 	if (!v)
-		wait_while(b, &b->resetting);
+		virtio_pci_wait_while(b, &b->resetting);
 }
 
 static uint32_t read_config_vector(struct virtio_pci *b)

@@ -39,7 +39,7 @@ void virtio_pci_queue_kick(struct virtio_pci_queue *q)
 
 static const struct sysbus_host_ops *host_of(const struct virtio_pci *b)
 {
-	return b->fn.bus ? b->fn.bus->sysbus->host : NULL;
+	return b->fn.bus ? sysbus_host_of(b->fn.bus->sysbus) : NULL;
 }
 
 static void event_off(struct virtio_pci_queue *q, struct virtio_pci_event *e, bool legacy)
@@ -51,7 +51,7 @@ static void event_off(struct virtio_pci_queue *q, struct virtio_pci_event *e, bo
 		return;
 	e->on = false;
 	if (host)
-		host->ioeventfd_del(b->fn.bus->sysbus, legacy ? SYSBUS_PORT : SYSBUS_MEMORY,
+		host->ioeventfd_del(b->fn.bus->sysbus->host, legacy ? SYSBUS_PORT : SYSBUS_MEMORY,
 				    e->addr, e->size, legacy, legacy ? q->index : 0, q->kick_fd);
 }
 
@@ -60,8 +60,8 @@ static bool event_try(struct virtio_pci_queue *q, struct virtio_pci_event *e, bo
 {
 	struct virtio_pci *b = q->board;
 
-	if (host_of(b)->ioeventfd_add(b->fn.bus->sysbus, legacy ? SYSBUS_PORT : SYSBUS_MEMORY, addr,
-				      size, legacy, legacy ? q->index : 0, q->kick_fd))
+	if (host_of(b)->ioeventfd_add(b->fn.bus->sysbus->host, legacy ? SYSBUS_PORT : SYSBUS_MEMORY,
+				      addr, size, legacy, legacy ? q->index : 0, q->kick_fd))
 		return false;
 	*e = (struct virtio_pci_event){.on = true, .size = size, .addr = addr};
 	return true;
@@ -259,7 +259,7 @@ int virtio_pci_queue_init(struct virtio_pci *b, unsigned index, struct error *er
 		rc = error_set(err, -errno, "%s: cannot copy an eventfd", b->options.name);
 		goto close_copies;
 	}
-	rc = pci_call_init(&q->call, &b->fn, b->home, q->call_fd, call_pin);
+	rc = pci_call_init(&q->call, &b->fn, b->home, q->call_fd, call, call_pin);
 	if (rc) {
 		error_set(err, rc, "%s: cannot wait for an eventfd", b->options.name);
 		goto close_copies;

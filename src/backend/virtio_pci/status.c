@@ -95,10 +95,13 @@ void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features)
 
 /* ---- reset ---- */
 
-void virtio_pci_tell_stopped(struct virtio_pci *b)
+/* Once for each question. */
+static void tell_quiet(struct virtio_pci *b)
 {
-	if (b->stopped && !b->resetting && virtio_pci_isr_is_quiet(b))
-		b->stopped(b);
+	void (*quiet)(struct virtio_pci * b) = b->quiet;
+
+	b->quiet = NULL;
+	quiet(b);
 }
 
 static void reset_done(struct virtio_waiter *w)
@@ -108,8 +111,8 @@ static void reset_done(struct virtio_waiter *w)
 
 	b->resetting = false;
 	b->wanted_status = 0;
-	if (b->stopped) {
-		virtio_pci_tell_stopped(b);
+	if (b->quiet) {
+		tell_quiet(b);
 		return;
 	}
 	/* What a driver that did not wait has done meanwhile. */
@@ -145,16 +148,15 @@ void virtio_pci_reset(struct virtio_pci *b)
 	bool nothing_to_wait_for = untouched(b);
 
 	forget(b);
-	if (b->resetting || (nothing_to_wait_for && !b->stopped))
+	if (b->resetting || (nothing_to_wait_for && !b->quiet))
 		return;
 	b->reset_waiter = (struct virtio_waiter){.done = reset_done};
 	b->resetting = true;
 	virtio_device_reset(b->vdev, &b->reset_waiter);
 }
 
-void virtio_pci_stop(struct virtio_pci *b, void (*stopped)(struct virtio_pci *b))
+void virtio_pci_quiesce(struct virtio_pci *b, void (*quiet)(struct virtio_pci *b))
 {
-	b->stopped = stopped;
-	virtio_pci_isr_stop(b);
+	b->quiet = quiet;
 	virtio_pci_reset(b);
 }

@@ -396,7 +396,7 @@ void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *
 	board->options = *options;
 	board->home = home;
 	board->config_vector = VIRTIO_MSI_NO_VECTOR;
-	board->resample_fd = -1;
+	board->resample_fd = board->look_fd = -1;
 	board->bus.name = options->name;
 	board->bus.ops = &bus_ops;
 }
@@ -419,13 +419,13 @@ void virtio_pci_fini(struct virtio_pci *board)
 	board->mem = NULL;
 }
 
-void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem)
+void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem, struct virtio_waiter *waiter)
 {
 	struct gmem *before = board->mem;
 
 	board->mem = gmem_get(mem);
 	for (unsigned i = 0; i < board->n_queues; i++)
 		if (board->queues[i].running)
-			virtio_queue_set_mem(&board->vdev->queues[i], mem, NULL);
+			virtio_queue_set_mem(&board->vdev->queues[i], mem, waiter);
 	gmem_put(before);
 }

@@ -105,7 +105,7 @@ struct virtio_pci {
 	bool resetting;
 	uint8_t wanted_status; /* written while resetting */
 	struct virtio_waiter reset_waiter;
-	void (*stopped)(struct virtio_pci *board);
+	void (*quiet)(struct virtio_pci *board); /* who asked; NULL: nobody */
 
 	struct virtio_pci_queue *queues;
 	unsigned n_queues;
@@ -113,9 +113,9 @@ struct virtio_pci {
 	/* Ends of interrupts that the host signals. */
 	int resample_fd;
 	struct reactor_watch resample; /* the looker's */
-	struct worker *looker;	       /* NULL: nobody looks any more */
-	bool look_posted;	       /* atomic */
-	struct reactor_msg look;
+	struct worker *looker;	       /* NULL: nobody looks */
+	int look_fd;		       /* the looker has something to tell */
+	struct reactor_watch look;     /* home's */
 };
 
 /*
@@ -124,19 +124,21 @@ struct virtio_pci {
  */
 void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *options,
 		     struct reactor *home);
-/* Stopped, or never attached to a PCI bus.  Leaves the PCI bus, unplugs the device. */
+/* Quiet, or never attached to a PCI bus.  Leaves the PCI bus, unplugs the device. */
 void virtio_pci_fini(struct virtio_pci *board);
 
 /*
- * Queues run in @mem (a reference is taken) from now on, those that run move when
- * nothing is in flight.
+ * Queues run in @mem (a reference is taken) from now on.  Those that run move when nothing is in
+ * flight and go on; @waiter, which may be NULL, waits for them: with nothing pending after the call
+ * there was none.
  */
-void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem);
+void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem, struct virtio_waiter *waiter);
 
 /*
- * Resets the device for good and calls @stopped, later, from the home reactor, when nothing is in
- * flight and no order is on its way any more.  The guest must not access the board any more.
+ * Resets the device and calls @quiet, later, from the home reactor, when nothing is in flight and
+ * no order is on its way any more.  The guest does not access the board before its reset
+ * (pci_function_reset()), if ever.
  */
-void virtio_pci_stop(struct virtio_pci *board, void (*stopped)(struct virtio_pci *board));
+void virtio_pci_quiesce(struct virtio_pci *board, void (*quiet)(struct virtio_pci *board));
 
 #endif
