@@ -38,8 +38,11 @@ static int lost(struct channel *c, uint32_t request, int rc, struct error *err)
 	case -ENOTCONN:
 		return error_set(err, rc, "the back end closed the connection at %s.",
 				 vhost_user_request_name(request));
-	default:
+	case -EPROTO:
 		return error_set(err, rc, "the back end answers %s with something else.",
+				 vhost_user_request_name(request));
+	default: /* of ours: limits_is_ours() */
+		return error_set(err, rc, "cannot send %s to the back end",
 				 vhost_user_request_name(request));
 	}
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/vhost_user/channel.h"
 
+#include "base/sock.h"
+
 #include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define HEADER ((uint32_t)sizeof(struct vhost_user_header))
@@ -27,61 +27,31 @@ void vhost_user_channel_close(struct vhost_user_channel *ch)
 
 /* ---- receiving ---- */
 
-/* Keeps the fds that came along; false: more than a message may have. */
-static bool keep_fds(struct vhost_user_message *m, struct msghdr *msg)
-{
-	bool all = !(msg->msg_flags & MSG_CTRUNC);
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		size_t n;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (m->n_fds < VHOST_USER_FDS_MAX) {
-				m->fds[m->n_fds++] = fd;
-			} else {
-				close(fd);
-				all = false;
-			}
-		}
-	}
-	return all;
-}
-
 /* Up to @left bytes; >0, 0 (nothing now), or -errno as of receive(). */
 static int take(struct vhost_user_channel *ch, void *to, uint32_t left, const char **why)
 {
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(VHOST_USER_FDS_MAX * sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = to, .iov_len = left};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n;
+	struct sock_fds fds = {
+		.fds = ch->in.fds, .max = VHOST_USER_FDS_MAX, .n = ch->in.n_fds};
+	ssize_t n = sock_recv_some(ch->fd, to, left, &fds);
 
-	do {
-		n = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -ECONNRESET;
-	if (!keep_fds(&ch->in, &msg)) {
+	ch->in.n_fds = fds.n;
+	if (fds.more) {
 		*why = "it carries more fds than a message may";
 		return -EPROTO;
 	}
-	if (n == 0)
+	switch (n) {
+	case -EMFILE:
+	case -ENFILE:
+	case -EACCES:
+		return (int)n;
+	case -EPIPE:
 		return ch->in_bytes ? -ECONNRESET : -EPIPE;
-	ch->in_bytes += (uint32_t)n;
-	return (int)n;
+	default:
+		if (n < 0)
+			return -ECONNRESET;
+		ch->in_bytes += (uint32_t)n;
+		return (int)n;
+	}
 }
 
 static const char *reply_wrong(const struct vhost_user_header *h)
@@ -129,16 +99,11 @@ int vhost_user_channel_flush(struct vhost_user_channel *ch)
 	uint32_t total = HEADER + m->header.size;
 
 	while (ch->unsent) {
-		union {
-			struct cmsghdr align;
-			char room[CMSG_SPACE(VHOST_USER_FDS_MAX * sizeof(int))];
-		} control;
 		uint32_t at = ch->out_bytes;
 		struct iovec iov[2] = {
 			{(char *)&m->header + at, at < HEADER ? HEADER - at : 0},
 			{m->payload.bytes, m->header.size},
 		};
-		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 		ssize_t n;
 
 		if (at >= HEADER) {
@@ -146,21 +111,9 @@ int vhost_user_channel_flush(struct vhost_user_channel *ch)
 			iov[1].iov_base = m->payload.bytes + (at - HEADER);
 			iov[1].iov_len = total - at;
 		}
-		if (m->n_fds) {
-			msg.msg_control = &control;
-			msg.msg_controllen = CMSG_SPACE(m->n_fds * sizeof(int));
-			memset(&control, 0, sizeof(control));
-			control.align.cmsg_level = SOL_SOCKET;
-			control.align.cmsg_type = SCM_RIGHTS;
-			control.align.cmsg_len = CMSG_LEN(m->n_fds * sizeof(int));
-			memcpy(CMSG_DATA(&control.align), m->fds, m->n_fds * sizeof(int));
-		}
-		n = sendmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
-		}
+		n = sock_send_some(ch->fd, iov, 2, m->fds, m->n_fds);
+		if (n <= 0)
+			return (int)n;
 		vhost_user_message_drop_fds(m);
 		ch->out_bytes += (uint32_t)n;
 		ch->unsent = ch->out_bytes < total;

@@ -36,7 +36,9 @@ void vhost_user_channel_close(struct vhost_user_channel *ch);
  *
  * Return: 1 - @ch->in is a whole message, its header checked; done with it, call
  * vhost_user_channel_next(). 0 - not yet.  -EPIPE - the peer has left, between two messages.
- * -ECONNRESET - in the middle of one.  -EPROTO - nothing that follows can be understood.
+ * -ECONNRESET - in the middle of one.  -EPROTO - nothing that follows can be understood.  -EMFILE,
+ * -ENFILE, -EACCES - its fds could not be taken (base/sock.h), which is our fault and not the peer's;
+ * nothing that follows can be relied on all the same.
  */
 int vhost_user_channel_receive(struct vhost_user_channel *ch, bool from_front_end,
 			       const char **why);

@@ -2,6 +2,7 @@
 #include "server/vhost_user/connection.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "server/vhost_user/connection_priv.h"
 #include "wire/vhost_user_names.h"
@@ -186,16 +187,33 @@ static void handle(struct vhost_user_connection *c)
 
 static void receive_failed(struct vhost_user_connection *c, int rc, const char *why)
 {
-	if (rc == -EPIPE)
+	char reason[160];
+
+	switch (rc) {
+	case -EPIPE:
 		log_limited(&c->visits, LOG_LEVEL_INFO, c->bus.name, "the front end has left");
-	else if (rc == -ECONNRESET)
+		break;
+	case -ECONNRESET:
 		complain(c, "closing the connection", "the front end left in mid-message");
-	else
+		break;
+	case -EPROTO:
 		log_limited(&c->complaints, LOG_LEVEL_WARN, c->bus.name,
 			    "closing the connection: %s (request %u, flags 0x%x, size %u): %s",
 			    vhost_user_request_name(c->channel.in.header.request),
 			    c->channel.in.header.request, c->channel.in.header.flags,
 			    c->channel.in.header.size, why);
+		break;
+	case -EACCES:
+		complain(c, "closing the connection",
+			 "a security policy of this system keeps back the files that the front end "
+			 "sent");
+		break;
+	default:
+		log_limited(&c->complaints, LOG_LEVEL_ERR, c->bus.name,
+			    "closing the connection, since what the front end sent cannot be "
+			    "taken: %s",
+			    limits_reason(rc, reason, sizeof(reason)));
+	}
 }
 
 /* Handles what is there, until it would have to wait for the peer or for workers. */
