@@ -3,12 +3,12 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/sock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define SOCKET_MODE	0600
@@ -75,14 +75,12 @@ static void answer_line(struct control_peer *p, const char *line, size_t n)
 static bool flush(struct control_peer *p)
 {
 	while (p->answer && p->sent < p->answer_n) {
-		ssize_t n = send(p->fd, p->answer + p->sent, p->answer_n - p->sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		const struct iovec rest = {p->answer + p->sent, p->answer_n - p->sent};
+		ssize_t n = sock_send_some(p->fd, &rest, 1, NULL, 0);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN)
-			drop(p);
 		if (n < 0)
+			drop(p);
+		if (n <= 0)
 			return false;
 		p->sent += (size_t)n;
 	}
@@ -119,12 +117,9 @@ static bool take_line(struct control_peer *p)
 /* false: nothing has arrived, or nothing will any more. */
 static bool receive(struct control_peer *p)
 {
-	ssize_t n;
+	ssize_t n = sock_recv_some(p->fd, p->line + p->line_n, sizeof(p->line) - p->line_n, NULL);
 
-	do {
-		n = recv(p->fd, p->line + p->line_n, sizeof(p->line) - p->line_n, MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (!n || (n < 0 && errno != EAGAIN))
+	if (n < 0)
 		drop(p);
 	if (n <= 0)
 		return false;
@@ -163,8 +158,10 @@ static void peer_again(struct reactor_timer *t)
 	converse(container_of(t, struct control_peer, again));
 }
 
-static void accept_one(struct control *c, int fd)
+static bool peer_came(struct acceptor *a, int fd)
 {
+	struct control *c = container_of(a, struct control, acceptor);
+
 	for (unsigned i = 0; i < CONTROL_PEERS; i++) {
 		struct control_peer *p = &c->peers[i];
 
@@ -173,19 +170,10 @@ static void accept_one(struct control *c, int fd)
 		p->fd = fd;
 		if (reactor_watch_start(c->home, &p->watch, fd, EPOLLIN | EPOLLOUT))
 			drop(p);
-		return;
+		return true;
 	}
 	close(fd);
-}
-
-static void listener_ready(struct reactor_watch *w, uint32_t events)
-{
-	struct control *c = container_of(w, struct control, watch);
-	int fd;
-
-	(void)events;
-	while ((fd = socket_listener_accept(&c->listener)) >= 0)
-		accept_one(c, fd);
+	return true;
 }
 
 /* ---- life ---- */
@@ -196,7 +184,8 @@ int control_open(struct control *c, const struct control_ops *ops, const char *p
 	const struct socket_place where = {.path = path, .mode = SOCKET_MODE};
 	int rc;
 
-	*c = (struct control){.ops = ops, .home = home, .watch.ready = listener_ready};
+	*c = (struct control){.ops = ops, .home = home};
+	acceptor_init(&c->acceptor, NULL, peer_came);
 	rc = socket_listener_open(&c->listener, &where, err);
 	if (rc)
 		return rc;
@@ -208,7 +197,7 @@ int control_open(struct control *c, const struct control_ops *ops, const char *p
 		reactor_timer_init(&c->peers[i].again, peer_again);
 	}
 	if (!rc)
-		rc = reactor_watch_start(home, &c->watch, c->listener.fd, EPOLLIN);
+		rc = acceptor_start(&c->acceptor, home, c->listener.fd);
 	if (!rc)
 		return 0;
 	free(c->peers);
@@ -221,7 +210,7 @@ void control_close(struct control *c)
 {
 	if (!c->peers)
 		return;
-	reactor_watch_stop(c->home, &c->watch);
+	acceptor_stop(&c->acceptor);
 	for (unsigned i = 0; i < CONTROL_PEERS; i++)
 		if (c->peers[i].fd >= 0)
 			drop(&c->peers[i]);

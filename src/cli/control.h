@@ -16,6 +16,7 @@
 #ifndef CLI_CONTROL_H
 #define CLI_CONTROL_H
 
+#include "base/acceptor.h"
 #include "base/error.h"
 #include "base/reactor.h"
 #include "server/socket/listener.h"
@@ -49,7 +50,7 @@ struct control {
 	const struct control_ops *ops;
 	struct reactor *home;
 	struct socket_listener listener;
-	struct reactor_watch watch;
+	struct acceptor acceptor;
 	struct control_peer *peers; /* CONTROL_PEERS of them; NULL: not open */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/net/links.h"
 
+#include "base/acceptor.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/clock.h"
@@ -19,9 +20,6 @@
 /* A burst that a busy other side may be behind. */
 #define BUFFER_BYTES (1 << 20)
 
-/* Accepted at a time. */
-#define COMERS_MAX 16
-
 /* Between two tries to find the other side again. */
 #define RETRY_NS NSEC_PER_SEC
 
@@ -33,7 +31,8 @@ struct socket_link {
 	dev_t dev;	       /* of the socket that we made, so that no other is removed */
 	ino_t ino;
 	struct reactor *reactor; /* NULL: receiving has not started */
-	struct reactor_watch frames, comers;
+	struct reactor_watch frames;
+	struct acceptor comers;
 	struct reactor_timer retry;
 };
 
@@ -67,8 +66,6 @@ static void socket_take_over(struct socket_link *s, int fd)
 	socket_set_up(s, true);
 }
 
-static bool socket_accept_one(struct socket_link *s);
-
 static void socket_gone(struct socket_link *s)
 {
 	if (s->reactor)
@@ -78,17 +75,13 @@ static void socket_gone(struct socket_link *s)
 	socket_set_up(s, false);
 	if (s->listen_fd < 0 && s->at.sun_path[0] && s->reactor)
 		reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
-	if (s->listen_fd >= 0)
-		(void)socket_accept_one(s);
+	acceptor_look(&s->comers);
 }
 
-/* true: somebody came. */
-static bool socket_accept_one(struct socket_link *s)
+static bool socket_somebody_came(struct acceptor *a, int fd)
 {
-	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct socket_link *s = container_of(a, struct socket_link, comers);
 
-	if (fd < 0)
-		return false;
 	/* One cable, two ends. */
 	if (s->fd >= 0) {
 		close(fd);
@@ -101,16 +94,6 @@ static bool socket_accept_one(struct socket_link *s)
 		socket_set_up(s, false);
 	}
 	return true;
-}
-
-static void socket_somebody_comes(struct reactor_watch *w, uint32_t events)
-{
-	struct socket_link *s = container_of(w, struct socket_link, comers);
-
-	(void)events;
-	/* Not without an end, should there be many. */
-	for (int i = 0; i < COMERS_MAX && socket_accept_one(s); i++)
-		;
 }
 
 static int socket_open(void)
@@ -228,7 +211,7 @@ static int socket_receive_start(struct net_link *l, unsigned pair, struct reacto
 	s->reactor = r;
 	rc = socket_watch_frames(s);
 	if (!rc && s->listen_fd >= 0)
-		rc = reactor_watch_start(r, &s->comers, s->listen_fd, EPOLLIN);
+		rc = acceptor_start(&s->comers, r, s->listen_fd);
 	if (rc) {
 		reactor_watch_stop(r, &s->frames);
 		s->reactor = NULL;
@@ -245,7 +228,7 @@ static void socket_receive_stop(struct net_link *l, unsigned pair, struct reacto
 
 	(void)pair;
 	reactor_watch_stop(r, &s->frames);
-	reactor_watch_stop(r, &s->comers);
+	acceptor_stop(&s->comers);
 	reactor_timer_stop(r, &s->retry);
 	s->reactor = NULL;
 }
@@ -294,7 +277,7 @@ static struct socket_link *socket_new(void)
 	s->at.sun_family = AF_UNIX;
 	s->fd = s->listen_fd = -1;
 	s->frames.ready = socket_readable;
-	s->comers.ready = socket_somebody_comes;
+	acceptor_init(&s->comers, NULL, socket_somebody_came);
 	reactor_timer_init(&s->retry, socket_try_again);
 	return s;
 }

@@ -30,8 +30,7 @@ void vhost_user_channel_close(struct vhost_user_channel *ch)
 /* Up to @left bytes; >0, 0 (nothing now), or -errno as of receive(). */
 static int take(struct vhost_user_channel *ch, void *to, uint32_t left, const char **why)
 {
-	struct sock_fds fds = {
-		.fds = ch->in.fds, .max = VHOST_USER_FDS_MAX, .n = ch->in.n_fds};
+	struct sock_fds fds = {.fds = ch->in.fds, .max = VHOST_USER_FDS_MAX, .n = ch->in.n_fds};
 	ssize_t n = sock_recv_some(ch->fd, to, left, &fds);
 
 	ch->in.n_fds = fds.n;
