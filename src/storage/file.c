@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTOR		 512u
 #define LOCK_PATIENCE_NS (500 * NSEC_PER_MSEC)
 #define LOCK_RETRY_US	 10000
 
@@ -136,7 +135,6 @@ static int file_open(const struct storage_options *o, struct storage **out, stru
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
-	f->buffered_fd = -1;
 	f->direct = o->direct;
 	f->threads = o->threads;
 	f->base.readonly = o->readonly;
@@ -158,23 +156,17 @@ static int file_open(const struct storage_options *o, struct storage **out, stru
 		error_set(err, rc, "cannot find the size of %s", f->path);
 		goto unlock;
 	}
-	if (f->align > SECTOR) {
-		rc = f->buffered_fd = open_fd(o, 0, err);
-		if (rc < 0)
-			goto unlock;
-	}
 	if (f->block_device && f->base.limits.max_discard) {
 		/* Discarding a block device is an ioctl, which no io_uring of a common kernel can
 		 * do. */
 		rc = file_pool_create(&f->pool, err);
 		if (rc)
-			goto close_buffered;
+			goto unlock;
 	}
+	if (f->coarse)
+		rmw_init(&f->rmw, f->align, file_channel_resume);
 	*out = &f->base;
 	return 0;
-close_buffered:
-	if (f->buffered_fd >= 0)
-		close(f->buffered_fd);
 unlock:
 	file_unlock(f->fd);
 	close(f->fd);
@@ -191,8 +183,8 @@ static void file_close(struct storage *s)
 	struct file *f = to_file(s);
 
 	file_pool_destroy(&f->pool);
-	if (f->buffered_fd >= 0)
-		close(f->buffered_fd);
+	if (f->coarse)
+		rmw_fini(&f->rmw);
 	/* A ring may hold the file open a little longer; the lock must not outlive this call. */
 	file_unlock(f->fd);
 	close(f->fd);

@@ -2,11 +2,16 @@
 /*
  * The inside of the file engine: a disk whose bytes are a regular file or a block device.
  *
- *   file.c          the disk: open, size, close          file_probe.c    what the file below can do
- *   file_lock.c     nobody else writes it                bounce.c        aligned buffers for
- * O_DIRECT file_io.c       one request as a row of steps: what to do next, and what an outcome
- * means file_channel.c  one worker's requests in flight file_uring.c    carries out a step on the
- * reactor's io_uring file_threads.c  carries out a step on a pool of threads
+ *   file.c          the disk: open, size, close
+ *   file_probe.c    what the file below can do
+ *   file_lock.c     nobody else writes it
+ *   file_io.c       one request as a row of steps: what to do next, and what an outcome means
+ *   file_rmw.c      the steps of a request that is finer than O_DIRECT takes
+ *   file_channel.c  one worker's requests in flight
+ *   file_uring.c    carries out a step on the reactor's io_uring
+ *   file_threads.c  carries out a step on a pool of threads
+ *   bounce.c        aligned buffers for O_DIRECT
+ *   rmw.c           who writes which blocks
  *
  * Threads: struct file is constant after open but for the fields marked atomic or locked; struct
  * file_channel belongs to its reactor's thread but for the part marked locked.  The state of a
@@ -18,9 +23,11 @@
 #include "base/bits.h"
 #include "storage/bounce.h"
 #include "storage/engine.h"
+#include "storage/rmw.h"
 
 #include <pthread.h>
 
+#define ZERO_ALIGN   4096u /* of the zeroes that are written; more cannot be asked for */
 #define FILE_MAX_RUN (UINT64_C(1) << 30) /* longest discard or zeroing in one request */
 
 struct file_pool;
@@ -28,9 +35,9 @@ struct file_pool;
 struct file {
 	struct storage base;
 	char *path;
-	int fd;		 /* holds the lock                                          */
-	int buffered_fd; /* with O_DIRECT on blocks above 512 bytes, else -1        */
+	int fd; /* holds the lock                                                   */
 	bool direct;
+	bool coarse; /* O_DIRECT on blocks above 512 bytes: finer requests are edits */
 	bool block_device;
 	bool threads;	     /* asked for by the user                               */
 	bool can_unmap;	     /* fallocate punches holes                             */
@@ -38,6 +45,8 @@ struct file {
 	uint32_t mem_align;  /* of memory on fd; 1 without O_DIRECT                 */
 	uint32_t zero_align; /* of offset and length of fallocate                   */
 	bool no_zero_range;  /* atomic: the file system said so                     */
+
+	struct rmw rmw; /* coarse */
 
 	pthread_mutex_t lock;	       /* protects what follows */
 	struct file_pool *pool;	       /* NULL until somebody needs it                */
@@ -73,7 +82,8 @@ struct file_channel {
 	struct file *file;
 	struct file_channel *next; /* file->lock                                           */
 	bool uring;
-	bool fixed; /* the fds stand in the ring's table, at their own number */
+	bool fixed;		/* the fds stand in the ring's table, at their own number */
+	struct rmw_channel rmw; /* of a coarse file */
 	struct bounce_pool bounce;
 	struct io_fifo need_bounce; /* wait for a buffer                                   */
 	struct io_fifo retry;	    /* the kernel took no more, or asked to come again     */
@@ -81,7 +91,7 @@ struct file_channel {
 
 	pthread_mutex_t lock;	 /* protects what follows; taken after no other lock       */
 	struct io_fifo finished; /* steps that the pool has carried out                    */
-	bool posted;
+	struct io_fifo resumed;	 /* requests that waited for their blocks                  */
 	struct reactor_msg msg;
 };
 
@@ -126,8 +136,28 @@ enum file_verdict {
 	FILE_AGAIN, /* the same step again, but not right away       */
 };
 
-/* Decides how the request will be done.  true: it needs a bounce buffer first. */
-bool file_io_begin(struct file *f, struct storage_io *io);
+/* storage_io.state */
+#define IO_BOUNCE     (UINT32_C(1) << 0) /* by io->bounce                                */
+#define IO_PUNCH      (UINT32_C(1) << 1) /* zeroing: by a hole                           */
+#define IO_ZERO_RANGE (UINT32_C(1) << 2) /* zeroing: by FALLOC_FL_ZERO_RANGE             */
+#define IO_ZERO_WRITE (UINT32_C(1) << 3) /* zeroing: by writing zeroes                   */
+#define IO_SYNC	      (UINT32_C(1) << 4) /* all is done but the sync                     */
+#define IO_EDGES      (UINT32_C(1) << 5) /* zeroing: what is no whole block is edited    */
+#define IO_RMW	      (UINT32_C(1) << 6) /* the steps are those of file_rmw.c            */
+#define IO_RMW_TAIL   (UINT32_C(1) << 7) /* the next one reads the last block            */
+#define IO_RMW_WRITE  (UINT32_C(1) << 8) /* the next one writes                          */
+#define IO_COUNTED    (UINT32_C(1) << 9) /* rmw_leave() is due, as is below              */
+#define IO_HELD	      (UINT32_C(1) << 10)
+#define IO_EDIT	      (UINT32_C(1) << 11)
+
+/* What a request needs before its first step. */
+#define FILE_NEEDS_BOUNCE 1u /* a buffer                                                 */
+#define FILE_NEEDS_BLOCKS 2u /* rmw_enter(): it writes to a coarse file                  */
+#define FILE_IS_EDIT	  4u /* ... and as an edit                                       */
+#define FILE_IS_NOTHING	  8u /* it has succeeded                                         */
+
+/* Decides how the request will be done; returns what it needs first. */
+unsigned file_io_begin(struct file *f, struct storage_io *io);
 /* The next step.  Pure: may be called again for the same step. */
 void file_io_step(const struct file *f, const struct storage_io *io, struct file_step *step);
 /* Takes in a step's outcome: a count or -errno. */
@@ -135,12 +165,28 @@ enum file_verdict file_io_advance(struct file *f, struct storage_io *io, int res
 /* Carries out a step by plain system calls. */
 int file_io_run(const struct file_step *step);
 
+/* The edges have been edited; what next? */
+enum file_verdict file_io_edges_done(const struct file *f, struct storage_io *io);
+
+/* ---- file_rmw.c ---- */
+
+/* io->op, and for zeroing IO_EDGES and the way of the middle, are set. */
+void file_rmw_begin(const struct file *f, struct storage_io *io);
+/* Before a step is started: what it writes into the buffer. */
+void file_rmw_fill(const struct file *f, const struct storage_io *io);
+void file_rmw_step(const struct file *f, const struct storage_io *io, struct file_step *step);
+enum file_verdict file_rmw_advance(const struct file *f, struct storage_io *io, int res);
+
 /* ---- file_channel.c ---- */
 
 int file_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 		      struct error *err);
 void file_channel_close(struct storage_channel *ch);
 void file_channel_submit(struct storage_channel *ch, struct storage_io *io);
+/* A pool thread has carried out a step; the outcome is io->result. */
+void file_channel_finished(struct storage_io *io);
+/* Its blocks are its own now; any thread. */
+void file_channel_resume(struct storage_io *io);
 /* A step's outcome arrived, on the channel's thread.  @ch may be gone afterwards. */
 void file_channel_outcome(struct file_channel *ch, struct storage_io *io, int res);
 

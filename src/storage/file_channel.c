@@ -17,14 +17,22 @@ static void wait_to_retry(struct file_channel *ch, struct storage_io *io)
 	reactor_poller_activate(ch->base.reactor, &ch->retry_poller);
 }
 
+static void fill_bounce(const struct file *f, const struct storage_io *io)
+{
+	if (io->state & IO_RMW)
+		file_rmw_fill(f, io);
+	else if (io->op == STORAGE_WRITE)
+		iov_gather(io->iov, io->iovcnt, io->progress, io->bounce,
+			   min_u64(io->len - io->progress, BOUNCE_BYTES));
+}
+
 /* false: the ring is full. */
 static bool start_step(struct file_channel *ch, struct storage_io *io)
 {
 	struct file_step step;
 
-	if (io->bounce && io->op == STORAGE_WRITE)
-		iov_gather(io->iov, io->iovcnt, io->progress, io->bounce,
-			   min_u64(io->len - io->progress, BOUNCE_BYTES));
+	if (unlikely(io->bounce))
+		fill_bounce(ch->file, io);
 	file_io_step(ch->file, io, &step);
 	if (ch->uring && step.kind != FILE_BLKDISCARD)
 		return file_uring_start(ch, io, &step);
@@ -39,11 +47,51 @@ static void start(struct file_channel *ch, struct storage_io *io)
 		wait_to_retry(ch, io);
 }
 
+/* Its buffer, if it needs one, is there; its blocks may be another's. */
+static void enter(struct file_channel *ch, struct storage_io *io, unsigned needs)
+{
+	if (!(needs & FILE_NEEDS_BLOCKS)) {
+		start(ch, io);
+		return;
+	}
+	if (needs & FILE_IS_EDIT)
+		io->state |= IO_EDIT;
+	switch (rmw_enter(&ch->rmw, io, needs & FILE_IS_EDIT)) {
+	case RMW_COUNTED:
+		io->state |= IO_COUNTED;
+		start(ch, io);
+		return;
+	case RMW_HELD:
+		io->state |= IO_HELD;
+		start(ch, io);
+		return;
+	case RMW_WAITS: /* it may have been resumed already: not to be touched */
+		return;
+	}
+}
+
+/* What @io still needs when it has got its buffer, told by how file_io_begin() left it. */
+static unsigned needs_besides(const struct file *f, const struct storage_io *io)
+{
+	if (!f->coarse || io->op == STORAGE_READ)
+		return 0;
+	return FILE_NEEDS_BLOCKS | (io->state & IO_RMW ? FILE_IS_EDIT : 0);
+}
+
 void file_channel_submit(struct storage_channel *base, struct storage_io *io)
 {
 	struct file_channel *ch = to_channel(base);
+	unsigned needs = file_io_begin(ch->file, io);
 
-	if (unlikely(file_io_begin(ch->file, io))) {
+	if (likely(!needs)) {
+		start(ch, io);
+		return;
+	}
+	if (needs & FILE_IS_NOTHING) {
+		io->done(io, 0);
+		return;
+	}
+	if (needs & FILE_NEEDS_BOUNCE) {
 		io->bounce = bounce_get(&ch->bounce);
 		if (!io->bounce) {
 			if (ch->bounce.nmade)
@@ -53,29 +101,40 @@ void file_channel_submit(struct storage_channel *base, struct storage_io *io)
 			return;
 		}
 	}
-	start(ch, io);
+	enter(ch, io, needs);
 }
 
 /* The next one in line gets the buffer, or nobody does. */
-static void release_bounce(struct file_channel *ch, struct storage_io *io)
+static void release_bounce(struct file_channel *ch, void *bounce)
 {
 	struct storage_io *next = io_fifo_pop(&ch->need_bounce);
 
 	if (next) {
-		next->bounce = io->bounce;
-		start(ch, next);
+		next->bounce = bounce;
+		enter(ch, next, needs_besides(ch->file, next));
 	} else {
-		bounce_put(&ch->bounce, io->bounce);
+		bounce_put(&ch->bounce, bounce);
 	}
+}
+
+static void give_back(struct file_channel *ch, struct storage_io *io)
+{
+	void *bounce = io->bounce;
+
 	io->bounce = NULL;
+	if (io->state & (IO_COUNTED | IO_HELD))
+		rmw_leave(&ch->rmw, io, io->state & IO_EDIT,
+			  io->state & IO_HELD ? RMW_HELD : RMW_COUNTED);
+	if (bounce)
+		release_bounce(ch, bounce);
 }
 
 void file_channel_outcome(struct file_channel *ch, struct storage_io *io, int res)
 {
 	switch (file_io_advance(ch->file, io, res)) {
 	case FILE_DONE:
-		if (unlikely(io->bounce))
-			release_bounce(ch, io);
+		if (unlikely(io->state & (IO_BOUNCE | IO_RMW | IO_COUNTED | IO_HELD)))
+			give_back(ch, io);
 		io->done(io, io->result);
 		return;
 	case FILE_MORE:
@@ -112,17 +171,47 @@ static bool retry_arm(struct reactor_poller *p)
 	return !ch->retry.head;
 }
 
+/* The message is posted under the lock: once the channel's thread has taken what is there, nobody
+ * here touches the channel. */
+static void hand_over(struct file_channel *ch, struct io_fifo *to, struct storage_io *io)
+{
+	pthread_mutex_lock(&ch->lock);
+	io_fifo_push(to, io);
+	reactor_post(ch->base.reactor, &ch->msg);
+	pthread_mutex_unlock(&ch->lock);
+}
+
+void file_channel_finished(struct storage_io *io)
+{
+	struct file_channel *ch = to_channel(io->channel);
+
+	hand_over(ch, &ch->finished, io);
+}
+
+void file_channel_resume(struct storage_io *io)
+{
+	struct file_channel *ch = to_channel(io->channel);
+
+	hand_over(ch, &ch->resumed, io);
+}
+
 static void take_finished(struct reactor_msg *msg)
 {
 	struct file_channel *ch = container_of(msg, struct file_channel, msg);
-	struct io_fifo finished;
+	struct io_fifo finished, resumed;
 	struct storage_io *io;
 
 	pthread_mutex_lock(&ch->lock);
 	finished = ch->finished;
 	ch->finished = (struct io_fifo){0};
-	ch->posted = false;
+	resumed = ch->resumed;
+	ch->resumed = (struct io_fifo){0};
 	pthread_mutex_unlock(&ch->lock);
+
+	while ((io = io_fifo_pop(&resumed))) {
+		io->state |= IO_HELD;
+		start(ch, io);
+	}
 
 	/* With the last of them @ch may go. */
 	while ((io = io_fifo_pop(&finished)))
@@ -159,6 +248,13 @@ int file_channel_open(struct storage *s, struct reactor *r, struct storage_chann
 		if (rc)
 			goto free_channel;
 	}
+	if (f->coarse) {
+		rc = rmw_attach(&f->rmw, &ch->rmw, r);
+		if (rc) {
+			error_set(err, rc, "cannot set up a channel of %s", f->path);
+			goto free_channel;
+		}
+	}
 	bounce_init(&ch->bounce, f->align);
 	reactor_poller_init(&ch->retry_poller, retry_poll, retry_arm);
 	pthread_mutex_init(&ch->lock, NULL);
@@ -178,6 +274,8 @@ void file_channel_close(struct storage_channel *base)
 
 	if (ch->uring)
 		file_uring_detach(ch);
+	if (ch->file->coarse)
+		rmw_detach(&ch->rmw);
 	reactor_poller_stop(base->reactor, &ch->retry_poller);
 	bounce_fini(&ch->bounce);
 	pthread_mutex_destroy(&ch->lock);

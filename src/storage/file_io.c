@@ -7,7 +7,8 @@
  *	           +------- more, again ----------+
  *
  * Most requests are one step.  More are needed after a short transfer, for what is bounced or
- *zeroed in pieces, and for a sync behind a discard or zeroing that has to be stable.
+ * zeroed in pieces, for a sync behind a discard or zeroing that has to be stable, and for what is
+ * finer than O_DIRECT takes (file_rmw.c).
  */
 #include "base/atomic.h"
 #include "storage/file.h"
@@ -20,22 +21,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define IOBIT(n) (UINT32_C(1) << (n))
-
-/* storage_io.state */
-#define IO_BUFFERED   IOBIT(0) /* by the buffered fd                                    */
-#define IO_BOUNCE     IOBIT(1) /* by io->bounce                                         */
-#define IO_PUNCH      IOBIT(2) /* zeroing: by a hole                                    */
-#define IO_ZERO_RANGE IOBIT(3) /* zeroing: by FALLOC_FL_ZERO_RANGE                      */
-#define IO_ZERO_WRITE IOBIT(4) /* zeroing: by writing zeroes                            */
-#define IO_SYNC	      IOBIT(5) /* all is done but the sync                              */
-
 /* The kernel moves no more than about 2 GiB at once, and the ring's length field has 32 bits. */
 #define STEP_MAX   (UINT64_C(1) << 30)
 
 #define ZERO_BYTES (64u << 10)
 #define ZERO_REPS  16
-#define ZERO_ALIGN 4096u
 
 static const uint8_t zeroes[ZERO_BYTES] __attribute__((aligned(ZERO_ALIGN)));
 
@@ -51,54 +41,87 @@ static bool off_raster(const struct storage_io *io, uint64_t align)
 	return (io->offset | io->len) & (align - 1);
 }
 
-/*
- * A request finer than what O_DIRECT takes (512-byte sectors on a disk of 4096) goes by a second,
- * buffered fd.  That one is coherent: Linux writes the page cache back before a direct read and
- * drops it after a direct write, and a sync of either fd is a sync of the file.
- */
-static uint32_t buffered_if_fine(const struct file *f, const struct storage_io *io)
+/* The part of a zeroing that is whole blocks; without edges that is all of it. */
+static uint64_t whole_blocks(const struct file *f, const struct storage_io *io, uint64_t *offset)
 {
-	return f->direct && off_raster(io, f->align) ? IO_BUFFERED : 0;
-}
+	uint64_t end = io->offset + io->len;
 
-static uint32_t zero_write(const struct file *f, const struct storage_io *io)
-{
-	return IO_ZERO_WRITE | (f->mem_align > ZERO_ALIGN ? IO_BUFFERED : buffered_if_fine(f, io));
+	*offset = io->offset;
+	if (!(io->state & IO_EDGES))
+		return io->len;
+	*offset = align_up(io->offset, f->align);
+	end = align_down(end, f->align);
+	return end > *offset ? end - *offset : 0;
 }
 
 static uint32_t zeroing_way(const struct file *f, const struct storage_io *io)
 {
-	if (!off_raster(io, f->zero_align)) {
-		if ((io->flags & STORAGE_UNMAP) && f->base.limits.write_zeroes_unmaps)
-			return IO_PUNCH;
-		if (!read_once(&f->no_zero_range))
-			return IO_ZERO_RANGE;
+	uint32_t edges = 0;
+
+	if (off_raster(io, f->zero_align)) {
+		if (!f->coarse)
+			return IO_ZERO_WRITE;
+		edges = IO_EDGES;
 	}
-	return zero_write(f, io);
+	if ((io->flags & STORAGE_UNMAP) && f->base.limits.write_zeroes_unmaps)
+		return IO_PUNCH | edges;
+	return (read_once(&f->no_zero_range) ? IO_ZERO_WRITE : IO_ZERO_RANGE) | edges;
 }
 
-bool file_io_begin(struct file *f, struct storage_io *io)
+static unsigned begin_edit(const struct file *f, struct storage_io *io)
 {
+	file_rmw_begin(f, io);
+	return FILE_NEEDS_BOUNCE | (io->op == STORAGE_READ ? 0 : FILE_NEEDS_BLOCKS | FILE_IS_EDIT);
+}
+
+static unsigned begin_rw(const struct file *f, struct storage_io *io)
+{
+	unsigned needs;
+
+	if (likely(!f->direct))
+		return 0;
+	if (unlikely(off_raster(io, f->align)))
+		return begin_edit(f, io);
+	needs = f->coarse && io->op == STORAGE_WRITE ? FILE_NEEDS_BLOCKS : 0;
+	if (iov_is_aligned(io->iov, io->iovcnt, f->mem_align, f->align))
+		return needs;
+	io->state = IO_BOUNCE;
+	return needs | FILE_NEEDS_BOUNCE;
+}
+
+/* A discard of what is finer than a block promises nothing, so it is not done. */
+static void discarded(const struct file *f, const struct storage_io *io, uint64_t *offset,
+		      uint64_t *len)
+{
+	uint64_t end = align_down(io->offset + io->len, f->zero_align);
+
+	*offset = align_up(io->offset, f->zero_align);
+	*len = end > *offset ? end - *offset : 0;
+}
+
+unsigned file_io_begin(struct file *f, struct storage_io *io)
+{
+	uint64_t offset, len;
+
 	io->progress = 0;
 	io->bounce = NULL;
 	io->state = 0;
 	switch (io->op) {
 	case STORAGE_READ:
 	case STORAGE_WRITE:
-		if (likely(!f->direct))
-			break;
-		io->state = buffered_if_fine(f, io);
-		if (!io->state && !iov_is_aligned(io->iov, io->iovcnt, f->mem_align, f->align))
-			io->state = IO_BOUNCE;
-		break;
+		return begin_rw(f, io);
 	case STORAGE_WRITE_ZEROES:
 		io->state = zeroing_way(f, io);
-		break;
-	case STORAGE_FLUSH:
+		if (io->state & IO_EDGES)
+			return begin_edit(f, io);
+		return f->coarse ? FILE_NEEDS_BLOCKS : 0;
 	case STORAGE_DISCARD:
+		discarded(f, io, &offset, &len);
+		return len ? 0 : FILE_IS_NOTHING;
+	case STORAGE_FLUSH:
 		break;
 	}
-	return io->state & IO_BOUNCE;
+	return 0;
 }
 
 static void step_rw(const struct file *f, const struct storage_io *io, struct file_step *step)
@@ -108,7 +131,7 @@ static void step_rw(const struct file *f, const struct storage_io *io, struct fi
 	int n = io->iovcnt;
 
 	step->kind = io->op == STORAGE_READ ? FILE_READ : FILE_WRITE;
-	step->fd = io->state & IO_BUFFERED ? f->buffered_fd : f->fd;
+	step->fd = f->fd;
 	step->rw_flags = io->op == STORAGE_WRITE && (io->flags & STORAGE_FUA) ? RWF_DSYNC : 0;
 	step->offset = io->offset + io->progress;
 	step->iovcnt = 0;
@@ -134,13 +157,13 @@ static void step_rw(const struct file *f, const struct storage_io *io, struct fi
 static void step_zero_write(const struct file *f, const struct storage_io *io,
 			    struct file_step *step)
 {
-	uint64_t left = io->len - io->progress;
+	uint64_t offset, left = whole_blocks(f, io, &offset) - io->progress;
 	uint64_t whole = left / ZERO_BYTES;
 
 	step->kind = FILE_WRITE;
-	step->fd = io->state & IO_BUFFERED ? f->buffered_fd : f->fd;
+	step->fd = f->fd;
 	step->rw_flags = 0;
-	step->offset = io->offset + io->progress;
+	step->offset = offset + io->progress;
 	if (whole > 1) {
 		step->iov = zero_iov;
 		step->iovcnt = (int)min_u64(whole, ZERO_REPS);
@@ -152,17 +175,6 @@ static void step_zero_write(const struct file *f, const struct storage_io *io,
 	step->len = whole ? ZERO_BYTES : left;
 }
 
-/* The blocks that lie wholly in the range; of the rest nothing is promised, so it may stay. */
-static void step_blkdiscard(const struct file *f, const struct storage_io *io,
-			    struct file_step *step)
-{
-	uint64_t end = align_down(io->offset + io->len, f->zero_align);
-
-	step->kind = FILE_BLKDISCARD;
-	step->offset = align_up(io->offset, f->zero_align);
-	step->len = end > step->offset ? end - step->offset : 0;
-}
-
 static void step_sync(const struct file *f, struct file_step *step)
 {
 	step->kind = FILE_SYNC;
@@ -171,8 +183,11 @@ static void step_sync(const struct file *f, struct file_step *step)
 
 void file_io_step(const struct file *f, const struct storage_io *io, struct file_step *step)
 {
-	if (io->state & IO_SYNC) {
-		step_sync(f, step);
+	if (io->state & (IO_SYNC | IO_RMW)) {
+		if (io->state & IO_RMW)
+			file_rmw_step(f, io, step);
+		else
+			step_sync(f, step);
 		return;
 	}
 	switch (io->op) {
@@ -192,13 +207,14 @@ void file_io_step(const struct file *f, const struct storage_io *io, struct file
 		return;
 	}
 	step->fd = f->fd;
-	step->offset = io->offset;
-	step->len = io->len;
-	if (io->op == STORAGE_DISCARD && f->block_device) {
-		step_blkdiscard(f, io, step);
-		return;
-	}
 	step->kind = FILE_FALLOCATE;
+	if (io->op == STORAGE_DISCARD) {
+		discarded(f, io, &step->offset, &step->len);
+		if (f->block_device)
+			step->kind = FILE_BLKDISCARD;
+	} else {
+		step->len = whole_blocks(f, io, &step->offset);
+	}
 	step->mode = FALLOC_FL_KEEP_SIZE |
 		     (io->state & IO_ZERO_RANGE ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
 }
@@ -218,16 +234,25 @@ static enum file_verdict changed(struct storage_io *io)
 	return FILE_MORE;
 }
 
+enum file_verdict file_io_edges_done(const struct file *f, struct storage_io *io)
+{
+	uint64_t offset;
+
+	return whole_blocks(f, io, &offset) ? FILE_MORE : changed(io);
+}
+
 static enum file_verdict advance_rw(const struct file *f, struct storage_io *io, int res)
 {
-	uint64_t moved = (uint64_t)res;
+	uint64_t moved = (uint64_t)res, all = io->len, offset;
 
 	if (likely(moved == io->len && !(io->state & (IO_BOUNCE | IO_ZERO_WRITE))))
 		return done(io, 0);
+	if (io->state & IO_EDGES)
+		all = whole_blocks(f, io, &offset);
 	/* O_DIRECT cannot go on in the middle of a block: that part is done once more. */
-	if (f->direct && !(io->state & IO_BUFFERED))
+	if (f->direct)
 		moved = align_down(moved, f->align);
-	moved = min_u64(moved, io->len - io->progress);
+	moved = min_u64(moved, all - io->progress);
 	/* The file ends here: it was cut off while in use. */
 	if (!moved)
 		return done(io, -EIO);
@@ -238,7 +263,7 @@ static enum file_verdict advance_rw(const struct file *f, struct storage_io *io,
 		iov_consume(io->iov, io->iovcnt, moved);
 	}
 	io->progress += moved;
-	if (io->progress < io->len)
+	if (io->progress < all)
 		return FILE_MORE;
 	return io->op == STORAGE_WRITE_ZEROES ? changed(io) : done(io, 0);
 }
@@ -250,12 +275,12 @@ static enum file_verdict advance_fallocate(struct file *f, struct storage_io *io
 	if (res != -EOPNOTSUPP || io->op == STORAGE_DISCARD)
 		return done(io, res);
 	if (io->state & IO_PUNCH) {
-		io->state = IO_ZERO_RANGE;
+		io->state = (io->state & ~IO_PUNCH) | IO_ZERO_RANGE;
 		return FILE_MORE;
 	}
 	/* Asking once is enough. */
 	write_once(&f->no_zero_range, true);
-	io->state = zero_write(f, io);
+	io->state = (io->state & ~IO_ZERO_RANGE) | IO_ZERO_WRITE;
 	return FILE_MORE;
 }
 
@@ -265,6 +290,8 @@ enum file_verdict file_io_advance(struct file *f, struct storage_io *io, int res
 		return FILE_MORE;
 	if (unlikely(res == -EAGAIN))
 		return FILE_AGAIN;
+	if (unlikely(io->state & IO_RMW))
+		return file_rmw_advance(f, io, res);
 	if (io->op == STORAGE_FLUSH || (io->state & IO_SYNC))
 		return done(io, res);
 	if (io->op == STORAGE_DISCARD || (io->state & (IO_PUNCH | IO_ZERO_RANGE)))

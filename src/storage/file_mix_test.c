@@ -333,7 +333,7 @@ static void loop_4096_buffered(void **state)
 	mix_on_loop(4096, false, false);
 }
 
-/* Sectors finer than O_DIRECT takes go through the page cache, beside direct ones. */
+/* Sectors finer than O_DIRECT takes are edited, beside direct writes of whole blocks. */
 static void loop_4096_direct(void **state)
 {
 	(void)state;

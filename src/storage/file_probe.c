@@ -109,7 +109,7 @@ static int probe_direct(struct file *f, uint32_t logical_block, struct error *er
 		return 0;
 	rc = find_alignment(f, logical_block);
 	if (!rc && (!is_pow2(f->align) || !is_pow2(f->mem_align) || f->align > BLOCK_MAX ||
-		    f->mem_align > f->align))
+		    f->mem_align > f->align || f->mem_align > ZERO_ALIGN))
 		rc = -EINVAL;
 	if (rc)
 		return error_set(err, rc,
@@ -195,8 +195,11 @@ int file_probe(struct file *f, const struct storage_options *o, struct error *er
 			     : probe_regular(f, &st, may_unmap, err);
 	if (rc)
 		return rc;
-	if (f->align > BLOCK_MIN)
+	f->coarse = f->align > BLOCK_MIN;
+	if (f->coarse) {
 		f->base.size_unit = f->align;
+		f->zero_align = (uint32_t)max_u64(f->zero_align, f->align);
+	}
 	f->base.limits.volatile_cache = true;
 	f->base.limits.max_write_zeroes = o->readonly ? 0 : FILE_MAX_RUN;
 	return 0;

@@ -21,19 +21,6 @@ struct file_pool {
 	pthread_t threads[POOL_THREADS];
 };
 
-static void hand_back(struct file_channel *ch, struct storage_io *io)
-{
-	/* The message is posted under the lock: once the channel's thread has taken it, nobody here
-	 * touches the channel. */
-	pthread_mutex_lock(&ch->lock);
-	io_fifo_push(&ch->finished, io);
-	if (!ch->posted) {
-		ch->posted = true;
-		reactor_post(ch->base.reactor, &ch->msg);
-	}
-	pthread_mutex_unlock(&ch->lock);
-}
-
 static void carry_out(struct storage_io *io)
 {
 	struct file_channel *ch = container_of(io->channel, struct file_channel, base);
@@ -41,7 +28,7 @@ static void carry_out(struct storage_io *io)
 
 	file_io_step(ch->file, io, &step);
 	io->result = file_io_run(&step);
-	hand_back(ch, io);
+	file_channel_finished(io);
 }
 
 static void *pool_thread(void *arg)

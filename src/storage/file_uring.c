@@ -95,10 +95,6 @@ void file_uring_attach(struct file_channel *ch)
 		return;
 	if (!put_in_slot(ring, f->fd, f->fd))
 		return;
-	if (f->buffered_fd >= 0 && !put_in_slot(ring, f->buffered_fd, f->buffered_fd)) {
-		put_in_slot(ring, f->fd, -1);
-		return;
-	}
 	ch->fixed = true;
 }
 
@@ -122,6 +118,4 @@ void file_uring_detach(struct file_channel *ch)
 	if (!ch->fixed || shared)
 		return;
 	put_in_slot(ring, f->fd, -1);
-	if (f->buffered_fd >= 0)
-		put_in_slot(ring, f->buffered_fd, -1);
 }

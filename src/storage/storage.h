@@ -47,9 +47,11 @@ struct storage_io {
 	struct reactor_op rop;
 	struct storage_channel *channel;
 	struct storage_io *next;
+	struct storage_io *hold_next;
 	uint64_t progress;
 	void *bounce;
 	uint32_t state;
+	bool hold_edit;
 	int result;
 };
 
