@@ -241,6 +241,7 @@ struct held_disk *held_disk_new(uint64_t bytes)
 	d->bytes = calloc(1, bytes);
 	assert_non_null(d->bytes);
 	d->storage.ops = &held_ops;
+	list_init(&d->storage.link);
 	d->storage.size = bytes;
 	d->storage.limits = (struct storage_limits){
 		.block_size = 512,
