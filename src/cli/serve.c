@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside serve`: disks on sockets, until a signal comes. */
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
@@ -358,6 +359,31 @@ static void tell_kind(struct server *server)
 			 host.release);
 }
 
+/* What a front end brings: the connection, its back channel, in-flight record and memory regions;
+ * and for each queue kick, call and error event. */
+#define FILES_PER_DISK	11
+#define FILES_PER_QUEUE 3
+
+/* Said at the start, since front ends that come later can only be turned away. */
+static void tell_files(const struct serve *s)
+{
+	/* The lowest free number: about as many are in use. */
+	int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	uint64_t queues = 0, need;
+	struct error err;
+
+	if (next < 0)
+		return;
+	close(next);
+	for (unsigned i = 0; i < s->n_disks; i++)
+		queues += s->disks[i].queues;
+	need = (uint64_t)next + LIMITS_RESERVE + (uint64_t)s->n_disks * FILES_PER_DISK +
+	       queues * FILES_PER_QUEUE;
+	if (limits_files_enough(need, &err, "the disks (%u, with %llu queues in all)", s->n_disks,
+				(unsigned long long)queues))
+		log_warn(NULL, "%s", err.text);
+}
+
 static int serve(struct serve *s)
 {
 	struct server_config config = {
@@ -377,6 +403,7 @@ static int serve(struct serve *s)
 		return failure("%s", err.text);
 	}
 	tell_kind(s->server);
+	tell_files(s);
 	rc = server_run(s->server);
 	if (rc == -EINTR)
 		return failure("ended at once by a second signal; requests were in flight");

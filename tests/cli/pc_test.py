@@ -231,6 +231,16 @@ def sigterm():
     case("sigterm_ends_a_spinning_guest", process.wait(DEADLINE) == 128 + signal.SIGTERM)
 
 
+def closed_descriptors():
+    """A serial line whose input is closed or over goes on, and nothing of ours becomes standard output."""
+    ok = []
+    for ends in ("</dev/null", "<&-", ">&-", "<&- >&-", "2>&-"):
+        got = subprocess.run(["sh", "-c", f'exec "$@" {ends}', "sh", RINGSIDE, "pc", "--memory", "16", "--kernel", "kernel", "--append", "x"],
+                             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        ok.append((ends, got.returncode, got.stdout, got.stderr))
+    case("closed_descriptors_are_as_dev_null", all(status == 33 for _, status, _, _ in ok), ok)
+
+
 def echo():
     done = subprocess.run([RINGSIDE, "pc", "--memory", "16", "--kernel", "kernel", "--append", "e"], input=b"hello.\x01x",
                           capture_output=True, timeout=DEADLINE, check=False)
@@ -332,7 +342,7 @@ def guests():
     reason = None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm for us"
     if not reason and build_kernel():
         reason = "no 32-bit kernel can be made here"
-    for test in (broken_kernels, power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, echo, ctrl_a_x, terminal_sigterm,
+    for test in (broken_kernels, power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, closed_descriptors, echo, ctrl_a_x, terminal_sigterm,
                  tree_of_a_running_machine, silent_peers):
         if reason:
             say(True, test.__name__, f" # SKIP {reason}")

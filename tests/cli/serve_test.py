@@ -5,6 +5,7 @@
 import fcntl
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -263,6 +264,10 @@ def signals():
     server.stop()
 
 
+def resource_limit(pid):
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+
+
 def poor_hosts():
     server = Server("--vhost-user", "s.sock", "--disk", image("f.raw", 1 << 20), wrapper=[NO_URING])
     case("h_04_io_uring_forbidden", answers("s.sock") and "without io_uring" in server.text(), server.text())
@@ -271,6 +276,22 @@ def poor_hosts():
                          capture_output=True, text=True, timeout=DEADLINE, check=False)
     case("h_04_out_of_fds", got.returncode == 1 and not os.path.exists("s.sock") and "too many open files: the limit is 7" in got.stderr,
          got)
+    server = Server("--vhost-user", "s.sock", "--disk", "null:1M,queues=128", wrapper=["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"])
+    case("too_few_files_for_the_queues_are_told_at_the_start",
+         answers("s.sock") and "128 queues in all) need" in server.text() and "the limit is 200" in server.text(), server.text())
+    server.stop()
+    server = Server("--vhost-user", "s.sock", "--disk", "null:1M,queues=128", wrapper=["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh"])
+    case("the_soft_limit_of_files_is_raised", answers("s.sock") and "need" not in server.text()
+         and resource_limit(server.process.pid) > 64, server.text())
+    server.stop()
+    # Nothing of ours becomes standard input, output or error.
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        server = Server("--vhost-user", "s.sock", "--disk", "null:1M", wrapper=["sh", "-c", f'exec "$@" {closed}', "sh"])
+        alive = answers("s.sock")
+        ends = [os.readlink(f"/proc/{server.process.pid}/fd/{fd}") for fd in range(3)]
+        numbers = {"<&-": [0], ">&-": [1], "2>&-": [2]}.get(closed, [0, 1, 2])
+        case("closed_descriptors_" + "_".join(map(str, numbers)), alive and all(ends[fd] == "/dev/null" for fd in numbers), ends)
+        server.stop()
     # An idle server sleeps: hardly any CPU time in half a second.
     server = Server("--vhost-user", "s.sock", "--disk", "memory:1M")
     ticks = [sum(map(int, open(f"/proc/{server.process.pid}/stat", encoding="ascii").read().split()[13:15]))]

@@ -39,14 +39,14 @@ static int adopt(struct socket_listener *l, int fd, struct error *err)
 
 /* ---- sockets of our own ---- */
 
-/* Whether somebody answers at @addr. */
-static bool is_live(const struct sockaddr_un *addr)
+/* Whether somebody answers at @addr: 1, 0, or -errno when we cannot ask. */
+static int is_live(const struct sockaddr_un *addr)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool live;
 
 	if (fd < 0)
-		return true; /* not known: leave it alone */
+		return -errno;
 	live = !connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ||
 	       (errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
@@ -56,6 +56,7 @@ static bool is_live(const struct sockaddr_un *addr)
 static int clear_way(const struct sockaddr_un *addr, struct error *err)
 {
 	struct stat st;
+	int live;
 
 	if (lstat(addr->sun_path, &st))
 		return errno == ENOENT ? 0
@@ -64,7 +65,11 @@ static int clear_way(const struct sockaddr_un *addr, struct error *err)
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(err, -EEXIST, "%s is in the way and is not a socket.",
 				 addr->sun_path);
-	if (is_live(addr))
+	live = is_live(addr);
+	if (live < 0)
+		return error_set(err, live, "cannot find out whether a server listens on %s",
+				 addr->sun_path);
+	if (live)
 		return error_set(err, -EADDRINUSE,
 				 "another server listens on %s; stop it or take another path.",
 				 addr->sun_path);
