@@ -4,10 +4,13 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Others that this thread serves must not wait for a crowd at the door. */
 #define AT_ONCE	 16
@@ -21,6 +24,28 @@ static int accept_next(int fd)
 		rc = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	} while (rc < 0 && (errno == EINTR || errno == ECONNABORTED));
 	return rc < 0 ? -errno : rc;
+}
+
+/* The same, with the file that is kept if there is no other. */
+static int accept_somehow(struct acceptor *a)
+{
+	int fd = accept_next(a->fd);
+
+	a->on_spare = false;
+	if (!limits_is_ours(fd) || a->spare < 0)
+		return fd;
+	close(a->spare);
+	a->spare = -1;
+	fd = accept_next(a->fd);
+	a->on_spare = fd >= 0;
+	return fd;
+}
+
+void acceptor_restock(struct acceptor *a)
+{
+	/* A copy of the listener: nothing need be there to be opened. */
+	if (a->home && a->keep_spare && a->spare < 0)
+		a->spare = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 static void complain(struct acceptor *a, int rc)
@@ -38,14 +63,20 @@ void acceptor_look(struct acceptor *a)
 
 	a->full = false;
 	for (int i = 0; a->home && !a->full; i++) {
-		int fd = i < AT_ONCE ? accept_next(a->fd) : -EBUSY;
+		int fd = i < AT_ONCE ? accept_somehow(a) : -EBUSY;
 
+		if (fd >= 0 && a->owner_only && !sock_peer_is_ours(fd)) {
+			close(fd);
+			continue;
+		}
 		if (fd >= 0) {
 			a->full = !a->came(a, fd);
 			continue;
 		}
-		if (fd == -EAGAIN || fd == -EWOULDBLOCK)
+		if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
+			acceptor_restock(a);
 			return;
+		}
 		if (fd != -EBUSY) {
 			complain(a, fd);
 			pause = RETRY_NS;
@@ -71,7 +102,7 @@ static void acceptor_again(struct reactor_timer *t)
 
 void acceptor_init(struct acceptor *a, const char *name, bool (*came)(struct acceptor *a, int fd))
 {
-	*a = (struct acceptor){.name = name, .came = came, .fd = -1};
+	*a = (struct acceptor){.name = name, .came = came, .fd = -1, .spare = -1};
 	a->watch.ready = acceptor_ready;
 	reactor_timer_init(&a->again, acceptor_again);
 }
@@ -85,6 +116,7 @@ int acceptor_start(struct acceptor *a, struct reactor *home, int fd)
 	a->home = home;
 	a->fd = fd;
 	a->full = false;
+	acceptor_restock(a);
 	return 0;
 }
 
@@ -94,6 +126,8 @@ void acceptor_stop(struct acceptor *a)
 		return;
 	reactor_watch_stop(a->home, &a->watch);
 	reactor_timer_stop(a->home, &a->again);
+	if (a->spare >= 0)
+		close(a->spare);
 	a->home = NULL;
-	a->fd = -1;
+	a->fd = a->spare = -1;
 }

@@ -6,6 +6,9 @@
  * wait until another one comes.  So whatever fails is tried again in a moment, with a line in the
  * log that says what is short; and the number of comers in one turn is bounded.
  *
+ * Who must be reached even then keeps a file for that moment (@keep_spare): one comer at a time is
+ * let in with it, and should not be kept for long (@on_spare).
+ *
  * Threads: the reactor's.
  */
 #ifndef BASE_ACCEPTOR_H
@@ -19,8 +22,13 @@ struct acceptor {
 	/* A connection, close-on-exec and non-blocking: the callee's.  false: no others before
 	 * acceptor_look().  It may stop the acceptor. */
 	bool (*came)(struct acceptor *a, int fd);
+	/* To be set between init and start. */
+	bool owner_only; /* our own user and root; others are hung up on       */
+	bool keep_spare; /* a file for a comer who finds none                  */
 
 	/* The acceptor's: */
+	bool on_spare;	      /* within came(): this one has that file              */
+	int spare;	      /* -1: none                                           */
 	struct reactor *home; /* NULL: stopped */
 	int fd;
 	bool full; /* the last came() said so */
@@ -36,6 +44,8 @@ void acceptor_init(struct acceptor *a, const char *name, bool (*came)(struct acc
 int acceptor_start(struct acceptor *a, struct reactor *home, int fd);
 /* There is room again for those who wait.  Harmless when stopped. */
 void acceptor_look(struct acceptor *a);
+/* A connection has been closed: its file may be kept for the next one.  Harmless when stopped. */
+void acceptor_restock(struct acceptor *a);
 /* Harmless when stopped. */
 void acceptor_stop(struct acceptor *a);
 

@@ -185,3 +185,12 @@ int sock_recv(int fd, void *data, size_t size, struct sock_fds *take, uint64_t u
 	}
 	return 0;
 }
+
+bool sock_peer_is_ours(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
+	       (who.uid == geteuid() || who.uid == 0);
+}

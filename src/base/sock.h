@@ -67,4 +67,7 @@ int sock_send(int fd, const void *data, size_t size, const int *fds, unsigned n_
  * as above. */
 int sock_recv(int fd, void *data, size_t size, struct sock_fds *take, uint64_t until);
 
+/* Whether our own user is at the other end, or root, who gets in everywhere. */
+bool sock_peer_is_ours(int fd);
+
 #endif

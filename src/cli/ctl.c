@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside ctl`: asks a running program over its control socket. */
 #include "cli/commands.h"
-#include "cli/control.h"
+#include "control/control.h"
 
 #include <stdio.h>
 #include <string.h>

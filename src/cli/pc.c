@@ -2,10 +2,10 @@
 /* `ringside pc`: a small PC on KVM, with its serial port on standard input and output. */
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/control.h"
 #include "cli/pc_options.h"
 #include "cli/pc_stats.h"
 #include "cli/tree.h"
+#include "control/control.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -10,7 +10,7 @@
 #include "backend/net/virtio_net.h"
 #include "base/atomic.h"
 #include "cli/commands.h"
-#include "cli/control.h"
+#include "control/control.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/sock.h"
+#include "base/sock_address.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* What the front end calls its memory: an address that nothing of ours has, so that only its use as
@@ -39,18 +39,16 @@ void peer_fini(struct peer *p)
 int peer_connect(struct peer *p, const char *path, int wait_ms)
 {
 	uint64_t until = clock_ns() + (uint64_t)wait_ms * NSEC_PER_MSEC;
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct sock_address a;
+	int rc = sock_address(&a, path, NULL);
 
-	if (strlen(path) >= sizeof(a.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(a.sun_path, path, strlen(path));
+	if (rc)
+		return rc;
 	for (;;) {
-		int rc;
-
 		p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (p->fd < 0)
 			return -errno;
-		if (!connect(p->fd, (const struct sockaddr *)&a, sizeof(a)))
+		if (!connect(p->fd, sock_address_of(&a), a.len))
 			return 0;
 		rc = -errno;
 		close(p->fd);

@@ -197,6 +197,26 @@ def sockets():
         refused("h_05_folder_without_permission", 1, ["closed"], "serve", "--vhost-user", "closed/s.sock", *disk)
 
 
+def abstract_sockets():
+    """@name in each place that takes a socket: no file comes into being."""
+    name, ctl = f"@serve-test-{os.getpid()}", f"@serve-test-ctl-{os.getpid()}"
+    server = Server("--vhost-user", name, "--disk", "memory:1M", "--control", ctl, wait=None)
+    end = time.monotonic() + DEADLINE
+    while run("tree", "--of", ctl).returncode and time.monotonic() < end and server.process.poll() is None:
+        time.sleep(0.02)
+    case("abstract_socket_answers", answers("\0" + name[1:]), server.text())
+    text = run("tree", "--of", ctl).stdout
+    case("abstract_control_socket_answers", f"socket {name}" in text, text)
+    got = run("bench", "--quiet", "--ios=10", "--rw=randread", f"vhost-user:{name}")
+    case("abstract_socket_for_the_driver", got.returncode == 0, got.stderr)
+    got = run("conform", "--only=B-08.*", f"vhost-user:{name}")
+    case("abstract_socket_for_conform", "cannot connect" not in got.stderr and got.returncode in (0, 1), got.stderr + got.stdout)
+    case("abstract_sockets_have_no_files", not [f for f in os.listdir(".") if f.startswith("@")] and server.stop() == 0, server.text())
+    refused("abstract_socket_without_a_name", 1, ["@NAME"], "serve", "--quiet", "--vhost-user", "@", "--disk", "memory:1M")
+    refused("abstract_socket_has_no_mode", 1, ["0660"], "serve", "--quiet", "--socket-mode", "0660", "--vhost-user", name, "--disk",
+            "memory:1M")
+
+
 def inherited_sockets():
     disk = ("--disk", "memory:1M")
     ours, theirs = socket.socketpair(socket.AF_UNIX)
@@ -242,6 +262,10 @@ def control():
     case("tree_of_a_server", len(idle) == 1 and idle[0]["properties"] == {"socket": "s.sock", "front-end": "nobody is here"} and
          idle[0]["children"][0]["children"][0]["properties"]["queues"] == "2", idle)
     case("tree_of_a_server_with_a_front_end", "front-end serving, protocol-features" in busy, busy)
+    got = run("tree", "--of", "s.sock")
+    case("tree_of_a_disk_socket", got.returncode == 1 and "s.sock is no control socket" in got.stderr and "--control" in got.stderr and
+         len(got.stderr.splitlines()) == 1, got.stderr)
+    case("and_the_disk_is_still_served", answers("s.sock"))
     case("control_goes_with_the_server", server.stop() == 0 and not os.path.exists("control"), server.text())
     refused("control_nowhere", 1, ["nowhere/control"], "serve", "--vhost-user", "s.sock", "--disk", "file=tree.raw",
             "--control", "nowhere/control")
@@ -302,7 +326,7 @@ def poor_hosts():
 
 
 try:
-    for part in (command_lines, images, sockets, inherited_sockets, control, signals, poor_hosts):
+    for part in (command_lines, images, sockets, abstract_sockets, inherited_sockets, control, signals, poor_hosts):
         part()
 finally:
     os.chdir("/")

@@ -5,6 +5,7 @@
 #include "wire/virtio.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -319,8 +320,8 @@ int client_dial(struct client *c, struct error *err)
 		return error_set(err, -errno, "cannot make a socket");
 	/* A full backlog would make connect() wait for ever. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (const struct sockaddr *)&c->address, sizeof(c->address))) {
-		rc = error_set(err, -errno, "cannot connect to %s", c->address.sun_path);
+	if (connect(fd, sock_address_of(&c->address), c->address.len)) {
+		rc = error_set(err, -errno, "cannot connect to %s", c->address_text);
 		close(fd);
 		return rc;
 	}
@@ -360,14 +361,10 @@ static int create(int fd, const char *path, const struct vhost_user_options *o,
 		goto fail;
 	}
 	if (path) {
-		c->address.sun_family = AF_UNIX;
-		if (!*path || strlen(path) >= sizeof(c->address.sun_path)) {
-			rc = error_set(err, -EINVAL,
-				       "'%s' cannot be a socket's path: at most %zu characters.",
-				       path, sizeof(c->address.sun_path) - 1);
+		rc = sock_address(&c->address, path, err);
+		if (rc)
 			goto fail;
-		}
-		strcpy(c->address.sun_path, path);
+		snprintf(c->address_text, sizeof(c->address_text), "%s", path);
 		rc = client_dial(c, err);
 		if (rc)
 			goto fail;

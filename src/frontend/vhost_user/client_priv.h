@@ -4,10 +4,9 @@
 #define FRONTEND_VHOST_USER_CLIENT_PRIV_H
 
 #include "base/bits.h"
+#include "base/sock_address.h"
 #include "frontend/vhost_user/channel.h"
 #include "frontend/vhost_user/client.h"
-
-#include <sys/un.h>
 
 #define CLIENT_QUEUES_MAX  256 /* an index has 8 bits */
 #define CLIENT_REGIONS_MAX 64
@@ -23,7 +22,8 @@ struct client_queue {
 struct client {
 	struct transport base;
 	struct channel ch;
-	struct sockaddr_un address; /* sun_path empty: not known */
+	struct sock_address address; /* len 0: not known */
+	char address_text[sizeof(struct sockaddr_un)];
 	bool no_mem_slots;
 	bool used; /* a connection was here */
 

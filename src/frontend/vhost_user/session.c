@@ -123,7 +123,7 @@ int client_reconnect(struct transport *t, struct error *err)
 	struct client *c = client_of(t);
 	int rc;
 
-	if (!c->address.sun_path[0])
+	if (!c->address.len)
 		return error_set(err, -ENOTSUP,
 				 "this socket was given, it cannot be dialled again.");
 	client_hang_up(c);

@@ -86,6 +86,7 @@ int socket_door_open(struct socket_door *door, const struct socket_door_ops *ops
 		reactor_timer_start(home, &door->first, 0);
 		return 0;
 	}
+	door->acceptor.owner_only = door->listener.private;
 	rc = acceptor_start(&door->acceptor, home, door->listener.fd);
 	if (rc) {
 		error_set(err, rc, "cannot wait for front ends");

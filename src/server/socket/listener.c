@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/socket/listener.h"
 
+#include "base/sock.h"
+#include "base/sock_address.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Front ends that may wait while one is served. */
@@ -23,7 +25,7 @@ static int option_of(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &v, &len) ? -1 : v;
 }
 
-static int adopt(struct socket_listener *l, int fd, struct error *err)
+static int listener_adopt(struct socket_listener *l, int fd, struct error *err)
 {
 	int flags;
 
@@ -39,92 +41,108 @@ static int adopt(struct socket_listener *l, int fd, struct error *err)
 
 /* ---- sockets of our own ---- */
 
-/* Whether somebody answers at @addr: 1, 0, or -errno when we cannot ask. */
-static int is_live(const struct sockaddr_un *addr)
+/* Whether somebody answers there: 1, 0, or -errno when we cannot ask. */
+static int is_live(const struct sock_address *at)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool live;
 
 	if (fd < 0)
 		return -errno;
-	live = !connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ||
+	live = !connect(fd, sock_address_of(at), at->len) ||
 	       (errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
 	return live;
 }
 
-static int clear_way(const struct sockaddr_un *addr, struct error *err)
+static int listener_clear_way(const struct sock_address *at, struct error *err)
 {
+	const char *path = at->un.sun_path;
 	struct stat st;
 	int live;
 
-	if (lstat(addr->sun_path, &st))
+	if (lstat(path, &st))
 		return errno == ENOENT ? 0
-				       : error_set(err, -errno, "cannot use socket path %s",
-						   addr->sun_path);
+				       : error_set(err, -errno, "cannot use socket path %s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, -EEXIST, "%s is in the way and is not a socket.",
-				 addr->sun_path);
-	live = is_live(addr);
+		return error_set(err, -EEXIST, "%s is in the way and is not a socket.", path);
+	live = is_live(at);
 	if (live < 0)
-		return error_set(err, live, "cannot find out whether a server listens on %s",
-				 addr->sun_path);
+		return error_set(err, live, "cannot find out whether a server listens on %s", path);
 	if (live)
 		return error_set(err, -EADDRINUSE,
 				 "another server listens on %s; stop it or take another path.",
-				 addr->sun_path);
-	if (unlink(addr->sun_path) && errno != ENOENT)
-		return error_set(err, -errno, "cannot remove the stale socket %s", addr->sun_path);
+				 path);
+	if (unlink(path) && errno != ENOENT)
+		return error_set(err, -errno, "cannot remove the stale socket %s", path);
 	return 0;
 }
 
-static int make(struct socket_listener *l, const struct socket_place *where, struct error *err)
+/* A socket file with its mode, noted to be removed at the end. */
+static int listener_bind_file(struct socket_listener *l, const struct sock_address *at, int mode,
+			      struct error *err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	size_t len = strlen(where->path);
+	const char *path = at->un.sun_path;
 	struct stat st;
 	int rc;
 
-	if (!len)
-		return error_set(err, -EINVAL, "the socket path is empty.");
-	if (len >= sizeof(addr.sun_path))
-		return error_set(err, -ENAMETOOLONG,
-				 "socket path %s is too long; a Unix socket's path has at most %zu "
-				 "bytes.",
-				 where->path, sizeof(addr.sun_path) - 1);
-	memcpy(addr.sun_path, where->path, len);
-	rc = clear_way(&addr, err);
+	rc = listener_clear_way(at, err);
 	if (rc)
 		return rc;
-	l->path = strdup(where->path);
-	if (!l->path)
-		return error_set(err, -ENOMEM, "cannot note socket path %s", where->path);
-	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fd < 0) {
-		rc = error_set(err, -errno, "cannot create a socket");
-		goto free_path;
-	}
-	if (bind(l->fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		rc = error_set(err, -errno, "cannot create socket %s", where->path);
-		goto close_fd;
-	}
+	if (bind(l->fd, sock_address_of(at), at->len))
+		return error_set(err, -errno, "cannot create socket %s", path);
 	/* Before listen(): nobody gets in by a mode that was not meant. */
-	if ((where->mode >= 0 && chmod(where->path, (mode_t)where->mode)) ||
-	    stat(where->path, &st) || listen(l->fd, BACKLOG)) {
-		rc = error_set(err, -errno, "cannot listen on %s", where->path);
-		goto unlink_path;
+	if ((mode >= 0 && chmod(path, (mode_t)mode)) || stat(path, &st)) {
+		rc = error_set(err, -errno, "cannot set the mode of %s", path);
+		unlink(path);
+		return rc;
 	}
+	l->file = true;
 	l->device = st.st_dev;
 	l->inode = st.st_ino;
 	return 0;
-unlink_path:
-	unlink(where->path);
-close_fd:
-	close(l->fd);
-	l->fd = -1;
-free_path:
-	free(l->path);
-	l->path = NULL;
+}
+
+static int listener_bind_name(struct socket_listener *l, const struct sock_address *at,
+			      const char *name, int mode, struct error *err)
+{
+	if (mode >= 0 && (mode & ~S_IRWXU))
+		return error_set(err, -EINVAL,
+				 "the abstract socket %s has no file that could have the mode "
+				 "%04o; use a path, or a mode for the owner alone.",
+				 name, (unsigned)mode);
+	l->private = mode >= 0;
+	if (!bind(l->fd, sock_address_of(at), at->len))
+		return 0;
+	if (errno == EADDRINUSE)
+		return error_set(err, -EADDRINUSE,
+				 "another server listens on %s; stop it or take another name.",
+				 name);
+	return error_set(err, -errno, "cannot create socket %s", name);
+}
+
+static int listener_make(struct socket_listener *l, const struct socket_place *where,
+			 struct error *err)
+{
+	struct sock_address at;
+	int rc = sock_address(&at, where->path, err);
+
+	if (rc)
+		return rc;
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd < 0)
+		return error_set(err, -errno, "cannot create a socket");
+	l->path = strdup(where->path);
+	if (!l->path)
+		rc = error_set(err, -ENOMEM, "cannot note socket path %s", where->path);
+	else
+		rc = sock_address_is_abstract(&at)
+			     ? listener_bind_name(l, &at, where->path, where->mode, err)
+			     : listener_bind_file(l, &at, where->mode, err);
+	if (!rc && listen(l->fd, BACKLOG))
+		rc = error_set(err, -errno, "cannot listen on %s", where->path);
+	if (rc)
+		socket_listener_close(l);
 	return rc;
 }
 
@@ -132,7 +150,7 @@ int socket_listener_open(struct socket_listener *l, const struct socket_place *w
 			 struct error *err)
 {
 	*l = (struct socket_listener){.fd = -1};
-	return where->path ? make(l, where, err) : adopt(l, where->fd, err);
+	return where->path ? listener_make(l, where, err) : listener_adopt(l, where->fd, err);
 }
 
 void socket_listener_close(struct socket_listener *l)
@@ -140,8 +158,9 @@ void socket_listener_close(struct socket_listener *l)
 	struct stat st;
 
 	/* The file first: who finds it must find a server. */
-	if (l->path && !lstat(l->path, &st) && st.st_dev == l->device && st.st_ino == l->inode)
+	if (l->file && !lstat(l->path, &st) && st.st_dev == l->device && st.st_ino == l->inode)
 		unlink(l->path);
+	l->file = false;
 	free(l->path);
 	l->path = NULL;
 	if (l->fd >= 0)
@@ -158,8 +177,14 @@ int socket_listener_accept(struct socket_listener *l)
 		l->fd = -1;
 		return fd >= 0 ? fd : -ENOTCONN;
 	}
-	do {
+	for (;;) {
 		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	} while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
-	return fd >= 0 ? fd : -errno;
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0)
+			return -errno;
+		if (!l->private || sock_peer_is_ours(fd))
+			return fd;
+		close(fd);
+	}
 }

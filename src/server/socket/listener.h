@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where front ends come from: a Unix socket by path, a listening socket that somebody handed over
- * (--fd, socket activation), or one that is connected already and so brings a single front end.
+ * Where front ends come from: a Unix socket by its address (base/sock_address.h), a listening
+ * socket that somebody handed over (--fd, socket activation), or one that is connected already and
+ * so brings a single front end.
  *
  * Invariants: a live server's socket is never displaced; the socket file goes when we go, unless
- * somebody else has put another in its place.
+ * somebody else has put another in its place.  An abstract socket has no permissions: a mode that
+ * lets in nobody but the owner is kept by asking each comer who he is, any other mode is refused.
  *
  * Threads: one.
  */
@@ -18,15 +20,17 @@
 
 /* Exactly one of @path and @fd. */
 struct socket_place {
-	const char *path; /* NULL: use @fd                                       */
-	int mode;	  /* of the socket file; -1: what the umask says         */
+	const char *path; /* or @name; NULL: use @fd                             */
+	int mode;	  /* of the socket; -1: what the umask says              */
 	int fd;		  /* taken over by socket_listener_open(), on success    */
 };
 
 struct socket_listener {
 	int fd;	      /* -1: closed                                            */
 	bool single;  /* @fd is a connection, to be handed out once            */
-	char *path;   /* of the file to unlink, NULL: none                     */
+	bool private; /* for our own user and root only, by asking who comes   */
+	char *path;   /* as it was given; NULL: an fd was                       */
+	bool file;    /* it is a file that we made, to be unlinked            */
 	dev_t device; /* that file as we made it                               */
 	ino_t inode;
 };

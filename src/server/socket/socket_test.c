@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "base/bits.h"
+#include "base/sock_address.h"
 #include "server/socket/activation.h"
 #include "server/socket/listener.h"
 
@@ -111,6 +112,43 @@ static void h_05_a_path_too_long(void **state)
 	assert_int_equal(open_path(&l, more, -1, &err), -ENAMETOOLONG);
 	assert_non_null(strstr(err.text, "107"));
 	assert_int_equal(open_path(&l, "", -1, &err), -EINVAL);
+}
+
+/* "@name" makes no file, keeps others out by who they are, and has no other modes. */
+static void an_abstract_socket_needs_no_file(void **state)
+{
+	struct socket_listener l, second;
+	struct sock_address at;
+	struct error err;
+	char name[64];
+	int client, fd;
+
+	(void)state;
+	snprintf(name, sizeof(name), "@ringside-test-%d", getpid());
+	assert_int_equal(open_path(&l, name, -1, &err), 0);
+	assert_int_equal(access(name, F_OK), -1);
+	assert_int_equal(open_path(&second, name, -1, &err), -EADDRINUSE);
+	assert_non_null(strstr(err.text, "another server listens on @ringside"));
+	assert_int_equal(sock_address(&at, name, NULL), 0);
+	client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(client, sock_address_of(&at), at.len), 0);
+	fd = socket_listener_accept(&l);
+	assert_true(fd >= 0);
+	close(fd);
+	close(client);
+	socket_listener_close(&l);
+
+	assert_int_equal(open_path(&l, name, 0660, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "mode 0660"));
+	assert_int_equal(open_path(&l, name, 0600, &err), 0);
+	client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(client, sock_address_of(&at), at.len), 0);
+	fd = socket_listener_accept(&l);
+	assert_true(fd >= 0);
+	close(fd);
+	close(client);
+	socket_listener_close(&l);
+	assert_int_equal(open_path(&l, "@", -1, &err), -EINVAL);
 }
 
 static void h_05_a_live_server_is_not_displaced(void **state)
@@ -293,6 +331,7 @@ int main(void)
 		CASE(accepts_and_unlinks),
 		CASE(has_the_mode_asked_for),
 		CASE(h_05_a_path_too_long),
+		CASE(an_abstract_socket_needs_no_file),
 		CASE(h_05_a_live_server_is_not_displaced),
 		CASE(h_05_a_stale_socket_is_replaced),
 		CASE(h_05_what_is_in_the_way_stays),

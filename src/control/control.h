@@ -7,39 +7,34 @@
  *
  * Whoever connects may ask as often as it likes.  The socket's mode lets only its owner in.
  *
- * Invariants: a peer costs a bounded amount of memory besides its one answer, and is not read while
+ *      control.c   the socket: who comes, who has gone
+ *      peer.c      one client: lines in, answers out
+ *      client.c    the other side
+ *
+ * Invariants: as many clients as there are files for; when files run out one more is served at a
+ * time, for a short while, with a descriptor that is kept for it: nobody who asks is left without
+ * an answer.  A peer costs a bounded amount of memory besides its one answer, and is not read while
  * that has not gone out; nobody waits for a peer, and one that asks without end has only so much of
  * each turn; what it sends wrongly is answered.
  *
+ * What the requests are and mean is the business of those whom they are about (struct control_ops).
+ *
  * Threads: the reactor's; for a machine that is its control thread, under the machine lock.
  */
-#ifndef CLI_CONTROL_H
-#define CLI_CONTROL_H
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
 
 #include "base/acceptor.h"
 #include "base/error.h"
+#include "base/list.h"
 #include "base/reactor.h"
 #include "server/socket/listener.h"
 
 #include <jansson.h>
 
-#define CONTROL_PEERS	 8
 #define CONTROL_LINE_MAX 4096
 
 struct control;
-
-struct control_peer {
-	struct control *control;
-	int fd; /* -1: nobody */
-	struct reactor_watch watch;
-	char line[CONTROL_LINE_MAX];
-	size_t line_n;
-	char *answer; /* on its way out, NULL: none */
-	size_t answer_n, sent;
-	bool too_long; /* the line that is arriving */
-	bool broken;   /* there was no memory for an answer */
-	struct reactor_timer again;
-};
 
 struct control_ops {
 	/* The answer to that request, a new reference; NULL: there is no such request. */
@@ -48,13 +43,13 @@ struct control_ops {
 
 struct control {
 	const struct control_ops *ops;
-	struct reactor *home;
+	struct reactor *home; /* NULL: not open */
 	struct socket_listener listener;
 	struct acceptor acceptor;
-	struct control_peer *peers; /* CONTROL_PEERS of them; NULL: not open */
+	struct list peers;
 };
 
-/* Listens at @path. */
+/* Listens at @path, which may be @name. */
 int control_open(struct control *c, const struct control_ops *ops, const char *path,
 		 struct reactor *home, struct error *err);
 /* Harmless when zeroed. */
