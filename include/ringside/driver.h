@@ -16,6 +16,10 @@
  * ringside_start(), _stop(), _reconnect() and _close() only while no other thread is in a call on
  * one of its queues.
  *
+ * fork(): the child shares rings, connection and the memory of ringside_mem_alloc() with its parent;
+ * it calls no function on a disk of the parent's, not even ringside_close().  All descriptors are
+ * close-on-exec.
+ *
  * Functions return 0 (or a documented count) or -errno.
  */
 #ifndef RINGSIDE_DRIVER_H

@@ -11,6 +11,14 @@
  * changed and nothing is printed: ignore SIGPIPE and SIGXFSZ in your program, since a peer that
  * leaves and a file that may not grow raise them.
  *
+ * Each queue that is served takes two or three descriptors.  The limit of open files is the
+ * process's and left alone: raise it yourself (RLIMIT_NOFILE).
+ *
+ * fork(): the child has no worker threads and shares what the parent serves.  It calls no function
+ * on a server of its parent's, not even ringside_server_destroy(), and soon calls execve() or
+ * _exit(): until then sockets stay open and images stay locked, even when the parent has ended.
+ * All descriptors are close-on-exec.
+ *
  * Threads: all calls on one thread.  Functions return 0 or -errno where nothing else is said.
  */
 #ifndef RINGSIDE_SERVER_H

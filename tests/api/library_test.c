@@ -10,6 +10,7 @@
 #include <ringside/server.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -139,12 +140,71 @@ static void a_socket_by_path(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+#define FDS_MAX 1024
+
+static void note_fds(bool *open)
+{
+	for (int fd = 0; fd < FDS_MAX; fd++)
+		open[fd] = fcntl(fd, F_GETFD) >= 0;
+}
+
+/* With a server and a driver at work, a program that is executed gets none of their descriptors. */
+static void a_program_that_is_executed_inherits_nothing(void **state)
+{
+	char folder[] = "/tmp/ringside-api-XXXXXX", path[64], image[64], uri[80], spec[80];
+	struct ringside_error err;
+	struct ringside_disk *disk;
+	bool before[FDS_MAX];
+	struct loop l;
+	void *memory;
+	int fd, fds[2];
+	unsigned ours = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/s.sock", folder);
+	snprintf(uri, sizeof(uri), "vhost-user:%s", path);
+	snprintf(image, sizeof(image), "%s/disk.raw", folder);
+	snprintf(spec, sizeof(spec), "file=%s,queues=2", image);
+	fd = open(image, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	assert_int_equal(pipe2(l.stop, O_CLOEXEC), 0);
+	note_fds(before);
+	/* One that is handed over becomes close-on-exec, too. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(ringside_server_create(NULL, &l.server, &err), 0);
+	assert_int_equal(ringside_server_add(l.server, path, spec, &err), 0);
+	assert_int_equal(ringside_server_add_fd(l.server, fds[0], "null:1M", &err), 0);
+	assert_int_equal(pthread_create(&l.thread, NULL, run, &l), 0);
+	assert_int_equal(ringside_open(uri, NULL, &disk, &err), 0);
+	assert_int_equal(ringside_mem_alloc(disk, 8192, &memory, &err), 0);
+	assert_int_equal(ringside_start(disk, &err), 0);
+	for (fd = 0; fd < FDS_MAX; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+
+		if (flags < 0 || before[fd] || fd == fds[1])
+			continue;
+		ours++;
+		if (!(flags & FD_CLOEXEC))
+			fail_msg("descriptor %d is not close-on-exec", fd);
+	}
+	assert_true(ours > 10);
+	ringside_close(&disk);
+	close(fds[1]);
+	stop(&l);
+	assert_int_equal(unlink(image), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(server_and_driver_meet),
 		cmocka_unit_test(errors_are_sentences),
 		cmocka_unit_test(a_socket_by_path),
+		cmocka_unit_test(a_program_that_is_executed_inherits_nothing),
 	};
 
 	return cmocka_run_group_tests_name("library", tests, NULL, NULL);
