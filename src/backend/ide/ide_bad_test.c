@@ -438,7 +438,7 @@ static void p_memory_is_free_when_the_bus_master_is_off(void **state)
 	(void)state;
 	guest_start(&g, "memory:1M");
 	disk_write(&g, 0, 8);
-	for (unsigned how = 0; how < 3; how++) {
+	for (unsigned how = 0; how < 4; how++) {
 		pthread_t thread;
 
 		prd(&g, 0, BUFFER, 4096, true);
@@ -449,10 +449,12 @@ static void p_memory_is_free_when_the_bus_master_is_off(void **state)
 			out(&g, BM + BM_COMMAND, 0, 1);
 		} else if (how == 1) {
 			config_out(&g, PCI_COMMAND, PCI_COMMAND_IO, 2);
-		} else {
+		} else if (how == 2) {
 			pthread_mutex_lock(&g.plane.lock);
 			pci_function_reset(&g.ide->fn);
 			pthread_mutex_unlock(&g.plane.lock);
+		} else {
+			backplane_reset(&g.plane);
 		}
 		assert_false(g.ide->channels[0].drives[0].flying);
 		pthread_join(thread, NULL);

@@ -21,6 +21,9 @@
  */
 #define KICK_SIGNAL SIGRTMIN
 
+#define CR0_PE	    BIT64(0)
+#define EFER_LMA    BIT64(10)
+
 const char *const kvm_exit_names[KVM_EXIT_COUNTS] = {
 	[KVM_EXIT_COUNT_PORT_IN] = "port-in",
 	[KVM_EXIT_COUNT_PORT_OUT] = "port-out",
@@ -90,21 +93,32 @@ static void memory_access(struct kvm_vcpu *cpu)
 	backplane_unlock(cpu->vm->plane);
 }
 
-static void end(struct kvm_vcpu *cpu, enum kvm_end how, const char *fmt, ...)
+static const char *mode_of(const struct kvm_sregs *s)
+{
+	if (!(s->cr0 & CR0_PE))
+		return "real mode";
+	if (s->efer & EFER_LMA && s->cs.l)
+		return "64-bit mode";
+	return s->cs.db ? "32-bit mode" : "16-bit protected mode";
+}
+
+static void vcpu_end(struct kvm_vcpu *cpu, enum kvm_end how, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static void end(struct kvm_vcpu *cpu, enum kvm_end how, const char *fmt, ...)
+static void vcpu_end(struct kvm_vcpu *cpu, enum kvm_end how, const char *fmt, ...)
 {
 	char why[96], text[192];
 	struct kvm_regs regs = {0};
+	struct kvm_sregs sregs = {0};
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	ioctl(cpu->fd, KVM_GET_REGS, &regs);
-	snprintf(text, sizeof(text), "virtual CPU %u %s, at address 0x%llx", cpu->index, why,
-		 (unsigned long long)regs.rip);
+	ioctl(cpu->fd, KVM_GET_SREGS, &sregs);
+	snprintf(text, sizeof(text), "virtual CPU %u %s, at 0x%x:0x%llx in %s", cpu->index, why,
+		 sregs.cs.selector, (unsigned long long)regs.rip, mode_of(&sregs));
 	kvm_vm_halt(cpu->vm);
 	backplane_lock(cpu->vm->plane);
 	cpu->vm->ops->ended(cpu->vm, how, text);
@@ -126,19 +140,19 @@ static void exited(struct kvm_vcpu *cpu)
 		count(cpu, KVM_EXIT_COUNT_SIGNAL);
 		return;
 	case KVM_EXIT_SHUTDOWN:
-		end(cpu, KVM_END_RESET, "has shut down after a triple fault");
+		vcpu_end(cpu, KVM_END_RESET, "has shut down after a triple fault");
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		end(cpu, KVM_END_FAILED, "cannot enter the guest: hardware reason 0x%llx",
-		    (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		vcpu_end(cpu, KVM_END_FAILED, "cannot enter the guest: hardware reason 0x%llx",
+			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		end(cpu, KVM_END_FAILED, "met an instruction that KVM cannot run (error %u)",
-		    run->internal.suberror);
+		vcpu_end(cpu, KVM_END_FAILED, "met an instruction that KVM cannot run (error %u)",
+			 run->internal.suberror);
 		break;
 	default:
-		end(cpu, KVM_END_FAILED, "left the guest for reason %u, which is not known here",
-		    run->exit_reason);
+		vcpu_end(cpu, KVM_END_FAILED,
+			 "left the guest for reason %u, which is not known here", run->exit_reason);
 		break;
 	}
 	count(cpu, KVM_EXIT_COUNT_OTHER);
@@ -157,7 +171,7 @@ static void *vcpu_main(void *arg)
 		} else if (errno == EINTR || errno == EAGAIN) {
 			count(cpu, KVM_EXIT_COUNT_SIGNAL);
 		} else {
-			end(cpu, KVM_END_FAILED, "cannot run: KVM says error %d", errno);
+			vcpu_end(cpu, KVM_END_FAILED, "cannot run: KVM says error %d", errno);
 			count(cpu, KVM_EXIT_COUNT_OTHER);
 		}
 	}

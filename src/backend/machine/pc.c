@@ -2,6 +2,7 @@
 #include "backend/machine/pc.h"
 
 #include "backend/machine/mptable.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -89,8 +90,10 @@ static const struct kvm_vm_ops vm_ops = {
 void pc_stop(struct pc *pc)
 {
 	/* A reset that is on its way must not lose the order. */
-	if (pc->end == PC_RESET || pc->end == PC_CRASHED)
+	if (pc->end == PC_RESET || pc->end == PC_CRASHED) {
 		pc->end = PC_STOPPED;
+		backplane_wake(&pc->plane);
+	}
 	end(pc, PC_STOPPED);
 }
 
@@ -140,6 +143,7 @@ void pc_reset_devices(struct pc *pc)
 static int reset(struct pc *pc, struct error *err)
 {
 	struct kvm_start start;
+	bool stopped;
 	int rc;
 
 	pc_reset_devices(pc);
@@ -148,8 +152,16 @@ static int reset(struct pc *pc, struct error *err)
 		rc = load(pc, &start, err);
 	if (rc)
 		return rc;
+	/* Devices took their time: pc_stop() may have come meanwhile. */
+	backplane_lock(&pc->plane);
+	stopped = pc->end == PC_STOPPED;
+	if (!stopped)
+		pc->end = PC_RUNNING;
+	backplane_unlock(&pc->plane);
+	if (stopped)
+		return 0;
 	pc->resets++;
-	pc->end = PC_RUNNING;
+	pc->crashes.started_ns = clock_ns();
 	return kvm_vm_start(&pc->vm, &start, err);
 }
 
@@ -168,6 +180,49 @@ static enum pc_end how_ended(struct pc *pc)
 	return how;
 }
 
+/* ---- triple faults ---- */
+
+/* A run of this length was no crash at the start. */
+#define LASTED_NS    (2 * NSEC_PER_SEC)
+#define PAUSE_MIN_NS (50 * NSEC_PER_MSEC)
+#define PAUSE_MAX_NS (10 * NSEC_PER_SEC)
+
+uint64_t pc_crash_pause(struct pc_crashes *c, uint64_t ran_ns)
+{
+	uint64_t pause;
+
+	if (ran_ns >= LASTED_NS)
+		c->in_a_row = 0;
+	/* The first one may be how the guest reboots. */
+	if (!c->in_a_row++)
+		return 0;
+	pause = PAUSE_MIN_NS << min_u64(c->in_a_row - 2, 16);
+	return min_u64(pause, PAUSE_MAX_NS);
+}
+
+static void pause_over(struct reactor_timer *t)
+{
+	container_of(t, struct pc_crashes, pause)->pausing = false;
+}
+
+/* Until the pause is over, or pc_stop() has come. */
+static void rest_after_crash(struct pc *pc)
+{
+	struct pc_crashes *c = &pc->crashes;
+	uint64_t pause = pc_crash_pause(c, clock_ns() - c->started_ns);
+
+	log_limited(&c->limit, LOG_LEVEL_WARN, "pc", "%s; the machine is reset after %llu ms",
+		    pc->failure, (unsigned long long)(pause / NSEC_PER_MSEC));
+	if (!pause)
+		return;
+	c->pausing = true;
+	reactor_timer_init(&c->pause, pause_over);
+	reactor_timer_start(pc->plane.home, &c->pause, pause);
+	while (c->pausing && how_ended(pc) == PC_CRASHED)
+		backplane_turn(&pc->plane);
+	reactor_timer_stop(pc->plane.home, &c->pause);
+}
+
 int pc_run(struct pc *pc, struct error *err)
 {
 	struct kvm_start start;
@@ -175,13 +230,17 @@ int pc_run(struct pc *pc, struct error *err)
 
 	if (!rc) {
 		backplane_refresh_regularly(&pc->plane);
+		pc->crashes.started_ns = clock_ns();
 		rc = kvm_vm_start(&pc->vm, &start, err);
 	}
 	while (!rc) {
-		backplane_turn(&pc->plane);
-		if (how_ended(pc) == PC_RUNNING)
+		if (how_ended(pc) == PC_RUNNING) {
+			backplane_turn(&pc->plane);
 			continue;
+		}
 		kvm_vm_stop(&pc->vm);
+		if (resets(pc) && pc->end == PC_CRASHED)
+			rest_after_crash(pc);
 		if (!resets(pc))
 			break;
 		rc = reset(pc, err);

@@ -42,6 +42,7 @@
 #include "backend/machine/serial.h"
 #include "backend/net/spec.h"
 #include "backend/pci/piix3.h"
+#include "base/log.h"
 #include "base/reactor.h"
 #include "disk/disk.h"
 
@@ -74,6 +75,18 @@ struct pc_config {
 
 struct lsi;
 
+/*
+ * Triple faults in a row, each soon after the one before.  A guest that does nothing else is
+ * started again ever later, so that it costs nothing and its console can be read.
+ */
+struct pc_crashes {
+	unsigned in_a_row;
+	uint64_t started_ns; /* the run that ended so */
+	struct log_limit limit;
+	bool pausing;
+	struct reactor_timer pause;
+};
+
 struct pc {
 	struct backplane plane;
 	struct kvm_vm vm;
@@ -101,6 +114,7 @@ struct pc {
 	bool no_reboot;
 
 	enum pc_end end; /* the first reason counts */
+	struct pc_crashes crashes;
 	uint8_t exit_value;
 	char failure[256];
 	uint64_t resets;
@@ -155,6 +169,8 @@ void pc_cards_destroy(struct pc *pc);
 /* Lines of the firmware's boot order, one a disk; returns their length. */
 size_t pc_boot_order(const struct pc *pc, char *text, size_t size);
 
+/* How long a machine rests before it is reset, after a run of @ran_ns that a crash has ended. */
+uint64_t pc_crash_pause(struct pc_crashes *c, uint64_t ran_ns);
 /* What the reset line does to every device; waits until nothing is in flight. */
 void pc_reset_devices(struct pc *pc);
 

@@ -8,6 +8,7 @@
 #include "backend/machine/acpi.h"
 #include "backend/machine/pc.h"
 #include "backend/net/links.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -379,6 +380,25 @@ static void the_first_end_counts(void **state)
 	}
 }
 
+/* Crash after crash costs nothing, and one run that lasted makes it the first again. */
+static void crashes_in_a_row_are_reset_ever_later(void **state)
+{
+	struct pc_crashes c = {0};
+	uint64_t before = 0;
+
+	(void)state;
+	assert_int_equal(pc_crash_pause(&c, 0), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t pause = pc_crash_pause(&c, NSEC_PER_MSEC);
+
+		assert_true(pause > before || (pause == before && pause == 10 * NSEC_PER_SEC));
+		before = pause;
+	}
+	assert_true(before == 10 * NSEC_PER_SEC);
+	assert_int_equal(pc_crash_pause(&c, 60 * NSEC_PER_SEC), 0);
+	assert_int_equal(pc_crash_pause(&c, 0), 50 * NSEC_PER_MSEC);
+}
+
 static void firmwares_messages_are_lines(void **state)
 {
 	struct pc *pc = make(64 * MIB);
@@ -410,6 +430,7 @@ int main(void)
 		cmocka_unit_test(firmware_finds_its_files),
 		cmocka_unit_test(small_firmware_lies_at_the_end_of_its_place),
 		cmocka_unit_test(the_first_end_counts),
+		cmocka_unit_test(crashes_in_a_row_are_reset_ever_later),
 		cmocka_unit_test(firmwares_messages_are_lines),
 	};
 

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "backend/machine/pc.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,13 +116,27 @@ static void emit_all(struct code *c)
 	EMIT(c, "\xf4\xeb\xfd");
 }
 
-static void make_rom(char *name)
+/* In 32-bit mode, for some KVMs emulate real mode: no exception has a handler, and then one comes. */
+static void emit_crash(struct code *c)
+{
+	EMIT(c, "\xfa\x2e\x66\x0f\x01\x16\x00\x02"); /* cli; lgdt %cs:0x200        */
+	EMIT(c, "\x0f\x20\xc0\x0c\x01\x0f\x22\xc0"); /* cr0 |= 1                   */
+	EMIT(c, "\x66\xea\x40\x00\x0f\x00\x08\x00"); /* ljmp $8, $0xf0040          */
+	c->n = 0x40;
+	EMIT(c, "\x2e\x0f\x01\x1d\x00\x01\x0f\x00\x0f\x0b"); /* lidt %cs:0xf0100, 0s; ud2  */
+	c->n = 0x200;
+	EMIT(c, "\x0f\x00\x10\x02\x0f\x00"); /* its limit and address */
+	c->n = 0x218;
+	EMIT(c, "\xff\xff\x00\x00\x00\x9a\xcf\x00"); /* flat code */
+}
+
+static void make_rom(char *name, void (*emit_code)(struct code *c))
 {
 	struct code *c = calloc(1, sizeof(*c));
 	int fd;
 
 	assert_non_null(c);
-	emit_all(c);
+	emit_code(c);
 	memcpy(c->bytes + 0xfff0, "\xea\x00\x00\x00\xf0", 5); /* ljmp $0xf000, $0 */
 	strcpy(name, "/tmp/ringside-reset-XXXXXX");
 	fd = mkstemp(name);
@@ -131,7 +146,7 @@ static void make_rom(char *name)
 	free(c);
 }
 
-static struct pc *run(bool no_reboot)
+static struct pc *make(bool no_reboot, void (*emit_code)(struct code *c))
 {
 	char name[32];
 	const struct pc_config config = {.memory = UINT64_C(4) << 20,
@@ -143,14 +158,24 @@ static struct pc *run(bool no_reboot)
 	struct error err;
 	struct pc *pc;
 
-	make_rom(name);
+	make_rom(name, emit_code);
 	if (pc_create(&pc, &config, &err) || pc_use_kvm(pc, &config, &err))
 		fail_msg("%s", err.text);
 	unlink(name);
 	assert_int_equal(disk_spec_parse("file=memory:1M", &spec, &err), 0);
-	if (pc_add_ide(pc, &spec, &err) || pc_run(pc, &err))
+	if (pc_add_ide(pc, &spec, &err))
 		fail_msg("%s", err.text);
 	disk_spec_fini(&spec);
+	return pc;
+}
+
+static struct pc *run(bool no_reboot)
+{
+	struct pc *pc = make(no_reboot, emit_all);
+	struct error err;
+
+	if (pc_run(pc, &err))
+		fail_msg("%s", err.text);
 	return pc;
 }
 
@@ -193,12 +218,54 @@ static void a_reset_ends_the_run_where_that_is_wanted(void **state)
 	pc_destroy(&pc);
 }
 
+/* ---- a guest that only crashes ---- */
+
+#define LOOK_NS (5 * NSEC_PER_MSEC)
+
+struct stopper {
+	struct pc *pc;
+	struct reactor_timer timer;
+};
+
+/* Stops the machine in the middle of its third rest. */
+static void stop_in_a_pause(struct reactor_timer *t)
+{
+	struct stopper *s = container_of(t, struct stopper, timer);
+
+	if (s->pc->crashes.pausing && s->pc->resets >= 3)
+		pc_stop(s->pc);
+	else
+		reactor_timer_start(pc_home(s->pc), t, LOOK_NS);
+}
+
+static void a_machine_that_rests_after_a_crash_can_be_stopped(void **state)
+{
+	struct stopper s;
+	struct error err;
+
+	(void)state;
+	if (access("/dev/kvm", R_OK | W_OK))
+		skip();
+	s.pc = make(false, emit_crash);
+	reactor_timer_init(&s.timer, stop_in_a_pause);
+	reactor_timer_start(pc_home(s.pc), &s.timer, LOOK_NS);
+	if (pc_run(s.pc, &err))
+		fail_msg("%s", err.text);
+	if (s.pc->end != PC_STOPPED)
+		fail_msg("%s", s.pc->failure);
+	assert_true(s.pc->crashes.pausing);
+	assert_non_null(strstr(s.pc->failure, "triple fault, at 0x8:0xf0048 in 32-bit mode"));
+	pc_destroy(&s.pc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_reset_puts_every_device_back),
 		cmocka_unit_test(a_reset_ends_the_run_where_that_is_wanted),
+		cmocka_unit_test(a_machine_that_rests_after_a_crash_can_be_stopped),
 	};
 
+	log_setup(LOG_LEVEL_ERR, NULL, NULL);
 	return cmocka_run_group_tests_name("reset", tests, NULL, NULL);
 }

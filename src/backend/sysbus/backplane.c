@@ -31,18 +31,28 @@ void backplane_wake(struct backplane *bp)
 	reactor_post(bp->home, &bp->wake);
 }
 
+static struct card *first_to_tell(const struct backplane *bp)
+{
+	list_for_each (l, &bp->cards) {
+		struct card *card = list_entry(l, struct card, link);
+
+		if (card->state == CARD_QUIET && card->quieted)
+			return card;
+	}
+	return NULL;
+}
+
 /* Answers of cards, which may have come on any thread. */
 static void backplane_woken(struct reactor_msg *msg)
 {
 	struct backplane *bp = container_of(msg, struct backplane, wake);
+	struct card *card;
 
 	bp->waking = false;
-	list_for_each_safe (l, &bp->cards) {
-		struct card *card = list_entry(l, struct card, link);
+	/* From the beginning each time: who is told may take cards away. */
+	while ((card = first_to_tell(bp))) {
 		void (*quieted)(struct card * card) = card->quieted;
 
-		if (card->state != CARD_QUIET || !quieted)
-			continue;
 		card->quieted = NULL;
 		quieted(card);
 	}

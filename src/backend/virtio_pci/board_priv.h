@@ -91,6 +91,8 @@ void virtio_pci_set_status(struct virtio_pci *b, uint8_t status);
 /* Legacy drivers do not say when they are done with it. */
 void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features);
 void virtio_pci_reset(struct virtio_pci *b);
+/* The command register may have changed; may wait. */
+void virtio_pci_update_master(struct virtio_pci *b);
 
 /* ---- queue.c ---- */
 

@@ -161,7 +161,7 @@ void virtio_pci_queue_start(struct virtio_pci_queue *q)
 	/* Calls that are left over from before are not this ring's. */
 	virtio_pci_isr_forget(q);
 	q->start = (struct virtio_waiter){.done = start_done};
-	virtio_queue_set_enabled(vq, true, NULL);
+	virtio_queue_set_enabled(vq, !q->board->master_gone, NULL);
 	if (virtio_queue_start(vq, &config, q->board->mem, &q->start)) {
 		refuse(q, "the worker cannot be told");
 		return;

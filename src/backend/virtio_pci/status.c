@@ -160,3 +160,47 @@ void virtio_pci_quiesce(struct virtio_pci *b, void (*quiet)(struct virtio_pci *b
 	b->quiet = quiet;
 	virtio_pci_reset(b);
 }
+
+/* ---- bus mastering ---- */
+
+static void pause_done(struct virtio_waiter *w)
+{
+	container_of(w, struct virtio_pci, pause)->pausing = false;
+}
+
+/* A map that is taken over anew is taken over when nothing is in flight. */
+static void pause_queues(struct virtio_pci *b)
+{
+	struct virtio_waiter *w = b->pausing ? NULL : &b->pause;
+
+	if (w)
+		*w = (struct virtio_waiter){.done = pause_done};
+	for (unsigned i = 0; i < b->n_queues; i++) {
+		struct virtio_queue *vq = &b->vdev->queues[i];
+
+		if (!b->queues[i].running)
+			continue;
+		virtio_queue_set_enabled(vq, false, NULL);
+		if (w)
+			virtio_queue_set_mem(vq, b->mem, w);
+	}
+	b->pausing |= w && w->pending;
+}
+
+void virtio_pci_update_master(struct virtio_pci *b)
+{
+	bool master = pci_function_get16(&b->fn, PCI_COMMAND) & PCI_COMMAND_MASTER;
+
+	if (master == b->master)
+		return;
+	b->master = master;
+	b->master_gone = !master;
+	if (!master) {
+		pause_queues(b);
+		virtio_pci_wait_while(b, &b->pausing);
+		return;
+	}
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].running)
+			virtio_queue_set_enabled(&b->vdev->queues[i], true, NULL);
+}

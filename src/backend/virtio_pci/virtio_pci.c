@@ -167,7 +167,8 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 	uint32_t at, value;
 	unsigned length;
 
-	(void)size;
+	if (ranges_overlap(offset, size, PCI_COMMAND, 2))
+		virtio_pci_update_master(b);
 	if (!b->cfg_cap || offset != b->cfg_cap + CFG_DATA)
 		return;
 	value = pci_function_get32(fn, b->cfg_cap + (unsigned)CFG_DATA);
@@ -195,7 +196,10 @@ static void bar_unmapping(struct pci_function *fn, struct pci_bar *bar)
 
 static void machine_reset(struct pci_function *fn)
 {
-	virtio_pci_reset(virtio_pci_of_fn(fn));
+	struct virtio_pci *b = virtio_pci_of_fn(fn);
+
+	b->master = b->master_gone = false;
+	virtio_pci_reset(b);
 }
 
 static const struct pci_function_ops function_ops = {

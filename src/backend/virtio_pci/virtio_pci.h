@@ -16,6 +16,11 @@
  *      status.c      status, features, reset
  *      isr.c         the ISR and the interrupt pin
  *
+ * Bus mastering that is taken away stops the queues as they are; the access ends when nothing is in
+ * flight, where it can wait for that: who boots another kernel takes the memory back this way,
+ * without the driver.  They go on when it comes back.  A guest that never switched it on is served
+ * all the same: drivers of old did not know that they should.
+ *
  * A reset takes time (what is in flight has to come back).  What the driver has set up is
  * forgotten at once; the status reads as before until the reset is over, unless the driver does
  * not wait for that (legacy ones never do): then what it writes meanwhile is shown, and carried
@@ -101,6 +106,12 @@ struct virtio_pci {
 	uint8_t generation;	  /* as shown ... */
 	uint32_t generation_seen; /* ... for this one of the device's */
 	bool legacy_driver;	  /* it speaks through the legacy header */
+
+	/* Bus mastering, which the guest may take away under a driver. */
+	bool master;	  /* as last looked at */
+	bool master_gone; /* it was there, and is not any more: no queue touches memory */
+	bool pausing;	  /* not all have stopped yet */
+	struct virtio_waiter pause;
 
 	bool resetting;
 	uint8_t wanted_status; /* written while resetting */

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whoever takes memory back waits until nothing is in flight: a machine's reset, bus mastering that
+ * is switched off, a new memory map, a queue's reset, the end.  A storage holds what it is given
+ * until it is told, so the order of things is the test's.
+ */
+#include "test.h"
+
+#include "board_rig.h"
+#include "rig.h"
+
+#include "base/atomic.h"
+#include "wire/virtio_blk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOKS 10
+
+static struct board_rig R;
+static struct held_disk *D;
+static struct br_io reads, writes;
+static uint64_t read_data, write_data;
+static uint8_t *whole; /* all of guest memory, as it shall stay */
+
+static void fill(uint64_t at, uint8_t byte)
+{
+	memset(br_at(&R, at), byte, 512);
+}
+
+static void set_up(bool waits)
+{
+	struct br_options o = {.waits = waits};
+
+	D = held_disk_new(1 << 20);
+	memset(D->bytes, 0x11, 512);
+	o.storage = &D->storage;
+	br_init(&R, &o);
+	br_find(&R, VPCI_ANY);
+	br_start(&R, 0, true);
+	read_data = br_alloc(&R, 512, 512);
+	write_data = br_alloc(&R, 512, 512);
+	fill(read_data, 0x22);
+	fill(write_data, 0x33);
+	reads = writes = (struct br_io){0};
+	D->hold = true;
+	br_submit(&R, 0, &reads, VIRTIO_BLK_T_IN, 0, read_data, 512);
+	br_submit(&R, 0, &writes, VIRTIO_BLK_T_OUT, 1, write_data, 512);
+	held_disk_wait(D, 2);
+}
+
+static void release(void)
+{
+	struct rig rig = {.dev.workers[0] = R.worker};
+
+	held_disk_release(&rig, D, 0);
+	store_release(&D->hold, false);
+}
+
+static bool nothing_was_touched(void)
+{
+	const uint8_t *data = br_at(&R, read_data);
+
+	return data[0] == 0x22 && *(uint8_t *)br_at(&R, reads.status) == 0xff &&
+	       *(uint8_t *)br_at(&R, writes.status) == 0xff && D->bytes[512] == 0;
+}
+
+/* ---- the control thread while somebody waits: looks a while, then lets the storage answer ---- */
+
+static struct reactor_msg look;
+static unsigned looks;
+
+static void look_run(struct reactor_msg *msg)
+{
+	assert_true(nothing_was_touched());
+	assert_int_equal(load_acquire(&D->n), 2);
+	if (++looks < LOOKS)
+		reactor_post(R.plane.home, msg);
+	else
+		release();
+}
+
+static void look_on(void)
+{
+	looks = 0;
+	look.run = look_run;
+	reactor_post(R.plane.home, &look);
+}
+
+/* ---- memory that somebody else has now ---- */
+
+static void take_memory_back(void)
+{
+	memset(R.ram, 0x5a, BR_RAM_SIZE);
+	whole = malloc(BR_RAM_SIZE);
+	assert_non_null(whole);
+	memcpy(whole, R.ram, BR_RAM_SIZE);
+}
+
+static void memory_stays(void)
+{
+	br_settle(&R);
+	assert_memory_equal(R.ram, whole, BR_RAM_SIZE);
+	free(whole);
+	/* What was written is what the driver had there when it asked. */
+	assert_int_equal(D->bytes[512], 0x33);
+	assert_int_equal(D->bytes[1023], 0x33);
+}
+
+static void start_again(void)
+{
+	R.used = 0;
+	br_find(&R, VPCI_ANY);
+	br_start(&R, 0, true);
+	br_check_io(&R);
+	br_fini(&R);
+}
+
+static void a_machines_reset_waits_for_what_is_in_flight(void **state)
+{
+	(void)state;
+	set_up(false);
+	look_on();
+	backplane_reset(&R.plane);
+	assert_int_equal(looks, LOOKS);
+	pci_host_reset(&R.host);
+	take_memory_back();
+	memory_stays();
+	start_again();
+}
+
+static void the_end_waits_for_what_is_in_flight(void **state)
+{
+	(void)state;
+	set_up(false);
+	look_on();
+	br_fini(&R);
+	assert_int_equal(looks, LOOKS);
+}
+
+static bool one_quieted;
+
+static void quieted(struct card *card)
+{
+	assert_int_equal(card->state, CARD_QUIET);
+	one_quieted = true;
+}
+
+static bool is_quiet(struct board_rig *r, void *arg)
+{
+	(void)r;
+	(void)arg;
+	return one_quieted;
+}
+
+static void one_card_answers_when_it_is_quiet(void **state)
+{
+	struct card *card;
+
+	(void)state;
+	set_up(false);
+	card = list_entry(R.plane.cards.next, struct card, link);
+	one_quieted = false;
+	card_quiesce(card, quieted);
+	for (unsigned i = 0; i < LOOKS; i++)
+		br_pump(&R);
+	assert_false(one_quieted);
+	assert_true(nothing_was_touched());
+	release();
+	br_until(&R, is_quiet, NULL);
+	card_reset(card);
+	assert_int_equal(card->state, CARD_WORKS);
+	take_memory_back();
+	memory_stays();
+	start_again();
+}
+
+/* Asked twice, it answers the second question, too. */
+static void a_quiet_card_says_so_at_once(void **state)
+{
+	struct card *card;
+
+	(void)state;
+	set_up(false);
+	release();
+	card = list_entry(R.plane.cards.next, struct card, link);
+	for (unsigned i = 0; i < 2; i++) {
+		one_quieted = false;
+		card_quiesce(card, quieted);
+		assert_false(one_quieted);
+		br_until(&R, is_quiet, NULL);
+	}
+	br_fini(&R);
+}
+
+/* ---- bus mastering ---- */
+
+static uint32_t command(void)
+{
+	return pci_function_config_read(&R.board->fn, PCI_COMMAND, 2);
+}
+
+static void set_master(bool on)
+{
+	pci_function_config_write(
+		&R.board->fn, PCI_COMMAND,
+		(command() & ~(uint32_t)PCI_COMMAND_MASTER) | (on ? PCI_COMMAND_MASTER : 0), 2);
+}
+
+static void release_at_last(struct board_rig *r)
+{
+	assert_true(nothing_was_touched());
+	if (r->waits == LOOKS)
+		release();
+}
+
+static void a_card_that_may_not_be_master_touches_no_memory(void **state)
+{
+	struct br_io more = {0};
+	uint64_t data;
+
+	(void)state;
+	set_up(true);
+	R.on_wait = release_at_last;
+	set_master(false);
+	assert_true(R.waits >= LOOKS);
+	assert_int_equal(*(uint8_t *)br_at(&R, reads.status), 0);
+	data = br_alloc(&R, 512, 512);
+	fill(data, 0x44);
+	br_submit(&R, 0, &more, VIRTIO_BLK_T_IN, 0, data, 512);
+	whole = malloc(BR_RAM_SIZE);
+	assert_non_null(whole);
+	memcpy(whole, R.ram, BR_RAM_SIZE);
+	memory_stays();
+	/* What has come meanwhile is served when it may be. */
+	set_master(true);
+	assert_int_equal(br_finish(&R, 0, &more), 0);
+	assert_int_equal(*(uint8_t *)br_at(&R, data), 0x11);
+	br_check_io(&R);
+	br_fini(&R);
+}
+
+static void a_queue_that_starts_without_bus_mastering_waits_for_it(void **state)
+{
+	struct br_io io = {0};
+	uint64_t data;
+
+	(void)state;
+	set_up(false);
+	release();
+	br_reset(&R);
+	set_master(false);
+	br_start(&R, 0, true);
+	data = br_alloc(&R, 512, 512);
+	fill(data, 0x44);
+	br_submit(&R, 0, &io, VIRTIO_BLK_T_IN, 0, data, 512);
+	br_settle(&R);
+	assert_int_equal(*(uint8_t *)br_at(&R, data), 0x44);
+	set_master(true);
+	assert_int_equal(br_finish(&R, 0, &io), 0);
+	br_fini(&R);
+}
+
+/* ---- a new memory map ---- */
+
+static void moved(struct virtio_waiter *w)
+{
+	(void)w;
+	one_quieted = true;
+}
+
+static void a_map_is_given_back_when_nothing_is_in_flight(void **state)
+{
+	struct virtio_waiter w = {.done = moved};
+
+	(void)state;
+	set_up(false);
+	one_quieted = false;
+	virtio_pci_set_mem(R.board, R.mem, &w);
+	assert_int_equal(w.pending, 1);
+	for (unsigned i = 0; i < LOOKS; i++)
+		br_pump(&R);
+	assert_false(one_quieted);
+	assert_true(nothing_was_touched());
+	release();
+	br_until(&R, is_quiet, NULL);
+	assert_int_equal(br_finish(&R, 0, &reads), 0);
+	br_check_io(&R);
+	br_fini(&R);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_machines_reset_waits_for_what_is_in_flight),
+		cmocka_unit_test(the_end_waits_for_what_is_in_flight),
+		cmocka_unit_test(one_card_answers_when_it_is_quiet),
+		cmocka_unit_test(a_quiet_card_says_so_at_once),
+		cmocka_unit_test(a_card_that_may_not_be_master_touches_no_memory),
+		cmocka_unit_test(a_queue_that_starts_without_bus_mastering_waits_for_it),
+		cmocka_unit_test(a_map_is_given_back_when_nothing_is_in_flight),
+	};
+
+	log_setup(LOG_LEVEL_ERR, NULL, NULL);
+	return cmocka_run_group_tests_name("board_quiet", tests, NULL, NULL);
+}
