@@ -15,19 +15,6 @@
 /* An idle poller among busy ones is armed after so many fruitless looks, to spare the others its
  * cache lines. */
 #define POLLER_IDLE_TURNS 1024
-/* The first step when polling begins to pay. */
-#define POLL_STEP_NS (4 * NSEC_PER_USEC)
-/*
- * Longer between two looks than any interrupt takes: the scheduler gave the CPU to somebody else,
- * who wanted it.
- */
-#define PREEMPTION_NS (500 * NSEC_PER_USEC)
-/* For how long polling is given up then. */
-#define BACKOFF_MIN_NS (4 * NSEC_PER_MSEC)
-#define BACKOFF_MAX_NS (128 * NSEC_PER_MSEC)
-/* A sleep of so many times the polling limit means that the disk is idle. */
-#define POLL_IDLE_LIMITS 10
-
 static void wake_ready(struct reactor_watch *w, uint32_t events)
 {
 	/* The inbox is looked at in every turn: this only ended the sleep. */
@@ -47,11 +34,9 @@ int reactor_create(struct reactor **out, const struct reactor_config *config, st
 	list_init(&r->watches);
 	list_init(&r->timers);
 	list_init(&r->pollers);
-	r->poll_limit_ns = config->poll_us == REACTOR_POLL_FOREVER
-				   ? UINT64_MAX
-				   : config->poll_us * NSEC_PER_USEC;
-	r->poll_ns = r->poll_limit_ns == UINT64_MAX ? UINT64_MAX : 0;
-	r->backoff_ns = BACKOFF_MIN_NS;
+	poll_budget_init(&r->budget, config->poll_us == REACTOR_POLL_FOREVER
+					     ? UINT64_MAX
+					     : config->poll_us * NSEC_PER_USEC);
 
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake_fd < 0) {
@@ -336,7 +321,7 @@ static unsigned run_pollers(struct reactor *r)
 		r->polled = NULL;
 		if (did)
 			p->idle_turns = 0;
-		else if (++p->idle_turns > POLLER_IDLE_TURNS && r->poll_limit_ns != UINT64_MAX)
+		else if (++p->idle_turns > POLLER_IDLE_TURNS && r->budget.limit_ns != UINT64_MAX)
 			poller_arm(r, p);
 	}
 	return n;
@@ -354,65 +339,22 @@ static bool arm_pollers(struct reactor *r)
 	return list_empty(&r->pollers);
 }
 
-/* ---- how long to poll before sleeping ---- */
-
-/*
- * After each sleep: had polling a little longer saved it, poll longer next time; would the limit
- * not have been enough, poll less; was nothing to do for long, do not poll at all.
- */
-static void learn_from_sleep(struct reactor *r, uint64_t slept_ns, uint64_t now)
-{
-	if (now < r->no_poll_until_ns || slept_ns > POLL_IDLE_LIMITS * r->poll_limit_ns)
-		r->poll_ns = 0;
-	else if (slept_ns > r->poll_limit_ns)
-		r->poll_ns /= 2;
-	else if (slept_ns > r->poll_ns)
-		r->poll_ns = min_u64(max_u64(r->poll_ns * 2, POLL_STEP_NS), r->poll_limit_ns);
-}
-
-/*
- * Polling was in somebody's way: leave the CPU to them for a time, longer if it happens again soon.
- */
-static void back_off(struct reactor *r, uint64_t now)
-{
-	bool soon = now - r->no_poll_until_ns < 4 * r->backoff_ns;
-
-	r->backoff_ns = soon ? min_u64(r->backoff_ns * 2, BACKOFF_MAX_NS) : BACKOFF_MIN_NS;
-	r->no_poll_until_ns = now + r->backoff_ns;
-	r->poll_ns = 0;
-}
+/* ---- how long to poll before sleeping: poll_budget.h ---- */
 
 /* Whether to go on looking rather than sleep. */
 static bool keep_polling(struct reactor *r)
 {
-	uint64_t now, gap;
-
-	if (list_empty(&r->pollers) || !r->poll_ns)
+	if (list_empty(&r->pollers) || !r->budget.limit_ns)
 		return false;
-	if (r->poll_ns == UINT64_MAX)
-		return true;
-	now = clock_ns();
-	if (!r->idle_since_ns) {
-		r->idle_since_ns = r->looked_ns = now;
-		return true;
-	}
-	gap = now - r->looked_ns;
-	r->looked_ns = now;
-	if (gap > PREEMPTION_NS) {
-		/* Nothing was done and yet time went by: somebody else had the CPU. */
-		back_off(r, now);
-		return false;
-	}
-	return now - r->idle_since_ns < r->poll_ns;
+	return r->budget.limit_ns == UINT64_MAX || poll_budget_look(&r->budget, clock_ns());
 }
 
 static void sleep_until_event(struct reactor *r)
 {
 	uint64_t timeout = until_next_timer(r), before = 0;
-	bool learn = r->poll_limit_ns && r->poll_limit_ns != UINT64_MAX;
+	bool learn = r->budget.limit_ns && r->budget.limit_ns != UINT64_MAX;
 
 	r->unsubmitted = false;
-	r->idle_since_ns = 0;
 	r->stats.sleeps++;
 	if (learn)
 		before = clock_ns();
@@ -420,7 +362,7 @@ static void sleep_until_event(struct reactor *r)
 	if (learn) {
 		uint64_t now = clock_ns();
 
-		learn_from_sleep(r, now - before, now);
+		poll_budget_slept(&r->budget, now - before, now);
 	}
 }
 
@@ -444,7 +386,7 @@ void reactor_turn(struct reactor *r)
 		if (r->unsubmitted)
 			r->kind->submit(r);
 		r->unsubmitted = !r->unsubmitted;
-		r->idle_since_ns = 0;
+		poll_budget_caught(&r->budget);
 		return;
 	}
 	if (keep_polling(r)) {

@@ -27,6 +27,8 @@
 struct reactor;
 
 #define REACTOR_POLL_FOREVER UINT32_MAX
+/* Longest look for work before sleeping, where nobody says otherwise: more than two wake-ups cost. */
+#define REACTOR_POLL_US 200
 
 struct reactor_config {
 	bool uring;	  /* false: epoll                                              */

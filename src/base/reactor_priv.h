@@ -7,6 +7,7 @@
 #define BASE_REACTOR_PRIV_H
 
 #include "base/log.h"
+#include "base/poll_budget.h"
 #include "base/reactor.h"
 
 /* One watched fd.  Outlives its watch until the kernel has said its last word about it. */
@@ -54,12 +55,7 @@ struct reactor {
 	const struct reactor_poller
 		*polled; /* its callback runs; NULL: it has been stopped since */
 
-	uint64_t poll_limit_ns;	   /* UINT64_MAX: poll for ever                          */
-	uint64_t poll_ns;	   /* how long it pays to poll at present                */
-	uint64_t idle_since_ns;	   /* 0: the last turn found work                        */
-	uint64_t looked_ns;	   /* when polling last looked                              */
-	uint64_t no_poll_until_ns; /* somebody else wants this CPU                      */
-	uint64_t backoff_ns;
+	struct poll_budget budget;
 	unsigned in_flight; /* reactor_ops that the kernel has          */
 	bool unsubmitted;   /* the last turn left entries for the next one to submit */
 

@@ -56,7 +56,7 @@ static int start_thread(struct local *l)
 int local_start(const char *target, struct local **out, const char **uri, struct error *err)
 {
 	const struct server_config config = {
-		.workers = {.n = 1, .reactor = {.uring = true, .poll_us = 50}}};
+		.workers = {.n = 1, .reactor = {.uring = true, .poll_us = REACTOR_POLL_US}}};
 	struct socket_place where = {.mode = 0600, .fd = -1};
 	const char *tmp = getenv("TMPDIR");
 	struct disk_spec spec = {0};

@@ -23,7 +23,6 @@
 #define BARS_AT	    UINT64_C(0xc0000000)
 #define BARS_END    UINT64_C(0xfec00000)
 #define MESSAGE_AT  UINT64_C(0xfee00000)
-#define POLL_US	    50
 
 struct local_pci {
 	struct backplane plane;
@@ -229,8 +228,8 @@ static int make_card(struct local_pci *l, const struct disk_words *words, struct
 
 static int make_board(struct local_pci *l, const char *disk, struct error *err)
 {
-	const struct worker_pool_config pool = {.n = 1,
-						.reactor = {.uring = true, .poll_us = POLL_US}};
+	const struct worker_pool_config pool = {
+		.n = 1, .reactor = {.uring = true, .poll_us = REACTOR_POLL_US}};
 	struct disk_words words;
 	int rc = disk_words_parse(disk, &words, err);
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_US	    50
 #define DEFAULT_MIB 512
 #define MIB	    (UINT64_C(1) << 20)
 
@@ -330,7 +329,7 @@ int pc_options_parse(struct pc_options *o, const char *command, int argc, char *
 
 	*o = (struct pc_options){
 		.command = command,
-		.config = {.memory = DEFAULT_MIB * MIB, .cpus = 1, .poll_us = POLL_US},
+		.config = {.memory = DEFAULT_MIB * MIB, .cpus = 1, .poll_us = REACTOR_POLL_US},
 	};
 
 	optind = 1;

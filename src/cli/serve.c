@@ -21,7 +21,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define POLL_US	    50
 #define POLL_US_MAX 1000000
 
 struct serve {
@@ -57,7 +56,7 @@ static const char serve_help_head[] =
 	"  --socket-mode MODE   permissions of the sockets, octal; default: what the umask leaves\n"
 	"  --workers N          threads that share all queues; default: one per CPU, at most one "
 	"per queue\n"
-	"  --poll-us N|max      longest time to look for requests before sleeping; default 50, 0: "
+	"  --poll-us N|max      longest time to look for requests before sleeping; default 200, 0: "
 	"never,\n"
 	"                       max: never sleep\n"
 	"  --control SOCKET     answers questions there: see ringside tree --of SOCKET\n"
@@ -419,7 +418,7 @@ static int serve_run(int argc, char **argv)
 
 	if (!s)
 		return failure("out of memory");
-	s->poll_us = POLL_US;
+	s->poll_us = REACTOR_POLL_US;
 	s->mode = -1;
 	rc = parse(s, argc, argv);
 	if (!rc && !s->done)

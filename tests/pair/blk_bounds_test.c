@@ -178,6 +178,7 @@ static void enable_both(void *arg)
 		struct virtio_queue *q = &rig->dev.vdev->queues[i];
 
 		q->enabled = true;
+		reactor_poller_stop(q->reactor, &q->poller); /* to its place behind the other */
 		reactor_poller_activate(q->reactor, &q->poller);
 	}
 }

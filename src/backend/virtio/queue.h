@@ -133,7 +133,7 @@ void virtio_queue_kick(struct virtio_queue *q);
  * has spent them pops no more in this turn; the last chain may go beyond.
  */
 #define VIRTIO_TURN_DESCS 1024
-#define VIRTIO_TURN_BYTES (1u << 20)
+#define VIRTIO_TURN_BYTES (256u << 10)
 
 static inline void virtio_queue_spend(struct virtio_queue *q, const struct vq_chain *chain)
 {
