@@ -303,7 +303,8 @@ static int add_export(struct server *server, struct serve *s, unsigned i, struct
 	int rc;
 
 	s->places[i].mode = s->mode;
-	spec->storage.readonly |= s->readonly;
+	if (s->readonly)
+		spec->storage.readonly = STORAGE_READONLY;
 	rc = server_add_disk(server, spec, where, err);
 	if (rc)
 		return rc;

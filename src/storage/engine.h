@@ -49,10 +49,13 @@ struct storage_channel {
 };
 
 /* Options that several engines have. */
-#define STORAGE_WORD_READONLY                                  \
-	{                                                      \
-		.name = "readonly", .help = "default off",     \
-		WORD_SWITCH(struct storage_options, readonly), \
+#define STORAGE_WORD_READONLY                                                    \
+	{                                                                        \
+		.name = "readonly", .kind = WORD_CHOICE,                         \
+		.help = "auto: where it cannot be written; default off",         \
+		WORD_VALUES({"on", STORAGE_READONLY}, {"off", STORAGE_WRITABLE}, \
+			    {"auto", STORAGE_AUTO}),                             \
+		WORD_FIELD(struct storage_options, readonly)                     \
 	}
 #define STORAGE_WORD_DISCARD                                                       \
 	{                                                                          \

@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,8 +39,15 @@ static int explain_open(const struct storage_options *o, int rc, struct error *e
 		return error_set(err, rc,
 				 "%s is a directory; a disk is a regular file or a block device.",
 				 path);
-	case -EACCES:
 	case -EPERM:
+		if (!o->readonly)
+			return error_set(err, rc,
+					 "%s may not be written (immutable, append-only or "
+					 "sealed); change that with: chattr -ia %s, or use "
+					 "readonly=on.",
+					 path, path);
+		/* fallthrough */
+	case -EACCES:
 		return error_set(err, rc, "no permission to %s %s; change its owner or mode%s.",
 				 o->readonly ? "read" : "write", path,
 				 o->readonly ? "" : ", or use readonly=on");
@@ -89,6 +98,25 @@ static int open_fd(const struct storage_options *o, int extra, struct error *err
 	return explain_open(o, -errno, err);
 }
 
+/* That it could be opened for writing does not say that it can be written. */
+static int check_writable(const struct storage_options *o, bool block_device, int fd,
+			  struct error *err)
+{
+	int readonly = 0, seals;
+
+	if (o->readonly)
+		return 0;
+	if (block_device && !ioctl(fd, BLKROGET, &readonly) && readonly)
+		return error_set(err, -EROFS,
+				 "the device %s is read-only; use readonly=on, or make it writable "
+				 "with: blockdev --setrw %s.",
+				 o->target, o->target);
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		return explain_open(o, -EPERM, err);
+	return 0;
+}
+
 /* Opens the file for us alone, as far as it can be; file_unlock() and close() undo it. */
 static int open_locked(const struct storage_options *o, bool block_device, struct error *err)
 {
@@ -97,9 +125,11 @@ static int open_locked(const struct storage_options *o, bool block_device, struc
 	int fd, rc;
 
 	fd = open_fd(o, (o->direct ? O_DIRECT : 0) | (exclusive ? O_EXCL : 0), err);
-	if (fd < 0 || o->no_lock)
+	if (fd < 0)
 		return fd;
-	rc = file_lock(fd, o->target, o->readonly, err);
+	rc = check_writable(o, block_device, fd, err);
+	if (!rc && !o->no_lock)
+		rc = file_lock(fd, o->target, o->readonly, err);
 	if (!rc)
 		return fd;
 	close(fd);
@@ -123,8 +153,28 @@ static int open_patiently(const struct storage_options *o, bool block_device, st
 	}
 }
 
-static int file_open(const struct storage_options *o, struct storage **out, struct error *err)
+/* Turns readonly=auto into yes or no: the disk is read-only where it cannot be written, for
+ * whatever reason, but not because somebody else writes it. */
+static int open_as_possible(struct storage_options *o, bool block_device, struct error *err)
 {
+	bool may_choose = o->readonly == STORAGE_AUTO;
+	int fd;
+
+	if (may_choose)
+		o->readonly = STORAGE_WRITABLE;
+	fd = open_patiently(o, block_device, err);
+	if (!may_choose || (fd != -EROFS && fd != -EACCES && fd != -EPERM && fd != -ETXTBSY))
+		return fd;
+	o->readonly = STORAGE_READONLY;
+	fd = open_patiently(o, block_device, err);
+	if (fd >= 0)
+		log_info(o->target, "cannot be written: served read-only");
+	return fd;
+}
+
+static int file_open(const struct storage_options *asked, struct storage **out, struct error *err)
+{
+	struct storage_options own = *asked, *o = &own;
 	bool block_device = false;
 	struct file *f;
 	int rc;
@@ -137,7 +187,6 @@ static int file_open(const struct storage_options *o, struct storage **out, stru
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
 	f->direct = o->direct;
 	f->threads = o->threads;
-	f->base.readonly = o->readonly;
 	pthread_mutex_init(&f->lock, NULL);
 	f->path = strdup(o->target);
 	if (!f->path) {
@@ -145,9 +194,10 @@ static int file_open(const struct storage_options *o, struct storage **out, stru
 		goto free_file;
 	}
 	f->base.name = f->path;
-	rc = f->fd = open_patiently(o, block_device, err);
+	rc = f->fd = open_as_possible(o, block_device, err);
 	if (rc < 0)
 		goto free_path;
+	f->base.readonly = o->readonly;
 	rc = file_probe(f, o, err);
 	if (rc)
 		goto unlock;

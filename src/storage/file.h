@@ -45,6 +45,7 @@ struct file {
 	uint32_t mem_align;  /* of memory on fd; 1 without O_DIRECT                 */
 	uint32_t zero_align; /* of offset and length of fallocate                   */
 	bool no_zero_range;  /* atomic: the file system said so                     */
+	bool said_readonly;  /* atomic                                              */
 
 	struct rmw rmw; /* coarse */
 

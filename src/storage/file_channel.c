@@ -3,6 +3,8 @@
  * each request once. */
 #include "storage/file.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -129,12 +131,22 @@ static void give_back(struct file_channel *ch, struct storage_io *io)
 		release_bounce(ch, bounce);
 }
 
+/* Its device or file system has become read-only.  The guest is told by each request. */
+static void say_readonly(struct file *f)
+{
+	if (!__atomic_exchange_n(&f->said_readonly, true, __ATOMIC_RELAXED))
+		log_warn(f->path, "can no longer be written: its device or file system has become "
+				  "read-only, or the file immutable; writes fail");
+}
+
 void file_channel_outcome(struct file_channel *ch, struct storage_io *io, int res)
 {
 	switch (file_io_advance(ch->file, io, res)) {
 	case FILE_DONE:
 		if (unlikely(io->state & (IO_BOUNCE | IO_RMW | IO_COUNTED | IO_HELD)))
 			give_back(ch, io);
+		if (unlikely(io->result == -EROFS || io->result == -EPERM))
+			say_readonly(ch->file);
 		io->done(io, io->result);
 		return;
 	case FILE_MORE:

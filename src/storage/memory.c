@@ -34,6 +34,7 @@ static struct memory *to_memory(struct storage *s)
 
 static int memory_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
+	const bool readonly = o->readonly == STORAGE_READONLY; /* it can be written */
 	const char *text = o->target + strlen(MEMORY_PREFIX);
 	struct memory *m;
 	uint64_t size;
@@ -60,12 +61,12 @@ static int memory_open(const struct storage_options *o, struct storage **out, st
 	m->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	m->base.name = "memory";
 	m->base.size = size;
-	m->base.readonly = o->readonly;
+	m->base.readonly = readonly;
 	m->base.limits = (struct storage_limits){
-		.max_discard = o->readonly || o->no_discard ? 0 : MEMORY_MAX_RUN,
+		.max_discard = readonly || o->no_discard ? 0 : MEMORY_MAX_RUN,
 		.discard_alignment = (uint32_t)m->page,
-		.max_write_zeroes = o->readonly ? 0 : MEMORY_MAX_RUN,
-		.write_zeroes_unmaps = !o->readonly && !o->no_discard,
+		.max_write_zeroes = readonly ? 0 : MEMORY_MAX_RUN,
+		.write_zeroes_unmaps = !readonly && !o->no_discard,
 	};
 	*out = &m->base;
 	return 0;

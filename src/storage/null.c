@@ -20,6 +20,7 @@
 
 static int null_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
+	const bool readonly = o->readonly == STORAGE_READONLY; /* it can be written */
 	struct storage *s;
 	uint64_t size;
 	int rc;
@@ -36,9 +37,9 @@ static int null_open(const struct storage_options *o, struct storage **out, stru
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
 	s->name = "null";
 	s->size = size;
-	s->readonly = o->readonly;
+	s->readonly = readonly;
 	s->limits = (struct storage_limits){
-		.max_discard = o->readonly || o->no_discard ? 0 : NULL_MAX_RUN,
+		.max_discard = readonly || o->no_discard ? 0 : NULL_MAX_RUN,
 		.discard_alignment = NULL_BLOCK,
 	};
 	*out = s;

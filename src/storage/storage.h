@@ -95,15 +95,21 @@ static inline void storage_set_init(struct storage_set *set)
  * What every engine may be told.  Which of it an engine obeys stands in its own table of words;
  * it does not look at the rest.
  */
+enum storage_access {
+	STORAGE_WRITABLE = 0,
+	STORAGE_READONLY = 1,
+	STORAGE_AUTO = 2, /* read-only where it cannot be written */
+};
+
 struct storage_options {
 	const char *target;	 /* PATH, null:SIZE, memory:SIZE                             */
 	const char *disk;	 /* its name, for sentences; may be NULL                     */
 	struct storage_set *set; /* to be listed in while open; NULL: none            */
-	bool readonly;
-	bool direct;	 /* cache=none: past the page cache                          */
-	bool threads;	 /* aio=threads: no io_uring for I/O                         */
-	bool no_lock;	 /* locking=off                                              */
-	bool no_discard; /* discard=ignore: offer no discard, no unmapping         */
+	unsigned readonly;	 /* enum storage_access                                     */
+	bool direct;		 /* cache=none: past the page cache                          */
+	bool threads;		 /* aio=threads: no io_uring for I/O                         */
+	bool no_lock;		 /* locking=off                                              */
+	bool no_discard;	 /* discard=ignore: offer no discard, no unmapping         */
 	struct storage_geometry geometry;
 };
 
