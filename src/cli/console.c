@@ -155,10 +155,15 @@ void console_init(struct console *c)
 	c->out.ready = out_ready;
 }
 
+/* A terminal, and we are in its foreground: a background job must not touch it. */
+static bool is_ours(void)
+{
+	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
 int console_start(struct console *c, struct serial *serial, struct reactor *home,
 		  void (*quit)(struct console *c), struct error *err)
 {
-	struct termios raw;
 	int rc;
 
 	c->serial = serial;
@@ -169,14 +174,27 @@ int console_start(struct console *c, struct serial *serial, struct reactor *home
 		in_ready(&c->in, 0);
 	else if (rc && rc != -EBADF)
 		return error_set(err, rc, "cannot wait for standard input");
-	/* A background job must not touch the terminal. */
-	if (tcgetattr(STDIN_FILENO, &c->before) || tcgetpgrp(STDIN_FILENO) != getpgrp())
+	if (!is_ours() || tcgetattr(STDIN_FILENO, &c->before))
 		return 0;
-	raw = c->before;
-	cfmakeraw(&raw);
-	raw.c_oflag |= OPOST & c->before.c_oflag;
-	c->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	c->terminal = true;
+	c->with = c->before;
+	cfmakeraw(&c->with);
+	c->with.c_oflag |= OPOST & c->before.c_oflag;
+	console_resume(c);
 	return 0;
+}
+
+void console_suspend(struct console *c)
+{
+	if (c->raw && is_ours())
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &c->before);
+	c->raw = false;
+}
+
+void console_resume(struct console *c)
+{
+	if (c->terminal && !c->raw && is_ours())
+		c->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &c->with);
 }
 
 void console_fini(struct console *c)
@@ -186,7 +204,7 @@ void console_fini(struct console *c)
 	flush_some(c);
 	reactor_watch_stop(c->home, &c->in);
 	reactor_watch_stop(c->home, &c->out);
-	if (c->raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &c->before);
+	console_suspend(c);
+	c->terminal = false;
 	c->home = NULL;
 }

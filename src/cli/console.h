@@ -2,8 +2,8 @@
 /*
  * The terminal that the guest's serial port is plugged into: standard input and output.
  *
- * A terminal is put into raw mode while the machine runs, and back in console_fini(); then
- * Ctrl-A X ends the machine and Ctrl-A Ctrl-A sends a Ctrl-A.  Without a terminal every
+ * A terminal is put into raw mode while the machine runs, and back in console_fini(), however it
+ * ends, and while the program is stopped (console_suspend()).  Ctrl-A X ends the machine and Ctrl-A Ctrl-A sends a Ctrl-A.  Without a terminal every
  * byte goes to the guest.
  *
  * Threads: the machine's control thread; the line's ops come with the machine lock held.
@@ -29,8 +29,9 @@ struct console {
 	bool out_polls; /* the output can be waited for */
 	bool in_over;
 	bool raw;
-	bool escape; /* a Ctrl-A was typed */
-	struct termios before;
+	bool escape;   /* a Ctrl-A was typed */
+	bool terminal; /* that was ours at the start: before and with are its modes */
+	struct termios before, with;
 	uint8_t typed[256];
 	unsigned typed_first, typed_n;
 	uint8_t sent[CONSOLE_BUFFER];
@@ -42,6 +43,12 @@ void console_init(struct console *c);
 /* Before it runs; bytes flow from now on. */
 int console_start(struct console *c, struct serial *serial, struct reactor *home,
 		  void (*quit)(struct console *c), struct error *err);
+/*
+ * The program is about to be stopped, or goes on after that: the terminal is the shell's meanwhile.
+ * In the background it stays so.
+ */
+void console_suspend(struct console *c);
+void console_resume(struct console *c);
 /* Writes what waits, puts the terminal back.  Harmless when not started. */
 void console_fini(struct console *c);
 

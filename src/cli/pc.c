@@ -34,19 +34,40 @@ static void signals_ready(struct reactor_watch *w, uint32_t events)
 
 	(void)events;
 	while (read(m->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		m->signal = (int)info.ssi_signo;
-		pc_stop(m->pc);
+		switch ((int)info.ssi_signo) {
+		case SIGTSTP:
+			console_suspend(&m->console);
+			raise(SIGSTOP); /* until somebody continues us */
+			console_resume(&m->console);
+			break;
+		case SIGCONT:
+			console_resume(&m->console);
+			break;
+		default:
+			m->signal = (int)info.ssi_signo;
+			pc_stop(m->pc);
+		}
 	}
 }
 
 static int take_signals(struct machine *m, struct error *err)
 {
+	/*
+	 * All whose default is the end of the program, so that none leaves the terminal raw; what
+	 * only a program that has gone wrong gets (SIGSEGV, SIGABRT and their kind) keeps its default.
+	 */
+	static const int taken[] = {
+		SIGTERM, SIGINT,    SIGHUP,  SIGQUIT, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1,
+		SIGUSR2, SIGSTKFLT, SIGXCPU, SIGIO,   SIGPWR,  SIGTSTP,	  SIGCONT,
+	};
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	/* The first one is the virtual CPUs'. */
+	for (int i = SIGRTMIN + 1; i <= SIGRTMAX; i++)
+		sigaddset(&set, i);
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
 	    sigprocmask(SIG_BLOCK, &set, NULL))
 		return error_set(err, -errno, "cannot set up signals");

@@ -2,6 +2,7 @@
 #include "cli/pc_options.h"
 
 #include "backend/kvm/probe.h"
+#include "backend/machine/unpack.h"
 #include "backend/virtio_pci/words.h"
 #include "base/log.h"
 #include "base/size.h"
@@ -40,7 +41,9 @@ static const char tree_help_head[] =
 
 static const char pc_help_options[] =
 	"  --bios FILE          firmware, which boots from the first disk: SeaBIOS' bios-256k.bin\n"
-	"  --kernel FILE        a bzImage, or an ELF file with a PVH entry point\n"
+	"  --kernel FILE        a bzImage, or an ELF file with a PVH entry point; may be "
+	"compressed\n"
+	"                       (zstd, gzip, xz, lz4), and a pipe, as all of these files\n"
 	"  --initrd FILE        its initial RAM disk\n"
 	"  --append TEXT        its command line\n"
 	"  --disk SPEC          a disk on a virtio-blk-pci card, see below; repeat for more\n"
@@ -223,6 +226,7 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		return EXIT_OK;
 	case OPT_KERNEL:
 		o->config.kernel = arg;
+		o->config.unpack = boot_unpack;
 		return EXIT_OK;
 	case OPT_INITRD:
 		o->config.initrd = arg;
@@ -309,6 +313,12 @@ static int check(const struct pc_options *o)
 				   "what shall be booted? Give --kernel FILE or --bios FILE.");
 	if (o->config.bios && (o->config.kernel || o->config.initrd || o->config.cmdline))
 		return usage_error(o->command, "--bios boots from a disk: it takes no kernel.");
+	/* Firmware of another kind may need none. */
+	if (o->config.bios && !o->n_disks && !o->n_ide && !o->n_scsi)
+		log_warn("pc",
+			 "there is no disk that %s could boot from: give --disk, --ide or "
+			 "--scsi; it may wait for one for ever (Ctrl-A X, or SIGTERM, ends it)",
+			 o->config.bios);
 	return EXIT_OK;
 }
 

@@ -5,7 +5,9 @@
 Guests here are a few instructions of 32-bit code (tests/guest/pvh.S); where there is no /dev/kvm for us these cases are skipped.
 """
 
+import gzip
 import json
+import lzma
 import os
 import pty
 import select
@@ -84,18 +86,16 @@ def command_lines():
     refused("format_is_for_tree", 2, ["ringside tree"], "pc", "--format", "json")
     refused("kernel_missing", 1, ["nowhere"], "pc", "--kernel", "nowhere")
     refused("kernel_empty", 1, ["empty is empty"], "pc", "--kernel", "empty")
-    refused("kernel_is_a_folder", 1, ["is not a file"], "pc", "--kernel", "/")
+    refused("kernel_is_a_folder", 1, ["is a directory"], "pc", "--kernel", "/")
     refused("initrd_missing", 1, ["nowhere"], "pc", "--kernel", "junk", "--initrd", "nowhere")
     os.mkfifo("pipe")
-    refused("kernel_is_a_pipe", 1, ["pipe is not a file"], "pc", "--kernel", "pipe")
-    refused("kernel_is_a_device", 1, ["/dev/zero is not a file"], "pc", "--kernel", "/dev/zero")
-    refused("initrd_is_a_folder", 1, ["is not a file"], "pc", "--kernel", "junk", "--initrd", "/")
-    refused("initrd_is_a_pipe", 1, ["pipe is not a file"], "pc", "--kernel", "junk", "--initrd", "pipe")
+    refused("kernel_is_a_device", 1, ["/dev/zero is a device"], "pc", "--kernel", "/dev/zero")
+    refused("initrd_is_a_folder", 1, ["is a directory"], "pc", "--kernel", "junk", "--initrd", "/")
     refused("initrd_empty", 1, ["empty is empty"], "pc", "--kernel", "junk", "--initrd", "empty")
     refused("disk_is_a_pipe", 1, ["pipe is a pipe"], "tree", "--disk", "file=pipe")
     refused("bios_missing", 1, ["nowhere"], "pc", "--bios", "nowhere", "--disk", "file=disk")
     refused("bios_empty", 1, ["empty is empty"], "pc", "--bios", "empty", "--disk", "file=disk")
-    refused("bios_is_a_folder", 1, ["is not a file"], "pc", "--bios", "/", "--disk", "file=disk")
+    refused("bios_is_a_folder", 1, ["is a directory"], "pc", "--bios", "/", "--disk", "file=disk")
     for name, size in {"bios_odd": 100000, "bios_small": 32768, "bios_big": (16 << 20) + 65536}.items():
         with open("bios", "wb") as file:
             file.truncate(size)
@@ -192,7 +192,7 @@ def broken_kernels():
     refused("kernel_is_junk", 1, ["junk is not a kernel"], "pc", "--kernel", "junk")
     refused("kernel_is_cut_off", 1, ["cut"], "pc", "--kernel", "cut")
     refused("kernel_of_another_processor", 1, ["not an x86 ELF program"], "pc", "--kernel", "arm")
-    refused("kernel_is_packed", 1, ["compressed by gzip"], "pc", "--kernel", "packed")
+    refused("kernel_is_packed", 1, ["compressed by gzip"], "pc", "--kernel", "packed")  # and damaged, or not to be unpacked here
     refused("initrd_larger_than_memory", 1, ["initrd has 20480 KiB", "give the guest more"], "pc", "--memory", "16",
             "--kernel", "kernel", "--initrd", "initrd")
     refused("command_line_too_long", 1, ["the command line has 100000 bytes"], "pc", "--kernel", "kernel", "--append", "x" * 100000)
@@ -270,8 +270,63 @@ def ctrl_a_x():
     terminal("ctrl_a_x_ends_it", b"\x01x", 0)
 
 
-def terminal_sigterm():
-    terminal("sigterm_puts_the_terminal_back", signal.SIGTERM, 143)
+def terminal_signals():
+    """Whichever of the signals that end a program."""
+    for name in ["SIGTERM", "SIGQUIT", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGXCPU", "SIGRTMAX"]:
+        number = getattr(signal, name)
+        terminal(name.lower() + "_puts_the_terminal_back", number, 128 + number)
+
+
+def terminal_stop():
+    """Stopped, the terminal is the shell's; continued, the machine's again."""
+    main, other = pty.openpty()
+    before = termios.tcgetattr(other)
+    process = start("s", stdin=other, stdout=other, stderr=other, start_new_session=True,
+                    preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))
+    wait_for(main, b"!")
+    os.kill(process.pid, signal.SIGTSTP)
+    stopped = os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+    meanwhile = termios.tcgetattr(other)
+    os.kill(process.pid, signal.SIGCONT)
+    end = time.monotonic() + DEADLINE
+    while termios.tcgetattr(other)[3] & termios.ICANON and time.monotonic() < end:
+        time.sleep(0.01)
+    again = termios.tcgetattr(other)
+    os.write(main, b"\x01x")
+    ended = process.wait(DEADLINE)
+    case("a_stopped_machine_leaves_the_terminal_to_the_shell",
+         stopped and meanwhile == before and not again[3] & termios.ICANON and ended == 0 and termios.tcgetattr(other) == before,
+         f"{stopped} {ended}\n{before}\n{meanwhile}\n{again}")
+    os.close(main)
+    os.close(other)
+
+
+def packed_kernels():
+    """Compressed as a whole, and through a pipe."""
+    with open("kernel", "rb") as file:
+        good = file.read()
+    for name, data in {"gzip": gzip.compress(good), "xz": lzma.compress(good)}.items():
+        with open("packed", "wb") as file:
+            file.write(data)
+        got = subprocess.run([RINGSIDE, "pc", "--memory", "16", "--kernel", "packed", "--append", "x"], stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, timeout=DEADLINE, check=False)
+        without = "built without" in got.stderr
+        case(f"kernel_packed_by_{name}", got.returncode == 33 or without, got)
+    with subprocess.Popen(["cat", "kernel"], stdout=subprocess.PIPE) as cat:
+        got = subprocess.run([RINGSIDE, "pc", "--memory", "16", "--kernel", f"/dev/fd/{cat.stdout.fileno()}", "--append", "x"],
+                             stdin=subprocess.DEVNULL, pass_fds=[cat.stdout.fileno()], capture_output=True, text=True,
+                             timeout=DEADLINE, check=False)
+    case("kernel_from_a_pipe", got.returncode == 33, got)
+
+
+def firmware_without_a_disk():
+    """A firmware that halts at its first instruction: it is run, but what it may lack is said."""
+    with open("bios", "wb") as file:
+        file.write(bytes(65520) + b"\xf4\xeb\xfd" + bytes(13))
+    process = subprocess.Popen([RINGSIDE, "pc", "--bios", "bios"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = wait_for(process.stderr.fileno(), b"\n")
+    process.terminate()
+    case("firmware_without_a_disk_is_said", process.wait(DEADLINE) in (143, -signal.SIGTERM) and b"there is no disk that bios could boot from" in said, said)
 
 
 def tree_of_a_running_machine():
@@ -342,7 +397,8 @@ def guests():
     reason = None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm for us"
     if not reason and build_kernel():
         reason = "no 32-bit kernel can be made here"
-    for test in (broken_kernels, power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, closed_descriptors, echo, ctrl_a_x, terminal_sigterm,
+    for test in (broken_kernels, power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, closed_descriptors, echo, ctrl_a_x,
+                 terminal_signals, terminal_stop, packed_kernels, firmware_without_a_disk,
                  tree_of_a_running_machine, silent_peers):
         if reason:
             say(True, test.__name__, f" # SKIP {reason}")

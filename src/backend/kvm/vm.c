@@ -15,9 +15,9 @@ static int open_kvm(struct kvm_vm *vm, struct error *err)
 	int version;
 
 	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (vm->kvm < 0 && errno == ENOENT)
+	if (vm->kvm < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
 		return error_set(
-			err, -ENOENT,
+			err, -errno,
 			"there is no /dev/kvm here: load kvm_intel or kvm_amd, or ask for nested "
 			"virtualization where this is a guest itself.");
 	if (vm->kvm < 0)

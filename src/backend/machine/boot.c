@@ -5,18 +5,88 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BOOT_FILE_MAX (UINT64_C(2) << 30)
-#define BOOT_PAGE     4096
+#define BOOT_FILE_MAX	(UINT64_C(2) << 30)
+#define BOOT_PAGE	4096
+#define BOOT_FIRST_ROOM (size_t)(4 << 20)
+#define BOOT_LOOK_MS	200
 
 /* ---- files ---- */
 
-static int read_whole(struct boot_file *f, int fd, size_t size, struct error *err)
+static int boot_grow(struct boot_file *f, size_t *room, struct error *err)
 {
+	uint8_t *data;
+
+	if (f->size < *room)
+		return 0;
+	if (*room >= BOOT_FILE_MAX)
+		return error_set(err, -EFBIG, "%s is too big to be loaded (2 GiB at most).",
+				 f->name);
+	*room = *room ? 2 * *room : BOOT_FIRST_ROOM;
+	data = realloc(f->data, *room);
+	if (!data)
+		return error_set(err, -ENOMEM, "cannot read %s", f->name);
+	f->data = data;
+	return 0;
+}
+
+/*
+ * Whoever blocks the signals that end a program, to take them later, must not wait for a pipe for
+ * ever: a signal that has come ends the waiting.
+ */
+static int boot_wait(const struct boot_file *f, int fd, struct error *err)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	sigset_t pending;
+
+	for (;;) {
+		int n = poll(&p, 1, BOOT_LOOK_MS);
+
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return error_set(err, -errno, "cannot wait for %s", f->name);
+		sigpending(&pending);
+		if (!sigisemptyset(&pending))
+			return error_set(err, -EINTR, "cannot read %s", f->name);
+	}
+}
+
+/* To its end: a pipe or a terminal does not tell its size before. */
+static int boot_read_stream(struct boot_file *f, int fd, struct error *err)
+{
+	size_t room = 0;
+	ssize_t n;
+	int rc;
+
+	for (;;) {
+		rc = boot_grow(f, &room, err);
+		if (!rc)
+			rc = boot_wait(f, fd, err);
+		if (rc)
+			return rc;
+		n = read(fd, f->data + f->size, room - f->size);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return error_set(err, -errno, "cannot read %s", f->name);
+		if (!n)
+			return f->size ? 0 : error_set(err, -EINVAL, "%s is empty.", f->name);
+		f->size += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static int boot_read_whole(struct boot_file *f, int fd, size_t size, struct error *err)
+{
+	if (!size)
+		return error_set(err, -EINVAL, "%s is empty.", f->name);
+	if (size > BOOT_FILE_MAX)
+		return error_set(err, -EFBIG, "%s is too big to be loaded (2 GiB at most).",
+				 f->name);
 	f->data = malloc(size);
 	if (!f->data)
 		return error_set(err, -ENOMEM, "cannot read %s", f->name);
@@ -33,25 +103,38 @@ static int read_whole(struct boot_file *f, int fd, size_t size, struct error *er
 	return 0;
 }
 
-int boot_file_read(struct boot_file *f, const char *name, struct error *err)
+static int boot_read_any(struct boot_file *f, int fd, struct error *err)
 {
-	/* A pipe that nobody writes to must not hold us here. */
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
 	struct stat st;
 
+	if (fstat(fd, &st))
+		return error_set(err, -errno, "cannot look at %s", f->name);
+	switch (st.st_mode & S_IFMT) {
+	case S_IFREG:
+		/* Files of the kernel's own (/proc, /sys) tell no size. */
+		return st.st_size ? boot_read_whole(f, fd, (size_t)st.st_size, err)
+				  : boot_read_stream(f, fd, err);
+	case S_IFIFO:
+		return boot_read_stream(f, fd, err);
+	case S_IFDIR:
+		return error_set(err, -EISDIR, "%s is a directory, not a file.", f->name);
+	default:
+		return error_set(err, -EINVAL, "%s is a device, not a file.", f->name);
+	}
+}
+
+int boot_file_read(struct boot_file *f, const char *name, struct error *err)
+{
+	/* Opening must not wait for whoever writes to a pipe; boot_wait() does. */
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
+
 	*f = (struct boot_file){.name = name};
+	if (fd < 0 && errno == ENXIO)
+		return error_set(err, -errno, "%s is a socket or a device that is not there.",
+				 name);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot open %s", name);
-	if (fstat(fd, &st))
-		rc = error_set(err, -errno, "cannot look at %s", name);
-	else if (!S_ISREG(st.st_mode))
-		rc = error_set(err, -EINVAL, "%s is not a file.", name);
-	else if (!st.st_size)
-		rc = error_set(err, -EINVAL, "%s is empty.", name);
-	else if ((uint64_t)st.st_size > BOOT_FILE_MAX)
-		rc = error_set(err, -EFBIG, "%s is too big to be loaded (2 GiB at most).", name);
-	else
-		rc = read_whole(f, fd, (size_t)st.st_size, err);
+	rc = boot_read_any(f, fd, err);
 	close(fd);
 	if (rc)
 		boot_file_free(f);
@@ -128,6 +211,12 @@ int boot_load(const struct pc_memory *m, const struct boot_image *image, struct 
 		return error_set(err, -ENOEXEC,
 				 "%s is compressed by gzip: unpack it, or give the bzImage.",
 				 kernel->name);
+	if (kernel->size >= 2 && !memcmp(kernel->data, "MZ", 2))
+		return error_set(
+			err, -ENOEXEC,
+			"%s is an EFI program and no bzImage: of a unified kernel image, give "
+			"the kernel in it (objcopy -O binary -j .linux).",
+			kernel->name);
 	return error_set(err, -ENOEXEC, "%s is not a kernel: neither a bzImage nor an ELF file.",
 			 kernel->name);
 }

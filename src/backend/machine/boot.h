@@ -41,7 +41,10 @@ struct boot_image {
 	uint64_t acpi_rsdp;	 /* where the ACPI tables begin, 0: there are none */
 };
 
-/* Reads a whole file (-EINVAL: empty; -EFBIG: more than 2 GiB). */
+/*
+ * Reads a whole file, or a pipe to its end (-EINVAL: empty; -EFBIG: more than 2 GiB; -EINTR: a
+ * signal that the caller has blocked came while it waited).
+ */
 int boot_file_read(struct boot_file *f, const char *name, struct error *err);
 void boot_file_free(struct boot_file *f);
 

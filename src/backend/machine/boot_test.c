@@ -2,6 +2,9 @@
 /* Direct boot of a bzImage: what is put into memory, what broken kernels are told; files. */
 #include "backend/machine/boot_test.h"
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -383,24 +386,68 @@ static void a_missing_file_is_said(void **state)
 	(void)state;
 	assert_int_equal(boot_file_read(&f, "/nonexistent/vmlinuz", &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/vmlinuz"));
-	assert_int_equal(boot_file_read(&f, "/", &err), -EINVAL);
+	assert_int_equal(boot_file_read(&f, "/", &err), -EISDIR);
+	assert_non_null(strstr(err.text, "directory"));
 	assert_int_equal(boot_file_read(&f, "/dev/null", &err), -EINVAL);
 	assert_null(f.data);
 }
 
-/* Nobody writes to it: it must not be waited for. */
-static void a_pipe_is_said(void **state)
+static void *write_slowly(void *pipe)
+{
+	int fd = open(pipe, O_WRONLY | O_CLOEXEC);
+	uint8_t piece[1000];
+
+	for (unsigned i = 0; i < 6000; i++) {
+		memset(piece, (int)i, sizeof(piece));
+		assert_int_equal(write(fd, piece, sizeof(piece)), sizeof(piece));
+	}
+	close(fd);
+	return NULL;
+}
+
+/* Its size shows at its end; whoever writes may come later. */
+static void a_pipe_is_read_to_its_end(void **state)
 {
 	char folder[] = "/tmp/ringside-boot-XXXXXX", name[64];
 	struct boot_file f;
-	struct error err;
+	pthread_t writer;
 
 	(void)state;
 	assert_non_null(mkdtemp(folder));
 	snprintf(name, sizeof(name), "%s/pipe", folder);
 	assert_int_equal(mkfifo(name, 0600), 0);
-	assert_int_equal(boot_file_read(&f, name, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "is not a file"));
+	assert_int_equal(pthread_create(&writer, NULL, write_slowly, name), 0);
+	assert_int_equal(boot_file_read(&f, name, NULL), 0);
+	pthread_join(writer, NULL);
+	assert_int_equal(f.size, 6000000);
+	for (unsigned i = 0; i < 6000; i++)
+		assert_int_equal(f.data[1000 * i + 999], (uint8_t)i);
+	boot_file_free(&f);
+	unlink(name);
+	rmdir(folder);
+}
+
+/* Nobody writes to it: a signal that is to be taken later ends the waiting. */
+static void waiting_for_a_pipe_ends_with_a_signal(void **state)
+{
+	char folder[] = "/tmp/ringside-boot-XXXXXX", name[64];
+	struct boot_file f;
+	struct error err;
+	sigset_t set;
+	int taken;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(name, sizeof(name), "%s/pipe", folder);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	kill(getpid(), SIGTERM);
+	assert_int_equal(boot_file_read(&f, name, &err), -EINTR);
+	assert_int_equal(sigwait(&set, &taken), 0);
+	assert_int_equal(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+	assert_null(f.data);
 	unlink(name);
 	rmdir(folder);
 }
@@ -470,7 +517,8 @@ int main(void)
 		cmocka_unit_test(the_header_is_copied_whole),
 		cmocka_unit_test(the_memory_list_entry_by_entry),
 		cmocka_unit_test(a_missing_file_is_said),
-		cmocka_unit_test(a_pipe_is_said),
+		cmocka_unit_test(a_pipe_is_read_to_its_end),
+		cmocka_unit_test(waiting_for_a_pipe_ends_with_a_signal),
 		cmocka_unit_test(a_file_that_is_not_ours_to_read_is_said),
 		cmocka_unit_test(an_empty_file_is_said),
 	};

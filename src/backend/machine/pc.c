@@ -268,6 +268,8 @@ static int read_files(struct pc *pc, const struct pc_config *config, struct erro
 	if (config->bios)
 		return pc_bios_read(pc, config->bios, err);
 	rc = boot_file_read(&pc->image.kernel, config->kernel, err);
+	if (!rc && config->unpack)
+		rc = config->unpack(&pc->image.kernel, err);
 	if (!rc && config->initrd)
 		rc = boot_file_read(&pc->image.initrd, config->initrd, err);
 	pc->image.cmdline = config->cmdline ? config->cmdline : "";

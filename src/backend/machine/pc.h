@@ -64,6 +64,8 @@ struct pc_config {
 	unsigned cpus;
 	const char *bios; /* firmware; NULL: the kernel is booted directly */
 	const char *kernel;
+	/* Unpacks a kernel that is compressed (unpack.h); NULL: such ones are refused. */
+	int (*unpack)(struct boot_file *kernel, struct error *err);
 	const char *initrd;	    /* NULL: none */
 	const char *cmdline;	    /* NULL: empty */
 	struct serial_line *serial; /* what COM1 is plugged into; NULL: nothing */
