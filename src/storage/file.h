@@ -39,9 +39,10 @@ struct file {
 	bool direct;
 	bool coarse; /* O_DIRECT on blocks above 512 bytes: finer requests are edits */
 	bool block_device;
-	bool threads;	     /* asked for by the user                               */
-	bool can_unmap;	     /* fallocate punches holes                             */
-	uint32_t align;	     /* of offset and length on fd; 1 without O_DIRECT      */
+	bool threads;	/* asked for by the user                               */
+	bool instant;	/* reads and writes are copies of memory: they cannot wait for a device */
+	bool can_unmap; /* fallocate punches holes                             */
+	uint32_t align; /* of offset and length on fd; 1 without O_DIRECT      */
 	uint32_t mem_align;  /* of memory on fd; 1 without O_DIRECT                 */
 	uint32_t zero_align; /* of offset and length of fallocate                   */
 	bool no_zero_range;  /* atomic: the file system said so                     */
@@ -83,6 +84,7 @@ struct file_channel {
 	struct file *file;
 	struct file_channel *next; /* file->lock                                           */
 	bool uring;
+	bool instant;		/* file->instant, and not threads by wish */
 	bool fixed;		/* the fds stand in the ring's table, at their own number */
 	struct rmw_channel rmw; /* of a coarse file */
 	struct bounce_pool bounce;

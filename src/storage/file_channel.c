@@ -19,6 +19,9 @@ static void wait_to_retry(struct file_channel *ch, struct storage_io *io)
 	reactor_poller_activate(ch->base.reactor, &ch->retry_poller);
 }
 
+/* Bytes that the worker copies itself. */
+#define INSTANT_MAX (256u << 10)
+
 static void fill_bounce(const struct file *f, const struct storage_io *io)
 {
 	if (io->state & IO_RMW)
@@ -42,8 +45,26 @@ static bool start_step(struct file_channel *ch, struct storage_io *io)
 	return true;
 }
 
+/*
+ * Where a read or write is a copy of memory, this thread makes it: the kernel would hand it to a
+ * thread of its own, as such file systems do not know RWF_NOWAIT, and the way there and back costs
+ * more than the copy.  What is long goes there all the same, so that the other disks need not wait.
+ */
+static bool carry_out_at_once(struct file_channel *ch, struct storage_io *io)
+{
+	struct file_step step;
+
+	if (io->bounce || io->len > INSTANT_MAX || io->op > STORAGE_WRITE)
+		return false;
+	file_io_step(ch->file, io, &step);
+	file_channel_outcome(ch, io, file_io_run(&step));
+	return true;
+}
+
 static void start(struct file_channel *ch, struct storage_io *io)
 {
+	if (ch->instant && carry_out_at_once(ch, io))
+		return;
 	/* Behind those that wait already: the ring would be as full for this one. */
 	if (unlikely(ch->retry.head) || unlikely(!start_step(ch, io)))
 		wait_to_retry(ch, io);
@@ -255,6 +276,7 @@ int file_channel_open(struct storage *s, struct reactor *r, struct storage_chann
 	ch->base.reactor = r;
 	ch->file = f;
 	ch->uring = !f->threads && reactor_is_uring(r);
+	ch->instant = f->instant && !f->threads;
 	if (!ch->uring) {
 		rc = need_pool(f, err);
 		if (rc)

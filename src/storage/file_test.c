@@ -7,11 +7,13 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 /* ---- what is refused ---- */
@@ -193,11 +195,10 @@ static void count_line(void *opaque, enum log_level level, const char *line)
 	++*(unsigned *)opaque;
 }
 
-static void h_03_truncated_while_served(void **state)
+static void truncated_while_served(const char *parent)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		struct place p = place_make(".", MIB);
+		struct place p = place_make(parent, MIB);
 		uint8_t *buf = aligned_alloc(4096, MIB);
 		struct rig rig;
 
@@ -229,6 +230,67 @@ static void h_03_truncated_while_served(void **state)
 		free(buf);
 		place_remove(&p);
 	}
+}
+
+static void h_03_truncated_while_served(void **state)
+{
+	(void)state;
+	truncated_while_served(".");
+}
+
+static void h_03_truncated_while_served_on_tmpfs(void **state)
+{
+	(void)state;
+	truncated_while_served("/dev/shm");
+}
+
+/* Where bytes lie in memory the worker copies them itself, unless they are many. */
+static void a_file_in_memory_answers_at_once(void **state)
+{
+	uint8_t *buf = calloc(1, MIB);
+
+	(void)state;
+	assert_non_null(buf);
+	for (unsigned threads = 0; threads < 2; threads++) {
+		struct place p = place_make("/dev/shm", MIB);
+		struct storage_options o = {.target = p.path, .threads = threads};
+		struct iovec iov[3];
+		struct waited w = {.io = {.iov = iov}};
+		struct statfs fs;
+		struct rig rig;
+
+		assert_int_equal(statfs(p.path, &fs), 0);
+		if (fs.f_type != TMPFS_MAGIC) {
+			place_remove(&p);
+			free(buf);
+			skip();
+		}
+		assert_int_equal(rig_open(&rig, &o, test_uring(), NULL), 0);
+		for (unsigned write = 1; write < 2; write--) {
+			memset(buf, write ? 7 : 0, 8192);
+			w.io.op = write ? STORAGE_WRITE : STORAGE_READ;
+			w.io.offset = 4096;
+			w.io.len = 8192;
+			w.io.iovcnt = 3;
+			iov[0] = (struct iovec){buf, 512};
+			iov[1] = (struct iovec){buf + 512, 0};
+			iov[2] = (struct iovec){buf + 512, 8192 - 512};
+			rig_start(&rig, &w);
+			assert_int_equal(w.over, !threads);
+			assert_int_equal(rig_wait(&rig, &w), 0);
+			assert_true(all_bytes_are(buf, 7, 8192));
+		}
+		w.io.offset = 0;
+		w.io.len = MIB;
+		w.io.iovcnt = 1;
+		iov[0] = (struct iovec){buf, MIB};
+		rig_start(&rig, &w);
+		assert_false(w.over);
+		assert_int_equal(rig_wait(&rig, &w), 0);
+		rig_close(&rig);
+		place_remove(&p);
+	}
+	free(buf);
 }
 
 static void a_new_size_is_taken_over(void **state)
@@ -402,6 +464,8 @@ int main(void)
 		cmocka_unit_test(kb_46_formats_are_never_guessed),
 		cmocka_unit_test(b_06_readonly),
 		cmocka_unit_test(h_03_truncated_while_served),
+		cmocka_unit_test(h_03_truncated_while_served_on_tmpfs),
+		cmocka_unit_test(a_file_in_memory_answers_at_once),
 		cmocka_unit_test(a_new_size_is_taken_over),
 		cmocka_unit_test(discard_is_a_hole_on_disk),
 		cmocka_unit_test(discard_is_a_hole_on_tmpfs),
