@@ -482,7 +482,7 @@ int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t ru
 		lane_fini(l);
 		return error_set(err, -ENOMEM, "no memory for %u requests", job->depth);
 	}
-	if (job->rate)
+	if (job->rate > 0)
 		l->interval_ns = (uint64_t)(1e9 * job->queues / job->rate);
 	pattern_init(&l->pattern, job, index);
 	for (unsigned i = job->depth; i--;) {
