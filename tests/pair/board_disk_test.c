@@ -186,7 +186,7 @@ static void nobody_is_found_again_where_the_place_cannot(void **state)
 /* Nobody would wake a sleeper, so nobody sleeps for long. */
 static void who_waits_without_interrupts_looks(void **state)
 {
-	struct br_options o = {.board.no_msix = true, .no_ioeventfd = true};
+	struct br_options o = {.board.no_msix = true, .host.no_ioeventfd = true};
 	struct ringside_options ro = {0};
 	struct ringside_disk *disk = open_with(&o, &place_polling_ops, &ro);
 	struct ringside_queue *q = ringside_queue(disk, 0);
@@ -253,7 +253,7 @@ static void what_the_transport_must_have_is_accepted(void **state)
 
 static void whole_life_polling(void **state)
 {
-	struct br_options o = {.board.no_msix = true, .no_ioeventfd = true};
+	struct br_options o = {.board.no_msix = true, .host.no_ioeventfd = true};
 	struct ringside_options ro = {0};
 
 	(void)state;
@@ -291,9 +291,9 @@ static void pci_g_07_a_call_by_message_needs_no_isr(void **state)
 	assert_false(ringside_arm(q));
 	ringside_read(q, &req, 0, mem, 4096);
 	ringside_commit(q);
-	for (unsigned i = 0; !P.rig.messages[1] && i < 20000; i++)
+	for (unsigned i = 0; !P.rig.below.messages[1] && i < 20000; i++)
 		br_pump(&P.rig);
-	assert_true(P.rig.messages[1]);
+	assert_true(P.rig.below.messages[1]);
 	ringside_disarm(q);
 	assert_int_equal(ringside_poll(q, 0), 1);
 	assert_int_equal(result, 0);

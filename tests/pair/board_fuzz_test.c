@@ -384,7 +384,7 @@ static void p_anything_anywhere(void **state)
 	br_reset_line(&r);
 	br_until(&r, reset_is_over, NULL);
 	r.used = 0x10000;
-	r.strange_messages = 0;
+	r.below.strange_messages = 0;
 	br_find(&r, v->o.board.no_modern ? VPCI_LEGACY : VPCI_MODERN);
 	br_start(&r, 0, !v->o.board.no_msix);
 	if (wire)
@@ -408,23 +408,25 @@ int main(void)
 		VARIANT("p_anything_anywhere_modern", 0x1234567, .o.board.no_legacy = true,
 			.o.queues = 4),
 		VARIANT("p_anything_anywhere_modern_bare_host", 0x2345671,
-			.o.board.no_legacy = true, .o.no_ioeventfd = true, .o.no_irqfd = true),
+			.o.board.no_legacy = true, .o.host.no_ioeventfd = true,
+			.o.host.no_irqfd = true),
 		VARIANT("p_anything_anywhere_transitional", 0x3456712, .o.queues = 2),
 		VARIANT("p_anything_anywhere_transitional_bare_host", 0x4567123, .o.queues = 3,
-			.o.no_ioeventfd = true, .o.no_irqfd = true),
+			.o.host.no_ioeventfd = true, .o.host.no_irqfd = true),
 		VARIANT("p_anything_anywhere_transitional_no_msix", 0x5671234,
 			.o.board.no_msix = true),
 		VARIANT("p_anything_anywhere_transitional_small_rings", 0x6712345,
-			.o.queue_size = 8, .o.no_any_size = true),
+			.o.queue_size = 8, .o.host.no_any_size = true),
 		VARIANT("p_anything_anywhere_legacy", 0x7123456, .o.board.no_modern = true,
 			.o.queues = 2),
 		VARIANT("p_anything_anywhere_legacy_bare_host", 0x8234567,
-			.o.board.no_modern = true, .o.no_ioeventfd = true, .o.no_irqfd = true),
+			.o.board.no_modern = true, .o.host.no_ioeventfd = true,
+			.o.host.no_irqfd = true),
 		VARIANT("p_anything_anywhere_net", 0x9345678, .net = true),
 		VARIANT("p_anything_anywhere_net_legacy", 0xa456789, .net = true,
 			.o.board.no_modern = true),
 		VARIANT("p_anything_anywhere_net_bare_host", 0xb56789a, .net = true,
-			.o.no_ioeventfd = true, .o.no_irqfd = true),
+			.o.host.no_ioeventfd = true, .o.host.no_irqfd = true),
 	};
 
 	log_setup(LOG_LEVEL_ERR, NULL, NULL);

@@ -16,8 +16,9 @@ struct way {
 
 static bool nothing_is_bound(const struct board_rig *r)
 {
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		if (r->kicks[i].fd >= 0 || r->irqfds[i].fd >= 0 || r->lines[i].fd >= 0)
+	for (unsigned i = 0; i < NOTING_BOUND; i++)
+		if (r->below.kicks[i].fd >= 0 || r->below.irqfds[i].fd >= 0 ||
+		    r->below.lines[i].fd >= 0)
 			return false;
 	return true;
 }
@@ -31,9 +32,9 @@ static void io_works(void **state)
 			  .no_ioeventfd = w->off,
 			  .no_irqfd = w->off},
 		.queues = w->queues,
-		.no_ioeventfd = w->no_ioeventfd,
-		.no_irqfd = w->no_irqfd,
-		.no_any_size = w->no_any_size,
+		.host = {.no_ioeventfd = w->no_ioeventfd,
+			 .no_irqfd = w->no_irqfd,
+			 .no_any_size = w->no_any_size},
 	};
 	struct board_rig r;
 
@@ -57,7 +58,7 @@ static void io_works(void **state)
 	else
 		assert_int_equal(r.kick_exits, 0);
 	if (w->msix && !w->no_irqfd && !w->off)
-		assert_int_equal(r.sent_by_hand, 0);
+		assert_int_equal(r.below.sent_by_hand, 0);
 	br_fini(&r);
 }
 

@@ -30,7 +30,7 @@ static int setup_irqfd(void **state)
 }
 static int setup_by_hand(void **state)
 {
-	struct br_options o = {.queues = 2, .no_irqfd = true};
+	struct br_options o = {.queues = 2, .host.no_irqfd = true};
 
 	(void)state;
 	start_with(&o, true);
@@ -46,7 +46,7 @@ static int setup_pin(void **state)
 }
 static int setup_pin_by_hand(void **state)
 {
-	struct br_options o = {.queues = 2, .no_line_irqfd = true};
+	struct br_options o = {.queues = 2, .host.no_line_irqfd = true};
 
 	(void)state;
 	start_with(&o, false);
@@ -83,18 +83,18 @@ static void pci_d_28_any_event_to_any_vector(void **state)
 {
 	(void)state;
 	for (uint16_t v = 0; v < 3; v++) {
-		unsigned before = R.messages[v];
+		unsigned before = R.below.messages[v];
 		struct vpci_ring ring = R.queues[0].ring;
 		struct vpci_kick kick;
 
 		ring.vector = v;
 		assert_int_equal(vpci_queue_setup(&R.v, 0, &ring, &kick), 0);
 		br_complete(&R, 0);
-		assert_true(R.messages[v] > before);
-		before = R.messages[v];
+		assert_true(R.below.messages[v] > before);
+		before = R.below.messages[v];
 		assert_int_equal(vpci_config_vector(&R.v, v), 0);
 		virtio_device_config_changed(&R.blk->vdev);
-		assert_int_equal(R.messages[v], before + 1);
+		assert_int_equal(R.below.messages[v], before + 1);
 	}
 }
 
@@ -126,23 +126,23 @@ static void pci_d_31_no_vector_no_interrupt(void **state)
 	ring.vector = VIRTIO_MSI_NO_VECTOR;
 	assert_int_equal(vpci_queue_setup(&R.v, 0, &ring, &kick), 0);
 	assert_int_equal(vpci_config_vector(&R.v, VIRTIO_MSI_NO_VECTOR), 0);
-	for (unsigned i = 0; i < BR_VECTORS; i++)
-		sum += R.messages[i];
+	for (unsigned i = 0; i < NOTING_VECTORS; i++)
+		sum += R.below.messages[i];
 	br_complete(&R, 0);
 	virtio_device_config_changed(&R.blk->vdev);
-	for (unsigned i = 0; i < BR_VECTORS; i++)
-		after += R.messages[i];
+	for (unsigned i = 0; i < NOTING_VECTORS; i++)
+		after += R.below.messages[i];
 	assert_int_equal(after, sum);
 	for (unsigned i = 0; i < 16; i++)
-		assert_int_equal(R.rises[i], 0);
+		assert_int_equal(R.below.rises[i], 0);
 	/* What was signalled meanwhile is not delivered late. */
 	ring.vector = 1;
-	sum = R.messages[1];
+	sum = R.below.messages[1];
 	assert_int_equal(vpci_queue_setup(&R.v, 0, &ring, &kick), 0);
 	br_pump(&R);
-	assert_int_equal(R.messages[1], sum);
+	assert_int_equal(R.below.messages[1], sum);
 	br_complete(&R, 0);
-	assert_true(R.messages[1] > sum);
+	assert_true(R.below.messages[1] > sum);
 }
 
 static void pci_d_32_masked_vector_is_pending(void **state)
@@ -152,17 +152,17 @@ static void pci_d_32_masked_vector_is_pending(void **state)
 	(void)state;
 	br_check_io(&R);
 	br_settle(&R);
-	before = R.messages[1];
+	before = R.below.messages[1];
 	vpci_vector_mask(&R.v, 1, true);
 	assert_true(pba() == 0);
 	br_complete(&R, 0);
-	assert_int_equal(R.messages[1], before);
+	assert_int_equal(R.below.messages[1], before);
 	assert_true(pba() == 2);
 	/* The other vectors are not concerned. */
 	br_complete(&R, 1);
 	assert_true(pba() == 2);
 	vpci_vector_mask(&R.v, 1, false);
-	assert_int_equal(R.messages[1], before + 1);
+	assert_int_equal(R.below.messages[1], before + 1);
 	assert_true(pba() == 0);
 	br_check_io(&R);
 }
@@ -177,16 +177,16 @@ static void pci_d_32_pending_is_found_by_looking(void **state)
 	(void)state;
 	br_check_io(&R);
 	br_settle(&R);
-	before = R.messages[1];
+	before = R.below.messages[1];
 	vpci_vector_mask(&R.v, 1, true);
 	vqdrv_calls_on(&R.queues[0].drv);
 	br_submit(&R, 0, &io, VIRTIO_BLK_T_IN, 0, data, 512);
 	while (!pba())
 		assert_true(++turns < 100000000);
 	assert_true(pba() == 2);
-	assert_int_equal(R.messages[1], before);
+	assert_int_equal(R.below.messages[1], before);
 	vpci_vector_mask(&R.v, 1, false);
-	assert_int_equal(R.messages[1], before + 1);
+	assert_int_equal(R.below.messages[1], before + 1);
 	assert_int_equal(br_finish(&R, 0, &io), 0);
 }
 
@@ -195,31 +195,31 @@ static void pci_d_32_function_mask(void **state)
 	unsigned control = R.v.msix_cap + PCI_MSIX_CONTROL, before, config;
 
 	(void)state;
-	before = R.messages[1];
-	config = R.messages[0];
+	before = R.below.messages[1];
+	config = R.below.messages[0];
 	pcidev_config_write(&R.dev, control, PCI_MSIX_CONTROL_ENABLE | PCI_MSIX_CONTROL_MASK, 2);
 	br_complete(&R, 0);
 	virtio_device_config_changed(&R.blk->vdev);
-	assert_int_equal(R.messages[1], before);
-	assert_int_equal(R.messages[0], config);
+	assert_int_equal(R.below.messages[1], before);
+	assert_int_equal(R.below.messages[0], config);
 	assert_true(pba() == 3);
 	pcidev_config_write(&R.dev, control, PCI_MSIX_CONTROL_ENABLE, 2);
-	assert_int_equal(R.messages[1], before + 1);
-	assert_int_equal(R.messages[0], config + 1);
+	assert_int_equal(R.below.messages[1], before + 1);
+	assert_int_equal(R.below.messages[0], config + 1);
 	assert_true(pba() == 0);
 	br_check_io(&R);
 }
 
 static void without_bus_mastering_no_message_is_sent(void **state)
 {
-	unsigned before = R.messages[1];
+	unsigned before = R.below.messages[1];
 
 	(void)state;
 	pcidev_command(&R.dev, 0, PCI_COMMAND_MASTER);
 	br_complete(&R, 0);
-	assert_int_equal(R.messages[1], before);
+	assert_int_equal(R.below.messages[1], before);
 	pcidev_command(&R.dev, PCI_COMMAND_MASTER, 0);
-	assert_int_equal(R.messages[1], before + 1);
+	assert_int_equal(R.below.messages[1], before + 1);
 }
 
 static void message_rewritten_while_unmasked(void **state)
@@ -230,9 +230,9 @@ static void message_rewritten_while_unmasked(void **state)
 	for (unsigned data = 10; data < 30; data++) {
 		sysbus_write(&R.plane.bus, SYSBUS_MEMORY, table_at(1) + 8, data, 4);
 		br_complete(&R, 0);
-		assert_int_equal(R.messages[data], 1);
+		assert_int_equal(R.below.messages[data], 1);
 	}
-	assert_int_equal(R.strange_messages, 0);
+	assert_int_equal(R.below.strange_messages, 0);
 }
 
 static void kb_52_odd_table_accesses(void **state)
@@ -284,9 +284,9 @@ static void pci_d_30_reset_unmaps_all(void **state)
 	(void)state;
 	br_check_io(&R);
 	br_reset(&R);
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		assert_int_equal(R.irqfds[i].fd, -1);
-		assert_int_equal(R.kicks[i].fd, -1);
+	for (unsigned i = 0; i < NOTING_BOUND; i++) {
+		assert_int_equal(R.below.irqfds[i].fd, -1);
+		assert_int_equal(R.below.kicks[i].fd, -1);
 	}
 	br_start(&R, 0, true);
 	br_check_io(&R);
@@ -298,8 +298,8 @@ static void irqfd_is_used_and_nothing_is_sent_by_hand(void **state)
 	br_check_io(&R);
 	for (unsigned i = 0; i < 20; i++)
 		br_complete(&R, 0);
-	assert_int_equal(R.sent_by_hand, 0);
-	assert_true(R.messages[1] >= 20);
+	assert_int_equal(R.below.sent_by_hand, 0);
+	assert_true(R.below.messages[1] >= 20);
 }
 
 /* ---- the pin ---- */
@@ -368,10 +368,10 @@ static void pin_is_silent_while_msix_is_on(void **state)
 	assert_true(line());
 	assert_int_equal(vpci_msix(&R.v, true), 0);
 	assert_false(line());
-	rises = R.rises[gsi] + R.raises[gsi];
+	rises = R.below.rises[gsi] + R.below.raises[gsi];
 	br_complete(&R, 0);
 	virtio_device_config_changed(&R.blk->vdev);
-	assert_int_equal(R.rises[gsi] + R.raises[gsi], rises);
+	assert_int_equal(R.below.rises[gsi] + R.below.raises[gsi], rises);
 	acknowledge();
 	assert_int_equal(vpci_msix(&R.v, false), 0);
 	br_check_io(&R);
@@ -430,8 +430,8 @@ static void machine_reset_comes_back_to_the_beginning(void **state)
 	for (unsigned i = 0; i < 16; i++)
 		assert_false(br_line(&R, i));
 	assert_int_equal(pcidev_config_read(&R.dev, PCI_COMMAND, 2), 0);
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		assert_int_equal(R.kicks[i].fd, -1);
+	for (unsigned i = 0; i < NOTING_BOUND; i++)
+		assert_int_equal(R.below.kicks[i].fd, -1);
 	br_pump(&R);
 	br_find(&R, VPCI_MODERN);
 	br_start(&R, 0, true);

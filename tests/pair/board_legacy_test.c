@@ -95,8 +95,8 @@ static void pci_l_02_header_in_bar_0(void **state)
 
 static bool bound_at(uint64_t addr)
 {
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		if (R.kicks[i].fd >= 0 && R.kicks[i].addr == addr)
+	for (unsigned i = 0; i < NOTING_BOUND; i++)
+		if (R.below.kicks[i].fd >= 0 && R.below.kicks[i].addr == addr)
 			return true;
 	return false;
 }

@@ -31,7 +31,7 @@ static int setup(void **state)
 static int setup_by_hand(void **state)
 {
 	(void)state;
-	return start_with(&(struct br_options){.queues = 2, .no_irqfd = true});
+	return start_with(&(struct br_options){.queues = 2, .host.no_irqfd = true});
 }
 static int teardown(void **state)
 {
@@ -54,8 +54,8 @@ static unsigned bound(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		n += R.lines[i].fd >= 0;
+	for (unsigned i = 0; i < NOTING_BOUND; i++)
+		n += R.below.lines[i].fd >= 0;
 	return n;
 }
 
@@ -64,13 +64,13 @@ static void an_interrupt_needs_nobody_but_the_worker(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 20; i++) {
 		br_complete(&R, i & 1);
-		assert_true(R.raised[gsi()]);
+		assert_true(R.below.raised[gsi()]);
 		assert_int_equal(br_acknowledge(&R), VIRTIO_PCI_ISR_QUEUE);
 		br_settle(&R);
 		assert_false(br_disk_line(&R));
 	}
 	assert_int_equal(R.board->fn.rises, 0);
-	assert_true(R.raises[gsi()] >= 20);
+	assert_true(R.below.raises[gsi()] >= 20);
 }
 
 static void a_call_between_isr_and_end_is_told_after_the_end(void **state)

@@ -481,7 +481,7 @@ static void st_d_08_reset_reads_0_when_nothing_is_in_flight(void **state)
 	struct held_disk *d = held();
 	uint64_t data = br_alloc(&R, 512, 512);
 	struct br_io io = {0};
-	unsigned calls = R.messages[1];
+	unsigned calls = R.below.messages[1];
 
 	(void)state;
 	memset(br_at(&R, data), 0x55, 512);
@@ -500,7 +500,7 @@ static void st_d_08_reset_reads_0_when_nothing_is_in_flight(void **state)
 		br_pump(&R);
 	for (uint64_t at = 0; at < R.used; at++)
 		assert_int_equal(*(uint8_t *)br_at(&R, BR_RAM + at), 0xa5);
-	assert_int_equal(R.messages[1], calls);
+	assert_int_equal(R.below.messages[1], calls);
 	__atomic_store_n(&d->hold, false, __ATOMIC_RELAXED);
 	br_start(&R, 0, true);
 	br_check_io(&R);

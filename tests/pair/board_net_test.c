@@ -231,8 +231,8 @@ static void stop_and_start(void **state)
 {
 	const struct br_options boards[] = {
 		{.pairs = 1},
-		{.board.no_msix = true, .no_ioeventfd = true},
-		{.no_irqfd = true},
+		{.board.no_msix = true, .host.no_ioeventfd = true},
+		{.host.no_irqfd = true},
 	};
 
 	(void)state;

@@ -15,7 +15,7 @@ static struct place *place_of(struct vpci_platform *p)
 static int vector(struct vpci_platform *p, uint16_t v, int call_fd, uint64_t *address,
 		  uint32_t *data)
 {
-	place_of(p)->rig.call_fds[v] = call_fd < 0 ? place_of(p)->config_fd : call_fd;
+	place_of(p)->rig.below.call_fds[v] = call_fd < 0 ? place_of(p)->config_fd : call_fd;
 	*address = BR_MSI;
 	*data = v;
 	return 0;
@@ -156,7 +156,7 @@ void place_init(struct place *p, const struct br_options *o, const struct vpci_p
 void place_fini(struct place *p)
 {
 	assert_true(p->destroyed);
-	memset(p->rig.call_fds, 0, sizeof(p->rig.call_fds));
+	memset(p->rig.below.call_fds, 0, sizeof(p->rig.below.call_fds));
 	br_fini(&p->rig);
 	close(p->config_fd);
 }

@@ -6,18 +6,16 @@
 #include "base/clock.h"
 #include "wire/virtio_blk.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #define HANG_NS (20 * NSEC_PER_SEC)
 
 static struct board_rig *rig_of(struct sysbus_host *host)
 {
-	return container_of(host, struct board_rig, below);
+	return container_of(host, struct board_rig, below.host);
 }
 
 uint64_t br_alloc(struct board_rig *r, uint64_t bytes, uint64_t align)
@@ -35,151 +33,11 @@ void *br_at(struct board_rig *r, uint64_t gpa)
 	return r->ram + (gpa - BR_RAM);
 }
 
-/* ---- the host ---- */
-
-static void irq_set(struct sysbus_host *host, unsigned gsi, bool level)
-{
-	struct board_rig *r = rig_of(host);
-
-	assert_true(gsi < 16);
-	assert_true(r->line[gsi] != level);
-	r->line[gsi] = level;
-	r->rises[gsi] += level;
-}
-
-static void message(struct board_rig *r, uint64_t address, uint32_t data)
-{
-	if (address != BR_MSI || data >= BR_VECTORS)
-		r->strange_messages++;
-	else {
-		r->messages[data]++;
-		if (r->call_fds[data] > 0)
-			assert_int_equal(eventfd_write(r->call_fds[data], 1), 0);
-	}
-}
-
-static void msi_send(struct sysbus_host *host, uint64_t address, uint32_t data)
-{
-	rig_of(host)->sent_by_hand++;
-	message(rig_of(host), address, data);
-}
-
-static struct br_bound *bind_fd(struct br_bound *table, int fd)
-{
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		if (table[i].fd < 0) {
-			table[i] = (struct br_bound){.fd = fd};
-			return &table[i];
-		}
-	fail_msg("more bindings than there can be");
-	return NULL;
-}
-
-static int ioeventfd_add(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
-			 unsigned size, bool match, uint64_t value, int fd)
-{
-	struct board_rig *r = rig_of(host);
-	struct br_bound *b;
-
-	if (!size && r->no_any_size)
-		return -EINVAL;
-	b = bind_fd(r->kicks, fd);
-	b->space = space;
-	b->addr = addr;
-	b->size = size;
-	b->match = match;
-	b->value = value;
-	return 0;
-}
-
-static void ioeventfd_del(struct sysbus_host *host, enum sysbus_space space, uint64_t addr,
-			  unsigned size, bool match, uint64_t value, int fd)
-{
-	struct board_rig *r = rig_of(host);
-
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		struct br_bound *b = &r->kicks[i];
-
-		if (b->fd == fd && b->space == space && b->addr == addr && b->size == size &&
-		    b->match == match && b->value == value) {
-			b->fd = -1;
-			return;
-		}
-	}
-	fail_msg("an ioeventfd is taken away that is not there");
-}
-
-static int irqfd_msi_add(struct sysbus_host *host, int fd, uint64_t address, uint32_t data)
-{
-	struct br_bound *b = bind_fd(rig_of(host)->irqfds, fd);
-
-	b->addr = address;
-	b->data = data;
-	return (int)(b - rig_of(host)->irqfds);
-}
-
-static void irqfd_msi_del(struct sysbus_host *host, int handle, int fd)
-{
-	assert_int_equal(rig_of(host)->irqfds[handle].fd, fd);
-	rig_of(host)->irqfds[handle].fd = -1;
-}
-
-static int irqfd_line_add(struct sysbus_host *host, int fd, int resample_fd, unsigned gsi)
-{
-	struct board_rig *r = rig_of(host);
-
-	assert_true(gsi < 16 && resample_fd >= 0);
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		assert_int_not_equal(r->lines[i].fd, fd);
-		if (r->lines[i].fd < 0) {
-			r->lines[i] = (struct br_bound_line){fd, resample_fd, gsi};
-			return 0;
-		}
-	}
-	return -ENOSPC;
-}
-
-static bool is_bound(const struct board_rig *r, unsigned gsi)
-{
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		if (r->lines[i].fd >= 0 && r->lines[i].gsi == gsi)
-			return true;
-	return false;
-}
-
-/* The last one to leave a line lowers it. */
-static void irqfd_line_del(struct sysbus_host *host, int fd, unsigned gsi)
-{
-	struct board_rig *r = rig_of(host);
-
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		if (r->lines[i].fd != fd || r->lines[i].gsi != gsi)
-			continue;
-		r->lines[i].fd = -1;
-		r->raised[gsi] &= is_bound(r, gsi);
-		return;
-	}
-	fail_msg("an irqfd of a line is taken away that is not there");
-}
-
-bool br_line(const struct board_rig *r, unsigned gsi)
-{
-	return r->line[gsi] || r->raised[gsi];
-}
-
 bool br_disk_line(const struct board_rig *r)
 {
 	int gsi = piix3_line(&r->isa, PCI_SLOT(r->dev.bdf), 0);
 
 	return gsi >= 0 && br_line(r, (unsigned)gsi);
-}
-
-void br_eoi(struct board_rig *r, unsigned gsi)
-{
-	r->raised[gsi] = false;
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		if (r->lines[i].fd >= 0 && r->lines[i].gsi == gsi)
-			assert_int_equal(eventfd_write(r->lines[i].resample_fd, 1), 0);
 }
 
 uint8_t br_acknowledge(struct board_rig *r)
@@ -192,40 +50,7 @@ uint8_t br_acknowledge(struct board_rig *r)
 	return isr;
 }
 
-void br_host(struct board_rig *r)
-{
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		eventfd_t n;
-
-		if (r->lines[i].fd >= 0 && !eventfd_read(r->lines[i].fd, &n)) {
-			r->raised[r->lines[i].gsi] = true;
-			r->raises[r->lines[i].gsi]++;
-		}
-	}
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		eventfd_t n;
-
-		if (r->irqfds[i].fd >= 0 && !eventfd_read(r->irqfds[i].fd, &n))
-			message(r, r->irqfds[i].addr, r->irqfds[i].data);
-	}
-}
-
 /* ---- the processor ---- */
-
-static bool bound_write(struct board_rig *r, enum sysbus_space space, uint64_t addr, uint64_t value,
-			unsigned size)
-{
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		const struct br_bound *b = &r->kicks[i];
-
-		if (b->fd >= 0 && b->space == space && b->addr == addr &&
-		    (!b->size || b->size == size) && (!b->match || b->value == value)) {
-			assert_int_equal(eventfd_write(b->fd, 1), 0);
-			return true;
-		}
-	}
-	return false;
-}
 
 static bool is_kick(const struct board_rig *r, const struct br_queue *q, enum sysbus_space space,
 		    uint64_t addr)
@@ -239,7 +64,7 @@ static bool is_kick(const struct board_rig *r, const struct br_queue *q, enum sy
 static void cpu_write(struct board_rig *r, enum sysbus_space space, uint64_t addr, uint32_t value,
 		      unsigned size)
 {
-	if (bound_write(r, space, addr, value, size))
+	if (noting_host_takes(&r->below, space, addr, value, size))
 		return;
 	for (unsigned i = 0; i < r->n_queues; i++)
 		if (is_kick(r, &r->queues[i], space, addr)) {
@@ -369,9 +194,7 @@ void br_init(struct board_rig *r, const struct br_options *o)
 		.name = "board-rig", .reactor.uring = test_uring(), .cpu = -1};
 
 	memset(r, 0, sizeof(*r));
-	for (unsigned i = 0; i < BR_BOUND; i++)
-		r->kicks[i].fd = r->irqfds[i].fd = r->lines[i].fd = -1;
-	r->no_any_size = o->no_any_size;
+	noting_host_init(&r->below, &o->host);
 	r->ram = mmap(NULL, BR_RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		      0);
 	assert_true(r->ram != MAP_FAILED);
@@ -379,23 +202,9 @@ void br_init(struct board_rig *r, const struct br_options *o)
 	assert_int_equal(backplane_init(&r->plane, NULL, NULL), 0);
 	assert_int_equal(worker_create(&r->worker, &worker, NULL), 0);
 
-	r->host_ops = (struct sysbus_host_ops){.irq_set = irq_set, .msi_send = msi_send};
-	if (!o->no_ioeventfd) {
-		r->host_ops.ioeventfd_add = ioeventfd_add;
-		r->host_ops.ioeventfd_del = ioeventfd_del;
-	}
-	if (!o->no_irqfd) {
-		r->host_ops.irqfd_msi_add = irqfd_msi_add;
-		r->host_ops.irqfd_msi_del = irqfd_msi_del;
-	}
-	if (!o->no_irqfd && !o->no_line_irqfd) {
-		r->host_ops.irqfd_line_add = irqfd_line_add;
-		r->host_ops.irqfd_line_del = irqfd_line_del;
-	}
 	if (o->waits)
-		r->host_ops.wait = wait_a_moment;
-	r->below.ops = &r->host_ops;
-	r->plane.bus.host = &r->below;
+		r->below.ops.wait = wait_a_moment;
+	r->plane.bus.host = &r->below.host;
 	pci_host_init(&r->host, &r->plane.bus);
 	assert_int_equal(piix3_init(&r->isa, &r->host, NULL), 0);
 	place.mem = r->mem;
@@ -410,13 +219,7 @@ void br_init(struct board_rig *r, const struct br_options *o)
 void br_fini(struct board_rig *r)
 {
 	backplane_remove_cards(&r->plane);
-	for (unsigned i = 0; i < BR_BOUND; i++) {
-		assert_int_equal(r->kicks[i].fd, -1);
-		assert_int_equal(r->irqfds[i].fd, -1);
-		assert_int_equal(r->lines[i].fd, -1);
-	}
-	for (unsigned i = 0; i < 16; i++)
-		assert_false(br_line(r, i));
+	noting_host_fini(&r->below);
 	piix3_fini(&r->isa);
 	pci_host_fini(&r->host);
 	worker_destroy(&r->worker);
@@ -554,7 +357,7 @@ int br_finish(struct board_rig *r, unsigned queue, struct br_io *io)
 	while (!io->done) {
 		void *cookie;
 		uint32_t len;
-		unsigned before = r->messages[queue + 1];
+		unsigned before = r->below.messages[queue + 1];
 
 		while (vqdrv_reap(&q->drv, &cookie, &len) > 0) {
 			((struct br_io *)cookie)->done = true;
@@ -568,7 +371,7 @@ int br_finish(struct board_rig *r, unsigned queue, struct br_io *io)
 			br_pump(r);
 			if (!r->msix && br_disk_line(r))
 				br_acknowledge(r);
-			else if (r->messages[queue + 1] == before)
+			else if (r->below.messages[queue + 1] == before)
 				continue;
 			break;
 		} while (true);
@@ -627,12 +430,12 @@ void br_check_io(struct board_rig *r)
 
 	for (unsigned q = 0; q < r->n_queues; q++) {
 		for (unsigned i = 0; i < sizeof(pattern); i++)
-			pattern[i] = (uint8_t)(i * 3 + q + r->messages[0]);
+			pattern[i] = (uint8_t)(i * 3 + q + r->below.messages[0]);
 		memcpy(br_at(r, data), pattern, sizeof(pattern));
 		assert_int_equal(br_do(r, q, VIRTIO_BLK_T_OUT, q, data, 512), 0);
 		memset(br_at(r, data), 0, 512);
 		assert_int_equal(br_do(r, q, VIRTIO_BLK_T_IN, q, data, 512), 0);
 		assert_memory_equal(br_at(r, data), pattern, sizeof(pattern));
 	}
-	assert_int_equal(r->strange_messages, 0);
+	assert_int_equal(r->below.strange_messages, 0);
 }

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A backplane with a PCI bus and a virtio-blk-pci (or virtio-net-pci) in it, behind them the device on its worker; in front of them our own driver half, which finds the
- * board on the bus.
- * The host of the backplane is a double that records messages and levels, and does by itself
- * what KVM would: signal the eventfds that writes were bound to, send the messages and raise the
- * lines that eventfds were bound to, lower such a line at an end of interrupt and tell those who
- * asked for it.
+ * A backplane with a PCI bus and a virtio-blk-pci (or virtio-net-pci) in it, behind them the device
+ * on its worker; in front of them our own driver half, which finds the board on the bus.  The host
+ * below notes everything (noting_host.h).
  *
  * The test's thread is processor and control thread at once.
  */
@@ -18,41 +15,23 @@
 #include "backend/pci/host.h"
 #include "backend/pci/piix3.h"
 #include "frontend/virtio_pci/vpci.h"
+#include "noting_host.h"
 #include "vring/driver.h"
 
 #define BR_RAM	    UINT64_C(0x100000) /* where guest memory begins */
 #define BR_RAM_SIZE (16u << 20)
 #define BR_QUEUES   4
-#define BR_MSI	    UINT64_C(0xfee00000)
-#define BR_VECTORS  64 /* message data below this are counted */
-#define BR_BOUND    64
+#define BR_MSI	    NOTING_MSI
 
 struct br_options {
 	struct virtio_pci_options board;
 	unsigned queues; /* 0: 1 */
 	unsigned queue_size;
-	bool no_ioeventfd, no_irqfd, no_line_irqfd; /* the host cannot */
-	bool no_any_size;			    /* the host's ioeventfds need a width */
+	struct noting_host_options host;
 	bool waits;		 /* an access may wait until the device is ready for it */
 	struct storage *storage; /* NULL: 1 MiB of memory */
 	struct net_link *net;	 /* a network card on this link instead of the disk ... */
 	unsigned pairs;		 /* ... with as many pairs of queues */
-};
-
-struct br_bound {
-	int fd; /* -1: free */
-	enum sysbus_space space;
-	uint64_t addr;
-	unsigned size;
-	bool match;
-	uint64_t value;
-	uint32_t data; /* irqfd */
-};
-
-struct br_bound_line {
-	int fd; /* -1: free */
-	int resample_fd;
-	unsigned gsi;
 };
 
 struct br_queue {
@@ -64,8 +43,7 @@ struct br_queue {
 
 struct board_rig {
 	struct backplane plane;
-	struct sysbus_host below;
-	struct sysbus_host_ops host_ops;
+	struct noting_host below;
 	struct pci_host host;
 	struct piix3 isa;
 	struct worker *worker;
@@ -75,21 +53,10 @@ struct board_rig {
 	struct gmem *mem;
 	uint8_t *ram;
 	uint64_t used;
-	bool no_any_size;
 	bool busy;	/* the control thread runs with each access */
 	unsigned waits; /* moments that accesses have waited */
 	void (*on_wait)(struct board_rig *r);
-	int call_fds[BR_VECTORS]; /* what a message signals, 0: nothing */
 
-	/* What the host has seen. */
-	unsigned messages[BR_VECTORS]; /* by data */
-	unsigned sent_by_hand, strange_messages;
-	bool line[16];
-	unsigned rises[16];
-	struct br_bound kicks[BR_BOUND], irqfds[BR_BOUND];
-	struct br_bound_line lines[BR_BOUND];
-	bool raised[16];     /* by an irqfd, until the end of interrupt */
-	unsigned raises[16]; /* signals of irqfds */
 	unsigned kick_exits; /* writes to a notification address that reached the board */
 	unsigned isr_reads;
 
@@ -110,13 +77,20 @@ void br_fini(struct board_rig *r);
 uint64_t br_alloc(struct board_rig *r, uint64_t bytes, uint64_t align);
 void *br_at(struct board_rig *r, uint64_t gpa);
 
-/* The level of a line, whoever raised it; of the disk's. */
-bool br_line(const struct board_rig *r, unsigned gsi);
+/* The level of the card's line. */
 bool br_disk_line(const struct board_rig *r);
-/* Host: takes what irqfds were signalled. */
-void br_host(struct board_rig *r);
-/* The processor ends an interrupt of that line. */
-void br_eoi(struct board_rig *r, unsigned gsi);
+static inline bool br_line(const struct board_rig *r, unsigned gsi)
+{
+	return noting_host_line(&r->below, gsi);
+}
+static inline void br_host(struct board_rig *r)
+{
+	noting_host_look(&r->below);
+}
+static inline void br_eoi(struct board_rig *r, unsigned gsi)
+{
+	noting_host_eoi(&r->below, gsi);
+}
 /* Reads the ISR, then ends the interrupt, as a handler does. */
 uint8_t br_acknowledge(struct board_rig *r);
 
