@@ -11,6 +11,7 @@
  * receive queue takes it.
  */
 #include "backend/net/links.h"
+#include "backend/net/user_dns.h"
 #include "backend/net/user_flows.h"
 
 #include "base/bits.h"
@@ -35,10 +36,13 @@
 #define EVENTS 64
 
 /* In an Ethernet frame with IPv4 in it. */
-#define AT_TYPE	    12
-#define AT_FRAGMENT 20
+#define AT_TYPE		12
+#define AT_FRAGMENT	20
 
-#define PATH	    "net/user"
+#define PATH		"net/user"
+#define RESOLV_CONF	"/etc/resolv.conf"
+
+#define FREE_PORT_TRIES 8
 
 struct frame {
 	struct list link;
@@ -445,17 +449,82 @@ static const struct net_link_ops user_ops = {
 	.close = user_close,
 };
 
-static int user_forward(struct user_link *u, const struct net_forward *f, struct error *err)
+/* -errno: none of them is free, or may be had. */
+static int find_free_port(const struct net_forward *f, uint16_t *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = f->host};
+	int fd = socket(AF_INET, (f->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0), rc = 0;
+	socklen_t len = sizeof(a);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) ||
+	    getsockname(fd, (struct sockaddr *)&a, &len))
+		rc = -errno;
+	*port = ntohs(a.sin_port);
+	close(fd);
+	return rc;
+}
+
+static int forward_port(struct user_link *u, const struct net_forward *f, uint16_t port)
 {
 	struct in_addr guest = f->guest;
-	char host[INET_ADDRSTRLEN] = "";
 
 	if (!guest.s_addr)
 		guest.s_addr = inet_addr("10.0.2.15");
-	if (!slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, guest, f->guest_port))
+	errno = 0;
+	if (!slirp_add_hostfwd(u->slirp, f->udp, f->host, port, guest, f->guest_port))
 		return 0;
+	return errno ? -errno : -EADDRINUSE;
+}
+
+/* Between finding it and taking it another program may take a free port. */
+static int forward_free_port(struct user_link *u, const struct net_forward *f, uint16_t *port)
+{
+	int rc = -EADDRINUSE;
+
+	for (unsigned i = 0; rc == -EADDRINUSE && i < FREE_PORT_TRIES; i++) {
+		rc = find_free_port(f, port);
+		if (!rc)
+			rc = forward_port(u, f, *port);
+	}
+	return rc;
+}
+
+static int user_forward(struct user_link *u, const struct net_forward *f, struct error *err)
+{
+	uint16_t port = f->host_port;
+	char host[INET_ADDRSTRLEN] = "";
+	int rc = port ? forward_port(u, f, port) : forward_free_port(u, f, &port);
+
 	inet_ntop(AF_INET, &f->host, host, sizeof(host));
-	return error_set(err, -EADDRINUSE, "port %u of %s cannot be forwarded", f->host_port, host);
+	if (rc == -EACCES)
+		return error_set(err, rc,
+				 "port %u of %s cannot be forwarded: those below 1024 need rights "
+				 "(CAP_NET_BIND_SERVICE).",
+				 port, host);
+	if (rc)
+		return error_set(err, rc, "port %u of %s cannot be forwarded", port, host);
+	if (!f->host_port)
+		log_info(PATH, "%s port %u of %s leads to the guest's port %u",
+			 f->udp ? "UDP" : "TCP", port, host, f->guest_port);
+	return 0;
+}
+
+static void warn_of_dns(void)
+{
+	struct user_dns dns = user_dns_look(RESOLV_CONF);
+
+	if (dns.ipv4)
+		return;
+	log_warn(PATH,
+		 "%s: the guest's name server, 10.0.2.3, will not answer, for it passes questions "
+		 "on to "
+		 "an IPv4 one of the host only; let %s name one, or the guest use another",
+		 !dns.readable ? RESOLV_CONF " cannot be read"
+		 : dns.ipv6    ? RESOLV_CONF " has IPv6 name servers only"
+			       : RESOLV_CONF " has no name server",
+		 RESOLV_CONF);
 }
 
 /* Which of libslirp's descriptors are forwarded ports: before the first flow it has no others. */
@@ -511,6 +580,8 @@ int net_user_open(struct net_link **out, const struct net_user_options *o, struc
 		return rc;
 	}
 	slirp_pollfds_fill(u->slirp, &timeout_ms, listener_add, u);
+	if (!o->restricted)
+		warn_of_dns();
 	*out = &u->link;
 	return 0;
 }

@@ -4,10 +4,14 @@
 
 #include "backend/net/card_test.h"
 #include "backend/net/links.h"
+#include "backend/net/user_dns.h"
+#include "base/bits.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -178,6 +182,51 @@ static void user_mode_port_in_use_is_said(void **state)
 		skip();
 	assert_int_equal(rc, -EADDRINUSE);
 	assert_non_null(strstr(err.text, "127.0.0.1"));
+}
+
+/* Port 0 of the host: one that is free, several times over; a pair of programs finds two. */
+static void user_mode_finds_free_ports(void **state)
+{
+	const struct net_forward f[] = {
+		{.host.s_addr = htonl(INADDR_LOOPBACK), .guest_port = 80},
+		{.host.s_addr = htonl(INADDR_LOOPBACK), .guest_port = 81},
+		{.host.s_addr = htonl(INADDR_LOOPBACK), .guest_port = 53, .udp = true},
+	};
+	const struct net_user_options o = {.forwards = f, .n_forwards = ARRAY_SIZE(f)};
+	struct net_link *link, *other;
+
+	(void)state;
+	if (!has_slirp(&link, &o))
+		skip();
+	assert_true(has_slirp(&other, &o));
+	net_link_close(&other);
+	net_link_close(&link);
+}
+
+static void dns_is(const char *text, bool readable, unsigned ipv4, unsigned ipv6)
+{
+	char name[] = "/tmp/ringside-dns-XXXXXX";
+	int fd = mkstemp(name);
+	struct user_dns dns;
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	dns = user_dns_look(readable ? name : "/nonexistent/resolv.conf");
+	unlink(name);
+	assert_int_equal(dns.readable, readable);
+	assert_int_equal(dns.ipv4, ipv4);
+	assert_int_equal(dns.ipv6, ipv6);
+}
+
+static void user_mode_knows_which_name_servers_answer(void **state)
+{
+	(void)state;
+	dns_is("", true, 0, 0);
+	dns_is("", false, 0, 0);
+	dns_is("search example.org\nnameserver 127.0.0.53\noptions edns0\n", true, 1, 0);
+	dns_is("nameserver 2001:db8::1\nnameserver\tfe80::1%eth0\n", true, 0, 2);
+	dns_is("# nameserver 10.0.0.1\nnameserver ::1\nnameserver 10.0.0.1", true, 1, 1);
+	dns_is("nameserver nonsense\n", true, 0, 0);
 }
 
 /* ---- through it ---- */
@@ -584,6 +633,8 @@ int main(void)
 		cmocka_unit_test(user_mode_gives_an_address),
 		cmocka_unit_test(user_mode_holds_a_bounded_number_of_frames),
 		cmocka_unit_test(user_mode_survives_garbage),
+		cmocka_unit_test(user_mode_finds_free_ports),
+		cmocka_unit_test(user_mode_knows_which_name_servers_answer),
 		cmocka_unit_test(user_mode_port_in_use_is_said),
 		cmocka_unit_test(user_mode_datagrams_go_out_and_come_back),
 		cmocka_unit_test(user_mode_leaves_some_files),

@@ -38,8 +38,8 @@ int net_socket_adopt(struct net_link **out, int fd, struct error *err);
 /* A port of the host that leads to one of the guest. */
 struct net_forward {
 	bool udp;
-	struct in_addr host, guest; /* guest 0: the address that DHCP gives first */
-	uint16_t host_port, guest_port;
+	struct in_addr host, guest;	/* guest 0: the address that DHCP gives first */
+	uint16_t host_port, guest_port; /* host_port 0: a free one, which is told */
 };
 
 struct net_user_options {

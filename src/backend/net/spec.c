@@ -16,7 +16,8 @@ const char net_spec_help[] =
 	"  socket=PATH          another machine that is given the same path\n"
 	"  fd=N                 an open TAP interface, or one end of a SOCK_SEQPACKET pair\n"
 	"  mac=XX:XX:XX:XX:XX:XX  default: a local one, always the same\n"
-	"  hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT  user: a port of the host leads to the guest\n"
+	"  hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT  user: a port of the host leads to the guest;\n"
+	"                       PORT of the host 0: a free one, which is told\n"
 	"  restrict=on          user: no way out but the forwarded ports\n"
 	"  queues=N             tap: pairs of queues, 1 to 64; default: 1\n"
 	"  queue-size=N         the largest ring to take, a power of two, 2 to 1024; default 256\n"
@@ -61,7 +62,7 @@ static int take_mac(struct net_spec *spec, const char *value, struct error *err)
 }
 
 /* "[ADDRESS]:PORT" */
-static int take_end(char *text, struct in_addr *address, uint16_t *port)
+static int take_end(char *text, struct in_addr *address, uint16_t *port, uint16_t first)
 {
 	char *colon = strrchr(text, ':');
 	uint64_t n;
@@ -70,9 +71,11 @@ static int take_end(char *text, struct in_addr *address, uint16_t *port)
 		return -EINVAL;
 	*colon = '\0';
 	address->s_addr = INADDR_ANY;
+	if (!strcmp(text, "localhost"))
+		text = "127.0.0.1";
 	if (*text && inet_pton(AF_INET, text, address) != 1)
 		return -EINVAL;
-	if (number_parse(colon + 1, 1, UINT16_MAX, &n))
+	if (number_parse(colon + 1, first, UINT16_MAX, &n))
 		return -EINVAL;
 	*port = (uint16_t)n;
 	return 0;
@@ -96,7 +99,14 @@ static int take_forward(struct net_spec *spec, const char *value, struct error *
 	if (!dash)
 		return bad("hostfwd", value, allowed, err);
 	*dash = '\0';
-	if (take_end(text, &f.host, &f.host_port) || take_end(dash + 1, &f.guest, &f.guest_port))
+	if (strchr(text, '[') || strchr(dash + 1, '['))
+		return error_set(
+			err, -EINVAL,
+			"hostfwd=%s: user-mode networking is IPv4 only: give 127.0.0.1, or no "
+			"address.",
+			value);
+	if (take_end(text, &f.host, &f.host_port, 0) ||
+	    take_end(dash + 1, &f.guest, &f.guest_port, 1))
 		return bad("hostfwd", value, allowed, err);
 	spec->forwards[spec->n_forwards++] = f;
 	return 0;

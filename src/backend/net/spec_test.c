@@ -65,6 +65,9 @@ static void ports_are_forwarded(void **state)
 	assert_int_equal(S.forwards[1].host.s_addr, htonl(INADDR_LOOPBACK));
 	assert_int_equal(S.forwards[1].guest.s_addr, inet_addr("10.0.2.9"));
 	assert_int_equal(S.forwards[1].guest_port, 5353);
+	parses("user,hostfwd=tcp:localhost:0-:22");
+	assert_int_equal(S.forwards[0].host.s_addr, htonl(INADDR_LOOPBACK));
+	assert_int_equal(S.forwards[0].host_port, 0);
 }
 
 static void what_is_not_understood_is_refused(void **state)
@@ -97,7 +100,7 @@ static void what_is_not_understood_is_refused(void **state)
 		"tap=x,hostfwd=tcp::1-:2",
 		"user,hostfwd=tcp",
 		"user,hostfwd=icmp::1-:2",
-		"user,hostfwd=tcp::0-:2",
+		"user,hostfwd=tcp:[::1]:2-:2",
 		"user,hostfwd=tcp::1-:65536",
 		"user,hostfwd=tcp:x:1-:2",
 		"user,hostfwd=tcp::1:2",
