@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/notifier.h"
 
+#include "base/evsignal.h"
 #include "base/reactor.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ static void look_at_mode(struct notifier *n)
 	n->signals = 0;
 }
 
-int notifier_swap(struct notifier *n, struct reactor *r, int fd)
+int notifier_swap(struct notifier *n, struct reactor *r, int fd, bool foreign)
 {
 	int before = n->fd;
 
@@ -35,6 +36,7 @@ int notifier_swap(struct notifier *n, struct reactor *r, int fd)
 	if (before >= 0 && r)
 		reactor_submit(r);
 	n->fd = fd;
+	n->foreign = foreign;
 	if (fd >= 0)
 		look_at_mode(n);
 	return before;
@@ -42,7 +44,7 @@ int notifier_swap(struct notifier *n, struct reactor *r, int fd)
 
 void notifier_set(struct notifier *n, struct reactor *r, int fd)
 {
-	int before = notifier_swap(n, r, fd);
+	int before = notifier_swap(n, r, fd, false);
 
 	if (before >= 0)
 		close(before);
@@ -63,10 +65,16 @@ static void signal_blocking(const struct notifier *n)
 void notifier_signal(struct notifier *n, struct reactor *r)
 {
 	struct io_uring_sqe *sqe = NULL;
+	struct evsignal *safe;
 
 	if (n->fd < 0)
 		return;
 	n->total++;
+	safe = n->foreign ? reactor_evsignal(r) : NULL;
+	if (safe) {
+		evsignal_send(safe, n->fd);
+		return;
+	}
 	if (++n->signals >= LOOK_AGAIN)
 		look_at_mode(n);
 	if (!n->blocking && reactor_is_uring(r))

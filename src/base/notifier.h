@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A call: the signal from the device to the driver's side, an eventfd that a peer handed us (irqfd,
- * vhost-user call fd).
+ * A call: the signal from the device to the driver's side, an eventfd.
  *
- * The peer is not trusted: its fd may be full, blocking, a closed pipe.  Signalling never blocks
- * the thread, never raises SIGPIPE (the process ignores it) and never fails; the signal rides with
- * the reactor's next submission where that is possible, so that it costs no system call of its own.
+ * Our own (an irqfd, whose other end is the kernel) rides with the reactor's next submission, so
+ * that it costs no system call.  A peer's (vhost-user call and error fds) may be full and in
+ * blocking mode, and its mode may change between a look at it and the write: it is signalled by
+ * base/evsignal.h, which never waits, at one system call each.  Where the kernel does not offer
+ * that, the mode is looked at now and then, and poll() is asked first.
+ *
+ * Signalling never raises SIGPIPE (the process ignores it) and never fails.
  *
  * Threads: owned by one reactor's thread.
  */
@@ -19,16 +22,18 @@ struct reactor;
 
 struct notifier {
 	int fd;		  /* -1: nobody listens                                  */
+	bool foreign;	  /* a peer holds it, too                                */
 	bool blocking;	  /* the peer's choice, looked up now and then           */
 	uint32_t signals; /* since the last look                                 */
 	uint64_t total;	  /* signals sent, for the counters                      */
 };
 
 void notifier_init(struct notifier *n);
-/* Takes over @fd (-1: none) and closes the one before. */
+/* Takes over @fd (-1: none), one of ours, and closes the one before. */
 void notifier_set(struct notifier *n, struct reactor *r, int fd);
-/* The same, and the one before (-1: none) becomes the caller's. */
-int notifier_swap(struct notifier *n, struct reactor *r, int fd);
+/* The same for a fd that a peer holds, too (@foreign), and the one before (-1: none) becomes the
+ * caller's. */
+int notifier_swap(struct notifier *n, struct reactor *r, int fd, bool foreign);
 void notifier_signal(struct notifier *n, struct reactor *r);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/evsignal.h"
 #include "base/reactor_priv.h"
 
 #include <errno.h>
@@ -52,6 +53,8 @@ int reactor_create(struct reactor **out, const struct reactor_config *config, st
 		error_set(err, rc, "cannot watch an eventfd");
 		goto close_kind;
 	}
+	/* Without it, eventfds of peers are signalled as well as can be. */
+	(void)evsignal_create(&r->evsignal);
 	*out = r;
 	return 0;
 close_kind:
@@ -77,6 +80,7 @@ void reactor_destroy(struct reactor **rp)
 		list_del(&op->link);
 		free(op);
 	}
+	evsignal_destroy(&r->evsignal);
 	close(r->wake_fd);
 	free(r);
 	*rp = NULL;
@@ -443,6 +447,11 @@ int reactor_timeout_ms(const struct reactor *r)
 	if (ns == UINT64_MAX)
 		return -1;
 	return (int)min_u64((ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, INT32_MAX);
+}
+
+struct evsignal *reactor_evsignal(struct reactor *r)
+{
+	return r->evsignal && evsignal_works(r->evsignal) ? r->evsignal : NULL;
 }
 
 bool reactor_is_uring(const struct reactor *r)

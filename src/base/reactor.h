@@ -148,6 +148,9 @@ void reactor_sqe_set(struct reactor *r, struct io_uring_sqe *sqe, struct reactor
 /* Hands over at once what is queued: before an fd that a queued entry names is closed. */
 void reactor_submit(struct reactor *r);
 
+/* For signalling eventfds that somebody else holds, too; NULL: not to be had here. */
+struct evsignal *reactor_evsignal(struct reactor *r);
+
 /* What the thread has done so far: counts, not times. */
 struct reactor_stats {
 	uint64_t turns;	   /* times round the loop                  */

@@ -50,6 +50,8 @@ struct reactor {
 	int wake_fd;
 	struct reactor_watch wake;
 
+	struct evsignal *evsignal; /* NULL: none is to be had */
+
 	struct list timers;  /* soonest first */
 	struct list pollers; /* active ones   */
 	const struct reactor_poller

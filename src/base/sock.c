@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/sock.h"
 
+#include "base/aside.h"
 #include "base/clock.h"
 #include "base/limits.h"
 
@@ -64,6 +65,14 @@ ssize_t sock_send_some(int fd, const struct iovec *iov, unsigned iovcnt, const i
 	return n;
 }
 
+static void close_fd(const struct sock_fds *take, int fd)
+{
+	if (take && take->aside)
+		aside_close(take->aside, fd);
+	else
+		close(fd);
+}
+
 /* The fds of @m are added to @take, those without room are closed.  false: some are of the reserve.
  */
 static bool take_fds(struct msghdr *m, struct sock_fds *take)
@@ -82,7 +91,7 @@ static bool take_fds(struct msghdr *m, struct sock_fds *take)
 				take->fds[take->n++] = fd;
 				continue;
 			}
-			close(fd);
+			close_fd(take, fd);
 			if (take)
 				take->more = true;
 		}
@@ -126,7 +135,7 @@ ssize_t sock_recv_some(int fd, void *data, size_t size, struct sock_fds *take)
 		rc = why_withheld();
 	if (rc) {
 		while (take->n > before)
-			close(take->fds[--take->n]);
+			close_fd(take, take->fds[--take->n]);
 		return rc;
 	}
 	return n ? n : -EPIPE;

@@ -30,10 +30,13 @@
 /* The most fds that one message can carry (Linux' SCM_MAX_FD). */
 #define SOCK_FDS_MAX 253
 
+struct aside;
+
 struct sock_fds {
 	int *fds; /* room for @max */
 	unsigned max, n;
-	bool more; /* others had no room and are closed */
+	bool more;	     /* others had no room and are closed */
+	struct aside *aside; /* closes what is to be closed; NULL: at once, which may wait */
 };
 
 /*

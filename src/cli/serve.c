@@ -36,6 +36,7 @@ struct serve {
 	struct control control;
 	struct server *server;
 	bool readonly;
+	bool any_memory;
 	bool done; /* an option has already done all there is to do */
 };
 
@@ -59,6 +60,9 @@ static const char serve_help_head[] =
 	"  --poll-us N|max      longest time to look for requests before sleeping; default 200, 0: "
 	"never,\n"
 	"                       max: never sleep\n"
+	"  --memory-files any   guest memory may be any file; default (memory): memfd, tmpfs and "
+	"hugetlbfs\n"
+	"                       only, since other files can make the server wait\n"
 	"  --control SOCKET     answers questions there: see ringside tree --of SOCKET\n"
 	"  --print-capabilities what this back end can do, as JSON\n"
 	"  --quiet, --verbose   fewer or more messages\n"
@@ -83,6 +87,7 @@ enum {
 	OPT_SOCKET_MODE,
 	OPT_WORKERS,
 	OPT_POLL_US,
+	OPT_MEMORY_FILES,
 	OPT_CONTROL,
 	OPT_PRINT_CAPABILITIES,
 	OPT_QUIET,
@@ -100,6 +105,7 @@ static const struct option serve_options[] = {
 	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
 	{"workers", required_argument, NULL, OPT_WORKERS},
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
+	{"memory-files", required_argument, NULL, OPT_MEMORY_FILES},
 	{"control", required_argument, NULL, OPT_CONTROL},
 	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
 	{"quiet", no_argument, NULL, OPT_QUIET},
@@ -219,6 +225,11 @@ static int take_option(struct serve *s, int opt, const char *arg)
 		else
 			return usage_error("serve", "--poll-us %s: give 0 to %d, or max.", arg,
 					   POLL_US_MAX);
+		return EXIT_OK;
+	case OPT_MEMORY_FILES:
+		if (strcmp(arg, "any") && strcmp(arg, "memory"))
+			return usage_error("serve", "--memory-files %s: give memory or any.", arg);
+		s->any_memory = !strcmp(arg, "any");
 		return EXIT_OK;
 	case OPT_CONTROL:
 		s->control_path = arg;
@@ -389,6 +400,7 @@ static int serve(struct serve *s)
 	struct server_config config = {
 		.workers = {.n = choose_workers(s),
 			    .reactor = {.uring = true, .poll_us = s->poll_us}},
+		.any_memory = s->any_memory,
 		.signals = true,
 	};
 	struct error err = {""};

@@ -6,6 +6,7 @@
 #include "mem/gmem_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -223,6 +224,11 @@ int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 	if (rc)
 		munmap(base, size + slack);
 	return rc;
+}
+
+bool gmem_fd_is_memory(int fd)
+{
+	return fcntl(fd, F_GET_SEALS) >= 0;
 }
 
 int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, void *host,

@@ -82,6 +82,13 @@ struct gmem *gmem_new(void);
 int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, int fd,
 		 uint64_t offset, struct gmem **out, struct error *err);
 
+/*
+ * Whether @fd is memory of the kernel's own: a memfd, a file of tmpfs or hugetlbfs.  Of others a
+ * mere look (fstat), and any touch later, may wait for whoever stands behind their file system.
+ * This question itself never waits: only those files have seals.
+ */
+bool gmem_fd_is_memory(int fd);
+
 /* The same for memory that the caller owns and keeps until the map is gone (our own PC, tests). */
 int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, void *host,
 		   struct gmem **out, struct error *err);

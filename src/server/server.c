@@ -30,6 +30,7 @@ struct server {
 	struct list offers;
 	unsigned n_offers;
 	unsigned open; /* offers that are not over */
+	bool any_memory;
 	bool stopping;
 	bool hurry;
 	struct reactor_timer tick;
@@ -104,6 +105,7 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 		free(o);
 		return rc;
 	}
+	o->export.connection.any_memory = s->any_memory;
 	list_add_tail(&s->offers, &o->link);
 	s->n_offers++;
 	if (!s->open++)
@@ -149,6 +151,7 @@ int server_create(struct server **out, const struct server_config *config, struc
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot create a server");
 	list_init(&s->offers);
+	s->any_memory = config->any_memory;
 	s->signal_fd = -1;
 	reactor_timer_init(&s->tick, tick_expired);
 	rc = reactor_create(&s->home, &control, err);

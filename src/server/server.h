@@ -21,6 +21,7 @@ struct server;
 
 struct server_config {
 	struct worker_pool_config workers;
+	bool any_memory; /* front ends' memory may be any file, not only the kernel's own */
 	bool signals; /* SIGTERM, SIGINT and SIGHUP are server_stop(); see server_take_signals() */
 };
 

@@ -240,6 +240,7 @@ struct held_disk *held_disk_new(uint64_t bytes)
 	assert_non_null(d);
 	d->bytes = calloc(1, bytes);
 	assert_non_null(d->bytes);
+	list_init(&d->storage.link);
 	d->storage.ops = &held_ops;
 	list_init(&d->storage.link);
 	d->storage.size = bytes;

@@ -38,6 +38,7 @@ struct virtio_bus {
 	const char *name; /* path of the board, for messages */
 	const struct virtio_bus_ops *ops;
 	bool takes_legacy;	     /* drivers that know no VERSION_1 are served too */
+	bool foreign_fds;	     /* a peer holds the kick and call fds, too       */
 	struct virtio_device *child; /* NULL: the slot is empty */
 };
 

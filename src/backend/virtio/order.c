@@ -116,7 +116,7 @@ static int order_set_call(struct virtio_order *o)
 {
 	struct virtio_queue *q = o->all->q;
 
-	o->text.fd = notifier_swap(&q->call, q->reactor, o->text.fd);
+	o->text.fd = notifier_swap(&q->call, q->reactor, o->text.fd, o->text.flag);
 	if (q->running)
 		notifier_signal(&q->call, q->reactor);
 	return 0;
@@ -381,7 +381,9 @@ void virtio_queue_set_kick(struct virtio_queue *q, int fd, struct virtio_waiter 
 
 void virtio_queue_set_call(struct virtio_queue *q, int fd, struct virtio_waiter *waiter)
 {
-	order_give(q, VIRTIO_ORDER_SET_CALL, fd, false, NULL, waiter);
+	const struct virtio_bus *bus = q->vdev->bus;
+
+	order_give(q, VIRTIO_ORDER_SET_CALL, fd, bus && bus->foreign_fds, NULL, waiter);
 }
 
 void virtio_queue_set_mem(struct virtio_queue *q, struct gmem *mem, struct virtio_waiter *waiter)

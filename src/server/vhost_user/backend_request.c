@@ -5,11 +5,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* No reply is ever asked for; one that comes is read and forgotten, up to so many at once. */
-#define REPLIES_PER_TURN 16
+#include <sys/socket.h>
 
 void vhost_user_backend_request_close(struct vhost_user_connection *c)
 {
@@ -17,48 +13,49 @@ void vhost_user_backend_request_close(struct vhost_user_connection *c)
 	vhost_user_channel_close(&c->backend);
 }
 
+/*
+ * Nothing is read: no reply is ever asked for, and who gave us this end of the socket may have kept
+ * it, too, and hold it up for readers.
+ */
 static void backend_ready(struct reactor_watch *w, uint32_t events)
 {
 	struct vhost_user_connection *c = container_of(w, struct vhost_user_connection,
 						       backend_watch);
-	const char *why = NULL;
-	int rc = vhost_user_channel_flush(&c->backend);
 
-	(void)events;
-	for (int n = 0; !rc && n < REPLIES_PER_TURN; n++) {
-		rc = vhost_user_channel_receive(&c->backend, false, &why);
-		if (rc == 0)
-			return;
-		if (rc > 0) {
-			vhost_user_channel_next(&c->backend);
-			rc = 0;
-		}
-	}
-	if (rc)
+	if (events & (EPOLLHUP | EPOLLERR) || vhost_user_channel_flush(&c->backend))
 		vhost_user_backend_request_close(c);
 }
 
 void vhost_user_backend_request_init(struct vhost_user_connection *c)
 {
-	vhost_user_channel_init(&c->backend, -1);
+	vhost_user_channel_init(&c->backend, -1, c->aside);
 	c->backend_watch.ready = backend_ready;
+}
+
+/* Asks the socket layer, which knows sockets only: a file of any other kind is not asked. */
+static bool is_unix_stream(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) && domain == AF_UNIX &&
+	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_STREAM;
 }
 
 int vhost_user_set_backend_req_fd(struct vhost_user_connection *c, struct vhost_user_message *m,
 				  struct error *err)
 {
 	int fd = vhost_user_message_take_fd(m, 0), rc;
-	struct stat st;
 
 	if (fd < 0)
 		return error_set(err, -EINVAL, "no fd came with it.");
-	if (fstat(fd, &st) || !S_ISSOCK(st.st_mode)) {
-		close(fd);
-		return error_set(err, -ENOTSOCK, "the fd is not a socket.");
+	if (!is_unix_stream(fd)) {
+		aside_close(c->aside, fd);
+		return error_set(err, -ENOTSOCK, "the fd is not a Unix stream socket.");
 	}
 	vhost_user_backend_request_close(c);
-	vhost_user_channel_init(&c->backend, fd);
-	rc = reactor_watch_start(c->home, &c->backend_watch, fd, EPOLLIN | EPOLLOUT);
+	vhost_user_channel_init(&c->backend, fd, c->aside);
+	rc = reactor_watch_start(c->home, &c->backend_watch, fd, EPOLLOUT);
 	if (rc) {
 		vhost_user_channel_close(&c->backend);
 		return error_set(err, rc, "the fd cannot be waited for");

@@ -189,6 +189,38 @@ static void kb_68_a_table_without_the_rings(void **state)
 	rig.fds--;
 }
 
+/* A file of a file system that may not answer: refused, or mapped aside where it is allowed. */
+static void v_05_memory_that_is_any_file(void **state)
+{
+	char path[] = "/var/tmp/ringside-memory.XXXXXX";
+	struct vhost_user_mem_table t = front_table();
+	int fd = mkstemp(path);
+	struct front f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(path);
+	if (fcntl(fd, F_GET_SEALS) >= 0) { /* tmpfs */
+		close(fd);
+		skip();
+	}
+	assert_int_equal(ftruncate(fd, FRONT_MEM), 0);
+	rig.fds++;
+	refused(&(struct bad){VHOST_USER_SET_MEM_TABLE, &t, 40, {fd}, 1});
+	rig.export.connection.any_memory = true;
+	open_at(&f, false);
+	assert_int_equal(front_ack(&f, VHOST_USER_SET_MEM_TABLE, &t, 40, &fd, 1), 0);
+	/* What is wrong with it is found there, too. */
+	t.regions[0].size *= 2;
+	assert_int_equal(front_ack(&f, VHOST_USER_SET_MEM_TABLE, &t, 40, &fd, 1), 1);
+	t.regions[0].size /= 2;
+	assert_int_equal(front_ack(&f, VHOST_USER_SET_MEM_TABLE, &t, 40, &fd, 1), 0);
+	front_close(&f);
+	rig.export.connection.any_memory = false;
+	close(fd);
+	rig.fds--;
+}
+
 static void v_14_memory_cut_short_under_us(void **state)
 {
 	struct front f;
@@ -220,6 +252,7 @@ int main(void)
 		CASE(v_06_slots_that_cannot_be),
 		CASE(v_06_a_region_in_use_is_drained_first),
 		CASE(kb_68_a_table_without_the_rings),
+		CASE(v_05_memory_that_is_any_file),
 		CASE(v_14_memory_cut_short_under_us),
 	};
 

@@ -4,12 +4,15 @@
 
 #include "wire/virtio.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 /* ---- V-01: bytes ---- */
@@ -280,6 +283,74 @@ static void v_04_fds_missing(void **state)
 	refused(&(struct bad){VHOST_USER_SET_MEM_TABLE, &table, 40, {0, 0}, 2});
 }
 
+/* A socket whose close() waits for as long as the other end likes. */
+static int lingering(int *other)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
+	socklen_t len = sizeof(at);
+	int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+	static const char bytes[65536];
+
+	assert_int_equal(setsockopt(l, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	assert_int_equal(bind(l, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(at)), 0);
+	*other = accept(l, NULL, NULL);
+	assert_true(*other >= 0);
+	close(l);
+	while (send(c, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(setsockopt(c, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return c;
+}
+
+/* Ours may be the last to be closed: not on this thread, either. */
+static void *close_ours(void *fd)
+{
+	close(*(int *)fd);
+	return NULL;
+}
+
+/* In a message, in half of one, in one too many, in one that is never read: nobody waits for it. */
+static void kb_66_fds_whose_closing_waits(void **state)
+{
+	struct vhost_user_header half = {VHOST_USER_SET_OWNER, FLAGS_REPLY, 0};
+	int other[4], fds[4], nine[9];
+	pthread_t closers[4];
+	struct front f;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		fds[i] = lingering(&other[i]);
+	for (unsigned i = 0; i < 9; i++)
+		nine[i] = fds[2];
+	rig.fds += 4; /* the other ends */
+	open_at(&f, false);
+	assert_int_equal(front_ack_fd(&f, VHOST_USER_SET_VRING_KICK, 0, fds[0]), 1);
+	front_write(&f, &half, 4, &fds[1], 1);
+	front_close(&f);
+	open_at(&f, false);
+	front_write(&f, &half, sizeof(half), nine, 9);
+	front_close(&f);
+	open_at(&f, false);
+	front_write(&f, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, NULL, 0);
+	front_write(&f, &half, sizeof(half), &fds[3], 1);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&closers[i], NULL, close_ours, &fds[i]), 0);
+	front_close(&f);
+	/* The next one is served, while all of them wait to be closed. */
+	open_at(&f, true);
+	front_echo(&f, 0);
+	front_close(&f);
+	for (unsigned i = 0; i < 4; i++)
+		close(other[i]);
+	for (unsigned i = 0; i < 4; i++)
+		pthread_join(closers[i], NULL);
+	rig.fds -= 4;
+}
+
 static void v_04_fds_of_the_wrong_kind(void **state)
 {
 	static const uint32_t requests[] = {VHOST_USER_SET_VRING_KICK, VHOST_USER_SET_VRING_CALL,
@@ -289,10 +360,13 @@ static void v_04_fds_of_the_wrong_kind(void **state)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int file = memfd_create("file", MFD_CLOEXEC);
 	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fds[] = {directory, null, file, sock};
+	int pipes[2], timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	int fds[] = {directory, null, file, sock, timer, -1};
 
 	(void)state;
-	rig.fds += 4;
+	assert_false(pipe2(pipes, O_CLOEXEC));
+	fds[5] = pipes[1];
+	rig.fds += 7;
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		for (size_t r = 0; r < ARRAY_SIZE(requests); r++)
 			refused_fd(requests[r], 0, fds[i]);
@@ -330,6 +404,7 @@ int main(void)
 		CASE(kb_66_fds_all_along_one_message),
 		CASE(v_04_fds_missing),
 		CASE(v_04_fds_of_the_wrong_kind),
+		CASE(kb_66_fds_whose_closing_waits),
 		CASE(v_04_no_fd_and_an_fd),
 	};
 

@@ -4,13 +4,14 @@
 #include "base/sock.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #define HEADER ((uint32_t)sizeof(struct vhost_user_header))
 
-void vhost_user_channel_init(struct vhost_user_channel *ch, int fd)
+void vhost_user_channel_init(struct vhost_user_channel *ch, int fd, struct aside *aside)
 {
 	ch->fd = fd;
+	ch->aside = aside;
 	ch->in.n_fds = ch->out.n_fds = 0;
 	ch->in_bytes = ch->out_bytes = 0;
 	ch->unsent = false;
@@ -18,11 +19,14 @@ void vhost_user_channel_init(struct vhost_user_channel *ch, int fd)
 
 void vhost_user_channel_close(struct vhost_user_channel *ch)
 {
-	vhost_user_message_drop_fds(&ch->in);
-	vhost_user_message_drop_fds(&ch->out);
-	if (ch->fd >= 0)
-		close(ch->fd);
-	vhost_user_channel_init(ch, -1);
+	vhost_user_message_drop_fds(&ch->in, ch->aside);
+	vhost_user_message_drop_fds(&ch->out, NULL);
+	if (ch->fd >= 0) {
+		/* The peer sees the end now, whenever the rest of it comes. */
+		shutdown(ch->fd, SHUT_RDWR);
+		aside_close(ch->aside, ch->fd);
+	}
+	vhost_user_channel_init(ch, -1, ch->aside);
 }
 
 /* ---- receiving ---- */
@@ -30,7 +34,10 @@ void vhost_user_channel_close(struct vhost_user_channel *ch)
 /* Up to @left bytes; >0, 0 (nothing now), or -errno as of receive(). */
 static int take(struct vhost_user_channel *ch, void *to, uint32_t left, const char **why)
 {
-	struct sock_fds fds = {.fds = ch->in.fds, .max = VHOST_USER_FDS_MAX, .n = ch->in.n_fds};
+	struct sock_fds fds = {.fds = ch->in.fds,
+			       .max = VHOST_USER_FDS_MAX,
+			       .n = ch->in.n_fds,
+			       .aside = ch->aside};
 	ssize_t n = sock_recv_some(ch->fd, to, left, &fds);
 
 	ch->in.n_fds = fds.n;
@@ -86,7 +93,7 @@ int vhost_user_channel_receive(struct vhost_user_channel *ch, bool from_front_en
 
 void vhost_user_channel_next(struct vhost_user_channel *ch)
 {
-	vhost_user_message_drop_fds(&ch->in);
+	vhost_user_message_drop_fds(&ch->in, ch->aside);
 	ch->in_bytes = 0;
 }
 
@@ -113,7 +120,7 @@ int vhost_user_channel_flush(struct vhost_user_channel *ch)
 		n = sock_send_some(ch->fd, iov, 2, m->fds, m->n_fds);
 		if (n <= 0)
 			return (int)n;
-		vhost_user_message_drop_fds(m);
+		vhost_user_message_drop_fds(m, NULL);
 		ch->out_bytes += (uint32_t)n;
 		ch->unsent = ch->out_bytes < total;
 	}

@@ -15,6 +15,7 @@
 
 struct vhost_user_channel {
 	int fd; /* -1: closed */
+	struct aside *aside;
 
 	struct vhost_user_message in;
 	uint32_t in_bytes; /* of header and payload together */
@@ -24,8 +25,11 @@ struct vhost_user_channel {
 	bool unsent;	    /* some of @out is left */
 };
 
-/* Takes over @fd, of any mode; -1 for a channel that is closed. */
-void vhost_user_channel_init(struct vhost_user_channel *ch, int fd);
+/*
+ * Takes over @fd, of any mode; -1 for a channel that is closed.  Whatever came from the peer is
+ * closed @aside; so is the socket, since closing it closes what lies in it unread.
+ */
+void vhost_user_channel_init(struct vhost_user_channel *ch, int fd, struct aside *aside);
 /* Closes it, and every fd that waits in it. */
 void vhost_user_channel_close(struct vhost_user_channel *ch);
 

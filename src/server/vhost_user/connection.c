@@ -15,6 +15,9 @@
 
 /* Messages handled before others on the control thread get their turn. */
 #define MESSAGES_PER_TURN 32
+/* Fds that may wait to be closed before no more are taken, beside those of the rings. */
+#define ASIDE_MAX 64
+#define BREATH_NS (10 * NSEC_PER_MSEC)
 
 static vhost_user_handler *const handlers[VHOST_USER_REQUEST_MAX] = {
 	[VHOST_USER_GET_FEATURES] = vhost_user_get_features,
@@ -76,6 +79,7 @@ static void start_closing(struct vhost_user_connection *c)
 	c->state = VHOST_USER_CLOSING;
 	reactor_watch_stop(c->home, &c->watch);
 	reactor_timer_stop(c->home, &c->poll);
+	reactor_timer_stop(c->home, &c->breath);
 	memset(&c->waiter, 0, sizeof(c->waiter));
 	c->waiter.done = closing_done;
 	virtio_device_reset(vdev, &c->waiter);
@@ -236,6 +240,15 @@ static void pump(struct vhost_user_connection *c)
 			}
 			return;
 		}
+		if (aside_waiting(c->aside) > ASIDE_MAX + 4 * vhost_user_device(c)->n_queues) {
+			/* A front end whose fds do not close gives us no more of them. */
+			log_limited(&c->complaints, LOG_LEVEL_WARN, c->bus.name,
+				    "%u file descriptors of the front end take long to close; it "
+				    "waits",
+				    aside_waiting(c->aside));
+			reactor_timer_start(c->home, &c->breath, BREATH_NS);
+			return;
+		}
 		rc = vhost_user_channel_receive(&c->channel, true, &why);
 		if (rc == 0)
 			return;
@@ -256,6 +269,11 @@ static void socket_ready(struct reactor_watch *w, uint32_t events)
 	pump(container_of(w, struct vhost_user_connection, watch));
 }
 
+static void breath_over(struct reactor_timer *t)
+{
+	pump(container_of(t, struct vhost_user_connection, breath));
+}
+
 static void more_ready(struct reactor_msg *msg)
 {
 	struct vhost_user_connection *c = container_of(msg, struct vhost_user_connection, more);
@@ -273,9 +291,15 @@ static void queue_broken(struct virtio_bus *bus, struct virtio_queue *q)
 	notifier_signal(&c->vrings[q->index].err, c->home);
 }
 
+static void close_queue_fd(struct virtio_bus *bus, int fd)
+{
+	aside_close(container_of(bus, struct vhost_user_connection, bus)->aside, fd);
+}
+
 static const struct virtio_bus_ops bus_ops = {
 	.config_changed = vhost_user_config_changed,
 	.queue_broken = queue_broken,
+	.close_fd = close_queue_fd,
 };
 
 /* ---- life ---- */
@@ -291,26 +315,34 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	c->closed = closed;
 	c->state = VHOST_USER_IDLE;
 	c->reply_fd = -1;
-	vhost_user_channel_init(&c->channel, -1);
+	if (aside_create(&c->aside, home))
+		return error_set(err, -ENOMEM, "cannot set up %s", name);
+	vhost_user_channel_init(&c->channel, -1, c->aside);
 	c->watch.ready = socket_ready;
 	c->more.run = more_ready;
 	vhost_user_backend_request_init(c);
 	reactor_timer_init(&c->poll, vhost_user_vrings_poll);
+	reactor_timer_init(&c->breath, breath_over);
+	reactor_timer_init(&c->map_patience, vhost_user_map_patience_over);
 	c->bus = (struct virtio_bus){
 		.name = name,
 		.ops = &bus_ops,
 		/* The board, and with it the driver's age, is the front end's business. */
 		.takes_legacy = true,
+		.foreign_fds = true,
 	};
 	c->vrings = calloc(vdev->n_queues, sizeof(c->vrings[0]));
-	if (!c->vrings)
+	if (!c->vrings) {
+		aside_release(&c->aside);
 		return error_set(err, -ENOMEM, "cannot set up %s", name);
+	}
 	for (unsigned i = 0; i < vdev->n_queues; i++)
 		notifier_init(&c->vrings[i].err);
 	rc = virtio_bus_attach(&c->bus, vdev, err);
 	if (rc) {
 		free(c->vrings);
 		c->vrings = NULL;
+		aside_release(&c->aside);
 	}
 	return rc;
 }
@@ -320,13 +352,14 @@ void vhost_user_connection_fini(struct vhost_user_connection *c)
 	virtio_bus_detach(&c->bus);
 	free(c->vrings);
 	c->vrings = NULL;
+	aside_release(&c->aside);
 }
 
 int vhost_user_connection_serve(struct vhost_user_connection *c, int fd)
 {
 	int rc;
 
-	vhost_user_channel_init(&c->channel, fd);
+	vhost_user_channel_init(&c->channel, fd, c->aside);
 	rc = reactor_watch_start(c->home, &c->watch, fd, EPOLLIN | EPOLLOUT);
 	if (rc) {
 		vhost_user_channel_close(&c->channel);

@@ -65,7 +65,8 @@ struct vhost_user_connection {
 	void (*closed)(struct vhost_user_connection *c);
 
 	enum vhost_user_state state;
-	bool leaving; /* close as soon as the workers are done */
+	bool leaving;	     /* close as soon as the workers are done */
+	struct aside *aside; /* closes the peer's fds, asks what may hang */
 	struct vhost_user_channel channel;
 	struct reactor_watch watch;
 	struct reactor_msg more; /* the socket has more than one turn should take */
@@ -76,9 +77,12 @@ struct vhost_user_connection {
 	struct reactor_watch backend_watch;
 
 	uint64_t protocol_features;
+	bool any_memory;    /* memory may be any file: set by the owner after init */
 	bool enables_rings; /* feature bit 30 acknowledged: SET_VRING_ENABLE does it */
 	struct gmem *mem;   /* NULL: none yet */
 	struct gmem *next;  /* to be, once the workers have let go of @mem */
+	struct vhost_user_map_job *map_job; /* makes it, aside; NULL: none does */
+	struct reactor_timer map_patience;
 	struct vhost_user_vring *vrings;
 	struct vhost_user_inflight_region inflight;
 	int reply_fd; /* goes with the reply to come; -1: none */
@@ -89,7 +93,8 @@ struct vhost_user_connection {
 		    struct error *err);
 	struct vhost_user_vring *vring;
 
-	struct reactor_timer poll; /* rings without a kick fd */
+	struct reactor_timer poll;   /* rings without a kick fd             */
+	struct reactor_timer breath; /* until some of the peer's fds are closed */
 	struct log_limit complaints;
 	struct log_limit visits; /* apart, so that coming and going hides no complaint */
 };

@@ -30,13 +30,6 @@ static inline int vhost_user_answer_u64(struct vhost_user_message *m, uint64_t v
 	return VHOST_USER_ANSWER;
 }
 
-/* Notes that an order could not even be given. */
-static inline void vhost_user_ordered(struct vhost_user_connection *c, int rc)
-{
-	if (rc && !c->waiter.rc)
-		c->waiter.rc = error_set(&c->waiter.err, rc, "cannot tell a worker");
-}
-
 /* features.c */
 #define VHOST_USER_PROTOCOL_FEATURES                                                               \
 	(BIT64(VHOST_USER_PROTOCOL_F_MQ) | BIT64(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                \
@@ -58,6 +51,10 @@ vhost_user_handler vhost_user_get_max_mem_slots;
 vhost_user_handler vhost_user_set_mem_table;
 vhost_user_handler vhost_user_add_mem_reg;
 vhost_user_handler vhost_user_rem_mem_reg;
+/* 0, or -EINVAL: a file that may make us wait, which was not allowed. */
+int vhost_user_check_memory_fd(const struct vhost_user_connection *c, int fd, struct error *err);
+/* Timer: a file that was to be mapped does not answer. */
+void vhost_user_map_patience_over(struct reactor_timer *t);
 
 /* vring.c */
 vhost_user_handler vhost_user_set_vring_num;

@@ -54,7 +54,8 @@ static void files_that_ran_out_are_not_the_front_ends_fault(void **state)
 		rc = front_ack_fd(&f, VHOST_USER_SET_VRING_CALL, 0, f.rings[0].call);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 		assert_int_equal(rc, -1);
-		assert_int_equal(named, 1);
+		/* Perhaps again, for who comes next while it is so. */
+		assert_true(named >= 1);
 		assert_int_equal(blamed, 0);
 		front_close(&f);
 		rig_quiet(&rig);

@@ -103,6 +103,8 @@ int vhost_user_set_inflight_fd(struct vhost_user_connection *c, struct vhost_use
 				 (unsigned long long)in->mmap_offset);
 	rc = check_room(&region, virtio_device_has(vhost_user_device(c), VIRTIO_F_RING_PACKED),
 			err);
+	if (!rc && !gmem_fd_is_memory(m->fds[0]))
+		rc = error_set(err, -EINVAL, "the in-flight region's file is not a memfd.");
 	if (rc)
 		return rc;
 	rc = gmem_with_fd(NULL, 0, region.size, 0, m->fds[0], in->mmap_offset, &region.mem, err);

@@ -81,10 +81,13 @@ int vhost_user_message_take_fd(struct vhost_user_message *m, unsigned i)
 	return fd;
 }
 
-void vhost_user_message_drop_fds(struct vhost_user_message *m)
+void vhost_user_message_drop_fds(struct vhost_user_message *m, struct aside *aside)
 {
-	for (unsigned i = 0; i < m->n_fds; i++)
-		if (m->fds[i] >= 0)
+	for (unsigned i = 0; i < m->n_fds; i++) {
+		if (aside)
+			aside_close(aside, m->fds[i]);
+		else if (m->fds[i] >= 0)
 			close(m->fds[i]);
+	}
 	m->n_fds = 0;
 }

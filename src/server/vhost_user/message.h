@@ -9,6 +9,7 @@
 #ifndef SERVER_VHOST_USER_MESSAGE_H
 #define SERVER_VHOST_USER_MESSAGE_H
 
+#include "base/aside.h"
 #include "wire/vhost_user.h"
 
 #include <stdbool.h>
@@ -35,7 +36,7 @@ const char *vhost_user_header_wrong(const struct vhost_user_header *h);
 
 /* The message's fd number @i becomes the caller's; -1 if there is none. */
 int vhost_user_message_take_fd(struct vhost_user_message *m, unsigned i);
-/* Closes what nobody took. */
-void vhost_user_message_drop_fds(struct vhost_user_message *m);
+/* Closes what nobody took: @aside, or at once if NULL, for fds that are our own. */
+void vhost_user_message_drop_fds(struct vhost_user_message *m, struct aside *aside);
 
 #endif

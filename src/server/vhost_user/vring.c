@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of the rings, as the front end orders it. */
 #include "base/clock.h"
+#include "base/evsignal.h"
 #include "server/vhost_user/connection_priv.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* How often a ring is looked at whose front end gave no kick fd. */
 #define POLL_NS NSEC_PER_MSEC
@@ -105,8 +104,9 @@ static int ring_start(struct vhost_user_connection *c, struct vhost_user_vring *
 	if (rc)
 		return rc;
 	rc = virtio_queue_start(queue_of(c, v), &config, c->mem, &c->waiter);
-	vhost_user_ordered(c, rc);
-	v->running = !rc;
+	if (rc)
+		return error_set(err, rc, "queue %td is being started.", v - c->vrings);
+	v->running = true;
 	c->vring = v;
 	c->then = ring_started;
 	return VHOST_USER_WAIT;
@@ -239,7 +239,7 @@ void vhost_user_vrings_forget(struct vhost_user_connection *c)
 {
 	reactor_timer_stop(c->home, &c->poll);
 	for (unsigned i = 0; i < vhost_user_device(c)->n_queues; i++) {
-		notifier_set(&c->vrings[i].err, c->home, -1);
+		aside_close(c->aside, notifier_swap(&c->vrings[i].err, c->home, -1, true));
 		memset(&c->vrings[i], 0, sizeof(c->vrings[i]));
 		notifier_init(&c->vrings[i].err);
 	}
@@ -261,14 +261,14 @@ static struct vhost_user_vring *vring_of_u64(struct vhost_user_connection *c,
 }
 
 /*
- * The queue and the fd of a KICK, CALL or ERR message: -1 for "none, poll instead".  An eventfd it should be; of
- * other files only a pipe can be signalled without harm, and only an eventfd waited for without
- * being read.
+ * The queue and the fd of a KICK, CALL or ERR message: -1 for "none, poll instead".  It is an
+ * eventfd and nothing else: any other file may make whoever touches it wait, or is changed by being
+ * written to.
  */
 static int take_vring_fd(struct vhost_user_connection *c, struct vhost_user_message *m,
-			 bool pipe_ok, struct vhost_user_vring **v, int *fd, struct error *err)
+			 struct vhost_user_vring **v, int *fd, struct error *err)
 {
-	struct stat st;
+	int is;
 
 	*v = vring_of_u64(c, m, err);
 	if (!*v)
@@ -279,10 +279,11 @@ static int take_vring_fd(struct vhost_user_connection *c, struct vhost_user_mess
 	}
 	if (!m->n_fds)
 		return error_set(err, -EINVAL, "no fd came with it.");
-	if (fstat(m->fds[0], &st))
-		return error_set(err, -errno, "its fd cannot be looked at");
-	/* Files without an inode of their own, eventfds among them, have no type. */
-	if (st.st_mode & S_IFMT && !(pipe_ok && S_ISFIFO(st.st_mode)))
+	is = fd_is_eventfd(m->fds[0]);
+	if (is < 0)
+		return error_set(err, is,
+				 "cannot tell whether its fd is an eventfd, without /proc");
+	if (!is)
 		return error_set(err, -EINVAL, "its fd is not an eventfd.");
 	*fd = vhost_user_message_take_fd(m, 0);
 	return 0;
@@ -309,15 +310,14 @@ int vhost_user_set_vring_kick(struct vhost_user_connection *c, struct vhost_user
 			      struct error *err)
 {
 	struct vhost_user_vring *v;
-	int fd, rc = take_vring_fd(c, m, false, &v, &fd, err);
+	int fd, rc = take_vring_fd(c, m, &v, &fd, err);
 
 	if (rc)
 		return rc;
 	if (!v->running) {
 		rc = ring_start(c, v, err);
 		if (rc < 0) {
-			if (fd >= 0)
-				close(fd);
+			aside_close(c->aside, fd);
 			return rc;
 		}
 	}
@@ -332,7 +332,7 @@ int vhost_user_set_vring_call(struct vhost_user_connection *c, struct vhost_user
 			      struct error *err)
 {
 	struct vhost_user_vring *v;
-	int fd, rc = take_vring_fd(c, m, true, &v, &fd, err);
+	int fd, rc = take_vring_fd(c, m, &v, &fd, err);
 
 	if (rc)
 		return rc;
@@ -344,11 +344,11 @@ int vhost_user_set_vring_err(struct vhost_user_connection *c, struct vhost_user_
 			     struct error *err)
 {
 	struct vhost_user_vring *v;
-	int fd, rc = take_vring_fd(c, m, true, &v, &fd, err);
+	int fd, rc = take_vring_fd(c, m, &v, &fd, err);
 
 	if (rc)
 		return rc;
-	notifier_set(&v->err, c->home, fd);
+	aside_close(c->aside, notifier_swap(&v->err, c->home, fd, true));
 	return 0;
 }
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/aside.h"
+
+#include "base/atomic.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define STACK_BYTES ((size_t)128 << 10)
+
+struct aside {
+	pthread_mutex_t lock; /* protects what follows; taken alone */
+	struct reactor *home; /* NULL: released */
+	bool at_work;	      /* there is a thread */
+	struct list jobs;
+	int *fds; /* to be closed */
+	unsigned n_fds, room;
+	unsigned waiting; /* also read without the lock */
+};
+
+static void aside_free(struct aside *a)
+{
+	pthread_mutex_destroy(&a->lock);
+	free(a->fds);
+	free(a);
+}
+
+static void aside_job_back(struct reactor_msg *msg)
+{
+	struct aside_job *job = container_of(msg, struct aside_job, msg);
+
+	job->done(job);
+}
+
+/* With the lock held, and again at the end. */
+static void aside_one_job(struct aside *a)
+{
+	struct aside_job *job = list_entry(a->jobs.next, struct aside_job, link);
+
+	list_del(&job->link);
+	pthread_mutex_unlock(&a->lock);
+	job->run(job);
+	pthread_mutex_lock(&a->lock);
+	/* Posted under the lock, so that the reactor is still there. */
+	if (a->home)
+		reactor_post(a->home, &job->msg);
+	else
+		job->drop(job);
+}
+
+static void *aside_thread(void *arg)
+{
+	struct aside *a = arg;
+	bool released;
+
+	pthread_setname_np(pthread_self(), "aside");
+	pthread_mutex_lock(&a->lock);
+	for (;;) {
+		if (!list_empty(&a->jobs)) {
+			aside_one_job(a);
+		} else if (a->n_fds) {
+			int fd = a->fds[--a->n_fds];
+
+			pthread_mutex_unlock(&a->lock);
+			close(fd);
+			pthread_mutex_lock(&a->lock);
+		} else {
+			break;
+		}
+		write_once(&a->waiting, a->waiting - 1);
+	}
+	a->at_work = false;
+	released = !a->home;
+	pthread_mutex_unlock(&a->lock);
+	if (released)
+		aside_free(a);
+	return NULL;
+}
+
+/* With the lock held.  Where no thread is to be had the next call tries again. */
+static void aside_start(struct aside *a)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	pthread_t thread;
+
+	if (a->at_work || !a->waiting)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	a->at_work = !pthread_create(&thread, &attr, aside_thread, a);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int aside_create(struct aside **out, struct reactor *home)
+{
+	struct aside *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	pthread_mutex_init(&a->lock, NULL);
+	list_init(&a->jobs);
+	a->home = home;
+	*out = a;
+	return 0;
+}
+
+void aside_release(struct aside **ap)
+{
+	struct aside *a = *ap;
+	bool last;
+
+	if (!a)
+		return;
+	*ap = NULL;
+	pthread_mutex_lock(&a->lock);
+	a->home = NULL;
+	aside_start(a);
+	last = !a->at_work;
+	pthread_mutex_unlock(&a->lock);
+	if (last)
+		aside_free(a);
+}
+
+/* With the lock held. */
+static bool aside_keep_fd(struct aside *a, int fd)
+{
+	if (a->n_fds == a->room) {
+		unsigned room = a->room ? 2 * a->room : 16;
+		int *fds = realloc(a->fds, room * sizeof(fds[0]));
+
+		if (!fds)
+			return false;
+		a->fds = fds;
+		a->room = room;
+	}
+	a->fds[a->n_fds++] = fd;
+	write_once(&a->waiting, a->waiting + 1);
+	return true;
+}
+
+void aside_close(struct aside *a, int fd)
+{
+	bool kept;
+
+	if (fd < 0)
+		return;
+	pthread_mutex_lock(&a->lock);
+	kept = aside_keep_fd(a, fd);
+	aside_start(a);
+	pthread_mutex_unlock(&a->lock);
+	/* Without memory to remember it: better to wait than to lose it. */
+	if (!kept)
+		close(fd);
+}
+
+void aside_run(struct aside *a, struct aside_job *job)
+{
+	job->msg = (struct reactor_msg){.run = aside_job_back};
+	pthread_mutex_lock(&a->lock);
+	list_init(&job->link);
+	list_add_tail(&a->jobs, &job->link);
+	write_once(&a->waiting, a->waiting + 1);
+	aside_start(a);
+	pthread_mutex_unlock(&a->lock);
+}
+
+unsigned aside_waiting(const struct aside *a)
+{
+	return read_once(&a->waiting);
+}

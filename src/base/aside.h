@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that may hang, on a thread that nobody needs.
+ *
+ * A peer's file descriptor can make whoever touches it wait, for as long as the peer likes: close()
+ * of a TCP socket with SO_LINGER, anything at all on a file of a FUSE file system.  So what may
+ * hang is done aside: each peer has a lane of its own, whose jobs are done one after the other, and
+ * a lane that hangs keeps up nobody but the peer whose lane it is.
+ *
+ * The thread of a lane exists only while there is something to do.  A lane that is released while a
+ * job hangs is left to itself: nobody waits for it, at the end of the process neither.
+ *
+ * Threads: create, run and release on the thread of @home; close on any.
+ */
+#ifndef BASE_ASIDE_H
+#define BASE_ASIDE_H
+
+#include "base/list.h"
+#include "base/reactor.h"
+
+struct aside;
+
+struct aside_job {
+	void (*run)(struct aside_job *job); /* on the lane's thread */
+	/*
+	 * On @home's, when @run is over; not if the lane was released before: then drop() comes,
+	 * on the lane's thread.
+	 */
+	void (*done)(struct aside_job *job);
+	void (*drop)(struct aside_job *job);
+
+	/* The lane's: */
+	struct reactor_msg msg;
+	struct list link;
+};
+
+/* 0 or -ENOMEM. */
+int aside_create(struct aside **out, struct reactor *home);
+/* NULLs *a. */
+void aside_release(struct aside **a);
+
+/* Closes @fd (-1: nothing), some time. */
+void aside_close(struct aside *a, int fd);
+/* @job must stay until done() or drop(). */
+void aside_run(struct aside *a, struct aside_job *job);
+/* How many fds and jobs wait, the one at hand included. */
+unsigned aside_waiting(const struct aside *a);
+
+#endif
