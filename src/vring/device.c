@@ -16,6 +16,23 @@ static void vqdev_ask(struct vqdev *vq, bool kicks)
 
 /* ---- set-up ---- */
 
+static void vqdev_set_areas(struct vqdev *vq, void *desc, void *driver, void *device)
+{
+	uint16_t num = vq->config.num;
+
+	if (vq->config.packed) {
+		vq->packed.ring = desc;
+		vq->packed.driver = driver;
+		vq->packed.device = device;
+	} else {
+		vq->split.desc = desc;
+		vq->split.avail = driver;
+		vq->split.used_event = &vq->split.avail->ring[num];
+		vq->split.used = device;
+		vq->split.avail_event = (le16 *)(void *)&vq->split.used->ring[num];
+	}
+}
+
 /* The areas as host pointers: 0 or -EFAULT. */
 static int vqdev_map_areas(struct vqdev *vq)
 {
@@ -32,17 +49,33 @@ static int vqdev_map_areas(struct vqdev *vq)
 	if ((uintptr_t)desc % 16 || (uintptr_t)driver % (c->packed ? 4 : 2) ||
 	    (uintptr_t)device % 4)
 		return -EFAULT;
-	if (c->packed) {
-		vq->packed.ring = desc;
-		vq->packed.driver = driver;
-		vq->packed.device = device;
-	} else {
-		vq->split.desc = desc;
-		vq->split.avail = driver;
-		vq->split.used_event = &vq->split.avail->ring[c->num];
-		vq->split.used = device;
-		vq->split.avail_event = (le16 *)(void *)&vq->split.used->ring[c->num];
+	vqdev_set_areas(vq, desc, driver, device);
+	return 0;
+}
+
+/*
+ * An empty ring of our own takes the place of the driver's: whoever looks finds nothing to pop, and
+ * no look costs more for that.  Zeroes are an empty packed ring in either lap.
+ */
+static int vqdev_go_away(struct vqdev *vq)
+{
+	const struct vring_config *c = &vq->config;
+	uint64_t desc = align_up(vring_desc_bytes(c), 16),
+		 driver = align_up(vring_driver_bytes(c), 16);
+	uint8_t *empty = calloc(1, (size_t)(desc + driver + vring_device_bytes(c)));
+
+	if (!empty)
+		return -ENOMEM;
+	vqdev_set_areas(vq, empty, empty + desc, empty + desc + driver);
+	if (!c->packed) {
+		struct virtq_avail *avail = (void *)(empty + desc);
+
+		/* Chains that were seen and not popped are seen anew. */
+		vq->avail_seen = vq->avail;
+		avail->idx = le16_make(vq->avail);
 	}
+	free(vq->away);
+	vq->away = empty;
 	return 0;
 }
 
@@ -127,19 +160,37 @@ void vqdev_fini(struct vqdev *vq)
 	vqdev_record_close(vq);
 	free(vq->held);
 	free(vq->ids);
+	free(vq->away);
 	vq->held = NULL;
 	vq->ids = NULL;
+	vq->away = NULL;
 }
 
 int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 {
+	int rc;
+
 	vq->mem = mem;
 	vq->hint = vq->table_hint = (struct gmem_hint){0};
 	if (vqdev_map_areas(vq)) {
-		vqdev_break(vq, "ring outside memory");
-		return -EFAULT;
+		rc = vqdev_go_away(vq);
+		if (rc)
+			vqdev_break(vq, "no memory to wait for the ring's");
+		return rc;
+	}
+	if (vq->away) {
+		free(vq->away);
+		vq->away = NULL;
+		/* What was asked for meanwhile the driver has not heard. */
+		if (!vq->why)
+			vqdev_ask(vq, true);
 	}
 	return 0;
+}
+
+bool vqdev_away(const struct vqdev *vq)
+{
+	return vq->away;
 }
 
 /* ---- chains ---- */

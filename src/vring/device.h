@@ -90,9 +90,14 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 			const struct vqdev_record *record, struct error *err);
 void vqdev_fini(struct vqdev *vq);
 
-/* New memory map, same guest addresses, nothing in flight: 0, or -EFAULT and the queue is broken.
+/*
+ * New memory map, same guest addresses, nothing in flight.  Where it lacks the ring the queue finds
+ * nothing to do until a further map has the ring again: machines take memory away and put it back in
+ * other pieces while they run.  -ENOMEM: the queue is broken.
  */
 int vqdev_remap(struct vqdev *vq, const struct gmem *mem);
+/* Whether the map lacks the ring. */
+bool vqdev_away(const struct vqdev *vq);
 
 /**
  * vqdev_pop() - take the next chain the driver has made available
@@ -197,6 +202,7 @@ struct vqdev {
 	struct vring_inflight *rec; /* NULL: no record is kept: device_record.c */
 	struct vq_desc *noted;	    /* packed, with a record: the chain's descriptors as read */
 	uint64_t *ids;		    /* one bit per id in flight */
+	void *away;		    /* stands for the ring while the map lacks it */
 	struct vqdev_held *held;
 	uint16_t seq_pop, seq_push; /* IN_ORDER: next place to hand out, to complete */
 };

@@ -126,16 +126,19 @@ static int order_set_mem(struct virtio_order *o)
 {
 	struct virtio_queue *q = o->all->q;
 	struct gmem *mem = o->text.mem;
+	bool was_away;
 
 	if (!q->running)
 		return 0;
 	gmem_guard_leave(&q->guard);
 	gmem_guard_enter(&q->guard, mem);
-	/*
-	 * Rings that are not in the new map break the queue, which is the driver's business, not
-	 * the caller's.
-	 */
+	/* A ring that is not in the new map waits for one that has it. */
+	was_away = vqdev_away(&q->ring);
 	vqdev_remap(&q->ring, mem);
+	if (vqdev_away(&q->ring) && !was_away)
+		log_limited(&q->complaints, LOG_LEVEL_DBG, q->path,
+			    "its ring is in no memory; it waits until it is");
+	q->silenced = false;
 	o->text.mem = q->mem;
 	q->mem = mem;
 	reactor_poller_activate(q->reactor, &q->poller);
