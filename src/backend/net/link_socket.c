@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/reactor.h"
+#include "base/sock_address.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* A burst that a busy other side may be behind. */
@@ -25,10 +25,10 @@
 
 struct socket_link {
 	struct net_link link;
-	struct sockaddr_un at; /* empty path: a given socket, never found again */
-	int fd;		       /* to the other side; -1: nobody is there        */
-	int listen_fd;	       /* -1: we are the one who connects               */
-	dev_t dev;	       /* of the socket that we made, so that no other is removed */
+	struct sock_address at; /* len 0: a given socket, never found again        */
+	int fd;			/* to the other side; -1: nobody is there        */
+	int listen_fd;		/* -1: we are the one who connects               */
+	dev_t dev;		/* of the socket that we made, so that no other is removed */
 	ino_t ino;
 	struct reactor *reactor; /* NULL: receiving has not started */
 	struct reactor_watch frames;
@@ -73,7 +73,7 @@ static void socket_gone(struct socket_link *s)
 	close(s->fd);
 	s->fd = -1;
 	socket_set_up(s, false);
-	if (s->listen_fd < 0 && s->at.sun_path[0] && s->reactor)
+	if (s->listen_fd < 0 && s->at.len && s->reactor)
 		reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
 	acceptor_look(&s->comers);
 }
@@ -109,7 +109,7 @@ static int socket_try_connect(struct socket_link *s)
 
 	if (fd < 0)
 		return fd;
-	if (connect(fd, (const struct sockaddr *)&s->at, sizeof(s->at))) {
+	if (connect(fd, sock_address_of(&s->at), s->at.len)) {
 		rc = -errno;
 		close(fd);
 		return rc;
@@ -128,19 +128,21 @@ static void socket_try_again(struct reactor_timer *t)
 
 static int socket_wait_there(struct socket_link *s)
 {
+	bool file = !sock_address_is_abstract(&s->at);
+	struct stat st = {0};
 	int fd = socket_open(), rc;
-	struct stat st;
 
 	if (fd < 0)
 		return fd;
-	if (bind(fd, (const struct sockaddr *)&s->at, sizeof(s->at))) {
+	if (bind(fd, sock_address_of(&s->at), s->at.len)) {
 		rc = -errno;
 		close(fd);
 		return rc;
 	}
-	if (listen(fd, 1) || stat(s->at.sun_path, &st)) {
+	if (listen(fd, 1) || (file && stat(s->at.un.sun_path, &st))) {
 		rc = -errno;
-		unlink(s->at.sun_path);
+		if (file)
+			unlink(s->at.un.sun_path);
 		close(fd);
 		return rc;
 	}
@@ -217,7 +219,7 @@ static int socket_receive_start(struct net_link *l, unsigned pair, struct reacto
 		s->reactor = NULL;
 		return error_set(err, rc, "the socket cannot be waited for");
 	}
-	if (s->fd < 0 && s->listen_fd < 0 && s->at.sun_path[0])
+	if (s->fd < 0 && s->listen_fd < 0 && s->at.len)
 		reactor_timer_start(r, &s->retry, RETRY_NS);
 	return 0;
 }
@@ -239,8 +241,10 @@ static void socket_remove_ours(const struct socket_link *s)
 {
 	struct stat st;
 
-	if (!stat(s->at.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
-		unlink(s->at.sun_path);
+	if (sock_address_is_abstract(&s->at))
+		return;
+	if (!stat(s->at.un.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(s->at.un.sun_path);
 }
 
 static void socket_close(struct net_link *l)
@@ -274,7 +278,6 @@ static struct socket_link *socket_new(void)
 	s->link.ops = &socket_ops;
 	s->link.pairs = 1;
 	s->link.one_thread = true;
-	s->at.sun_family = AF_UNIX;
 	s->fd = s->listen_fd = -1;
 	s->frames.ready = socket_readable;
 	acceptor_init(&s->comers, NULL, socket_somebody_came);
@@ -285,14 +288,15 @@ static struct socket_link *socket_new(void)
 /* One of the two waits there, the other one connects. */
 static int socket_meet(struct socket_link *s, const char *path)
 {
+	bool file = !sock_address_is_abstract(&s->at);
 	int rc = socket_try_connect(s);
 	struct stat st;
 
 	/* Nobody waits at what is no socket, either; and it must not be removed. */
-	if (rc == -ECONNREFUSED && !lstat(path, &st) && !S_ISSOCK(st.st_mode))
+	if (file && rc == -ECONNREFUSED && !lstat(path, &st) && !S_ISSOCK(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSOCK;
 	/* A socket that nobody waits at any more was left behind. */
-	if (rc == -ECONNREFUSED)
+	if (file && rc == -ECONNREFUSED)
 		unlink(path);
 	if (rc == -ECONNREFUSED || rc == -ENOENT)
 		rc = socket_wait_there(s);
@@ -338,15 +342,17 @@ static int socket_refusal(const char *path, int rc, struct error *err)
 
 int net_socket_open(struct net_link **out, const char *path, struct error *err)
 {
+	struct sock_address at;
 	struct socket_link *s;
 	int rc;
 
-	if (!*path || strlen(path) >= sizeof(s->at.sun_path))
-		return error_set(err, -ENAMETOOLONG, "socket=%s: no socket has such a name.", path);
+	rc = sock_address(&at, path, err);
+	if (rc)
+		return rc;
 	s = socket_new();
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot use the socket %s", path);
-	strcpy(s->at.sun_path, path);
+	s->at = at;
 	rc = socket_meet(s, path);
 	if (rc) {
 		socket_close(&s->link);

@@ -69,15 +69,11 @@ static void sockets_only_of_the_right_kind(void **state)
 	close(file);
 }
 
-static void sockets_find_each_other_again(void **state)
+static void find_each_other_again(const char *path)
 {
-	char folder[] = "/tmp/ringside-links-XXXXXX", path[64];
 	struct net_link *link;
 	struct stat st;
 
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/wire", folder);
 	assert_int_equal(net_socket_open(&link, path, NULL), 0);
 	assert_false(link->up);
 	card_init(&C, link);
@@ -108,7 +104,26 @@ static void sockets_find_each_other_again(void **state)
 	assert_int_equal(card_receive(&C), 14);
 	card_fini(&C);
 	card_fini(&D);
+}
+
+static void sockets_find_each_other_again(void **state)
+{
+	char folder[] = "/tmp/ringside-links-XXXXXX", path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/wire", folder);
+	find_each_other_again(path);
 	assert_int_equal(rmdir(folder), 0);
+}
+
+static void abstract_sockets_too(void **state)
+{
+	char name[64];
+
+	(void)state;
+	snprintf(name, sizeof(name), "@ringside-links-%d", getpid());
+	find_each_other_again(name);
 }
 
 static void socket_left_behind_is_taken_over(void **state)
@@ -401,6 +416,7 @@ int main(void)
 		cmocka_unit_test(socket_frames_and_giants),
 		cmocka_unit_test(sockets_only_of_the_right_kind),
 		cmocka_unit_test(sockets_find_each_other_again),
+		cmocka_unit_test(abstract_sockets_too),
 		cmocka_unit_test(socket_left_behind_is_taken_over),
 		cmocka_unit_test(socket_place_that_is_taken),
 		cmocka_unit_test(tap_that_cannot_be_is_said),

@@ -13,7 +13,7 @@
 const char net_spec_help[] =
 	"  user                 TCP and UDP through this process; the host is 10.0.2.2\n"
 	"  tap=NAME             a TAP interface of the host\n"
-	"  socket=PATH          another machine that is given the same path\n"
+	"  socket=PATH          another machine that is given the same path, or @NAME\n"
 	"  fd=N                 an open TAP interface, or one end of a SOCK_SEQPACKET pair\n"
 	"  mac=XX:XX:XX:XX:XX:XX  default: a local one, always the same\n"
 	"  hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT  user: a port of the host leads to the guest;\n"
@@ -193,7 +193,7 @@ static int take_target(struct net_spec *spec, const char *word, const char *valu
 				 "\"%s\": begin with user, tap=NAME, socket=PATH or fd=N.", word);
 	}
 	if (!*value || strlen(value) >= sizeof(spec->target))
-		return bad(word, value, "a name of 1 to 107 bytes", err);
+		return bad(word, value, "a name of 1 to 108 bytes", err);
 	strcpy(spec->target, value);
 	return 0;
 }

@@ -21,7 +21,7 @@ enum net_kind {
 
 struct net_spec {
 	enum net_kind kind;
-	char target[108]; /* interface, path; empty for NET_USER */
+	char target[109]; /* interface, path or @name; empty for NET_USER */
 	int fd;
 	bool has_mac;
 	uint8_t mac[VIRTIO_NET_MAC_BYTES];
