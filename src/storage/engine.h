@@ -18,7 +18,8 @@ struct storage_engine_ops {
 	 */
 	int (*open)(const struct storage_options *o, struct storage **out, struct error *err);
 	void (*close)(struct storage *s);
-	/* The size as it is now.  Optional: the size never changes. */
+	/* The size as it is now; -EAGAIN: nothing new is known.  Does not wait for storage that may
+	 * hang. Optional: the size never changes. */
 	int (*measure)(struct storage *s, uint64_t *size);
 	/* Whether @target is where its bytes are.  Optional: nothing else can be there. */
 	bool (*is_at)(const struct storage *s, const char *target);

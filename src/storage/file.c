@@ -201,7 +201,7 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 	rc = file_probe(f, o, err);
 	if (rc)
 		goto unlock;
-	rc = file_probe_size(f, &f->base.size);
+	rc = file_probe_size(f->fd, f->block_device, &f->base.size);
 	if (rc) {
 		error_set(err, rc, "cannot find the size of %s", f->path);
 		goto unlock;
@@ -213,6 +213,7 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 		if (rc)
 			goto unlock;
 	}
+	file_find_kind(f);
 	if (f->coarse)
 		rmw_init(&f->rmw, f->align, file_channel_resume);
 	*out = &f->base;
@@ -233,11 +234,10 @@ static void file_close(struct storage *s)
 	struct file *f = to_file(s);
 
 	file_pool_destroy(&f->pool);
+	file_look_end(f);
 	if (f->coarse)
 		rmw_fini(&f->rmw);
-	/* A ring may hold the file open a little longer; the lock must not outlive this call. */
-	file_unlock(f->fd);
-	close(f->fd);
+	file_close_fd(f);
 	pthread_mutex_destroy(&f->lock);
 	free(f->path);
 	free(f);
@@ -245,7 +245,7 @@ static void file_close(struct storage *s)
 
 static int file_measure(struct storage *s, uint64_t *size)
 {
-	return file_probe_size(to_file(s), size);
+	return file_look(to_file(s), size);
 }
 
 static bool file_is_at(const struct storage *s, const char *target)

@@ -4,6 +4,7 @@
  *
  *   file.c          the disk: open, size, close
  *   file_probe.c    what the file below can do
+ *   file_look.c     the periodical look; file systems that may not answer
  *   file_lock.c     nobody else writes it
  *   file_io.c       one request as a row of steps: what to do next, and what an outcome means
  *   file_rmw.c      the steps of a request that is finer than O_DIRECT takes
@@ -31,6 +32,21 @@
 #define FILE_MAX_RUN (UINT64_C(1) << 30) /* longest discard or zeroing in one request */
 
 struct file_pool;
+struct file_look;
+
+/* Where the file is that was opened, seen from its path. */
+enum file_place {
+	FILE_IN_PLACE,
+	FILE_DELETED,
+	FILE_MOVED,
+	FILE_REPLACED,
+};
+
+struct file_state {
+	int rc; /* of the size */
+	uint64_t size;
+	enum file_place place;
+};
 
 struct file {
 	struct storage base;
@@ -39,10 +55,15 @@ struct file {
 	bool direct;
 	bool coarse; /* O_DIRECT on blocks above 512 bytes: finer requests are edits */
 	bool block_device;
-	bool threads;	/* asked for by the user                               */
+	bool threads;	/* asked for by the user, or its file system may hang  */
 	bool instant;	/* reads and writes are copies of memory: they cannot wait for a device */
 	bool can_unmap; /* fallocate punches holes                             */
-	uint32_t align; /* of offset and length on fd; 1 without O_DIRECT      */
+	const char *hang_kind; /* of a file system that may hang; else NULL           */
+	/* Control thread. */
+	bool look_apart; /* on a thread of its own */
+	struct file_look *look;
+	enum file_place place;
+	uint32_t align;	     /* of offset and length on fd; 1 without O_DIRECT      */
 	uint32_t mem_align;  /* of memory on fd; 1 without O_DIRECT                 */
 	uint32_t zero_align; /* of offset and length of fallocate                   */
 	bool no_zero_range;  /* atomic: the file system said so                     */
@@ -103,7 +124,19 @@ struct file_channel {
 /* Fills alignments, limits and capabilities of an open file. */
 int file_probe(struct file *f, const struct storage_options *o, struct error *err);
 /* The file's size as it is now, in bytes; -errno. */
-int file_probe_size(const struct file *f, uint64_t *size);
+int file_probe_size(int fd, bool block_device, uint64_t *size);
+
+/* ---- file_look.c ---- */
+
+/* The name of a kind of file system that may not answer, by statfs()'s number; else NULL. */
+const char *file_hang_kind(uint64_t magic);
+/* Notes what the file lies on. */
+void file_find_kind(struct file *f);
+/* The size, and one line when the path names something else now. -EAGAIN: no news yet. */
+int file_look(struct file *f, uint64_t *size);
+void file_look_end(struct file *f);
+/* Unlocks and closes f->fd; where that may hang, on a thread apart. */
+void file_close_fd(struct file *f);
 
 /* ---- file_lock.c ---- */
 

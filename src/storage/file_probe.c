@@ -21,13 +21,13 @@
 #define PROBE_BYTES 4096u
 #define PUNCH_UNIT  4096u
 
-int file_probe_size(const struct file *f, uint64_t *size)
+int file_probe_size(int fd, bool block_device, uint64_t *size)
 {
 	struct stat st;
 
-	if (f->block_device)
-		return ioctl(f->fd, BLKGETSIZE64, size) < 0 ? -errno : 0;
-	if (fstat(f->fd, &st) < 0)
+	if (block_device)
+		return ioctl(fd, BLKGETSIZE64, size) < 0 ? -errno : 0;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	*size = (uint64_t)st.st_size;
 	return 0;

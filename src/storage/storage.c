@@ -129,7 +129,7 @@ int storage_refresh(struct storage *s)
 		return 0;
 	rc = s->ops->measure(s, &size);
 	if (rc)
-		return rc;
+		return rc == -EAGAIN ? 0 : rc;
 	if (size == read_once(&s->size)) {
 		s->judged = size;
 		return 0;

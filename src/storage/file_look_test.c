@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The periodical look: images that go away under us, file systems that may not answer. */
+#include "storage/file.h"
+#include "storage/place_test.h"
+
+#include "base/log.h"
+
+#include <linux/magic.h>
+#include <stdio.h>
+
+static char said[512];
+static unsigned lines;
+
+static void note_line(void *opaque, enum log_level level, const char *line)
+{
+	(void)opaque;
+	(void)level;
+	lines++;
+	snprintf(said, sizeof(said), "%s", line);
+}
+
+/* The next look says this, and the one after it nothing. */
+static void look_says(struct storage *s, const char *what)
+{
+	lines = 0;
+	assert_int_equal(storage_refresh(s), 0);
+	assert_int_equal(lines, what != NULL);
+	if (what && !strstr(said, what))
+		fail_msg("said: %s", said);
+	assert_int_equal(storage_refresh(s), 0);
+	assert_int_equal(lines, what != NULL);
+}
+
+static void an_image_that_goes_away_is_told_once(void **state)
+{
+	struct place p = place_make(".", MIB);
+	char *aside = NULL, *other;
+	uint8_t buf[512] = {0};
+	struct rig rig;
+
+	(void)state;
+	assert_true(asprintf(&aside, "%s/aside", p.dir) > 0);
+	assert_int_equal(rig_open(&rig, &(struct storage_options){.target = p.path}, false, NULL),
+			 0);
+	log_setup(LOG_LEVEL_INFO, note_line, NULL);
+	look_says(rig.s, NULL);
+	assert_int_equal(rename(p.path, aside), 0);
+	look_says(rig.s, "moved away");
+	assert_int_equal(rename(aside, p.path), 0);
+	look_says(rig.s, "in its place again");
+	assert_int_equal(rename(p.path, aside), 0);
+	other = image_make(p.dir, "disk.raw", 2 * MIB);
+	look_says(rig.s, "another file");
+	assert_true(storage_size(rig.s) == MIB);
+	assert_int_equal(unlink(aside), 0);
+	look_says(rig.s, "deleted");
+	/* It goes on. */
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, sizeof(buf)), 0);
+	log_setup(LOG_LEVEL_INFO, NULL, NULL);
+	rig_close(&rig);
+	free(other);
+	free(aside);
+	place_remove(&p);
+}
+
+static void kinds_that_may_hang(void **state)
+{
+	(void)state;
+	assert_string_equal(file_hang_kind(NFS_SUPER_MAGIC), "nfs");
+	assert_string_equal(file_hang_kind(0x65735546), "fuse");
+	/* As statfs() tells it where the field is signed and longer. */
+	assert_string_equal(file_hang_kind((uint64_t)(int32_t)0xff534d42), "cifs");
+	assert_string_equal(file_hang_kind(V9FS_MAGIC), "9p");
+	assert_null(file_hang_kind(EXT4_SUPER_MAGIC));
+	assert_null(file_hang_kind(TMPFS_MAGIC));
+	assert_null(file_hang_kind(XFS_SUPER_MAGIC));
+}
+
+/* A look on its own thread brings the same news, at a later look. */
+static void a_look_apart_brings_its_news_later(void **state)
+{
+	struct place p = place_make(".", MIB);
+	struct storage *s;
+
+	(void)state;
+	assert_int_equal(storage_open(&(struct storage_options){.target = p.path}, &s, NULL), 0);
+	container_of(s, struct file, base)->look_apart = true;
+	assert_int_equal(storage_refresh(s), 0);
+	place_truncate(&p, 2 * MIB);
+	/* The first look may have been before or after. */
+	while (!storage_refresh(s))
+		usleep(100);
+	assert_true(storage_size(s) == 2 * MIB);
+	assert_int_equal(storage_refresh(s), 0);
+	storage_close(&s); /* perhaps with a look under way */
+	place_remove(&p);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_image_that_goes_away_is_told_once),
+		cmocka_unit_test(kinds_that_may_hang),
+		cmocka_unit_test(a_look_apart_brings_its_news_later),
+	};
+
+	return cmocka_run_group_tests_name("storage/file_look", tests, NULL, NULL);
+}
