@@ -8,8 +8,9 @@
  *
  * Requests are served by worker threads of the library's own; connections, sizes and everything
  * else happen inside ringside_server_process(), which never waits.  No signal disposition is
- * changed and nothing is printed: ignore SIGPIPE and SIGXFSZ in your program, since a peer that
- * leaves and a file that may not grow raise them.
+ * changed and nothing is printed: what there is to say goes to your log callback, if you give one.
+ * Ignore SIGPIPE and SIGXFSZ in your program, since a peer that leaves and a file that may not grow
+ * raise them.
  *
  * Each queue that is served takes two or three descriptors.  The limit of open files is the
  * process's and left alone: raise it yourself (RLIMIT_NOFILE).
@@ -34,15 +35,34 @@ extern "C" {
 
 struct ringside_server;
 
+enum ringside_log_level {
+	RINGSIDE_LOG_ERROR,
+	RINGSIDE_LOG_WARNING,
+	RINGSIDE_LOG_INFO,
+};
+
+/* A line of the log, without a newline; on any thread, at any time. */
+typedef void ringside_log_fn(void *opaque, enum ringside_log_level level, const char *line);
+
 /* All zero is the default for everything; the reserve must stay zero. */
 struct ringside_server_options {
 	uint32_t workers; /* threads that share all queues; 0: one       */
 	uint32_t
 		poll_us; /* longest time to look for requests before sleeping; UINT32_MAX: never sleep */
-	uint64_t reserved[8];
+	/*
+	 * NULL: silence.  The log is the process's: the server that was created last decides for
+	 * all, until it is destroyed.
+	 */
+	ringside_log_fn *log;
+	void *log_opaque;
+	/* 0: a front end's memory is a memfd or a file of tmpfs or hugetlbfs; 1: any file, though it
+	 * may make a worker wait. */
+	uint32_t any_memory;
+	uint32_t reserved0;
+	uint64_t reserved[5];
 };
 
-/* @options and @err may be NULL. */
+/* @options and @err may be NULL.  -EINVAL: the reserve is not zero, or a value means nothing. */
 RINGSIDE_API int ringside_server_create(const struct ringside_server_options *options,
 					struct ringside_server **server,
 					struct ringside_error *err);

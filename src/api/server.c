@@ -2,6 +2,7 @@
 /* <ringside/server.h>: the installed face of src/server. */
 #include "ringside/server.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "mem/gmem.h"
 #include "server/disk.h"
 
@@ -13,6 +14,8 @@ _Static_assert(sizeof(struct ringside_error) == sizeof(struct error), "one is co
 
 struct ringside_server {
 	struct server *server;
+	ringside_log_fn *log; /* NULL: silence */
+	void *log_opaque;
 };
 
 /* Set-up calls of the house fill a struct error; the installed ones give it to the caller. */
@@ -23,21 +26,59 @@ static int api_error(struct ringside_error *out, const struct error *err, int rc
 	return rc;
 }
 
+/* ---- the log ---- */
+
+_Static_assert((int)RINGSIDE_LOG_ERROR == LOG_LEVEL_ERR &&
+		       (int)RINGSIDE_LOG_WARNING == LOG_LEVEL_WARN &&
+		       (int)RINGSIDE_LOG_INFO == LOG_LEVEL_INFO,
+	       "levels are handed on as they are");
+
+static void api_log(void *opaque, enum log_level level, const char *line)
+{
+	const struct ringside_server *s = opaque;
+
+	if (s && s->log)
+		s->log(s->log_opaque, (enum ringside_log_level)level, line);
+}
+
+/* ---- life ---- */
+
+static int check_options(const struct ringside_server_options *o, struct error *err)
+{
+	bool zero = !o->reserved0;
+
+	for (unsigned i = 0; i < sizeof(o->reserved) / sizeof(o->reserved[0]); i++)
+		zero &= !o->reserved[i];
+	if (!zero)
+		return error_set(err, -EINVAL, "the reserve of the options must be zero.");
+	if (o->any_memory > 1)
+		return error_set(err, -EINVAL, "any_memory is 0 or 1.");
+	return 0;
+}
+
 int ringside_server_create(const struct ringside_server_options *options,
 			   struct ringside_server **server, struct ringside_error *err)
 {
 	struct server_config config = {
 		.workers = {.n = options && options->workers ? options->workers : 1,
 			    .reactor = {.uring = true, .poll_us = options ? options->poll_us : 0}},
+		.any_memory = options && options->any_memory,
 	};
-	struct ringside_server *s = calloc(1, sizeof(*s));
+	struct ringside_server *s;
 	struct error e = {""};
-	int rc;
+	int rc = options ? check_options(options, &e) : 0;
 
+	if (rc)
+		return api_error(err, &e, rc);
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return api_error(err, &e, error_set(&e, -ENOMEM, "cannot create a server"));
+	s->log = options ? options->log : NULL;
+	s->log_opaque = options ? options->log_opaque : NULL;
+	log_setup(LOG_LEVEL_INFO, api_log, s);
 	rc = server_create(&s->server, &config, &e);
 	if (rc) {
+		log_let_go(s);
 		free(s);
 		return api_error(err, &e, rc);
 	}
@@ -100,6 +141,7 @@ void ringside_server_destroy(struct ringside_server **server)
 	if (!*server)
 		return;
 	server_destroy(&(*server)->server);
+	log_let_go(*server);
 	free(*server);
 	*server = NULL;
 }

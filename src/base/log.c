@@ -40,6 +40,12 @@ void log_setup(enum log_level level, log_sink_fn *sink, void *opaque)
 	log_state.opaque = opaque;
 }
 
+void log_let_go(const void *opaque)
+{
+	if (log_state.opaque == opaque)
+		log_state.opaque = NULL;
+}
+
 bool log_wants(enum log_level level)
 {
 	return level <= log_state.level;

@@ -23,6 +23,8 @@ typedef void log_sink_fn(void *opaque, enum log_level level, const char *line);
 
 /* Main only, before threads start.  A NULL @sink means standard error. */
 void log_setup(enum log_level level, log_sink_fn *sink, void *opaque);
+/* If the sink was given this @opaque it gets NULL instead: what it stood for goes away. */
+void log_let_go(const void *opaque);
 bool log_wants(enum log_level level);
 
 /* @path names the thing that speaks ("disk0/queue1"), NULL for the program itself. */

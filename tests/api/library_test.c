@@ -62,6 +62,75 @@ static void finished(struct ringside_request *req)
 	(void)req;
 }
 
+static unsigned lines;
+
+static void take_line(void *opaque, enum ringside_log_level level, const char *line)
+{
+	(void)level;
+	assert_string_equal(opaque, "mine");
+	assert_true(strlen(line) > 0);
+	lines++;
+}
+
+/* A front end that comes and goes, by a server with these options; what was printed meanwhile. */
+static off_t printed(const struct ringside_server_options *options)
+{
+	FILE *file = tmpfile();
+	int before = dup(STDERR_FILENO), fds[2];
+	struct ringside_error err;
+	struct loop l;
+	off_t n;
+
+	assert_non_null(file);
+	dup2(fileno(file), STDERR_FILENO);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(ringside_server_create(options, &l.server, &err), 0);
+	assert_int_equal(ringside_server_add_fd(l.server, fds[0], "memory:1M", &err), 0);
+	start(&l);
+	/* Nonsense: the connection is closed, and something is said about it. */
+	assert_int_equal(write(fds[1], "nonsense on a socket", 20), 20);
+	while (read(fds[1], &(char){0}, 1) > 0)
+		;
+	stop(&l);
+	close(fds[1]);
+	n = lseek(STDERR_FILENO, 0, SEEK_END);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	fclose(file);
+	return n;
+}
+
+static void nothing_is_printed_by_the_server(void **state)
+{
+	struct ringside_server_options o = {.log = take_line, .log_opaque = (void *)"mine"};
+
+	(void)state;
+	assert_int_equal(printed(NULL), 0);
+	assert_int_equal(lines, 0);
+	assert_int_equal(printed(&o), 0);
+	assert_true(lines >= 2);
+}
+
+static void the_reserve_of_the_servers_options_is_zero(void **state)
+{
+	struct ringside_server_options o = {0};
+	struct ringside_server *s;
+	struct ringside_error err;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(o.reserved) / sizeof(o.reserved[0]); i++) {
+		o.reserved[i] = 1;
+		assert_int_equal(ringside_server_create(&o, &s, &err), -EINVAL);
+		assert_non_null(strstr(err.text, "reserve"));
+		o.reserved[i] = 0;
+	}
+	o.reserved0 = 1;
+	assert_int_equal(ringside_server_create(&o, &s, NULL), -EINVAL);
+	o.reserved0 = 0;
+	o.any_memory = 2;
+	assert_int_equal(ringside_server_create(&o, &s, NULL), -EINVAL);
+}
+
 static void server_and_driver_meet(void **state)
 {
 	struct ringside_error err;
@@ -202,6 +271,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(server_and_driver_meet),
+		cmocka_unit_test(nothing_is_printed_by_the_server),
+		cmocka_unit_test(the_reserve_of_the_servers_options_is_zero),
 		cmocka_unit_test(errors_are_sentences),
 		cmocka_unit_test(a_socket_by_path),
 		cmocka_unit_test(a_program_that_is_executed_inherits_nothing),

@@ -81,10 +81,11 @@ void vhost_user_vrings_poll(struct reactor_timer *t);
 vhost_user_handler vhost_user_get_inflight_fd;
 vhost_user_handler vhost_user_set_inflight_fd;
 /*
- * The ring, about to start, keeps its record in the region, if there is one for it.  0 or -errno.
+ * The ring, about to start, keeps its record in the region, if there is one for it that is long
+ * enough; else it is served without, and the log says so.
  */
-int vhost_user_inflight_attach(struct vhost_user_connection *c, unsigned index,
-			       const struct vring_config *config, struct error *err);
+void vhost_user_inflight_attach(struct vhost_user_connection *c, unsigned index,
+				const struct vring_config *config);
 /* Lets go of the region; running queues keep theirs until they stop. */
 void vhost_user_inflight_forget(struct vhost_user_connection *c);
 

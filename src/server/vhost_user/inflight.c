@@ -5,6 +5,7 @@
  * Nothing of it is held on to between GET and SET.  Its size suits either ring layout, since the
  * features may still change.
  */
+#include "base/log.h"
 #include "server/vhost_user/connection_priv.h"
 #include "wire/vhost_user_inflight.h"
 #include "wire/virtio.h"
@@ -15,14 +16,30 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static int check_counts(struct vhost_user_connection *c, const struct vhost_user_inflight *in,
-			struct error *err)
+/*
+ * What a driver may make of a queue that the front end believes to be shorter: QEMU asks for a
+ * record of queue-size= entries, and gives a driver that does not set the size a ring of 1,024.
+ */
+#define ENTRIES_USUAL 1024
+
+static int check_counts(const struct vhost_user_inflight *in, struct error *err)
 {
-	if (!in->num_queues || in->num_queues > vhost_user_device(c)->n_queues || !in->queue_size ||
-	    in->queue_size > VRING_SIZE_MAX)
-		return error_set(err, -EINVAL, "%u queues of %u entries; there are %u queues.",
-				 in->num_queues, in->queue_size, vhost_user_device(c)->n_queues);
+	/* More queues than there are cost a few bytes; they have no index in any message, though. */
+	if (!in->num_queues || in->num_queues > VHOST_USER_VRING_INDEX_MASK + 1 ||
+	    !in->queue_size || in->queue_size > VRING_SIZE_MAX)
+		return error_set(err, -EINVAL, "%u queues of %u entries.", in->num_queues,
+				 in->queue_size);
 	return 0;
+}
+
+/* How long a ring may become. */
+static uint16_t entries_for(const struct vhost_user_connection *c, uint16_t asked)
+{
+	unsigned most = vhost_user_device(c)->queue_size_max;
+
+	if (!most)
+		most = ENTRIES_USUAL;
+	return asked > most ? asked : (uint16_t)most;
 }
 
 /* Memory that nobody can take away from under those who have it mapped. */
@@ -46,11 +63,11 @@ int vhost_user_get_inflight_fd(struct vhost_user_connection *c, struct vhost_use
 			       struct error *err)
 {
 	struct vhost_user_inflight *in = &m->payload.inflight;
-	int rc = check_counts(c, in, err);
+	int rc = check_counts(in, err);
 
 	if (rc)
 		return rc;
-	in->mmap_size = in->num_queues * inflight_bytes(in->queue_size, true);
+	in->mmap_size = in->num_queues * inflight_bytes(entries_for(c, in->queue_size), true);
 	in->mmap_offset = 0;
 	rc = make_region(in->mmap_size, err);
 	if (rc < 0)
@@ -90,7 +107,7 @@ int vhost_user_set_inflight_fd(struct vhost_user_connection *c, struct vhost_use
 		.num_queues = in->num_queues,
 		.queue_size = in->queue_size,
 	};
-	int rc = check_counts(c, in, err);
+	int rc = check_counts(in, err);
 
 	if (rc)
 		return rc;
@@ -115,26 +132,55 @@ int vhost_user_set_inflight_fd(struct vhost_user_connection *c, struct vhost_use
 	return 0;
 }
 
-int vhost_user_inflight_attach(struct vhost_user_connection *c, unsigned index,
-			       const struct vring_config *config, struct error *err)
+/*
+ * Where the parts lie.  A region of just the bytes that its queue size needs, as earlier versions
+ * made, has them one behind the other; in a larger one each has an equal share.
+ */
+static uint64_t part_bytes(const struct vhost_user_inflight_region *region, bool packed)
+{
+	uint64_t least = inflight_bytes(region->queue_size, true);
+
+	if (region->size <= region->num_queues * least)
+		return inflight_bytes(region->queue_size, packed);
+	return region->size / region->num_queues / INFLIGHT_ALIGN * INFLIGHT_ALIGN;
+}
+
+static uint16_t part_entries(uint64_t bytes, bool packed)
+{
+	uint64_t n = packed ? (bytes - sizeof(struct inflight_packed)) /
+				      sizeof(struct inflight_packed_desc)
+			    : (bytes - sizeof(struct inflight_split)) /
+				      sizeof(struct inflight_split_desc);
+
+	return n < VRING_SIZE_MAX ? (uint16_t)n : VRING_SIZE_MAX;
+}
+
+void vhost_user_inflight_attach(struct vhost_user_connection *c, unsigned index,
+				const struct vring_config *config)
 {
 	const struct vhost_user_inflight_region *region = &c->inflight;
 	struct virtio_queue *q = &vhost_user_device(c)->queues[index];
-	uint64_t part = inflight_bytes(region->queue_size, config->packed);
-	struct vqdev_record record = {.entries = region->queue_size};
+	struct vqdev_record record = {.entries = 0};
 	struct gmem_hint hint = {0};
-	int rc;
+	uint64_t part;
 
-	if (!region->mem || index >= region->num_queues) {
-		virtio_queue_set_record(q, NULL, NULL);
-		return 0;
-	}
-	rc = check_room(region, config->packed, err);
-	if (rc)
-		return rc;
+	virtio_queue_set_record(q, NULL, NULL);
+	if (!region->mem || index >= region->num_queues)
+		return;
+	part = part_bytes(region, config->packed);
+	if (region->size > region->num_queues * inflight_bytes(region->queue_size, true))
+		record.entries = part_entries(part, config->packed);
+	else
+		record.entries = region->queue_size;
 	record.at = gmem_at(region->mem, &hint, gpa(index * part), part);
-	virtio_queue_set_record(q, region->mem, &record);
-	return 0;
+	if (record.at && record.entries >= config->num) {
+		virtio_queue_set_record(q, region->mem, &record);
+		return;
+	}
+	log_limited(&c->complaints, LOG_LEVEL_WARN, q->path,
+		    "a ring of %u entries, an in-flight record for %u: served without a record; "
+		    "should this server be killed, what is in flight then is lost track of",
+		    config->num, record.at ? record.entries : 0);
 }
 
 void vhost_user_inflight_forget(struct vhost_user_connection *c)

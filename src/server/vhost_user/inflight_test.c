@@ -141,7 +141,7 @@ static void goes_on_where_the_last_one_ended(void **state)
 static void what_was_in_flight_is_done_once(void **state)
 {
 	static const uint64_t sets[] = {SPLIT, PACKED};
-	static uint8_t mem[FRONT_MEM], region[65536];
+	static uint8_t mem[FRONT_MEM], region[1 << 18];
 	struct vhost_user_inflight in;
 
 	(void)state;
@@ -196,7 +196,7 @@ static void what_was_in_flight_is_done_once(void **state)
 /* A ring that is stopped before it was ever enabled still owes what was in flight. */
 static void a_stop_waits_for_what_was_in_flight(void **state)
 {
-	static uint8_t mem[FRONT_MEM], region[65536];
+	static uint8_t mem[FRONT_MEM], region[1 << 18];
 	struct vhost_user_inflight in;
 	struct rig rig;
 	struct front f;
@@ -318,6 +318,8 @@ static void kb_65_counts_and_sizes_that_do_not_fit(void **state)
 	for (size_t i = 0; i < 5; i++) {
 		struct vhost_user_inflight in = bad[i];
 
+		if (in.num_queues == QUEUES + 1) /* too many, but no harm */
+			continue;
 		front_open(&f, &rig);
 		front_negotiate(&f);
 		assert_int_equal(get_inflight(&f, &in, sizeof(in)), -1);
@@ -329,6 +331,67 @@ static void kb_65_counts_and_sizes_that_do_not_fit(void **state)
 	close(fd);
 	close(pipes[0]);
 	close(pipes[1]);
+}
+
+/*
+ * QEMU asks for a record of queue-size= entries (128, say), and a driver may make the ring longer:
+ * the region has room from the start.
+ */
+static void a_ring_longer_than_the_record_that_was_asked_for(void **state)
+{
+	struct vhost_user_inflight in = {.num_queues = QUEUES, .queue_size = 8};
+	struct rig rig;
+	struct front f;
+	int fd;
+
+	(void)state;
+	rig_start(&rig);
+	front_open(&f, &rig);
+	front_negotiate(&f);
+	front_share_memory(&f);
+	fd = get_inflight(&f, &in, sizeof(in));
+	assert_true(fd >= 0);
+	assert_int_equal(in.queue_size, 8);
+	assert_true(in.mmap_size >= QUEUES * inflight_bytes(1024, true));
+	assert_int_equal(set_inflight(&f, &in, fd), 0);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		front_ring_setup(&f, i);
+		front_ring_start(&f, i);
+		front_ring_enable(&f, i);
+		front_echo(&f, i);
+		/* With a record. */
+		assert_non_null(rig.echo.vdev.queues[i].record_mem);
+	}
+	front_close(&f);
+	close(fd);
+	rig_quiet(&rig);
+	rig_stop(&rig);
+}
+
+/* A region of another's making that is too small for the ring: served all the same, without. */
+static void a_record_too_small_for_the_ring(void **state)
+{
+	struct vhost_user_inflight in = {.mmap_size = QUEUES * inflight_bytes(8, true),
+					 .num_queues = QUEUES,
+					 .queue_size = 8};
+	int fd = region_fd(in.mmap_size);
+	struct rig rig;
+	struct front f;
+
+	(void)state;
+	rig_start(&rig);
+	front_open(&f, &rig);
+	front_negotiate(&f);
+	front_share_memory(&f);
+	assert_int_equal(set_inflight(&f, &in, fd), 0);
+	front_ring_setup(&f, 0);
+	front_ring_start(&f, 0);
+	front_ring_enable(&f, 0);
+	front_echo(&f, 0);
+	assert_null(rig.echo.vdev.queues[0].record_mem);
+	front_close(&f);
+	close(fd);
+	rig_end(&rig);
 }
 
 /* The ring does not start, and whatever is beside its part of the region stays as it was. */
@@ -508,9 +571,15 @@ static void v_10_chains_that_never_were(void **state)
 		struct vhost_user_inflight in;
 		struct front f;
 		int fd = open_with_region(&f, &rig, n ? PACKED : SPLIT, &in);
-		uint8_t *at = mmap(NULL, in.mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		uint8_t *at;
 
+		/* One without room to spare instead. */
+		close(fd);
+		in.mmap_size = QUEUES * inflight_bytes(RING_NUM, true);
+		fd = region_fd(in.mmap_size);
+		at = mmap(NULL, in.mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		assert_true(at != MAP_FAILED);
+		assert_int_equal(set_inflight(&f, &in, fd), 0);
 		if (n) {
 			packed_chain((struct inflight_packed *)(void *)at, 4, 3);
 		} else {
@@ -639,6 +708,8 @@ static void a_reset_lets_go_of_the_region(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_ring_longer_than_the_record_that_was_asked_for),
+		cmocka_unit_test(a_record_too_small_for_the_ring),
 		cmocka_unit_test(goes_on_where_the_last_one_ended),
 		cmocka_unit_test(what_was_in_flight_is_done_once),
 		cmocka_unit_test(a_stop_waits_for_what_was_in_flight),

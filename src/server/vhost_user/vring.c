@@ -99,10 +99,9 @@ static int ring_start(struct vhost_user_connection *c, struct vhost_user_vring *
 	struct vring_config config;
 	int rc = ring_config(c, v, v->has_addr ? &v->addr : NULL, &config, err);
 
-	if (!rc)
-		rc = vhost_user_inflight_attach(c, (unsigned)(v - c->vrings), &config, err);
 	if (rc)
 		return rc;
+	vhost_user_inflight_attach(c, (unsigned)(v - c->vrings), &config);
 	rc = virtio_queue_start(queue_of(c, v), &config, c->mem, &c->waiter);
 	if (rc)
 		return error_set(err, rc, "queue %td is being started.", v - c->vrings);
