@@ -81,7 +81,7 @@ static enum ide_transfer_kind kind_of(unsigned how)
 	return how & WRITE ? IDE_PIO_OUT : IDE_PIO_IN;
 }
 
-static void transfer(struct ide_drive *d, unsigned how)
+static void ata_transfer(struct ide_drive *d, unsigned how)
 {
 	struct ide_transfer t = {.kind = kind_of(how), .ext = how & EXT, .block = 1};
 	bool possible = read_address(d, t.ext, &t.lba);
@@ -105,7 +105,7 @@ static void transfer(struct ide_drive *d, unsigned how)
 		ide_transfer_begin(d, &t);
 }
 
-static void seek(struct ide_drive *d, unsigned how)
+static void ata_seek(struct ide_drive *d, unsigned how)
 {
 	uint64_t lba;
 
@@ -115,7 +115,7 @@ static void seek(struct ide_drive *d, unsigned how)
 		ide_drive_fail(d, ATA_STATUS_ERR, ATA_ERROR_NO_ADDRESS);
 }
 
-static void trim(struct ide_drive *d, unsigned how)
+static void ata_trim(struct ide_drive *d, unsigned how)
 {
 	uint32_t blocks = read_count(d, how & EXT);
 
@@ -126,7 +126,7 @@ static void trim(struct ide_drive *d, unsigned how)
 		ide_trim_begin(d, blocks);
 }
 
-static void flushed(struct ide_drive *d, int err)
+static void ata_flushed(struct ide_drive *d, int err)
 {
 	if (err)
 		ide_drive_fail(d, ATA_STATUS_ERR | ATA_STATUS_FAULT, ATA_ERROR_ABORTED);
@@ -134,15 +134,15 @@ static void flushed(struct ide_drive *d, int err)
 		ide_drive_done(d);
 }
 
-static void flush(struct ide_drive *d, unsigned how)
+static void ata_flush(struct ide_drive *d, unsigned how)
 {
 	(void)how;
-	ide_drive_submit(d, STORAGE_FLUSH, 0, 0, 0, 0, flushed);
+	ide_drive_submit(d, STORAGE_FLUSH, 0, 0, 0, 0, ata_flushed);
 }
 
 /* ---- what the disk is ---- */
 
-static void identify(struct ide_drive *d, unsigned how)
+static void ata_identify(struct ide_drive *d, unsigned how)
 {
 	le16 words[ATA_ID_WORDS];
 
@@ -152,14 +152,14 @@ static void identify(struct ide_drive *d, unsigned how)
 	ide_transfer_answer(d);
 }
 
-static void read_max(struct ide_drive *d, unsigned how)
+static void ata_read_max(struct ide_drive *d, unsigned how)
 {
 	d->t.ext = how & EXT;
 	ide_drive_put_address(d, reach(d, how & EXT) - 1);
 	ide_drive_done(d);
 }
 
-static void diagnose(struct ide_drive *d, unsigned how)
+static void ata_diagnose(struct ide_drive *d, unsigned how)
 {
 	(void)how;
 	ide_channel_diagnose(d->channel);
@@ -167,7 +167,7 @@ static void diagnose(struct ide_drive *d, unsigned how)
 
 /* ---- settings ---- */
 
-static void set_geometry(struct ide_drive *d, unsigned how)
+static void ata_set_geometry(struct ide_drive *d, unsigned how)
 {
 	(void)how;
 	if (!d->regs.count[0]) {
@@ -179,7 +179,7 @@ static void set_geometry(struct ide_drive *d, unsigned how)
 	ide_drive_done(d);
 }
 
-static void set_multiple(struct ide_drive *d, unsigned how)
+static void ata_set_multiple(struct ide_drive *d, unsigned how)
 {
 	uint8_t n = d->regs.count[0];
 
@@ -239,19 +239,19 @@ static bool take_feature(struct ide_drive *d, uint8_t feature)
 	}
 }
 
-static void cache_is_off(struct ide_drive *d, int err)
+static void ata_cache_is_off(struct ide_drive *d, int err)
 {
 	d->write_cache = err != 0;
-	flushed(d, err);
+	ata_flushed(d, err);
 }
 
-static void set_features(struct ide_drive *d, unsigned how)
+static void ata_set_features(struct ide_drive *d, unsigned how)
 {
 	uint8_t feature = d->regs.feature[0];
 
 	(void)how;
 	if (feature == ATA_FEATURE_CACHE_OFF)
-		ide_drive_submit(d, STORAGE_FLUSH, 0, 0, 0, 0, cache_is_off);
+		ide_drive_submit(d, STORAGE_FLUSH, 0, 0, 0, 0, ata_cache_is_off);
 	else if (take_feature(d, feature))
 		ide_drive_done(d);
 	else
@@ -260,28 +260,28 @@ static void set_features(struct ide_drive *d, unsigned how)
 
 /* ---- power ---- */
 
-static void wake(struct ide_drive *d, unsigned how)
+static void ata_wake(struct ide_drive *d, unsigned how)
 {
 	(void)how;
 	d->standby = false;
 	ide_drive_done(d);
 }
 
-static void standby(struct ide_drive *d, unsigned how)
+static void ata_standby(struct ide_drive *d, unsigned how)
 {
 	(void)how;
 	d->standby = true;
 	ide_drive_done(d);
 }
 
-static void check_power(struct ide_drive *d, unsigned how)
+static void ata_check_power(struct ide_drive *d, unsigned how)
 {
 	(void)how;
 	d->regs.count[0] = d->standby ? ATA_POWER_STANDBY : ATA_POWER_ACTIVE;
 	ide_drive_done(d);
 }
 
-static void recalibrate(struct ide_drive *d, unsigned how)
+static void ata_recalibrate(struct ide_drive *d, unsigned how)
 {
 	(void)how;
 	ide_drive_done(d);
@@ -290,51 +290,51 @@ static void recalibrate(struct ide_drive *d, unsigned how)
 /* ---- the table; NOP, SMART, IDENTIFY PACKET DEVICE and all that is not in it are aborted ---- */
 
 static const struct ata_command commands[256] = {
-	[ATA_DATA_SET] = {trim, EXT},
-	[ATA_RECALIBRATE... ATA_RECALIBRATE + 15] = {recalibrate, 0},
-	[ATA_READ] = {transfer, 0},
-	[ATA_READ_ONCE] = {transfer, 0},
-	[ATA_READ_EXT] = {transfer, EXT},
-	[ATA_READ_DMA_EXT] = {transfer, DMA | EXT},
-	[ATA_READ_MAX_EXT] = {read_max, EXT},
-	[ATA_READ_MULTIPLE_EXT] = {transfer, MULTIPLE | EXT},
-	[ATA_WRITE] = {transfer, WRITE},
-	[ATA_WRITE_ONCE] = {transfer, WRITE},
-	[ATA_WRITE_EXT] = {transfer, WRITE | EXT},
-	[ATA_WRITE_DMA_EXT] = {transfer, WRITE | DMA | EXT},
-	[ATA_WRITE_MULTIPLE_EXT] = {transfer, WRITE | MULTIPLE | EXT},
-	[ATA_WRITE_DMA_FUA_EXT] = {transfer, WRITE | DMA | EXT | FUA},
-	[ATA_VERIFY] = {transfer, VERIFY},
-	[ATA_VERIFY_ONCE] = {transfer, VERIFY},
-	[ATA_VERIFY_EXT] = {transfer, VERIFY | EXT},
-	[ATA_SEEK... ATA_SEEK + 15] = {seek, 0},
-	[ATA_DIAGNOSTIC] = {diagnose, 0},
-	[ATA_SET_GEOMETRY] = {set_geometry, 0},
-	[ATA_STANDBY_NOW_OLD] = {standby, 0},
-	[ATA_IDLE_NOW_OLD] = {wake, 0},
-	[ATA_STANDBY_OLD] = {standby, 0},
-	[ATA_IDLE_OLD] = {wake, 0},
-	[ATA_CHECK_POWER_OLD] = {check_power, 0},
-	[ATA_SLEEP_OLD] = {standby, 0},
-	[ATA_READ_MULTIPLE] = {transfer, MULTIPLE},
-	[ATA_WRITE_MULTIPLE] = {transfer, WRITE | MULTIPLE},
-	[ATA_SET_MULTIPLE] = {set_multiple, 0},
-	[ATA_READ_DMA] = {transfer, DMA},
-	[ATA_READ_DMA_ONCE] = {transfer, DMA},
-	[ATA_WRITE_DMA] = {transfer, WRITE | DMA},
-	[ATA_WRITE_DMA_ONCE] = {transfer, WRITE | DMA},
-	[ATA_WRITE_MULTIPLE_FUA] = {transfer, WRITE | MULTIPLE | EXT | FUA},
-	[ATA_STANDBY_NOW] = {standby, 0},
-	[ATA_IDLE_NOW] = {wake, 0},
-	[ATA_STANDBY] = {standby, 0},
-	[ATA_IDLE] = {wake, 0},
-	[ATA_CHECK_POWER] = {check_power, 0},
-	[ATA_SLEEP] = {standby, 0},
-	[ATA_FLUSH] = {flush, 0},
-	[ATA_FLUSH_EXT] = {flush, 0},
-	[ATA_IDENTIFY] = {identify, 0},
-	[ATA_SET_FEATURES] = {set_features, 0},
-	[ATA_READ_MAX] = {read_max, 0},
+	[ATA_DATA_SET] = {ata_trim, EXT},
+	[ATA_RECALIBRATE... ATA_RECALIBRATE + 15] = {ata_recalibrate, 0},
+	[ATA_READ] = {ata_transfer, 0},
+	[ATA_READ_ONCE] = {ata_transfer, 0},
+	[ATA_READ_EXT] = {ata_transfer, EXT},
+	[ATA_READ_DMA_EXT] = {ata_transfer, DMA | EXT},
+	[ATA_READ_MAX_EXT] = {ata_read_max, EXT},
+	[ATA_READ_MULTIPLE_EXT] = {ata_transfer, MULTIPLE | EXT},
+	[ATA_WRITE] = {ata_transfer, WRITE},
+	[ATA_WRITE_ONCE] = {ata_transfer, WRITE},
+	[ATA_WRITE_EXT] = {ata_transfer, WRITE | EXT},
+	[ATA_WRITE_DMA_EXT] = {ata_transfer, WRITE | DMA | EXT},
+	[ATA_WRITE_MULTIPLE_EXT] = {ata_transfer, WRITE | MULTIPLE | EXT},
+	[ATA_WRITE_DMA_FUA_EXT] = {ata_transfer, WRITE | DMA | EXT | FUA},
+	[ATA_VERIFY] = {ata_transfer, VERIFY},
+	[ATA_VERIFY_ONCE] = {ata_transfer, VERIFY},
+	[ATA_VERIFY_EXT] = {ata_transfer, VERIFY | EXT},
+	[ATA_SEEK... ATA_SEEK + 15] = {ata_seek, 0},
+	[ATA_DIAGNOSTIC] = {ata_diagnose, 0},
+	[ATA_SET_GEOMETRY] = {ata_set_geometry, 0},
+	[ATA_STANDBY_NOW_OLD] = {ata_standby, 0},
+	[ATA_IDLE_NOW_OLD] = {ata_wake, 0},
+	[ATA_STANDBY_OLD] = {ata_standby, 0},
+	[ATA_IDLE_OLD] = {ata_wake, 0},
+	[ATA_CHECK_POWER_OLD] = {ata_check_power, 0},
+	[ATA_SLEEP_OLD] = {ata_standby, 0},
+	[ATA_READ_MULTIPLE] = {ata_transfer, MULTIPLE},
+	[ATA_WRITE_MULTIPLE] = {ata_transfer, WRITE | MULTIPLE},
+	[ATA_SET_MULTIPLE] = {ata_set_multiple, 0},
+	[ATA_READ_DMA] = {ata_transfer, DMA},
+	[ATA_READ_DMA_ONCE] = {ata_transfer, DMA},
+	[ATA_WRITE_DMA] = {ata_transfer, WRITE | DMA},
+	[ATA_WRITE_DMA_ONCE] = {ata_transfer, WRITE | DMA},
+	[ATA_WRITE_MULTIPLE_FUA] = {ata_transfer, WRITE | MULTIPLE | EXT | FUA},
+	[ATA_STANDBY_NOW] = {ata_standby, 0},
+	[ATA_IDLE_NOW] = {ata_wake, 0},
+	[ATA_STANDBY] = {ata_standby, 0},
+	[ATA_IDLE] = {ata_wake, 0},
+	[ATA_CHECK_POWER] = {ata_check_power, 0},
+	[ATA_SLEEP] = {ata_standby, 0},
+	[ATA_FLUSH] = {ata_flush, 0},
+	[ATA_FLUSH_EXT] = {ata_flush, 0},
+	[ATA_IDENTIFY] = {ata_identify, 0},
+	[ATA_SET_FEATURES] = {ata_set_features, 0},
+	[ATA_READ_MAX] = {ata_read_max, 0},
 };
 
 void ide_drive_command(struct ide_drive *d, uint8_t opcode)

@@ -6,12 +6,12 @@
 /* What is read where nobody drives the bus. */
 #define FLOATING 0x7f
 
-static struct ide_drive *selected(struct ide_channel *ch)
+static struct ide_drive *selected_drive(struct ide_channel *ch)
 {
 	return &ch->drives[ch->selected];
 }
 
-static bool empty(const struct ide_channel *ch)
+static bool channel_is_empty(const struct ide_channel *ch)
 {
 	return !ide_drive_present(&ch->drives[0]) && !ide_drive_present(&ch->drives[1]);
 }
@@ -20,7 +20,7 @@ static bool empty(const struct ide_channel *ch)
 
 void ide_channel_update_irq(struct ide_channel *ch)
 {
-	bool level = selected(ch)->irq && !(ch->control_register & ATA_CONTROL_NO_IRQ);
+	bool level = selected_drive(ch)->irq && !(ch->control_register & ATA_CONTROL_NO_IRQ);
 
 	if (level == ch->irq_shown)
 		return;
@@ -132,21 +132,21 @@ void ide_channel_bm_write(struct ide_channel *ch, unsigned reg, uint8_t value)
 
 /* ---- registers ---- */
 
-static uint8_t status(struct ide_channel *ch)
+static uint8_t channel_status(struct ide_channel *ch)
 {
-	if (empty(ch))
+	if (channel_is_empty(ch))
 		return FLOATING;
-	return ide_drive_present(selected(ch)) ? selected(ch)->regs.status : 0;
+	return ide_drive_present(selected_drive(ch)) ? selected_drive(ch)->regs.status : 0;
 }
 
 static uint8_t read_register(struct ide_channel *ch, unsigned reg)
 {
-	const struct ide_registers *r = &selected(ch)->regs;
+	const struct ide_registers *r = &selected_drive(ch)->regs;
 	unsigned which = ch->control_register & ATA_CONTROL_HIGH ? 1 : 0;
 	uint8_t v;
 
 	ch->counters.registers++;
-	if (empty(ch))
+	if (channel_is_empty(ch))
 		return FLOATING;
 	switch (reg) {
 	case ATA_REG_ERROR:
@@ -160,8 +160,8 @@ static uint8_t read_register(struct ide_channel *ch, unsigned reg)
 	case ATA_REG_DEVICE:
 		return r->device | ATA_DEVICE_ONES;
 	case ATA_REG_STATUS:
-		v = status(ch);
-		selected(ch)->irq = false;
+		v = channel_status(ch);
+		selected_drive(ch)->irq = false;
 		ide_channel_update_irq(ch);
 		return v;
 	default:
@@ -169,7 +169,7 @@ static uint8_t read_register(struct ide_channel *ch, unsigned reg)
 	}
 }
 
-static void push(uint8_t two[2], uint8_t value)
+static void push_byte(uint8_t two[2], uint8_t value)
 {
 	two[1] = two[0];
 	two[0] = value;
@@ -181,13 +181,13 @@ static void write_both(struct ide_channel *ch, unsigned reg, uint8_t value)
 		struct ide_registers *r = &ch->drives[i].regs;
 
 		if (reg == ATA_REG_FEATURE)
-			push(r->feature, value);
+			push_byte(r->feature, value);
 		else if (reg == ATA_REG_COUNT)
-			push(r->count, value);
+			push_byte(r->count, value);
 		else if (reg == ATA_REG_DEVICE)
 			r->device = value;
 		else
-			push(r->lba[reg - ATA_REG_LBA_LOW], value);
+			push_byte(r->lba[reg - ATA_REG_LBA_LOW], value);
 	}
 }
 
@@ -200,10 +200,10 @@ static void write_register(struct ide_channel *ch, unsigned reg, uint8_t value)
 		break;
 	case ATA_REG_COMMAND:
 		/* A diagnosis is every drive's, whichever is selected. */
-		if (value == ATA_DIAGNOSTIC && !ide_drive_present(selected(ch)))
+		if (value == ATA_DIAGNOSTIC && !ide_drive_present(selected_drive(ch)))
 			ide_drive_command(&ch->drives[ch->selected ^ 1], value);
 		else
-			ide_drive_command(selected(ch), value);
+			ide_drive_command(selected_drive(ch), value);
 		break;
 	case ATA_REG_DEVICE:
 		write_both(ch, reg, value);
@@ -254,7 +254,7 @@ static uint64_t command_read(struct sysbus_region *r, uint64_t offset, unsigned 
 
 	if (!offset && size > 1) {
 		ch->counters.data++;
-		ide_drive_data_read(selected(ch), bytes, size);
+		ide_drive_data_read(selected_drive(ch), bytes, size);
 		memcpy(&v, bytes, size);
 		return le64_get(v);
 	}
@@ -271,34 +271,34 @@ static void command_write(struct sysbus_region *r, uint64_t offset, uint64_t val
 
 	if (!offset && size > 1) {
 		ch->counters.data++;
-		ide_drive_data_write(selected(ch), (const uint8_t *)&v, size);
+		ide_drive_data_write(selected_drive(ch), (const uint8_t *)&v, size);
 		return;
 	}
 	for (unsigned i = 0; i < size; i++)
 		write_register(ch, (unsigned)offset + i, (uint8_t)(value >> (8 * i)));
 }
 
-static bool read_string(struct sysbus_region *r, uint64_t offset, uint8_t *data, unsigned size,
-			uint32_t count)
+static bool command_read_string(struct sysbus_region *r, uint64_t offset, uint8_t *data,
+				unsigned size, uint32_t count)
 {
 	struct ide_channel *ch = command_of(r);
 
 	if (offset || size == 1)
 		return false;
 	ch->counters.data += count;
-	ide_drive_data_read(selected(ch), data, (size_t)size * count);
+	ide_drive_data_read(selected_drive(ch), data, (size_t)size * count);
 	return true;
 }
 
-static bool write_string(struct sysbus_region *r, uint64_t offset, const uint8_t *data,
-			 unsigned size, uint32_t count)
+static bool command_write_string(struct sysbus_region *r, uint64_t offset, const uint8_t *data,
+				 unsigned size, uint32_t count)
 {
 	struct ide_channel *ch = command_of(r);
 
 	if (offset || size == 1)
 		return false;
 	ch->counters.data += count;
-	ide_drive_data_write(selected(ch), data, (size_t)size * count);
+	ide_drive_data_write(selected_drive(ch), data, (size_t)size * count);
 	return true;
 }
 
@@ -309,7 +309,7 @@ static uint64_t control_read(struct sysbus_region *r, uint64_t offset, unsigned 
 	(void)offset;
 	(void)size;
 	ch->counters.registers++;
-	return status(ch);
+	return channel_status(ch);
 }
 
 static void control_write(struct sysbus_region *r, uint64_t offset, uint64_t value, unsigned size)
@@ -344,8 +344,8 @@ static const struct sysbus_region_ops command_ops = {
 	.sizes = SYSBUS_UP_TO_DWORD, /* the data port takes them; at the registers, byte by byte */
 	.read = command_read,
 	.write = command_write,
-	.read_string = read_string,
-	.write_string = write_string,
+	.read_string = command_read_string,
+	.write_string = command_write_string,
 };
 
 static const struct sysbus_region_ops control_ops = {

@@ -11,6 +11,12 @@
  * A disk that is missing beside one that is there shows status 0; where both are missing the bus
  * floats, with its line 7 pulled down.
  *
+ * Channel and drives call each other, and cannot be untied.  Down goes what the guest writes; up
+ * comes a drive's interrupt request, that it waits for the bus master, and EXECUTE DEVICE
+ * DIAGNOSTIC, which is one drive's command and both drives' work.  So drive.c, ata.c and transfer.c
+ * include this header, for the functions "for the drives" alone.  Within a drive, transfer.c fetches
+ * the ranges of a TRIM for trim.c and hands them back to it.
+ *
  * Threads: the machine lock.  Whoever takes the bus master away waits for the storage, and lets go
  * of it meanwhile.
  */

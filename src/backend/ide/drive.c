@@ -9,7 +9,7 @@
 
 /* ---- ends of commands ---- */
 
-static void end(struct ide_drive *d, uint8_t status, uint8_t error)
+static void drive_end(struct ide_drive *d, uint8_t status, uint8_t error)
 {
 	d->t.kind = IDE_NONE;
 	d->regs.error = error;
@@ -20,13 +20,13 @@ static void end(struct ide_drive *d, uint8_t status, uint8_t error)
 
 void ide_drive_done(struct ide_drive *d)
 {
-	end(d, 0, 0);
+	drive_end(d, 0, 0);
 }
 
 void ide_drive_fail(struct ide_drive *d, uint8_t status, uint8_t error)
 {
 	d->channel->counters.errors++;
-	end(d, status, error);
+	drive_end(d, status, error);
 }
 
 /* Cylinder, head and sector, 28 bits, 48 bits. */
@@ -75,7 +75,7 @@ void ide_drive_sign(struct ide_drive *d)
 
 /* ---- requests to the storage ---- */
 
-static void request_done(struct storage_io *io, int err)
+static void drive_request_done(struct storage_io *io, int err)
 {
 	struct ide_drive *d = container_of(io, struct ide_drive, request);
 	struct ide_channel *ch = d->channel;
@@ -97,7 +97,7 @@ static void request_done(struct storage_io *io, int err)
 	pthread_mutex_unlock(ch->lock);
 }
 
-static void go(struct reactor_msg *msg)
+static void drive_go(struct reactor_msg *msg)
 {
 	struct ide_drive *d = container_of(msg, struct ide_drive, go);
 
@@ -211,8 +211,8 @@ int ide_drive_init(struct ide_drive *d, const struct ide_drive_options *o, struc
 		n = snprintf(made, sizeof(made), "RS-%s-%u", d->channel->name, d->unit);
 		memcpy(d->serial, made, min_u64((uint64_t)n, sizeof(d->serial)));
 	}
-	d->go.run = go;
-	d->request.done = request_done;
+	d->go.run = drive_go;
+	d->request.done = drive_request_done;
 	ide_drive_power_on(d);
 	return 0;
 }

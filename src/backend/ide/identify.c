@@ -51,7 +51,7 @@ static void put_text(le16 *words, const char *text, size_t length, size_t bytes)
 			(uint16_t)((uint8_t)padded[2 * i] << 8 | (uint8_t)padded[2 * i + 1]));
 }
 
-static void put(le16 *words, unsigned n, uint64_t v)
+static void put_words(le16 *words, unsigned n, uint64_t v)
 {
 	for (unsigned i = 0; i < n; i++)
 		words[i] = le16_make((uint16_t)(v >> (16 * i)));
@@ -82,24 +82,24 @@ static void put_integrity(le16 words[ATA_ID_WORDS])
 
 	for (size_t i = 0; i < ATA_ID_INTEGRITY * sizeof(words[0]); i++)
 		sum = (uint8_t)(sum + bytes[i]);
-	put(&words[ATA_ID_INTEGRITY], 1, (unsigned)(uint8_t)-sum << 8 | ATA_ID_SIGNATURE);
+	put_words(&words[ATA_ID_INTEGRITY], 1, (unsigned)(uint8_t)-sum << 8 | ATA_ID_SIGNATURE);
 }
 
 static void put_size(const struct ide_drive *d, le16 *w)
 {
 	const struct ide_geometry *g = &d->current;
 
-	put(w + ATA_ID_CYLINDERS, 1, d->natural.cylinders);
-	put(w + ATA_ID_HEADS, 1, d->natural.heads);
-	put(w + ATA_ID_TRACK, 1, d->natural.track);
-	put(w + ATA_ID_CURRENT_CYLINDERS, 1, g->cylinders);
-	put(w + ATA_ID_CURRENT_HEADS, 1, g->heads);
-	put(w + ATA_ID_CURRENT_TRACK, 1, g->track);
-	put(w + ATA_ID_CURRENT_SECTORS, 2, ide_chs_sectors(d));
-	put(w + ATA_ID_SECTORS, 2, min_u64(d->sectors, ATA_SECTORS_28));
-	put(w + ATA_ID_SECTORS_48, 4, min_u64(d->sectors, ATA_SECTORS_48));
-	put(w + ATA_ID_SECTOR_SIZE, 1, sector_size(d));
-	put(w + ATA_ID_ALIGNMENT, 1, MARK);
+	put_words(w + ATA_ID_CYLINDERS, 1, d->natural.cylinders);
+	put_words(w + ATA_ID_HEADS, 1, d->natural.heads);
+	put_words(w + ATA_ID_TRACK, 1, d->natural.track);
+	put_words(w + ATA_ID_CURRENT_CYLINDERS, 1, g->cylinders);
+	put_words(w + ATA_ID_CURRENT_HEADS, 1, g->heads);
+	put_words(w + ATA_ID_CURRENT_TRACK, 1, g->track);
+	put_words(w + ATA_ID_CURRENT_SECTORS, 2, ide_chs_sectors(d));
+	put_words(w + ATA_ID_SECTORS, 2, min_u64(d->sectors, ATA_SECTORS_28));
+	put_words(w + ATA_ID_SECTORS_48, 4, min_u64(d->sectors, ATA_SECTORS_48));
+	put_words(w + ATA_ID_SECTOR_SIZE, 1, sector_size(d));
+	put_words(w + ATA_ID_ALIGNMENT, 1, MARK);
 }
 
 void ide_identify(const struct ide_drive *d, le16 words[ATA_ID_WORDS])
@@ -112,37 +112,37 @@ void ide_identify(const struct ide_drive *d, le16 words[ATA_ID_WORDS])
 	if (!d->look_ahead)
 		enabled &= (uint16_t)~ENABLED_1_LOOK;
 	memset(w, 0, ATA_ID_WORDS * sizeof(w[0]));
-	put(w + ATA_ID_GENERAL, 1, 0x0040); /* not removable */
+	put_words(w + ATA_ID_GENERAL, 1, 0x0040); /* not removable */
 	put_text(w + ATA_ID_SERIAL, d->serial, strnlen(d->serial, sizeof(d->serial)),
 		 ATA_ID_SERIAL_BYTES);
 	put_text(w + ATA_ID_FIRMWARE, FIRMWARE, strlen(FIRMWARE), ATA_ID_FIRMWARE_BYTES);
 	put_text(w + ATA_ID_MODEL, MODEL, strlen(MODEL), ATA_ID_MODEL_BYTES);
 	put_size(d, w);
-	put(w + ATA_ID_MULTIPLE_MAX, 1, 0x8000 | IDE_MULTIPLE_MAX);
-	put(w + ATA_ID_CAPABILITIES, 1,
-	    0x2f00); /* standby timer, IORDY that can be off, LBA, DMA */
-	put(w + ATA_ID_CAPABILITIES_2, 1, MARK);
-	put(w + ATA_ID_PIO_OLD, 1, 0x0200);
-	put(w + ATA_ID_VALID, 1, 0x0007);
-	put(w + ATA_ID_MULTIPLE, 1, d->multiple ? 0x0100u | d->multiple : 0);
-	put(w + ATA_ID_MULTIWORD, 1, modes(d, ATA_MODE_MULTIWORD, 0x07));
-	put(w + ATA_ID_PIO, 1, 0x03); /* modes 3 and 4 */
+	put_words(w + ATA_ID_MULTIPLE_MAX, 1, 0x8000 | IDE_MULTIPLE_MAX);
+	put_words(w + ATA_ID_CAPABILITIES, 1,
+		  0x2f00); /* standby timer, IORDY that can be off, LBA, DMA */
+	put_words(w + ATA_ID_CAPABILITIES_2, 1, MARK);
+	put_words(w + ATA_ID_PIO_OLD, 1, 0x0200);
+	put_words(w + ATA_ID_VALID, 1, 0x0007);
+	put_words(w + ATA_ID_MULTIPLE, 1, d->multiple ? 0x0100u | d->multiple : 0);
+	put_words(w + ATA_ID_MULTIWORD, 1, modes(d, ATA_MODE_MULTIWORD, 0x07));
+	put_words(w + ATA_ID_PIO, 1, 0x03); /* modes 3 and 4 */
 	for (unsigned i = 0; i < 4; i++)
-		put(w + ATA_ID_CYCLE_TIME + i, 1, CYCLE_NS);
-	put(w + ATA_ID_MAJOR, 1, VERSIONS);
-	put(w + ATA_ID_COMMANDS_1, 1, COMMANDS_1);
-	put(w + ATA_ID_COMMANDS_2, 1, MARK | COMMANDS_2);
-	put(w + ATA_ID_COMMANDS_3, 1, MARK | COMMANDS_3);
-	put(w + ATA_ID_ENABLED_1, 1, enabled);
-	put(w + ATA_ID_ENABLED_2, 1, COMMANDS_2);
-	put(w + ATA_ID_ENABLED_3, 1, MARK | COMMANDS_3);
-	put(w + ATA_ID_ULTRA, 1, modes(d, ATA_MODE_ULTRA, 0x3f));
+		put_words(w + ATA_ID_CYCLE_TIME + i, 1, CYCLE_NS);
+	put_words(w + ATA_ID_MAJOR, 1, VERSIONS);
+	put_words(w + ATA_ID_COMMANDS_1, 1, COMMANDS_1);
+	put_words(w + ATA_ID_COMMANDS_2, 1, MARK | COMMANDS_2);
+	put_words(w + ATA_ID_COMMANDS_3, 1, MARK | COMMANDS_3);
+	put_words(w + ATA_ID_ENABLED_1, 1, enabled);
+	put_words(w + ATA_ID_ENABLED_2, 1, COMMANDS_2);
+	put_words(w + ATA_ID_ENABLED_3, 1, MARK | COMMANDS_3);
+	put_words(w + ATA_ID_ULTRA, 1, modes(d, ATA_MODE_ULTRA, 0x3f));
 	/* Cable of 80 wires; which of the two we are, found by jumper; passed. */
-	put(w + ATA_ID_RESET, 1, MARK | 0x2000 | (d->unit ? 0x0300 : 0x000b));
+	put_words(w + ATA_ID_RESET, 1, MARK | 0x2000 | (d->unit ? 0x0300 : 0x000b));
 	if (storage_limits(d->storage)->max_discard) {
-		put(w + ATA_ID_TRIM_BLOCKS, 1, IDE_TRIM_BLOCKS);
-		put(w + ATA_ID_TRIM, 1, 1);
+		put_words(w + ATA_ID_TRIM_BLOCKS, 1, IDE_TRIM_BLOCKS);
+		put_words(w + ATA_ID_TRIM, 1, 1);
 	}
-	put(w + ATA_ID_ROTATION, 1, 1); /* none */
+	put_words(w + ATA_ID_ROTATION, 1, 1); /* none */
 	put_integrity(w);
 }

@@ -51,7 +51,7 @@ static const struct sysbus_region_ops bm_ops = {
 
 /* ---- configuration ---- */
 
-static void update(struct piix3_ide *ide)
+static void piix3_ide_update(struct piix3_ide *ide)
 {
 	uint16_t command = pci_function_get16(&ide->fn, PCI_COMMAND);
 
@@ -64,25 +64,25 @@ static void update(struct piix3_ide *ide)
 	}
 }
 
-static void config_written(struct pci_function *fn, unsigned offset, unsigned size)
+static void piix3_ide_config_written(struct pci_function *fn, unsigned offset, unsigned size)
 {
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2) ||
 	    ranges_overlap(offset, size, PIIX3_IDE_TIMING, 4))
-		update(of(fn));
+		piix3_ide_update(of(fn));
 }
 
-static void reset(struct pci_function *fn)
+static void piix3_ide_reset(struct pci_function *fn)
 {
 	struct piix3_ide *ide = of(fn);
 
 	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++)
 		ide_channel_reset(&ide->channels[i]);
-	update(ide);
+	piix3_ide_update(ide);
 }
 
 static const struct pci_function_ops piix3_ide_ops = {
-	.config_written = config_written,
-	.reset = reset,
+	.config_written = piix3_ide_config_written,
+	.reset = piix3_ide_reset,
 };
 
 /* ---- the card's verbs ---- */

@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <string.h>
 
-static void next_part(struct ide_drive *d);
+static void transfer_next_part(struct ide_drive *d);
 
 /* ---- storage <-> the part's memory ---- */
 
 /* Bytes [from, from + n) of the slices, to the scratch array.  Returns the number of slices. */
-static int cut(struct ide_drive *d, size_t from, size_t n)
+static int transfer_cut(struct ide_drive *d, size_t from, size_t n)
 {
 	int out = 0;
 
@@ -40,24 +40,26 @@ static void use_buffer(struct ide_drive *d)
 	d->n_slices = 1;
 }
 
-static bool writes(const struct ide_transfer *t)
+static bool transfer_writes(const struct ide_transfer *t)
 {
 	return t->kind == IDE_PIO_OUT || t->kind == IDE_DMA_OUT;
 }
 
-static void stepped(struct ide_drive *d, int err);
+static void transfer_stepped(struct ide_drive *d, int err);
 
-static void step(struct ide_drive *d)
+static void transfer_step(struct ide_drive *d)
 {
 	struct ide_transfer *t = &d->t;
 
 	t->step = t->single ? 1 : t->want - t->have;
 	ide_drive_submit(
-		d, writes(t) ? STORAGE_WRITE : STORAGE_READ, t->flags, t->lba + t->have, t->step,
-		cut(d, (size_t)t->have * ATA_SECTOR, (size_t)t->step * ATA_SECTOR), stepped);
+		d, transfer_writes(t) ? STORAGE_WRITE : STORAGE_READ, t->flags, t->lba + t->have,
+		t->step,
+		transfer_cut(d, (size_t)t->have * ATA_SECTOR, (size_t)t->step * ATA_SECTOR),
+		transfer_stepped);
 }
 
-static void failed(struct ide_drive *d, int err)
+static void transfer_failed(struct ide_drive *d, int err)
 {
 	struct ide_transfer *t = &d->t;
 	uint64_t lba = t->lba + t->have;
@@ -68,13 +70,13 @@ static void failed(struct ide_drive *d, int err)
 	t->left -= t->have;
 	if (direct)
 		ide_dma_done(&d->channel->dma);
-	if (writes(t))
+	if (transfer_writes(t))
 		ide_drive_fail_at(d, lba, ATA_STATUS_ERR | ATA_STATUS_FAULT, ATA_ERROR_ABORTED);
 	else
 		ide_drive_fail_at(d, lba, ATA_STATUS_ERR, ATA_ERROR_MEDIA);
 }
 
-static void advance(struct ide_drive *d)
+static void transfer_advance(struct ide_drive *d)
 {
 	d->t.lba += d->t.want;
 	d->t.left -= d->t.want;
@@ -104,9 +106,9 @@ static void block_taken(struct ide_drive *d)
 		offer_block(d, true);
 		return;
 	}
-	advance(d);
+	transfer_advance(d);
 	if (t->left) {
-		next_part(d);
+		transfer_next_part(d);
 		return;
 	}
 	t->kind = IDE_NONE;
@@ -118,17 +120,17 @@ static void block_given(struct ide_drive *d)
 	if (d->t.pos < d->t.want * ATA_SECTOR)
 		offer_block(d, true);
 	else
-		step(d);
+		transfer_step(d);
 }
 
-static bool moves(const struct ide_drive *d, enum ide_transfer_kind kind)
+static bool transfer_moves(const struct ide_drive *d, enum ide_transfer_kind kind)
 {
 	return d->t.kind == kind && (d->regs.status & ATA_STATUS_DRQ);
 }
 
 void ide_drive_data_read(struct ide_drive *d, uint8_t *data, size_t n)
 {
-	while (n && moves(d, IDE_PIO_IN)) {
+	while (n && transfer_moves(d, IDE_PIO_IN)) {
 		size_t here = min_u64(n, d->t.end - d->t.pos);
 
 		memcpy(data, d->buffer + d->t.pos, here);
@@ -144,7 +146,7 @@ void ide_drive_data_read(struct ide_drive *d, uint8_t *data, size_t n)
 
 void ide_drive_data_write(struct ide_drive *d, const uint8_t *data, size_t n)
 {
-	while (n && moves(d, IDE_PIO_OUT)) {
+	while (n && transfer_moves(d, IDE_PIO_OUT)) {
 		size_t here = min_u64(n, d->t.end - d->t.pos);
 
 		memcpy(d->buffer + d->t.pos, data, here);
@@ -165,7 +167,7 @@ void ide_transfer_answer(struct ide_drive *d)
 
 /* ---- direct memory access ---- */
 
-static void gather(struct ide_drive *d)
+static void transfer_gather(struct ide_drive *d)
 {
 	uint8_t *to = d->buffer;
 
@@ -181,7 +183,7 @@ static void take_ranges(struct ide_drive *d, uint32_t sectors)
 {
 	struct ide_transfer *t = &d->t;
 
-	gather(d);
+	transfer_gather(d);
 	if (sectors < t->left) {
 		/* The table is too short, or needs more slices than one request has. */
 		ide_dma_stop(&d->channel->dma, BM_STATUS_ERROR);
@@ -221,7 +223,7 @@ void ide_drive_dma(struct ide_drive *d)
 	t->want = (uint32_t)n;
 	t->have = 0;
 	dma->drive = d;
-	step(d);
+	transfer_step(d);
 }
 
 static void wait_for_dma(struct ide_drive *d)
@@ -233,7 +235,7 @@ static void wait_for_dma(struct ide_drive *d)
 
 /* ---- parts ---- */
 
-static void part_done(struct ide_drive *d)
+static void transfer_part_done(struct ide_drive *d)
 {
 	struct ide_transfer *t = &d->t;
 
@@ -243,9 +245,9 @@ static void part_done(struct ide_drive *d)
 	}
 	if (t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT)
 		d->channel->counters.direct += (uint64_t)t->want * ATA_SECTOR;
-	advance(d);
+	transfer_advance(d);
 	if (t->left) {
-		next_part(d);
+		transfer_next_part(d);
 		return;
 	}
 	if (t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT)
@@ -253,12 +255,12 @@ static void part_done(struct ide_drive *d)
 	ide_drive_done(d);
 }
 
-static void stepped(struct ide_drive *d, int err)
+static void transfer_stepped(struct ide_drive *d, int err)
 {
 	struct ide_transfer *t = &d->t;
 
 	if (err && t->step == 1) {
-		failed(d, err);
+		transfer_failed(d, err);
 		return;
 	}
 	if (err) {
@@ -270,12 +272,12 @@ static void stepped(struct ide_drive *d, int err)
 		t->have += t->step;
 	}
 	if (t->have < t->want)
-		step(d);
+		transfer_step(d);
 	else
-		part_done(d);
+		transfer_part_done(d);
 }
 
-static void next_part(struct ide_drive *d)
+static void transfer_next_part(struct ide_drive *d)
 {
 	struct ide_transfer *t = &d->t;
 
@@ -291,12 +293,12 @@ static void next_part(struct ide_drive *d)
 	if (t->kind == IDE_PIO_OUT)
 		offer_block(d, t->begun);
 	else
-		step(d);
+		transfer_step(d);
 	t->begun = true;
 }
 
 void ide_transfer_begin(struct ide_drive *d, const struct ide_transfer *t)
 {
 	d->t = *t;
-	next_part(d);
+	transfer_next_part(d);
 }

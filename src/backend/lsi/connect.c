@@ -36,7 +36,7 @@ void lsi_connection_changed(struct lsi *lsi, bool was_connected)
  * SeaBIOS' programs do not clear ACK behind the last message.  An instruction that needs the bus to
  * be free would never get on then: ACK goes down for it, and the disconnection is an expected one.
  */
-static void let_go(struct lsi *lsi)
+static void connect_let_go(struct lsi *lsi)
 {
 	bool was = lsi->bus.now;
 
@@ -80,7 +80,7 @@ static void select_target(struct lsi *lsi)
 		lsi->reg[LSI_SCNTL3] = entry[3];
 		id = entry[2] & 0xf;
 	}
-	let_go(lsi);
+	connect_let_go(lsi);
 	if (lsi->bus.now || reselected(lsi)) {
 		lsi_put32(lsi, LSI_DSP, alternative(lsi));
 		return;
@@ -97,14 +97,14 @@ static void select_target(struct lsi *lsi)
 
 static void wait_disconnect(struct lsi *lsi)
 {
-	let_go(lsi);
+	connect_let_go(lsi);
 	if (lsi->bus.now)
 		lsi_wait(lsi, LSI_WAITS_FREE);
 }
 
 static void wait_reselect(struct lsi *lsi)
 {
-	let_go(lsi);
+	connect_let_go(lsi);
 	if (lsi->bus.now || reselected(lsi))
 		return;
 	if (lsi->reg[LSI_ISTAT] & ISTAT_SIGP)

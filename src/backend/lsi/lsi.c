@@ -162,7 +162,7 @@ static void bus_changed(struct spi_bus *bus)
 }
 
 /* Not at once: the thread that handles messages holds the machine lock all the while. */
-static void take_breath(struct reactor_msg *msg)
+static void lsi_pause_begin(struct reactor_msg *msg)
 {
 	struct lsi *lsi = container_of(msg, struct lsi, msg);
 
@@ -172,7 +172,7 @@ static void take_breath(struct reactor_msg *msg)
 	lsi_tell_quiet(lsi);
 }
 
-static void go_on(struct reactor_timer *t)
+static void lsi_pause_over(struct reactor_timer *t)
 {
 	struct lsi *lsi = container_of(t, struct lsi, pause);
 
@@ -217,8 +217,8 @@ int lsi_create(struct lsi **out, const struct lsi_options *o, struct backplane *
 	spi_init(&lsi->bus, bus_changed);
 	lsi->home = plane->home;
 	lsi->mem = gmem_get(mem);
-	lsi->msg.run = take_breath;
-	reactor_timer_init(&lsi->pause, go_on);
+	lsi->msg.run = lsi_pause_begin;
+	reactor_timer_init(&lsi->pause, lsi_pause_over);
 	lsi_soft_reset(lsi);
 	rc = pci_bus_attach(bus, &lsi->fn, o->devfn, err);
 	if (rc) {

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Between the files of this folder. */
+/*
+ * Between the files of this folder.
+ *
+ * They call each other in a ring that is the chip's own: a write to a register starts a program
+ * (registers.c -> script.c), a program's moves and loads go to memory (script.c, move.c -> dma.c),
+ * and the chip's own registers are memory to them (dma.c -> registers.c).  lsi_run() does nothing
+ * inside of a turn, so the ring is entered once.  spi.c, the bus, knows none of them: it tells of
+ * changes by a callback.
+ */
 #ifndef BACKEND_LSI_LSI_PRIV_H
 #define BACKEND_LSI_LSI_PRIV_H
 

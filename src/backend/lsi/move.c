@@ -36,7 +36,7 @@ static bool from_table(struct lsi *lsi, struct lsi_move *m)
 	return true;
 }
 
-static bool begin(struct lsi *lsi)
+static bool move_begin(struct lsi *lsi)
 {
 	struct lsi_move *m = &lsi->move;
 	bool direct64 = lsi->reg[LSI_CCNTL1] & CCNTL1_DIRECT64 && !(lsi->insn[0] & INDIRECT);
@@ -167,7 +167,7 @@ void lsi_block_move(struct lsi *lsi)
 		lsi_dma_interrupt(lsi, DSTAT_IID);
 		return;
 	}
-	if (!m->active && !begin(lsi)) {
+	if (!m->active && !move_begin(lsi)) {
 		lsi_dma_interrupt(lsi, DSTAT_BF);
 		return;
 	}

@@ -258,7 +258,7 @@ static void carry_out(struct lsi *lsi)
 	}
 }
 
-static void step(struct lsi *lsi)
+static void script_step(struct lsi *lsi)
 {
 	if (!lsi->resume) {
 		if (!fetch(lsi)) {
@@ -284,7 +284,7 @@ void lsi_run(struct lsi *lsi)
 	lsi->stats.turns++;
 	lsi->left = TURN_WORK;
 	do {
-		step(lsi);
+		script_step(lsi);
 		lsi->left -= lsi->left > 0;
 	} while (lsi->running && lsi->wait == LSI_RUNS && lsi->left);
 	lsi->in_run = false;

@@ -170,7 +170,7 @@ void spi_reset(struct spi_bus *bus, uint16_t asc)
 
 /* ---- the command ---- */
 
-static void task_done(struct scsi_task *task, enum scsi_step step)
+static void nexus_task_done(struct scsi_task *task, enum scsi_step step)
 {
 	struct spi_nexus *n = task->owner;
 	struct spi_bus *bus = n->bus;
@@ -202,7 +202,7 @@ static void forget_same(const struct spi_nexus *n, struct list *from)
 	}
 }
 
-static void start(struct spi_nexus *n)
+static void nexus_start(struct spi_nexus *n)
 {
 	struct spi_bus *bus = n->bus;
 
@@ -211,7 +211,7 @@ static void start(struct spi_nexus *n)
 	forget_same(n, &bus->ready);
 	n->commanded = true;
 	n->step = SCSI_DONE;
-	n->task = scsi_task_new(bus->disks[n->id], n->lun, n->cdb, task_done);
+	n->task = scsi_task_new(bus->disks[n->id], n->lun, n->cdb, nexus_task_done);
 	if (n->task) {
 		n->task->owner = n;
 		n->task->ordered = n->tag_kind == SPI_MSG_ORDERED_TAG;
@@ -231,7 +231,7 @@ unsigned spi_command(struct spi_bus *bus, const uint8_t *bytes, unsigned n)
 	while (taken < n && !now->commanded) {
 		now->cdb[now->cdb_n++] = bytes[taken++];
 		if (now->cdb_n == scsi_cdb_bytes(now->cdb[0]))
-			start(now);
+			nexus_start(now);
 	}
 	return n;
 }
@@ -295,7 +295,7 @@ static void forget_unit(struct spi_nexus *n, struct list *from, bool all_luns)
 #define PERIOD_MIN 10
 #define OFFSET_MAX 31
 
-static void answer_extended(struct spi_nexus *n, const uint8_t *m)
+static void nexus_answer_extended(struct spi_nexus *n, const uint8_t *m)
 {
 	uint8_t period = m[3] < PERIOD_MIN ? PERIOD_MIN : m[3];
 
@@ -336,7 +336,7 @@ static unsigned message_bytes(const uint8_t *m, unsigned n)
 	return m[0] >= 0x20 && m[0] <= 0x2f ? 2 : 1;
 }
 
-static void identify(struct spi_nexus *n, uint8_t byte)
+static void nexus_identify(struct spi_nexus *n, uint8_t byte)
 {
 	n->identified = true;
 	n->lun = byte & SPI_MSG_LUN;
@@ -352,7 +352,7 @@ static bool hear(struct spi_nexus *n, const uint8_t *m)
 		if (n->commanded)
 			n->may_disconnect = m[0] & SPI_MSG_DISC_PRIV;
 		else
-			identify(n, m[0]);
+			nexus_identify(n, m[0]);
 		return true;
 	}
 	switch (m[0]) {
@@ -366,7 +366,7 @@ static bool hear(struct spi_nexus *n, const uint8_t *m)
 		}
 		return true;
 	case SPI_MSG_EXTENDED:
-		answer_extended(n, m);
+		nexus_answer_extended(n, m);
 		return true;
 	case SPI_MSG_REJECT:
 		/* A disconnection that is refused does not take place, now or later. */

@@ -2,6 +2,11 @@
 /*
  * A PCI bus: 32 slots of 8 functions, below a host bridge.
  *
+ * bus.c, function.c, msix.c and call.c call each other; there is no direction between them.  A
+ * configuration write reaches a function through the bus, and the pin that it changes goes back to
+ * the bus, which asks the slot's other functions; a mask in the MSI-X table changes how calls are
+ * routed, and a call that cannot be sent becomes pending in the table.
+ *
  * Threads: the system bus's.
  */
 #ifndef BACKEND_PCI_BUS_H
@@ -14,8 +19,8 @@ struct pci_bus {
 	struct sysbus *sysbus;
 	struct pci_function *functions[PCI_DEVFNS];
 	/*
-	 * A slot's pin (0: INTA#) changes its level.  Set by the host bridge; NULL:
-	 * the pins lead nowhere.
+	 * A slot's pin (0: INTA#) changes its level.  Set by the ISA bridge; NULL: the pins lead
+	 * nowhere.
 	 */
 	void (*intx)(struct pci_bus *bus, unsigned slot, unsigned pin, bool level);
 	/* The line that a slot's pin leads to, -1: none.  Likewise. */

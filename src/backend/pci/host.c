@@ -1,29 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/pci/host.h"
 
-#include "backend/pci/piix3.h"
-
 #include <string.h>
 
 /* Registers of the 82441FX */
 #define I440FX_PAM     0x59 /* seven of them */
 #define I440FX_PAM_END 0x60
 #define I440FX_SMRAM   0x72
-
-static void route_pin(struct pci_bus *bus, unsigned slot, unsigned pin, bool level)
-{
-	struct pci_host *host = container_of(bus, struct pci_host, bus);
-
-	if (host->isa)
-		piix3_set_pin(host->isa, slot, pin, level);
-}
-
-static int line_of_pin(const struct pci_bus *bus, unsigned slot, unsigned pin)
-{
-	const struct pci_host *host = container_of(bus, struct pci_host, bus);
-
-	return host->isa ? piix3_line(host->isa, slot, pin) : -1;
-}
 
 /* ---- configuration mechanism 1 ---- */
 
@@ -102,8 +85,6 @@ void pci_host_init(struct pci_host *host, struct sysbus *sysbus)
 
 	memset(host, 0, sizeof(*host));
 	pci_bus_init(&host->bus, "pci.0", sysbus);
-	host->bus.intx = route_pin;
-	host->bus.line = line_of_pin;
 	host->address = (struct sysbus_region){
 		.name = "pci-config-address",
 		.space = SYSBUS_PORT,
@@ -138,5 +119,5 @@ void pci_host_reset(struct pci_host *host)
 	host->selected = 0;
 	pci_function_reset(&host->bridge);
 	if (host->isa)
-		pci_function_reset(&host->isa->fn);
+		pci_function_reset(host->isa);
 }

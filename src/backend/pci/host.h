@@ -11,12 +11,10 @@
 
 #include "backend/pci/bus.h"
 
-struct piix3;
-
 struct pci_host {
 	struct pci_bus bus;
 	struct pci_function bridge;
-	struct piix3 *isa; /* where pins lead; NULL: nowhere */
+	struct pci_function *isa; /* the ISA bridge, which attaches itself; NULL: none */
 	struct sysbus_region address, data;
 	uint32_t selected; /* what was written to 0xcf8 */
 };

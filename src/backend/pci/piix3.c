@@ -14,7 +14,7 @@ static bool line_ok(uint8_t route)
 	return !(route & PIIX3_PIRQ_NONE) && route < 16 && !(0x2107u >> route & 1);
 }
 
-static void update_lines(struct piix3 *p)
+static void piix3_update_lines(struct piix3 *p)
 {
 	struct sysbus *sysbus = p->host->bus.sysbus;
 	uint16_t lines = 0, changed;
@@ -32,7 +32,7 @@ static void update_lines(struct piix3 *p)
 			sysbus_irq_set(sysbus, gsi, lines >> gsi & 1);
 }
 
-void piix3_set_pin(struct piix3 *piix3, unsigned slot, unsigned pin, bool level)
+static void set_pin(struct piix3 *piix3, unsigned slot, unsigned pin, bool level)
 {
 	uint32_t *pins = &piix3->pins[pirq_of(slot, pin)];
 
@@ -40,7 +40,7 @@ void piix3_set_pin(struct piix3 *piix3, unsigned slot, unsigned pin, bool level)
 		*pins |= 1u << slot % 32;
 	else
 		*pins &= ~(1u << slot % 32);
-	update_lines(piix3);
+	piix3_update_lines(piix3);
 }
 
 int piix3_line(const struct piix3 *piix3, unsigned slot, unsigned pin)
@@ -50,23 +50,40 @@ int piix3_line(const struct piix3 *piix3, unsigned slot, unsigned pin)
 	return line_ok(route) ? route : -1;
 }
 
-static void config_written(struct pci_function *fn, unsigned offset, unsigned size)
+/* ---- what the bus asks; the bridge is there while it may ---- */
+
+static struct piix3 *piix3_of(const struct pci_bus *bus)
+{
+	return container_of(container_of(bus, struct pci_host, bus)->isa, struct piix3, fn);
+}
+
+static void piix3_route_pin(struct pci_bus *bus, unsigned slot, unsigned pin, bool level)
+{
+	set_pin(piix3_of(bus), slot, pin, level);
+}
+
+static int piix3_line_of_pin(const struct pci_bus *bus, unsigned slot, unsigned pin)
+{
+	return piix3_line(piix3_of(bus), slot, pin);
+}
+
+static void piix3_config_written(struct pci_function *fn, unsigned offset, unsigned size)
 {
 	if (!ranges_overlap(offset, size, PIIX3_PIRQ, PIIX3_PIRQS))
 		return;
-	update_lines(container_of(fn, struct piix3, fn));
+	piix3_update_lines(container_of(fn, struct piix3, fn));
 	pci_bus_lines_moved(fn->bus);
 }
 
-static void reset(struct pci_function *fn)
+static void piix3_reset(struct pci_function *fn)
 {
-	update_lines(container_of(fn, struct piix3, fn));
+	piix3_update_lines(container_of(fn, struct piix3, fn));
 	pci_bus_lines_moved(fn->bus);
 }
 
 static const struct pci_function_ops piix3_ops = {
-	.config_written = config_written,
-	.reset = reset,
+	.config_written = piix3_config_written,
+	.reset = piix3_reset,
 };
 
 int piix3_init(struct piix3 *piix3, struct pci_host *host, struct error *err)
@@ -85,15 +102,21 @@ int piix3_init(struct piix3 *piix3, struct pci_host *host, struct error *err)
 		piix3->fn.writable[PIIX3_PIRQ + i] = 0x8f;
 	}
 	rc = pci_bus_attach(&host->bus, &piix3->fn, PCI_DEVFN(1, 0), err);
-	if (!rc)
-		host->isa = piix3;
+	if (!rc) {
+		host->isa = &piix3->fn;
+		host->bus.intx = piix3_route_pin;
+		host->bus.line = piix3_line_of_pin;
+	}
 	return rc;
 }
 
 void piix3_fini(struct piix3 *piix3)
 {
-	if (piix3->host->isa == piix3)
+	if (piix3->host->isa == &piix3->fn) {
 		piix3->host->isa = NULL;
+		piix3->host->bus.intx = NULL;
+		piix3->host->bus.line = NULL;
+	}
 	pci_bus_detach(&piix3->fn);
 	pci_function_fini(&piix3->fn);
 }

@@ -8,6 +8,9 @@
  * firmware usually writes there (10, 10, 11, 11), so that a kernel booted without firmware finds
  * its interrupts routed.
  *
+ * It knows the host bridge, which does not know it: the bus's pins are led by two functions that it
+ * puts there.
+ *
  * Threads: the system bus's.
  */
 #ifndef BACKEND_PCI_PIIX3_H
@@ -30,7 +33,6 @@ struct piix3 {
 /* Attaches itself to @host's bus at 00:01.0 and takes its pins. */
 int piix3_init(struct piix3 *piix3, struct pci_host *host, struct error *err);
 void piix3_fini(struct piix3 *piix3);
-void piix3_set_pin(struct piix3 *piix3, unsigned slot, unsigned pin, bool level);
 /* The line that a slot's pin leads to now, -1: none.  For the tables that tell a kernel. */
 int piix3_line(const struct piix3 *piix3, unsigned slot, unsigned pin);
 

@@ -88,7 +88,7 @@ enum scsi_step scsi_read(struct scsi_task *task)
 	return read_data(task, 0);
 }
 
-static enum scsi_step ended(struct scsi_task *task, int err)
+static enum scsi_step block_ended(struct scsi_task *task, int err)
 {
 	return err ? scsi_check_errno(task, err) : scsi_good(task);
 }
@@ -109,7 +109,7 @@ static enum scsi_step write_data(struct scsi_task *task)
 	bool stable = !task->disk->wce || fua || verifies(task);
 
 	return scsi_io(task, STORAGE_WRITE, stable ? STORAGE_FUA : 0, task->offset, task->left, 0,
-		       verifies(task) && task->cdb[1] & BYTCHK ? read_back : ended);
+		       verifies(task) && task->cdb[1] & BYTCHK ? read_back : block_ended);
 }
 
 enum scsi_step scsi_write(struct scsi_task *task)
@@ -130,7 +130,7 @@ enum scsi_step scsi_write(struct scsi_task *task)
 /* ---- VERIFY ---- */
 
 /* The buffer has what the initiator sent in its first half, what the disk holds in its second. */
-static enum scsi_step compare(struct scsi_task *task, int err)
+static enum scsi_step block_compare(struct scsi_task *task, int err)
 {
 	if (err)
 		return scsi_check_errno(task, err);
@@ -144,7 +144,7 @@ static enum scsi_step read_back(struct scsi_task *task, int err)
 	if (err)
 		return scsi_check_errno(task, err);
 	return scsi_io(task, STORAGE_READ, 0, task->offset, task->left, (uint32_t)task->left,
-		       compare);
+		       block_compare);
 }
 
 static enum scsi_step verify_data(struct scsi_task *task)
@@ -190,5 +190,5 @@ enum scsi_step scsi_sync_cache(struct scsi_task *task)
 	if (task->cdb[1] & RELATIVE)
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
 	/* Whatever the range: flushing more than asked for is allowed. */
-	return scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, ended);
+	return scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, block_ended);
 }

@@ -72,7 +72,7 @@ static enum scsi_step report_luns(struct scsi_task *task)
 	return scsi_reply(task, 16, allocated);
 }
 
-static enum scsi_step stopped(struct scsi_task *task, int err)
+static enum scsi_step unit_stopped(struct scsi_task *task, int err)
 {
 	if (err)
 		return scsi_check_errno(task, err);
@@ -95,8 +95,8 @@ static enum scsi_step start_stop_unit(struct scsi_task *task)
 	if (condition)
 		return scsi_good(task);
 	if (!(how & STOP_START))
-		return how & STOP_NO_FLUSH ? stopped(task, 0)
-					   : scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, stopped);
+		return how & STOP_NO_FLUSH ? unit_stopped(task, 0)
+					   : scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, unit_stopped);
 	task->disk->halted = false;
 	return scsi_good(task);
 }

@@ -8,7 +8,7 @@
 
 /* ---- how a task ends ---- */
 
-static enum scsi_step end(struct scsi_task *task, uint8_t status)
+static enum scsi_step task_end(struct scsi_task *task, uint8_t status)
 {
 	task->status = status;
 	task->len = 0;
@@ -17,14 +17,14 @@ static enum scsi_step end(struct scsi_task *task, uint8_t status)
 
 enum scsi_step scsi_good(struct scsi_task *task)
 {
-	return end(task, SCSI_GOOD);
+	return task_end(task, SCSI_GOOD);
 }
 
 enum scsi_step scsi_check(struct scsi_task *task, uint8_t key, uint16_t asc)
 {
 	task->sense.key = key;
 	task->sense.asc = asc;
-	return end(task, SCSI_CHECK_CONDITION);
+	return task_end(task, SCSI_CHECK_CONDITION);
 }
 
 enum scsi_step scsi_check_errno(struct scsi_task *task, int err)
@@ -80,11 +80,11 @@ bool scsi_task_room(struct scsi_task *task, uint32_t len)
 		if (task->data)
 			return true;
 	}
-	end(task, SCSI_TASK_SET_FULL);
+	task_end(task, SCSI_TASK_SET_FULL);
 	return false;
 }
 
-static void post(struct scsi_disk *disk)
+static void disk_post(struct scsi_disk *disk)
 {
 	if (disk->posted)
 		return;
@@ -96,13 +96,13 @@ static void post(struct scsi_disk *disk)
  * What an ended task means to the disk.  false: it must wait until the sense before it has been
  * fetched.
  */
-static bool settle(struct scsi_task *task)
+static bool task_settle(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 
 	task->ended = true;
 	if (disk->n_ordered && !list_empty(&disk->queue))
-		post(disk); /* perhaps it was what others waited for */
+		disk_post(disk); /* perhaps it was what others waited for */
 	if (task->status != SCSI_CHECK_CONDITION)
 		return true;
 	if (disk->ca)
@@ -116,19 +116,19 @@ static bool settle(struct scsi_task *task)
 
 /* ---- to the storage and back ---- */
 
-static void lock(const struct scsi_disk *disk)
+static void disk_lock(const struct scsi_disk *disk)
 {
 	if (disk->threads.lock)
 		pthread_mutex_lock(disk->threads.lock);
 }
 
-static void unlock(const struct scsi_disk *disk)
+static void disk_unlock(const struct scsi_disk *disk)
 {
 	if (disk->threads.lock)
 		pthread_mutex_unlock(disk->threads.lock);
 }
 
-static void give_back(struct scsi_task *task)
+static void task_give_back(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 
@@ -136,7 +136,7 @@ static void give_back(struct scsi_task *task)
 	list_del(&task->queue);
 	disk->n_tasks--;
 	if (disk->n_ordered && !list_empty(&disk->queue))
-		post(disk); /* as when it has ended */
+		disk_post(disk); /* as when it has ended */
 	disk->n_ordered -= task->ordered;
 	disk->buffers -= task->room;
 	free(task->data);
@@ -144,11 +144,11 @@ static void give_back(struct scsi_task *task)
 }
 
 /* A task has got somewhere, without its initiator's doing. */
-static void advance(struct scsi_task *task, enum scsi_step step)
+static void task_advance(struct scsi_task *task, enum scsi_step step)
 {
 	if (step == SCSI_BUSY)
 		return;
-	if (step == SCSI_DONE && !settle(task)) {
+	if (step == SCSI_DONE && !task_settle(task)) {
 		list_add_tail(&task->disk->held, &task->queue);
 		return;
 	}
@@ -169,7 +169,7 @@ static void tell_quiet(struct scsi_disk *disk)
 		disk->watcher->quiet(disk->watcher);
 }
 
-static void landed(struct scsi_task *task, int err)
+static void task_landed(struct scsi_task *task, int err)
 {
 	struct scsi_disk *disk = task->disk;
 	const struct storage_io *io = &task->io;
@@ -178,30 +178,30 @@ static void landed(struct scsi_task *task, int err)
 	task->in_flight = false;
 	if (task->orphan) {
 		disk->orphans--;
-		give_back(task);
+		task_give_back(task);
 		if (!disk->orphans && !list_empty(&disk->queue))
-			post(disk);
+			disk_post(disk);
 		return;
 	}
 	if (!err && io->op == STORAGE_READ)
 		disk->stats.read_bytes += io->len;
 	if (!err && io->op == STORAGE_WRITE)
 		disk->stats.written_bytes += io->len;
-	advance(task, task->then(task, err));
+	task_advance(task, task->then(task, err));
 }
 
-static void io_done(struct storage_io *io, int err)
+static void task_io_done(struct storage_io *io, int err)
 {
 	struct scsi_task *task = container_of(io, struct scsi_task, io);
 	struct scsi_disk *disk = task->disk;
 
-	lock(disk);
-	landed(task, err);
+	disk_lock(disk);
+	task_landed(task, err);
 	tell_quiet(disk);
-	unlock(disk);
+	disk_unlock(disk);
 }
 
-static void take_off(struct scsi_task *task)
+static void task_take_off(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 
@@ -228,7 +228,7 @@ static void release_held(struct scsi_disk *disk)
 		return;
 	task = list_entry(disk->held.next, struct scsi_task, queue);
 	list_del(&task->queue);
-	advance(task, SCSI_DONE);
+	task_advance(task, SCSI_DONE);
 }
 
 /*
@@ -253,7 +253,7 @@ static bool in_order(const struct scsi_task *task)
 }
 
 /* Moves what may go now to @ready. */
-static void choose(struct scsi_disk *disk, struct list *ready)
+static void disk_choose(struct scsi_disk *disk, struct list *ready)
 {
 	list_for_each_safe (l, &disk->queue) {
 		struct scsi_task *task = list_entry(l, struct scsi_task, queue);
@@ -264,26 +264,26 @@ static void choose(struct scsi_disk *disk, struct list *ready)
 			continue;
 		list_del(&task->queue);
 		list_add_tail(ready, &task->queue);
-		take_off(task);
+		task_take_off(task);
 	}
 }
 
-static void run(struct reactor_msg *msg)
+static void disk_run(struct reactor_msg *msg)
 {
 	struct scsi_disk *disk = container_of(msg, struct scsi_disk, msg);
 	struct list ready;
 
 	list_init(&ready);
-	lock(disk);
+	disk_lock(disk);
 	disk->posted = false;
 	release_held(disk);
 	/*
 	 * What a completion starts waits for the next message: a guest must not keep this one going
 	 * for ever.
 	 */
-	choose(disk, &ready);
+	disk_choose(disk, &ready);
 	tell_quiet(disk);
-	unlock(disk);
+	disk_unlock(disk);
 	/* In flight, and so left alone by everybody else. */
 	while (!list_empty(&ready)) {
 		struct scsi_task *task = list_entry(ready.next, struct scsi_task, queue);
@@ -308,11 +308,11 @@ enum scsi_step scsi_io(struct scsi_task *task, enum storage_op op, unsigned flag
 		.len = len,
 		.iov = data ? &task->iov : NULL,
 		.iovcnt = data,
-		.done = io_done,
+		.done = task_io_done,
 	};
 	task->then = then;
 	list_add_tail(&task->disk->queue, &task->queue);
-	post(task->disk);
+	disk_post(task->disk);
 	return SCSI_BUSY;
 }
 
@@ -342,10 +342,10 @@ void scsi_task_free(struct scsi_task *task)
 		task->disk->orphans++;
 		return;
 	}
-	give_back(task);
+	task_give_back(task);
 }
 
-static enum scsi_step start(struct scsi_task *task)
+static enum scsi_step task_begin(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 	const struct scsi_command *cmd = scsi_command_find(task->cdb[0], task->cdb[1] & 0x1f);
@@ -383,11 +383,11 @@ enum scsi_step scsi_task_start(struct scsi_task *task)
 	 */
 	if (task->cdb[0] != SCSI_REQUEST_SENSE)
 		disk->ca = false;
-	step = start(task);
+	step = task_begin(task);
 	if (step == SCSI_DONE)
-		settle(task);
+		task_settle(task);
 	if (!list_empty(&disk->held))
-		post(disk);
+		disk_post(disk);
 	return step;
 }
 
@@ -396,7 +396,7 @@ enum scsi_step scsi_task_data(struct scsi_task *task)
 	enum scsi_step step = task->received(task);
 
 	/* Sense of others that still waits is older, and its turn comes first. */
-	if (step == SCSI_DONE && !settle(task)) {
+	if (step == SCSI_DONE && !task_settle(task)) {
 		list_add_tail(&task->disk->held, &task->queue);
 		return SCSI_BUSY;
 	}
@@ -412,7 +412,7 @@ void scsi_disk_reset(struct scsi_disk *disk, uint16_t asc)
 	disk->wce = disk->wce_default;
 	disk->halted = false;
 	if (!list_empty(&disk->held))
-		post(disk);
+		disk_post(disk);
 }
 
 void scsi_disk_refresh(struct scsi_disk *disk)
@@ -483,7 +483,7 @@ int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
 	disk->blocks = storage_size(storage) / block;
 	disk->readonly = storage_readonly(storage);
 	disk->wce_default = o->wce;
-	disk->msg.run = run;
+	disk->msg.run = disk_run;
 	pthread_cond_init(&disk->quiet, NULL);
 	list_init(&disk->tasks);
 	list_init(&disk->queue);
@@ -509,10 +509,10 @@ void scsi_disk_destroy(struct scsi_disk **diskp)
 
 	if (!disk)
 		return;
-	lock(disk);
+	disk_lock(disk);
 	while (disk->threads.lock && !scsi_disk_quiet(disk))
 		pthread_cond_wait(&disk->quiet, disk->threads.lock);
-	unlock(disk);
+	disk_unlock(disk);
 	on_its_thread(disk, close_channel, disk);
 	storage_close(&disk->storage);
 	pthread_cond_destroy(&disk->quiet);

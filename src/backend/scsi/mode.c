@@ -158,12 +158,12 @@ static bool take_page(const struct scsi_disk *disk, const uint8_t *p, bool *wce)
 	return false;
 }
 
-static enum scsi_step flushed(struct scsi_task *task, int err)
+static enum scsi_step mode_flushed(struct scsi_task *task, int err)
 {
 	return err ? scsi_check_errno(task, err) : scsi_good(task);
 }
 
-static enum scsi_step parameters(struct scsi_task *task)
+static enum scsi_step mode_parameters(struct scsi_task *task)
 {
 	struct scsi_disk *disk = task->disk;
 	bool ten = task->cdb[0] == SCSI_MODE_SELECT_10, wce = disk->wce, was = disk->wce;
@@ -189,7 +189,7 @@ static enum scsi_step parameters(struct scsi_task *task)
 	disk->wce = wce;
 	/* Without the cache everything is stable: what was written before, too. */
 	if (was && !wce)
-		return scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, flushed);
+		return scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, mode_flushed);
 	return scsi_good(task);
 }
 
@@ -201,5 +201,5 @@ enum scsi_step scsi_mode_select(struct scsi_task *task)
 	/* SP: nothing can be saved.  RTD: there is no going back to defaults by it. */
 	if (task->cdb[1] & (SELECT_SP | SELECT_RTD))
 		return scsi_check(task, SCSI_KEY_ILLEGAL_REQUEST, SCSI_ASC_CDB_FIELD);
-	return len ? scsi_take(task, len, parameters) : scsi_good(task);
+	return len ? scsi_take(task, len, mode_parameters) : scsi_good(task);
 }

@@ -11,7 +11,7 @@
 /* A pattern is written by pieces of so many bytes. */
 #define PIECE (UINT32_C(1) << 20)
 
-static enum scsi_step end_of(struct scsi_task *task, int err)
+static enum scsi_step provision_ended(struct scsi_task *task, int err)
 {
 	return err ? scsi_check_errno(task, err) : scsi_good(task);
 }
@@ -37,7 +37,7 @@ static enum scsi_step unmap_next(struct scsi_task *task, int err)
 	}
 	if (!task->left)
 		return disk->wce ? scsi_good(task)
-				 : scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, end_of);
+				 : scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, provision_ended);
 	n = min_u64(task->left, align_down(most, disk->block_size));
 	task->offset += n;
 	task->left -= n;
