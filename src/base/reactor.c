@@ -378,7 +378,7 @@ static unsigned work(struct reactor *r)
 	n += run_inbox(r);
 	n += run_timers(r);
 	n += run_pollers(r);
-	r->stats.turns++;
+	write_once(&r->stats.turns, r->stats.turns + 1);
 	return n;
 }
 
@@ -475,4 +475,19 @@ struct io_uring *reactor_uring(struct reactor *r)
 const struct reactor_stats *reactor_stats(const struct reactor *r)
 {
 	return &r->stats;
+}
+
+uint64_t reactor_turns(const struct reactor *r)
+{
+	return read_once(&r->stats.turns);
+}
+
+void reactor_note(struct reactor *r, const char *what)
+{
+	write_once(&r->noted, what);
+}
+
+const char *reactor_noted(const struct reactor *r)
+{
+	return read_once(&r->noted);
 }

@@ -159,4 +159,10 @@ struct reactor_stats {
 };
 const struct reactor_stats *reactor_stats(const struct reactor *r);
 
+/* Turns taken so far; any thread. */
+uint64_t reactor_turns(const struct reactor *r);
+/* What the thread turns to now, for whoever finds it standing still; NULL: nothing.  Not copied. */
+void reactor_note(struct reactor *r, const char *what);
+const char *reactor_noted(const struct reactor *r); /* any thread */
+
 #endif

@@ -65,6 +65,7 @@ struct reactor {
 	unsigned uncancelled; /* io_uring: stopped watches that are still armed for want of room */
 	struct log_limit complaints;
 
+	const char *noted; /* atomic */
 	struct reactor_stats stats;
 };
 

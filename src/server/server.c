@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/vhost_user/export.h"
+#include "server/watchdog.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +35,7 @@ struct server {
 	bool stopping;
 	bool hurry;
 	struct reactor_timer tick;
+	struct watchdog watchdog;
 	int signal_fd;
 	struct reactor_watch signals;
 };
@@ -123,6 +125,7 @@ static void tick_expired(struct reactor_timer *t)
 		if (o->ops->tick)
 			o->ops->tick(o->vdev);
 	}
+	watchdog_look(&s->watchdog);
 	reactor_timer_start(s->home, &s->tick, TICK_NS);
 }
 
@@ -159,6 +162,8 @@ int server_create(struct server **out, const struct server_config *config, struc
 		rc = watch_signals(s, err);
 	if (!rc)
 		rc = disk_room_init(&s->room, s->home, &config->workers, err);
+	if (!rc && watchdog_init(&s->watchdog, s->room.pool.workers, s->room.pool.n))
+		rc = error_set(err, -ENOMEM, "cannot watch the workers");
 	if (rc) {
 		server_destroy(&s);
 		return rc;
@@ -250,6 +255,7 @@ void server_destroy(struct server **sp)
 		free(o);
 	}
 	disk_room_fini(&s->room);
+	watchdog_fini(&s->watchdog);
 	if (s->home)
 		reactor_watch_stop(s->home, &s->signals);
 	if (s->signal_fd >= 0)

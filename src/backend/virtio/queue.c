@@ -84,6 +84,7 @@ static unsigned queue_poll(struct reactor_poller *p)
 
 	if (!q->running)
 		return 0;
+	reactor_note(q->reactor, q->path);
 	budget = queue_pop_budget(q);
 	if (budget) {
 		int n;
@@ -195,6 +196,8 @@ static void queue_fini_on_worker(void *arg)
 {
 	struct virtio_queue *q = arg;
 
+	if (reactor_noted(q->reactor) == q->path)
+		reactor_note(q->reactor, NULL);
 	reactor_watch_stop(q->reactor, &q->kick);
 	reactor_poller_stop(q->reactor, &q->poller);
 	notifier_set(&q->call, q->reactor, -1);
