@@ -69,7 +69,7 @@ static void progress(void *opaque, const struct progress *p)
 	fflush(stderr);
 }
 
-static int report(const struct job *job, const struct result *r)
+static int bench_report(const struct job *job, const struct result *r)
 {
 	int rc = 0;
 
@@ -109,7 +109,7 @@ static int bench_main(int argc, char **argv)
 	if (line)
 		fputs("\r\033[K", stderr);
 	if (result.ran) {
-		status = report(&job, &result);
+		status = bench_report(&job, &result);
 		if (rc)
 			status = failure("%s", result.why.text);
 		else if (!status && result.signal)

@@ -9,19 +9,19 @@ struct maker {
 	int failed;
 };
 
-static void put(struct maker *m, json_t *object, const char *name, json_t *value)
+static void report_put(struct maker *m, json_t *object, const char *name, json_t *value)
 {
 	m->failed |= json_object_set_new(object, name, value);
 }
 
 static void put_int(struct maker *m, json_t *object, const char *name, uint64_t v)
 {
-	put(m, object, name, json_integer((json_int_t)v));
+	report_put(m, object, name, json_integer((json_int_t)v));
 }
 
 static void put_real(struct maker *m, json_t *object, const char *name, double v)
 {
-	put(m, object, name, json_real(v));
+	report_put(m, object, name, json_real(v));
 }
 
 static void put_text(struct maker *m, json_t *object, const char *name, const char *text)
@@ -29,7 +29,7 @@ static void put_text(struct maker *m, json_t *object, const char *name, const ch
 	json_t *value = json_string(text);
 
 	/* A path need not be UTF-8. */
-	put(m, object, name, value ? value : json_string("?"));
+	report_put(m, object, name, value ? value : json_string("?"));
 }
 
 static json_t *job_object(struct maker *m, const struct job *job)
@@ -45,7 +45,7 @@ static json_t *job_object(struct maker *m, const struct job *job)
 	put_text(m, o, "bs", sizes);
 	put_int(m, o, "depth", job->depth);
 	put_int(m, o, "queues", job->queues);
-	put(m, o, "poll", json_boolean(job->poll));
+	report_put(m, o, "poll", json_boolean(job->poll));
 	put_int(m, o, "offset", job->offset);
 	put_int(m, o, "size", job->size);
 	put_int(m, o, "seed", job->seed);
@@ -53,7 +53,7 @@ static json_t *job_object(struct maker *m, const struct job *job)
 	put_int(m, o, "ios", job->ios);
 	put_real(m, o, "runtime", (double)job->runtime_ns / 1e9);
 	put_real(m, o, "ramp", (double)job->ramp_ns / 1e9);
-	put(m, o, "verify", json_boolean(job->verify));
+	report_put(m, o, "verify", json_boolean(job->verify));
 	return o;
 }
 
@@ -65,11 +65,11 @@ static json_t *disk_object(struct maker *m, const struct ringside_info *i)
 	snprintf(features, sizeof(features), "0x%llx", (unsigned long long)i->features);
 	put_int(m, o, "capacity", i->capacity);
 	put_int(m, o, "block_size", i->block_size);
-	put(m, o, "readonly", json_boolean(i->readonly));
-	put(m, o, "writeback", json_boolean(i->writeback));
+	report_put(m, o, "readonly", json_boolean(i->readonly));
+	report_put(m, o, "writeback", json_boolean(i->writeback));
 	put_int(m, o, "queue_size", i->queue_size);
 	put_text(m, o, "features", features);
-	put(m, o, "packed", json_boolean(i->features >> 34 & 1));
+	report_put(m, o, "packed", json_boolean(i->features >> 34 & 1));
 	return o;
 }
 
@@ -88,7 +88,7 @@ static json_t *latency_object(struct maker *m, const struct histogram *h)
 		snprintf(name, sizeof(name), "%.2f", percents[i]);
 		put_int(m, p, name, histogram_percentile(h, percents[i]));
 	}
-	put(m, o, "percentiles", p);
+	report_put(m, o, "percentiles", p);
 	return o;
 }
 
@@ -100,7 +100,7 @@ static json_t *op_object(struct maker *m, const struct tally *t, double seconds)
 	put_int(m, o, "bytes", t->bytes);
 	put_real(m, o, "iops", seconds > 0 ? (double)t->latency.count / seconds : 0);
 	put_real(m, o, "bytes_per_second", seconds > 0 ? (double)t->bytes / seconds : 0);
-	put(m, o, "latency_ns", latency_object(m, &t->latency));
+	report_put(m, o, "latency_ns", latency_object(m, &t->latency));
 	return o;
 }
 
@@ -125,33 +125,34 @@ static json_t *result_object(struct maker *m, const struct job *job, const struc
 
 	put_text(m, o, "ringside", RINGSIDE_VERSION);
 	put_text(m, o, "target", job->target);
-	put(m, o, "job", job_object(m, job));
-	put(m, o, "disk", disk_object(m, &r->info));
+	report_put(m, o, "job", job_object(m, job));
+	report_put(m, o, "disk", disk_object(m, &r->info));
 	put_real(m, o, "seconds", r->seconds);
 	put_int(m, o, "requests", r->requests);
 	put_real(m, o, "iops", r->seconds > 0 ? (double)r->requests / r->seconds : 0);
 	for (unsigned op = 0; op < JOB_OPS; op++)
-		put(m, o, job_op_name((enum job_op)op), op_object(m, &r->tally[op], r->seconds));
+		report_put(m, o, job_op_name((enum job_op)op),
+			   op_object(m, &r->tally[op], r->seconds));
 	put_int(m, ring, "kicks", r->kicks);
 	put_int(m, ring, "calls", r->calls);
 	put_real(m, ring, "kicks_per_request", (double)r->kicks / n);
 	put_real(m, ring, "calls_per_request", (double)r->calls / n);
-	put(m, o, "ring", ring);
-	put(m, o, "client", cpu_object(m, &r->client, r->requests));
-	put(m, o, "backend",
-	    r->backend_known ? cpu_object(m, &r->backend, r->requests) : json_null());
+	report_put(m, o, "ring", ring);
+	report_put(m, o, "client", cpu_object(m, &r->client, r->requests));
+	report_put(m, o, "backend",
+		   r->backend_known ? cpu_object(m, &r->backend, r->requests) : json_null());
 	put_int(m, verify, "sectors", r->checked);
 	put_int(m, verify, "wrong", r->bad);
-	put(m, verify, "complete", json_boolean(r->verified));
-	put(m, o, "verify", verify);
+	report_put(m, verify, "complete", json_boolean(r->verified));
+	report_put(m, o, "verify", verify);
 	put_int(m, o, "reconnects", r->reconnects);
-	put(m, o, "interrupted", json_boolean(r->signal != 0));
-	put(m, o, "only_ramp", json_boolean(r->only_ramp));
+	report_put(m, o, "interrupted", json_boolean(r->signal != 0));
+	report_put(m, o, "only_ramp", json_boolean(r->only_ramp));
 	put_int(m, o, "errors", r->errors);
 	if (r->why.text[0])
 		put_text(m, o, "error", r->why.text);
 	else
-		put(m, o, "error", json_null());
+		report_put(m, o, "error", json_null());
 	return o;
 }
 

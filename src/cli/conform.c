@@ -111,7 +111,7 @@ static bool is_target(const char *target)
 	       local_pci_is(target) || vfio_target_is(target);
 }
 
-static int run(int argc, char **argv)
+static int conform_main(int argc, char **argv)
 {
 	enum { HELP = 1, LIST, WRITES, OFFSET, SIZE, FORMAT, ONLY, SKIP, RESPAWN, TIMEOUT };
 	static const struct option longs[] = {
@@ -229,5 +229,5 @@ static int run(int argc, char **argv)
 const struct command command_conform = {
 	.name = "conform",
 	.summary = "check a back end clause by clause",
-	.run = run,
+	.run = conform_main,
 };

@@ -50,7 +50,7 @@ static void out_ready(struct reactor_watch *w, uint32_t events)
 	serial_room(c->serial);
 }
 
-static bool sent(struct serial_line *line, uint8_t byte)
+static bool console_sent(struct serial_line *line, uint8_t byte)
 {
 	struct console *c = container_of(line, struct console, line);
 
@@ -142,7 +142,7 @@ static void taken(struct serial_line *line)
 }
 
 static const struct serial_line_ops line_ops = {
-	.sent = sent,
+	.sent = console_sent,
 	.taken = taken,
 };
 

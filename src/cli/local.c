@@ -27,7 +27,7 @@ bool local_is(const char *target)
 	return !strncmp(target, PREFIX, strlen(PREFIX));
 }
 
-static void *serve(void *arg)
+static void *local_serve(void *arg)
 {
 	struct local *l = arg;
 
@@ -35,7 +35,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void stop(struct reactor_msg *msg)
+static void local_stop_ordered(struct reactor_msg *msg)
 {
 	server_stop(container_of(msg, struct local, stop)->server);
 }
@@ -48,7 +48,7 @@ static int start_thread(struct local *l)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&l->thread, NULL, serve, l);
+	rc = -pthread_create(&l->thread, NULL, local_serve, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
 }
@@ -88,7 +88,7 @@ int local_start(const char *target, struct local **out, const char **uri, struct
 		error_set(err, rc, "cannot serve %s", target);
 		goto destroy_server;
 	}
-	l->stop.run = stop;
+	l->stop.run = local_stop_ordered;
 	disk_spec_fini(&spec);
 	*out = l;
 	*uri = l->uri;

@@ -77,12 +77,12 @@ static int take_signals(struct machine *m, struct error *err)
 
 /* ---- running ---- */
 
-static void quit(struct console *c)
+static void pc_quit(struct console *c)
 {
 	pc_stop(container_of(c, struct machine, console)->pc);
 }
 
-static json_t *answer(struct control *c, const char *request)
+static json_t *pc_answer(struct control *c, const char *request)
 {
 	const struct machine *m = container_of(c, struct machine, control);
 
@@ -92,10 +92,10 @@ static json_t *answer(struct control *c, const char *request)
 }
 
 static const struct control_ops control_ops = {
-	.answer = answer,
+	.answer = pc_answer,
 };
 
-static int run(struct machine *m, struct error *err)
+static int pc_run_machine(struct machine *m, struct error *err)
 {
 	int rc;
 
@@ -107,7 +107,7 @@ static int run(struct machine *m, struct error *err)
 		rc = control_open(&m->control, &control_ops, m->options.control, pc_home(m->pc),
 				  err);
 	if (!rc)
-		rc = console_start(&m->console, &m->pc->serial, pc_home(m->pc), quit, err);
+		rc = console_start(&m->console, &m->pc->serial, pc_home(m->pc), pc_quit, err);
 	if (!rc)
 		rc = pc_run(m->pc, err);
 	console_fini(&m->console);
@@ -118,7 +118,7 @@ static int run(struct machine *m, struct error *err)
 	return rc;
 }
 
-static int verdict(const struct machine *m)
+static int pc_verdict(const struct machine *m)
 {
 	switch (m->pc->end) {
 	case PC_EXIT:
@@ -133,7 +133,7 @@ static int verdict(const struct machine *m)
 	}
 }
 
-static int boot(struct machine *m)
+static int pc_boot(struct machine *m)
 {
 	struct error err = {""};
 	int rc;
@@ -143,9 +143,10 @@ static int boot(struct machine *m)
 	if (take_signals(m, &err) || pc_create(&m->pc, &m->options.config, &err))
 		return failure("%s", err.text);
 	rc = pc_use_kvm(m->pc, &m->options.config, &err) ||
-			     pc_options_plug(&m->options, m->pc, false, &err) || run(m, &err)
+			     pc_options_plug(&m->options, m->pc, false, &err) ||
+			     pc_run_machine(m, &err)
 		     ? failure("%s", err.text)
-		     : verdict(m);
+		     : pc_verdict(m);
 	pc_destroy(&m->pc);
 	return rc;
 }
@@ -160,7 +161,7 @@ static int pc_main(int argc, char **argv)
 	m->signal_fd = -1;
 	rc = pc_options_parse(&m->options, argv[0], argc, argv);
 	if (!rc && !m->options.done)
-		rc = boot(m);
+		rc = pc_boot(m);
 	if (m->signal_fd >= 0)
 		close(m->signal_fd);
 	pc_options_fini(&m->options);

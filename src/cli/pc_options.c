@@ -4,6 +4,7 @@
 #include "backend/kvm/probe.h"
 #include "backend/machine/unpack.h"
 #include "backend/virtio_pci/words.h"
+#include "base/grow.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_MIB 512
@@ -142,11 +144,13 @@ static int take_memory(struct pc_options *o, const char *arg)
 
 static int add_disk(struct pc_options *o, const char *arg)
 {
+	struct disk_words *all = grow_for_one(o->disks, o->n_disks, sizeof(*all));
 	struct error err;
 
-	if (o->n_disks == PC_DISKS_MAX)
-		return usage_error(o->command, "more than %d disks.", PC_DISKS_MAX);
-	if (disk_words_parse(arg, &o->disks[o->n_disks], &err))
+	if (!all)
+		return failure("out of memory");
+	o->disks = all;
+	if (disk_words_parse(arg, &all[o->n_disks], &err))
 		return usage_error(o->command, "--disk %s: %s.", arg, err.text);
 	o->n_disks++;
 	return EXIT_OK;
@@ -180,11 +184,13 @@ static int add_scsi(struct pc_options *o, const char *arg)
 
 static int add_net(struct pc_options *o, const char *arg)
 {
+	struct net_words *all = grow_for_one(o->nets, o->n_nets, sizeof(*all));
 	struct error err;
 
-	if (o->n_nets == PC_NETS_MAX)
-		return usage_error(o->command, "more than %d network cards.", PC_NETS_MAX);
-	if (net_words_parse(arg, &o->nets[o->n_nets], &err))
+	if (!all)
+		return failure("out of memory");
+	o->nets = all;
+	if (net_words_parse(arg, &all[o->n_nets], &err))
 		return usage_error(o->command, "--net %s: %s.", arg, err.text);
 	o->n_nets++;
 	return EXIT_OK;
@@ -369,7 +375,11 @@ void pc_options_fini(struct pc_options *o)
 		disk_spec_fini(&o->ide[i]);
 	for (unsigned i = 0; i < o->n_scsi; i++)
 		disk_spec_fini(&o->scsi[i]);
-	o->n_disks = o->n_ide = o->n_scsi = 0;
+	free(o->disks);
+	free(o->nets);
+	o->disks = NULL;
+	o->nets = NULL;
+	o->n_disks = o->n_nets = o->n_ide = o->n_scsi = 0;
 }
 
 static int plug_net(const struct net_words *w, bool plan, struct pc *pc, struct error *err)

@@ -10,20 +10,19 @@
 #include "cli/disk_words.h"
 #include "cli/net_words.h"
 
-#define PC_DISKS_MAX 28 /* slots that are free */
-#define PC_NETS_MAX  8
-#define PC_SCSI_MAX  15 /* IDs of a wide bus but the card's own */
+#define PC_SCSI_MAX 15 /* IDs of a wide bus but the card's own */
 
 struct pc_options {
 	const char *command; /* the subcommand's name */
 	struct pc_config config;
-	struct disk_words disks[PC_DISKS_MAX];
+	/* As many as are given; the bus says when it has no empty slot. */
+	struct disk_words *disks;
 	unsigned n_disks;
 	struct disk_spec ide[PIIX3_IDE_DISKS_MAX];
 	unsigned n_ide;
 	struct disk_spec scsi[PC_SCSI_MAX];
 	unsigned n_scsi;
-	struct net_words nets[PC_NETS_MAX];
+	struct net_words *nets;
 	unsigned n_nets;
 	const char *stats;   /* file for the counters, NULL: none */
 	const char *control; /* socket that answers questions, NULL: none */

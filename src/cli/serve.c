@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside serve`: disks on sockets, until a signal comes. */
+#include "base/grow.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
@@ -134,15 +135,9 @@ static bool parse_number(const char *text, int base, unsigned long max, unsigned
 	return !errno && !*end && *out <= max;
 }
 
-/* @array with room for one more behind its @n elements; it grows in powers of two.  NULL: no memory. */
-static void *with_room(void *array, unsigned n, size_t size)
-{
-	return n & (n - 1) ? array : reallocarray(array, n ? 2 * (size_t)n : 1, size);
-}
-
 static int add_place(struct serve *s, const char *path, int fd)
 {
-	struct socket_place *all = with_room(s->places, s->n_places, sizeof(*all));
+	struct socket_place *all = grow_for_one(s->places, s->n_places, sizeof(*all));
 
 	if (!all)
 		return failure("out of memory");
@@ -153,7 +148,7 @@ static int add_place(struct serve *s, const char *path, int fd)
 
 static int add_disk(struct serve *s, const char *text)
 {
-	struct disk_spec *all = with_room(s->disks, s->n_disks, sizeof(*all));
+	struct disk_spec *all = grow_for_one(s->disks, s->n_disks, sizeof(*all));
 	struct error err;
 
 	if (!all)
@@ -254,7 +249,7 @@ static int take_option(struct serve *s, int opt, const char *arg)
 	}
 }
 
-static int parse(struct serve *s, int argc, char **argv)
+static int serve_parse(struct serve *s, int argc, char **argv)
 {
 	int opt, rc;
 
@@ -291,7 +286,7 @@ static int take_activation(struct serve *s)
 	return EXIT_OK;
 }
 
-static int check(const struct serve *s)
+static int serve_check(const struct serve *s)
 {
 	if (!s->n_disks)
 		return usage_error("serve", "which disk? Give --disk file=PATH.");
@@ -335,7 +330,7 @@ static unsigned choose_workers(const struct serve *s)
 	return s->workers ? s->workers : worker_pool_suits(queues);
 }
 
-static json_t *answer(struct control *c, const char *request)
+static json_t *serve_answer(struct control *c, const char *request)
 {
 	const struct serve *s = container_of(c, struct serve, control);
 
@@ -343,10 +338,10 @@ static json_t *answer(struct control *c, const char *request)
 }
 
 static const struct control_ops control_ops = {
-	.answer = answer,
+	.answer = serve_answer,
 };
 
-static int offer(struct serve *s, struct error *err)
+static int serve_offer(struct serve *s, struct error *err)
 {
 	int rc = 0;
 
@@ -395,7 +390,7 @@ static void tell_files(const struct serve *s)
 		log_warn(NULL, "%s", err.text);
 }
 
-static int serve(struct serve *s)
+static int serve_disks(struct serve *s)
 {
 	struct server_config config = {
 		.workers = {.n = choose_workers(s),
@@ -409,7 +404,7 @@ static int serve(struct serve *s)
 	if (gmem_guard_install(&err) || server_take_signals(&err) ||
 	    server_create(&s->server, &config, &err))
 		return failure("%s", err.text);
-	if (offer(s, &err)) {
+	if (serve_offer(s, &err)) {
 		control_close(&s->control);
 		server_destroy(&s->server);
 		return failure("%s", err.text);
@@ -433,13 +428,13 @@ static int serve_run(int argc, char **argv)
 		return failure("out of memory");
 	s->poll_us = REACTOR_POLL_US;
 	s->mode = -1;
-	rc = parse(s, argc, argv);
+	rc = serve_parse(s, argc, argv);
 	if (!rc && !s->done)
 		rc = take_activation(s);
 	if (!rc && !s->done)
-		rc = check(s);
+		rc = serve_check(s);
 	if (!rc && !s->done)
-		rc = serve(s);
+		rc = serve_disks(s);
 	for (unsigned i = 0; i < s->n_disks; i++)
 		disk_spec_fini(&s->disks[i]);
 	free(s->disks);

@@ -201,7 +201,7 @@ static void print_text(const json_t *n, int depth)
 	json_array_foreach(json_object_get(n, "children"), i, value) print_text(value, depth + 1);
 }
 
-static int print(json_t *root, bool json)
+static int tree_print(json_t *root, bool json)
 {
 	if (json) {
 		json_dumpf(root, stdout, JSON_INDENT(2));
@@ -213,17 +213,17 @@ static int print(json_t *root, bool json)
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
-static int ask(const struct pc_options *o)
+static int tree_ask(const struct pc_options *o)
 {
 	struct error err = {""};
 	json_t *root = NULL;
 
 	if (control_ask(o->of, "tree", &root, &err))
 		return failure("%s", err.text);
-	return print(root, o->json);
+	return tree_print(root, o->json);
 }
 
-static int plan(struct pc_options *o)
+static int tree_plan(struct pc_options *o)
 {
 	struct pc *pc = NULL;
 	struct error err = {""};
@@ -239,7 +239,7 @@ static int plan(struct pc_options *o)
 	if (pc_create(&pc, &o->config, &err))
 		return failure("%s", err.text);
 	rc = pc_options_plug(o, pc, true, &err) ? failure("%s", err.text)
-						: print(tree_machine(pc, o), o->json);
+						: tree_print(tree_machine(pc, o), o->json);
 	pc_destroy(&pc);
 	return rc;
 }
@@ -253,7 +253,7 @@ static int tree_main(int argc, char **argv)
 		return failure("out of memory");
 	rc = pc_options_parse(o, argv[0], argc, argv);
 	if (!rc && !o->done)
-		rc = o->of ? ask(o) : plan(o);
+		rc = o->of ? tree_ask(o) : tree_plan(o);
 	pc_options_fini(o);
 	free(o);
 	return rc;

@@ -231,7 +231,7 @@ void server_stop(struct server *s)
 }
 
 /* Offers that were never run are stopped here. */
-static void drain(struct server *s)
+static void server_drain(struct server *s)
 {
 	if (!s->open)
 		return;
@@ -245,7 +245,7 @@ void server_destroy(struct server **sp)
 
 	if (!s)
 		return;
-	drain(s);
+	server_drain(s);
 	list_for_each_safe (l, &s->offers) {
 		struct offer *o = list_entry(l, struct offer, link);
 

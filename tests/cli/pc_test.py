@@ -136,6 +136,10 @@ def trees():
     refused("scsi_disk_with_huge_blocks", 1, ["512 to 4096"], "tree", "--scsi", "null:1G,blk-size=65536")
     refused("scsi_disk_has_no_queues", 2, ["--scsi null:1G,queues=2", "a SCSI disk of null: has no option \"queues\""], "tree", "--scsi", "null:1G,queues=2")
     refused("scsi_disk_with_a_wrong_word", 2, ["--scsi null:1G,frob=1"], "tree", "--scsi", "null:1G,frob=1")
+    refused("more_cards_than_slots", 1, ["has no empty slot"], "tree", *["--disk", "null:1M"] * 40)
+    got = run("tree", *["--net", "user"] * 12, *["--disk", "null:1M"] * 12)
+    case("as_many_cards_as_slots", got.returncode == 0 and got.stdout.count("virtio-net-pci") == 12 and
+         got.stdout.count("virtio-blk-pci") == 12, got.stdout + got.stderr)
     refused("too_many_scsi_disks", 2, ["more than 15"], "tree", *["--scsi", "null:1M"] * 16)
     refused("of_is_for_tree", 2, ["ringside tree"], "pc", "--of", "control")
     refused("tree_of_nobody", 1, ["nobody answers at nowhere"], "tree", "--of", "nowhere")

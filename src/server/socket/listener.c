@@ -42,7 +42,7 @@ static int listener_adopt(struct socket_listener *l, int fd, struct error *err)
 /* ---- sockets of our own ---- */
 
 /* Whether somebody answers there: 1, 0, or -errno when we cannot ask. */
-static int is_live(const struct sock_address *at)
+static int listener_is_live(const struct sock_address *at)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool live;
@@ -66,7 +66,7 @@ static int listener_clear_way(const struct sock_address *at, struct error *err)
 				       : error_set(err, -errno, "cannot use socket path %s", path);
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(err, -EEXIST, "%s is in the way and is not a socket.", path);
-	live = is_live(at);
+	live = listener_is_live(at);
 	if (live < 0)
 		return error_set(err, live, "cannot find out whether a server listens on %s", path);
 	if (live)
