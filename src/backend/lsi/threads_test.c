@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,9 +144,83 @@ static void lsi_from_two_threads_on_a_file(void **state)
 	unlink(path);
 }
 
+/* ---- a machine's reset with a write on its way ---- */
+
+struct gate {
+	struct lsi_rig *rig;
+	struct reactor_msg stand, look;
+	sem_t reached, open;
+	unsigned looks;
+};
+
+static void stand(struct reactor_msg *msg)
+{
+	struct gate *g = container_of(msg, struct gate, stand);
+
+	sem_post(&g->reached);
+	while (sem_wait(&g->open))
+		;
+}
+
+/* The control thread, while the reset waits. */
+static void look(struct reactor_msg *msg)
+{
+	struct gate *g = container_of(msg, struct gate, look);
+
+	assert_int_equal(g->rig->lsi->card.state, CARD_QUIETING);
+	if (++g->looks < 5)
+		reactor_post(g->rig->home, msg);
+	else
+		sem_post(&g->open);
+}
+
+static void lsi_reset_waits_for_its_disks(void **state)
+{
+	static const uint8_t cdb[16] = {SCSI_WRITE_10, 0, 0, 0, 0, 0, 0, 0, 8};
+	const struct lr_command c = {
+		.message = {0xc0}, .message_n = 1, .cdb = cdb, .len = 4096, .out = true};
+	struct gate g = {.stand.run = stand, .look.run = look};
+	struct machine *m = calloc(1, sizeof(*m));
+	struct lsi_rig *r = &m->rig;
+	uint8_t *before = malloc(LR_RAM);
+
+	(void)state;
+	assert_true(m && before);
+	lr_init_threads(r, NULL, true);
+	g.rig = r;
+	sem_init(&g.reached, 0, 0);
+	sem_init(&g.open, 0, 0);
+	reactor_post(worker_reactor(r->lsi->io), &g.stand);
+	while (sem_wait(&g.reached))
+		;
+	backplane_lock(&r->plane);
+	lr_begin(r);
+	lr_driver(r, &c);
+	backplane_unlock(&r->plane);
+	out32(m, LSI_DSA, LR_TABLE);
+	out32(m, LSI_DSP, LR_CODE);
+	assert_false(scsi_disk_quiet(r->lsi->bus.disks[0]));
+	reactor_post(r->home, &g.look);
+	backplane_reset(&r->plane);
+	assert_int_equal(g.looks, 5);
+	assert_true(scsi_disk_quiet(r->lsi->bus.disks[0]));
+	/* Memory is somebody else's now. */
+	memset(r->ram, 0x5a, LR_RAM);
+	memset(before, 0x5a, LR_RAM);
+	for (unsigned i = 0; i < 5; i++)
+		reactor_process(r->home);
+	assert_memory_equal(r->ram, before, LR_RAM);
+	lr_fini(r);
+	sem_destroy(&g.reached);
+	sem_destroy(&g.open);
+	free(before);
+	free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lsi_reset_waits_for_its_disks),
 		cmocka_unit_test(lsi_from_two_threads_on_memory),
 		cmocka_unit_test(lsi_from_two_threads_on_a_file),
 	};
