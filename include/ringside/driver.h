@@ -79,7 +79,7 @@ struct ringside_info {
 };
 
 /*
- * Opens a disk.  @uri: "vhost-user:PATH", or "pci:ADDRESS" (0000:00:04.0), a PCI device bound to
+ * Opens a disk.  @uri: "vhost-user:PATH", "vfio-user:PATH", or "pci:ADDRESS" (0000:00:04.0), a PCI device bound to
  * vfio-pci; with options behind a question mark: queues=N, queue-size=N, packed=, indirect=,
  * event-idx=, in-order=, mem-slots=, zoned=, access-platform= (on or off) and timeout-ms=N; they go
  * before those of @options.  @options and @err may be NULL.

@@ -23,6 +23,7 @@ static const char help[] =
 	"virtual machine.\n"
 	"TARGET is vhost-user:SOCKET; or pci:ADDRESS (0000:00:04.0), a PCI device bound to "
 	"vfio-pci;\n"
+	"or vfio-user:SOCKET, a board that a server offers;\n"
 	"or local:DISK, our own device in this process, DISK as in\n"
 	"ringside serve --disk; or local-pci:DISK, the same on a PCI board, DISK as in ringside "
 	"pc\n"
@@ -199,10 +200,11 @@ static int conform_main(int argc, char **argv)
 				   "one target is wanted, as in vhost-user:/run/disk.sock.");
 	target = argv[optind];
 	if (!is_target(target))
-		return usage_error("conform",
-				   "'%s' is no target; vhost-user:SOCKET, pci:ADDRESS, "
-				   "local:DISK and local-pci:DISK are.",
-				   target);
+		return usage_error(
+			"conform",
+			"'%s' is no target; vhost-user:SOCKET, vfio-user:SOCKET, pci:ADDRESS, "
+			"local:DISK and local-pci:DISK are.",
+			target);
 	signal(SIGPIPE, SIG_IGN);
 	if (subject_open(&subject, target, &o, &err)) {
 		failure("%s", err.text);

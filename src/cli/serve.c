@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside serve`: disks on sockets, until a signal comes. */
-#include "base/grow.h"
+#include "backend/virtio_pci/words.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/serve_items.h"
 #include "cli/tree.h"
 #include "control/control.h"
 #include "mem/gmem.h"
-#include "server/disk.h"
 #include "server/server.h"
 #include "server/socket/activation.h"
 #include "server/vhost_user/export.h"
@@ -25,11 +25,7 @@
 #define POLL_US_MAX 1000000
 
 struct serve {
-	/* As many as there are files for; the arrays grow. */
-	struct socket_place *places;
-	unsigned n_places;
-	struct disk_spec *disks;
-	unsigned n_disks;
+	struct serve_items items;
 	unsigned workers; /* 0: choose */
 	uint32_t poll_us;
 	int mode;
@@ -45,12 +41,16 @@ static const char serve_help_head[] =
 	"Usage: ringside serve --vhost-user SOCKET --disk SPEC [--vhost-user SOCKET --disk "
 	"SPEC]...\n"
 	"\n"
-	"Gives virtual machines disks over vhost-user: one socket for each disk, in the order "
-	"given.\n"
+	"Gives virtual machines disks over vhost-user or vfio-user: one socket for each disk, in "
+	"the\n"
+	"order given.\n"
 	"Ends on SIGTERM or SIGINT, when what is in flight has been completed.\n"
 	"\n"
 	"  --vhost-user SOCKET  listen there (also: --socket-path)\n"
+	"  --vfio-user SOCKET   listen there, and give the whole PCI board instead of the device "
+	"alone\n"
 	"  --disk SPEC          the disk behind it: words with commas between them, see below\n"
+	"  --net SPEC           a network card behind a --vfio-user, SPEC as in ringside pc --net\n"
 	"  --fd N               a socket that is open already, listening or connected, instead of "
 	"a path\n"
 	"  --blk-file PATH      the same as --disk file=PATH\n"
@@ -76,12 +76,17 @@ static const char serve_help_tail[] =
 	"  -object memory-backend-memfd,id=mem,size=1G,share=on -machine memory-backend=mem\n"
 	"  -chardev socket,id=disk,path=SOCKET,reconnect=1 -device "
 	"vhost-user-blk-pci,chardev=disk\n"
+	"or, behind --vfio-user, from QEMU 10.1 on:\n"
+	"  -device "
+	"'{\"driver\":\"vfio-user-pci\",\"socket\":{\"path\":\"SOCKET\",\"type\":\"unix\"}}'\n"
 	"\n"
 	"More: ringside-serve(1)\n";
 
 enum {
 	OPT_VHOST_USER = 256,
+	OPT_VFIO_USER,
 	OPT_DISK,
+	OPT_NET,
 	OPT_FD,
 	OPT_BLK_FILE,
 	OPT_READ_ONLY,
@@ -99,7 +104,9 @@ enum {
 static const struct option serve_options[] = {
 	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"socket-path", required_argument, NULL, OPT_VHOST_USER},
+	{"vfio-user", required_argument, NULL, OPT_VFIO_USER},
 	{"disk", required_argument, NULL, OPT_DISK},
+	{"net", required_argument, NULL, OPT_NET},
 	{"fd", required_argument, NULL, OPT_FD},
 	{"blk-file", required_argument, NULL, OPT_BLK_FILE},
 	{"read-only", no_argument, NULL, OPT_READ_ONLY},
@@ -119,6 +126,8 @@ static void print_help(void)
 {
 	fputs(serve_help_head, stdout);
 	disk_spec_help(stdout);
+	fputs("\nand behind --vfio-user those of the board:\n", stdout);
+	words_help(stdout, &virtio_pci_words);
 	fputs(serve_help_tail, stdout);
 }
 
@@ -135,49 +144,10 @@ static bool parse_number(const char *text, int base, unsigned long max, unsigned
 	return !errno && !*end && *out <= max;
 }
 
-static int add_place(struct serve *s, const char *path, int fd)
+/* What adding something to the items came to. */
+static int added(int rc)
 {
-	struct socket_place *all = grow_for_one(s->places, s->n_places, sizeof(*all));
-
-	if (!all)
-		return failure("out of memory");
-	s->places = all;
-	all[s->n_places++] = (struct socket_place){.path = path, .fd = fd, .mode = -1};
-	return EXIT_OK;
-}
-
-static int add_disk(struct serve *s, const char *text)
-{
-	struct disk_spec *all = grow_for_one(s->disks, s->n_disks, sizeof(*all));
-	struct error err;
-
-	if (!all)
-		return failure("out of memory");
-	s->disks = all;
-	if (disk_spec_parse(text, &all[s->n_disks], &err))
-		return usage_error("serve", "--disk %s: %s.", text, err.text);
-	s->n_disks++;
-	return EXIT_OK;
-}
-
-/* --blk-file PATH: the path as it is, commas and all. */
-static int add_file(struct serve *s, const char *path)
-{
-	char *spec = malloc(strlen(path) * 2 + sizeof("file=")), *to;
-	int rc;
-
-	if (!spec)
-		return failure("out of memory");
-	to = stpcpy(spec, "file=");
-	for (; *path; path++) {
-		*to++ = *path;
-		if (*path == ',')
-			*to++ = ',';
-	}
-	*to = '\0';
-	rc = add_disk(s, spec);
-	free(spec);
-	return rc;
+	return rc ? failure("out of memory") : EXIT_OK;
 }
 
 static int take_option(struct serve *s, int opt, const char *arg)
@@ -186,17 +156,21 @@ static int take_option(struct serve *s, int opt, const char *arg)
 
 	switch (opt) {
 	case OPT_VHOST_USER:
-		return add_place(s, arg, -1);
+		return added(serve_items_place(&s->items, SERVE_VHOST_USER, arg, -1));
+	case OPT_VFIO_USER:
+		return added(serve_items_place(&s->items, SERVE_VFIO_USER, arg, -1));
 	case OPT_DISK:
-		return add_disk(s, arg);
+		return added(serve_items_disk(&s->items, arg));
+	case OPT_NET:
+		return added(serve_items_net(&s->items, arg));
 	case OPT_BLK_FILE:
-		return add_file(s, arg);
+		return added(serve_items_file(&s->items, arg));
 	case OPT_FD:
 		if (!parse_number(arg, 10, INT32_MAX, &n))
 			return usage_error("serve", "--fd %s: this is no file descriptor.", arg);
 		if (fcntl((int)n, F_GETFD) < 0)
 			return failure("--fd %s: nothing is open there.", arg);
-		return add_place(s, NULL, (int)n);
+		return added(serve_items_place(&s->items, SERVE_VHOST_USER, NULL, (int)n));
 	case OPT_READ_ONLY:
 		s->readonly = true;
 		return EXIT_OK;
@@ -274,60 +248,35 @@ static int serve_parse(struct serve *s, int argc, char **argv)
 static int take_activation(struct serve *s)
 {
 	struct error err;
-	int n = socket_activation_take(&err), rc;
+	int n = socket_activation_take(&err), rc = 0;
 
 	if (n < 0)
 		return failure("%s", err.text);
-	for (int i = 0; i < n; i++) {
-		rc = add_place(s, NULL, SOCKET_ACTIVATION_FIRST + i);
-		if (rc)
-			return rc;
-	}
-	return EXIT_OK;
+	for (int i = 0; !rc && i < n; i++)
+		rc = serve_items_place(&s->items, SERVE_VHOST_USER, NULL,
+				       SOCKET_ACTIVATION_FIRST + i);
+	return added(rc);
 }
 
-static int serve_check(const struct serve *s)
+static int serve_check(struct serve *s)
 {
-	if (!s->n_disks)
-		return usage_error("serve", "which disk? Give --disk file=PATH.");
-	if (!s->n_places)
-		return usage_error("serve", "where? Give --vhost-user SOCKET for the disk.");
-	if (s->n_places != s->n_disks)
-		return usage_error("serve",
-				   "%u socket%s for %u disk%s: each --disk needs one --vhost-user.",
-				   s->n_places, s->n_places == 1 ? "" : "s", s->n_disks,
-				   s->n_disks == 1 ? "" : "s");
+	struct error err;
+
+	if (serve_items_check(&s->items, &err))
+		return usage_error("serve", "%s", err.text);
+	for (unsigned i = 0; i < s->items.n_things; i++) {
+		s->items.places[i].where.mode = s->mode;
+		if (s->readonly)
+			s->items.things[i].disk.disk.storage.readonly = STORAGE_READONLY;
+	}
 	return EXIT_OK;
 }
 
 /* ---- serving ---- */
 
-static int add_export(struct server *server, struct serve *s, unsigned i, struct error *err)
-{
-	struct disk_spec *spec = &s->disks[i];
-	const struct socket_place *where = &s->places[i];
-	int rc;
-
-	s->places[i].mode = s->mode;
-	if (s->readonly)
-		spec->storage.readonly = STORAGE_READONLY;
-	rc = server_add_disk(server, spec, where, err);
-	if (rc)
-		return rc;
-	if (where->path)
-		log_info(NULL, "%s on %s", spec->file, where->path);
-	else
-		log_info(NULL, "%s on file descriptor %d", spec->file, where->fd);
-	return 0;
-}
-
 static unsigned choose_workers(const struct serve *s)
 {
-	unsigned queues = 0;
-
-	for (unsigned i = 0; i < s->n_disks; i++)
-		queues += s->disks[i].queues;
-	return s->workers ? s->workers : worker_pool_suits(queues);
+	return s->workers ? s->workers : worker_pool_suits(serve_items_queues(&s->items));
 }
 
 static json_t *serve_answer(struct control *c, const char *request)
@@ -348,8 +297,8 @@ static int serve_offer(struct serve *s, struct error *err)
 	if (s->control_path)
 		rc = control_open(&s->control, &control_ops, s->control_path,
 				  server_home(s->server), err);
-	for (unsigned i = 0; !rc && i < s->n_disks; i++)
-		rc = add_export(s->server, s, i, err);
+	for (unsigned i = 0; !rc && i < s->items.n_things; i++)
+		rc = serve_items_offer(&s->items, i, s->server, err);
 	return rc;
 }
 
@@ -375,17 +324,16 @@ static void tell_files(const struct serve *s)
 {
 	/* The lowest free number: about as many are in use. */
 	int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-	uint64_t queues = 0, need;
+	uint64_t queues = serve_items_queues(&s->items), need;
+	unsigned n = s->items.n_things;
 	struct error err;
 
 	if (next < 0)
 		return;
 	close(next);
-	for (unsigned i = 0; i < s->n_disks; i++)
-		queues += s->disks[i].queues;
-	need = (uint64_t)next + LIMITS_RESERVE + (uint64_t)s->n_disks * FILES_PER_DISK +
+	need = (uint64_t)next + LIMITS_RESERVE + (uint64_t)n * FILES_PER_DISK +
 	       queues * FILES_PER_QUEUE;
-	if (limits_files_enough(need, &err, "the disks (%u, with %llu queues in all)", s->n_disks,
+	if (limits_files_enough(need, &err, "the disks (%u, with %llu queues in all)", n,
 				(unsigned long long)queues))
 		log_warn(NULL, "%s", err.text);
 }
@@ -435,16 +383,13 @@ static int serve_run(int argc, char **argv)
 		rc = serve_check(s);
 	if (!rc && !s->done)
 		rc = serve_disks(s);
-	for (unsigned i = 0; i < s->n_disks; i++)
-		disk_spec_fini(&s->disks[i]);
-	free(s->disks);
-	free(s->places);
+	serve_items_fini(&s->items);
 	free(s);
 	return rc;
 }
 
 const struct command command_serve = {
 	.name = "serve",
-	.summary = "give virtual machines disks over vhost-user",
+	.summary = "give virtual machines disks over vhost-user or vfio-user",
 	.run = serve_run,
 };

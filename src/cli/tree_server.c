@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/tree.h"
-#include "server/vhost_user/export.h"
+#include "server/offer_vfio_user.h"
+#include "server/offer_vhost_user.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +11,13 @@ static const char *const states[] = {
 	[VHOST_USER_SERVING] = "serving",
 	[VHOST_USER_WAITING] = "serving",
 	[VHOST_USER_CLOSING] = "draining",
+};
+
+static const char *const vfio_user_states[] = {
+	[VFIO_USER_IDLE] = "nobody is here",
+	[VFIO_USER_TALKING] = "serving",
+	[VFIO_USER_BUSY] = "serving",
+	[VFIO_USER_LEAVING] = "draining",
 };
 
 static void add_queue(json_t *device, unsigned i, const struct vhost_user_vring *ring,
@@ -26,24 +34,48 @@ static void add_queue(json_t *device, unsigned i, const struct vhost_user_vring 
 	tree_counters(n, q);
 }
 
-static void add_offer(void *opaque, const struct virtio_device *vdev,
-		      const struct vhost_user_export *where)
+static void add_vhost_user(json_t *socket, const struct vhost_user_offer *o)
 {
-	const struct vhost_user_connection *c = &where->connection;
-	json_t *socket = tree_node(opaque, NULL, "vhost-user"), *device;
+	const struct vhost_user_connection *c = &o->export.connection;
+	json_t *device;
 
-	if (where->door.listener.path)
-		tree_property(socket, "socket", "%s", where->door.listener.path);
 	tree_property(socket, "front-end", "%s", states[c->state]);
 	if (c->state != VHOST_USER_IDLE) {
 		tree_property(socket, "protocol-features", "0x%" PRIx64, c->protocol_features);
 		tree_property(socket, "memory-regions", "%u", c->mem ? c->mem->n : 0);
 		tree_property(socket, "in-flight-record", "%s", c->inflight.mem ? "kept" : "none");
 	}
-	device = tree_device(tree_node(socket, NULL, "virtio-bus"), vdev);
-	for (unsigned i = 0; i < vdev->n_queues; i++)
+	device = tree_device(tree_node(socket, NULL, "virtio-bus"), o->vdev);
+	for (unsigned i = 0; i < o->vdev->n_queues; i++)
 		if (c->vrings[i].running)
-			add_queue(device, i, &c->vrings[i], &vdev->queues[i]);
+			add_queue(device, i, &c->vrings[i], &o->vdev->queues[i]);
+}
+
+static void add_vfio_user(json_t *socket, const struct vfio_user_offer *o)
+{
+	const struct vfio_user_connection *c = &o->export.connection;
+	const struct virtio_card *card = c->device.card;
+
+	tree_property(socket, "client", "%s", vfio_user_states[c->state]);
+	if (c->state != VFIO_USER_IDLE)
+		tree_property(socket, "memory-regions", "%u", c->device.dma.n);
+	tree_virtio(tree_node(socket, NULL, card->board.fn.name), &card->board);
+}
+
+static void add_offer(void *opaque, const struct server_offer *o)
+{
+	const struct vhost_user_offer *vhost = vhost_user_offer_of(o);
+	const struct vfio_user_offer *vfio = vfio_user_offer_of(o);
+	json_t *socket = tree_node(opaque, NULL, o->ops->protocol);
+	const char *path = vhost ? vhost->export.door.listener.path
+				 : vfio->export.door.listener.path;
+
+	if (path)
+		tree_property(socket, "socket", "%s", path);
+	if (vhost)
+		add_vhost_user(socket, vhost);
+	else
+		add_vfio_user(socket, vfio);
 }
 
 json_t *tree_server(const struct server *s)

@@ -2,6 +2,7 @@
 #include "cli/vfio_target.h"
 
 #include "conform/peer.h"
+#include "frontend/vfio_user/board.h"
 #include "frontend/virtio_pci/vfio_board.h"
 
 #include <errno.h>
@@ -10,40 +11,68 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PREFIX "pci:"
+#define PREFIX	    "pci:"
+#define USER_PREFIX "vfio-user:"
 
 struct vfio_target {
 	struct transport *t;
+	bool is_user; /* behind a socket */
 	struct dma_region memory;
 	struct pci_target target;
 };
 
 bool vfio_target_is(const char *target)
 {
-	return !strncmp(target, PREFIX, strlen(PREFIX));
+	return !strncmp(target, PREFIX, strlen(PREFIX)) ||
+	       !strncmp(target, USER_PREFIX, strlen(USER_PREFIX));
 }
 
 static int make_memory(struct dma_region *r, struct error *err)
 {
-	*r = (struct dma_region){.size = PEER_MEM, .fd = -1};
-	r->host = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (r->host == MAP_FAILED)
-		return error_set(err, -errno, "no memory to share with the device");
-	return 0;
+	int rc;
+
+	*r = (struct dma_region){.size = PEER_MEM, .fd = memfd_create("conform", MFD_CLOEXEC)};
+	if (r->fd >= 0 && !ftruncate(r->fd, (off_t)r->size)) {
+		r->host = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+		if (r->host != MAP_FAILED)
+			return 0;
+	}
+	rc = error_set(err, -errno, "no memory to share with the device");
+	if (r->fd >= 0)
+		close(r->fd);
+	return rc;
+}
+
+static void drop_memory(struct dma_region *r)
+{
+	munmap(r->host, r->size);
+	close(r->fd);
+}
+
+/* Every vector that the board has: which ones a case takes is its own business. */
+static int open_board(struct vfio_target *vt, const char *target, uint32_t timeout_ms,
+		      struct error *err)
+{
+	const struct vfio_board_options bo = {.queues = VPCI_QUEUES_MAX, .timeout_ms = timeout_ms};
+	const struct vfio_user_board_options uo = {.queues = VPCI_QUEUES_MAX,
+						   .timeout_ms = timeout_ms};
+
+	if (!strncmp(target, PREFIX, strlen(PREFIX)))
+		return vfio_board_open(target + strlen(PREFIX), &bo, &vt->t, err);
+	vt->is_user = true;
+	return vfio_user_board_open(target + strlen(USER_PREFIX), &uo, &vt->t, err);
 }
 
 int vfio_target_open(const char *target, uint32_t timeout_ms, struct vfio_target **out,
 		     struct pci_target **board, struct error *err)
 {
-	/* Every vector that the board has: which ones a case takes is its own business. */
-	const struct vfio_board_options bo = {.queues = VPCI_QUEUES_MAX, .timeout_ms = timeout_ms};
 	static const struct pci_target_ops none = {0};
 	struct vfio_target *vt = calloc(1, sizeof(*vt));
 	int rc;
 
 	if (!vt)
 		return error_set(err, -ENOMEM, "cannot open %s", target);
-	rc = vfio_board_open(target + strlen(PREFIX), &bo, &vt->t, err);
+	rc = open_board(vt, target, timeout_ms, err);
 	if (rc)
 		goto free_target;
 	rc = make_memory(&vt->memory, err);
@@ -54,8 +83,9 @@ int vfio_target_open(const char *target, uint32_t timeout_ms, struct vfio_target
 		goto unmap;
 	vt->target = (struct pci_target){
 		.ops = &none,
-		.access = vfio_board_access(vt->t),
-		.platform = vfio_board_platform(vt->t),
+		.access = vt->is_user ? vfio_user_board_access(vt->t) : vfio_board_access(vt->t),
+		.platform = vt->is_user ? vfio_user_board_platform(vt->t)
+					: vfio_board_platform(vt->t),
 		.memory = vt->memory.host,
 		.memory_at = vt->t->ops->address(vt->t, vt->memory.host),
 		.memory_size = vt->memory.size,
@@ -64,7 +94,7 @@ int vfio_target_open(const char *target, uint32_t timeout_ms, struct vfio_target
 	*board = &vt->target;
 	return 0;
 unmap:
-	munmap(vt->memory.host, vt->memory.size);
+	drop_memory(&vt->memory);
 close_board:
 	vt->t->ops->disconnect(vt->t);
 	vt->t->ops->destroy(vt->t);
@@ -81,7 +111,7 @@ void vfio_target_close(struct vfio_target **p)
 		return;
 	vt->t->ops->disconnect(vt->t);
 	vt->t->ops->mem_remove(vt->t, &vt->memory, NULL);
-	munmap(vt->memory.host, vt->memory.size);
+	drop_memory(&vt->memory);
 	vt->t->ops->destroy(vt->t);
 	free(vt);
 	*p = NULL;

@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/size.h"
 #include "frontend/blk/disk.h"
+#include "frontend/vfio_user/board.h"
 #include "frontend/vhost_user/client.h"
 #include "frontend/virtio_pci/vfio_board.h"
 
@@ -165,12 +166,24 @@ static int open_pci(const char *address, const struct ringside_options *o, struc
 	return vfio_board_open(address, &bo, t, err);
 }
 
+static int open_vfio_user(const char *path, const struct ringside_options *o, struct transport **t,
+			  struct error *err)
+{
+	const struct vfio_user_board_options bo = {
+		.queues = o->queues ? o->queues : 1,
+		.timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS_DEFAULT,
+	};
+
+	return vfio_user_board_open(path, &bo, t, err);
+}
+
 static const struct scheme {
 	const char *name;
 	int (*open)(const char *rest, const struct ringside_options *o, struct transport **t,
 		    struct error *err);
 } schemes[] = {
 	{"vhost-user:", open_vhost_user},
+	{"vfio-user:", open_vfio_user},
 	{"pci:", open_pci},
 };
 
@@ -195,11 +208,11 @@ int ringside_open(const char *uri, const struct ringside_options *options,
 	if (options)
 		o = *options;
 	if (!scheme)
-		return error_set(
-			err, -EINVAL,
-			"'%s' names no target; a target is vhost-user:PATH or pci:ADDRESS, "
-			"with options behind a question mark.",
-			uri);
+		return error_set(err, -EINVAL,
+				 "'%s' names no target; a target is vhost-user:PATH, "
+				 "vfio-user:PATH or pci:ADDRESS, "
+				 "with options behind a question mark.",
+				 uri);
 	uri += strlen(scheme->name);
 	if (strlen(uri) >= sizeof(text))
 		return error_set(err, -EINVAL, "the target's name is too long.");

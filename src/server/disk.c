@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/disk.h"
 
+#include "server/offer_vhost_user.h"
+
 #include <stdio.h>
 
 static void disk_tick(struct virtio_device *vdev)

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/vhost_user/export.h"
 #include "server/watchdog.h"
 
 #include <errno.h>
@@ -15,15 +14,6 @@
 #include <unistd.h>
 
 #define TICK_NS NSEC_PER_SEC
-
-/* A device and the socket it is offered on. */
-struct offer {
-	struct list link;
-	struct server *server;
-	struct virtio_device *vdev;
-	const struct server_device_ops *ops;
-	struct vhost_user_export export;
-};
 
 struct server {
 	struct reactor *home;
@@ -80,39 +70,22 @@ static void signals_ready(struct reactor_watch *w, uint32_t events)
 
 /* ---- offers ---- */
 
-static void offer_over(struct vhost_user_export *e)
+void server_offer_over(struct server_offer *o)
 {
-	struct offer *o = container_of(e, struct offer, export);
-
 	if (!--o->server->open) {
 		reactor_timer_stop(o->server->home, &o->server->tick);
 		reactor_stop(o->server->home);
 	}
 }
 
-int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
-			  const struct server_device_ops *ops, const struct socket_place *where,
-			  struct error *err)
+void server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops)
 {
-	struct offer *o = calloc(1, sizeof(*o));
-	int rc;
-
-	if (!o)
-		return error_set(err, -ENOMEM, "cannot offer %s", vdev->path);
-	o->server = s;
-	o->vdev = vdev;
 	o->ops = ops;
-	rc = vhost_user_export_init(&o->export, vdev, where, s->home, offer_over, err);
-	if (rc) {
-		free(o);
-		return rc;
-	}
-	o->export.connection.any_memory = s->any_memory;
+	o->server = s;
 	list_add_tail(&s->offers, &o->link);
 	s->n_offers++;
 	if (!s->open++)
 		reactor_timer_start(s->home, &s->tick, TICK_NS);
-	return 0;
 }
 
 static void tick_expired(struct reactor_timer *t)
@@ -120,10 +93,10 @@ static void tick_expired(struct reactor_timer *t)
 	struct server *s = container_of(t, struct server, tick);
 
 	list_for_each (l, &s->offers) {
-		struct offer *o = list_entry(l, struct offer, link);
+		struct server_offer *o = list_entry(l, struct server_offer, link);
 
-		if (o->ops->tick)
-			o->ops->tick(o->vdev);
+		if (o->ops->refresh)
+			o->ops->refresh(o);
 	}
 	watchdog_look(&s->watchdog);
 	reactor_timer_start(s->home, &s->tick, TICK_NS);
@@ -172,21 +145,21 @@ int server_create(struct server **out, const struct server_config *config, struc
 	return 0;
 }
 
+bool server_any_memory(const struct server *s)
+{
+	return s->any_memory;
+}
+
 unsigned server_offers(const struct server *s)
 {
 	return s->n_offers;
 }
 
-void server_show(const struct server *s,
-		 void (*one)(void *opaque, const struct virtio_device *vdev,
-			     const struct vhost_user_export *where),
+void server_show(const struct server *s, void (*one)(void *opaque, const struct server_offer *o),
 		 void *opaque)
 {
-	list_for_each (l, &s->offers) {
-		const struct offer *o = list_entry(l, struct offer, link);
-
-		one(opaque, o->vdev, &o->export);
-	}
+	list_for_each (l, &s->offers)
+		one(opaque, list_entry(l, const struct server_offer, link));
 }
 
 struct reactor *server_home(const struct server *s)
@@ -226,8 +199,11 @@ int server_process(struct server *s)
 void server_stop(struct server *s)
 {
 	s->stopping = true;
-	list_for_each (l, &s->offers)
-		vhost_user_export_stop(&list_entry(l, struct offer, link)->export);
+	list_for_each (l, &s->offers) {
+		struct server_offer *o = list_entry(l, struct server_offer, link);
+
+		o->ops->stop(o);
+	}
 }
 
 /* Offers that were never run are stopped here. */
@@ -247,12 +223,10 @@ void server_destroy(struct server **sp)
 		return;
 	server_drain(s);
 	list_for_each_safe (l, &s->offers) {
-		struct offer *o = list_entry(l, struct offer, link);
+		struct server_offer *o = list_entry(l, struct server_offer, link);
 
 		list_del(&o->link);
-		vhost_user_export_fini(&o->export);
-		o->ops->destroy(o->vdev);
-		free(o);
+		o->ops->destroy(o);
 	}
 	disk_room_fini(&s->room);
 	watchdog_fini(&s->watchdog);

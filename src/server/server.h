@@ -18,6 +18,7 @@
 #include "server/socket/listener.h"
 
 struct server;
+struct server_offer;
 
 struct server_config {
 	struct worker_pool_config workers;
@@ -39,24 +40,40 @@ int server_create(struct server **out, const struct server_config *config, struc
 unsigned server_offers(const struct server *s);
 
 /* Shows what is on offer, in the order of adding. */
-struct vhost_user_export;
-void server_show(const struct server *s,
-		 void (*one)(void *opaque, const struct virtio_device *vdev,
-			     const struct vhost_user_export *where),
+void server_show(const struct server *s, void (*one)(void *opaque, const struct server_offer *o),
 		 void *opaque);
+
+/* server_config.any_memory, for those who speak a protocol. */
+bool server_any_memory(const struct server *s);
 
 /* For virtio_device_init(). */
 struct reactor *server_home(const struct server *s);
 /* Its workers, and what else disks are made with. */
 struct disk_room *server_room(struct server *s);
 
-/*
- * Offers @vdev on a vhost-user socket.  The device becomes the server's, and is destroyed by
- * server_destroy(), on success only.
- */
-int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
-			  const struct server_device_ops *ops, const struct socket_place *where,
-			  struct error *err);
+/* ---- what is on offer ---- */
+
+struct server_offer_ops {
+	const char *protocol; /* for `ringside tree` */
+	/* Every second while the server runs: look whether the disk has another size.  Optional. */
+	void (*refresh)(struct server_offer *o);
+	/* Drains it and takes nobody new; server_offer_over() comes then. */
+	void (*stop)(struct server_offer *o);
+	/* Over.  The device, too. */
+	void (*destroy)(struct server_offer *o);
+};
+
+/* A device and the socket that it is offered on; embedded by who speaks the protocol. */
+struct server_offer {
+	const struct server_offer_ops *ops;
+	struct list link;
+	struct server *server;
+};
+
+/* From now on it is the server's. */
+void server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops);
+/* Nobody will be served on it any more, and nothing runs.  Once, from the home reactor. */
+void server_offer_over(struct server_offer *o);
 
 /*
  * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once

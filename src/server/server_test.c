@@ -4,7 +4,7 @@
 
 #include "backend/blk/virtio_blk.h"
 #include "base/log.h"
-#include "server/server.h"
+#include "server/offer_vhost_user.h"
 #include "wire/vhost_user.h"
 
 #include <errno.h>

@@ -8,6 +8,8 @@ processes that it started, and the logs are shown, and kept in $GUEST_LOGS, when
 
 Environment:
     RINGSIDE        the program under test
+    TRANSPORT       "vhost-user" (the default) or "vfio-user", for which QEMU 10.1 or a newer one is needed
+    QEMU            the emulator (qemu-system-x86_64)
     SERVER          "ringside" (the default) or "qemu-storage-daemon": the same tests against somebody else's server
     SERVER_WRAPPER  words put before the server's command line, for instance "valgrind -q"
     GUEST_KERNEL    folder made by tools/guest-kernel (default: run it)
@@ -35,6 +37,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 MIB = 1 << 20
 PEER = os.environ.get("SERVER", "ringside") != "ringside"
+VFIO_USER = os.environ.get("TRANSPORT") == "vfio-user"
+QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 BOOT_TIMEOUT = float(os.environ.get("GUEST_TIMEOUT", "240"))
 START_TIMEOUT = 30
 STOP_TIMEOUT = 60
@@ -112,14 +116,16 @@ class Disk:
 
     def ringside_args(self):
         words = [f"file={self.path}", f"queues={self.queues}"]
-        if self.packed:
-            words.append("packed=on")
+        if self.packed or VFIO_USER:
+            words.append(f"packed={'on' if self.packed else 'off'}")
+        if VFIO_USER:  # nobody between the guest and the board keeps features back
+            words.append(f"event-idx={'on' if self.event_idx else 'off'}")
         if self.readonly:
             words.append("readonly=on")
         if self.serial:
             words.append(f"serial={self.serial}")
         words += [f"{key}={value}" for key, value in self.options.items()]
-        return ["--vhost-user", self.socket, "--disk", ",".join(words)]
+        return ["--vfio-user" if VFIO_USER else "--vhost-user", self.socket, "--disk", ",".join(words)]
 
     def peer_args(self):
         writable = "off" if self.readonly else "on"
@@ -129,6 +135,12 @@ class Disk:
                 f"addr.path={self.socket},writable={writable},num-queues={self.queues}"]
 
     def qemu_args(self, more=""):
+        if VFIO_USER:
+            device = {"driver": "vfio-user-pci", "id": "device-" + self.name, "socket": {"type": "unix", "path": self.socket}}
+            for word in filter(None, more.split(",")):
+                key, value = word.split("=")
+                device[key] = int(value) if value.isdigit() else value
+            return ["-device", json.dumps(device)]
         reconnect = ",reconnect=1" if self.reconnect else ""
         return ["-chardev", f"socket,id={self.name},path={self.socket}{reconnect}",
                 "-device", f"vhost-user-blk-pci,chardev={self.name},num-queues={self.queues},"
@@ -406,7 +418,7 @@ class Scene:
             self.end_qemu()
 
     def start_qemu(self, args):
-        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                    "-M", self.machine + ",memory-backend=mem", "-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory),
                    "-object", f"memory-backend-memfd,id=mem,size={self.memory}M,share=on",
                    "-qmp", f"unix:{self.path('monitor')},server=on,wait=off"] + self.more + args

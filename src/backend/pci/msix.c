@@ -41,10 +41,15 @@ static void send_now(struct pci_function *fn, struct pci_msix_entry *e)
 		int fd = pci_msix_vector_fd(fn, (unsigned)(e - fn->msix.entries));
 
 		/* Where nobody takes it, it waits. */
-		if (fd < 0 || eventfd_write(fd, 1)) {
-			e->pending = fd < 0;
+		if (fd < 0) {
+			e->pending = true;
 			return;
 		}
+		if (host->vector_signal)
+			host->vector_signal(fn->bus->sysbus->host, fn->devfn,
+					    (unsigned)(e - fn->msix.entries));
+		else if (eventfd_write(fd, 1))
+			return;
 		fn->msix.sent++;
 	} else if (host && host->msi_send) {
 		fn->msix.sent++;

@@ -98,6 +98,11 @@ struct sysbus_host_ops {
 	 * one.  With it msi_send() and irqfd_msi_add() are not used.
 	 */
 	int (*vector_fd)(struct sysbus_host *host, unsigned devfn, unsigned vector);
+	/*
+	 * Signals a vector that has an eventfd, for who is not a queue's worker; where a peer holds
+	 * the eventfd, too, a write could wait.  Without it the eventfd is written to.
+	 */
+	void (*vector_signal)(struct sysbus_host *host, unsigned devfn, unsigned vector);
 	/* With vector_fd: entries of MSI-X tables are the host's business, masks included. */
 	bool keeps_tables;
 

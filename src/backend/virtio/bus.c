@@ -14,12 +14,15 @@ int virtio_bus_attach(struct virtio_bus *bus, struct virtio_device *vdev, struct
 				 bus->child->cls->name);
 	if (vdev->bus)
 		return error_set(err, -EBUSY, "%s already sits on %s", vdev->path, vdev->bus->name);
+	/* What the bus gives the device while it is plugged in is given as of this bus. */
+	vdev->bus = bus;
 	if (bus->ops->plugged) {
 		rc = bus->ops->plugged(bus, vdev, err);
-		if (rc)
+		if (rc) {
+			vdev->bus = NULL;
 			return rc;
+		}
 	}
-	vdev->bus = bus;
 	bus->child = vdev;
 	return 0;
 }

@@ -67,6 +67,12 @@ static int get_status(struct transport *t, uint8_t *status, struct error *err)
 	return *status == UINT8_MAX && !t->ops->alive(t) ? gone(err) : 0;
 }
 
+static void tell_runs(struct vpci_transport *t)
+{
+	if (t->platform->ops->runs)
+		t->platform->ops->runs(t->platform);
+}
+
 static int set_status(struct transport *t, uint8_t status, struct error *err)
 {
 	struct vpci_transport *vt = of(t);
@@ -82,6 +88,8 @@ static int set_status(struct transport *t, uint8_t status, struct error *err)
 		if (!rc && vpci_config_vector(&vt->v, 0))
 			rc = error_set(err, -EIO, "the device takes no interrupt vector.");
 	}
+	if (status & VIRTIO_STATUS_DRIVER_OK)
+		tell_runs(vt);
 	return rc;
 }
 
@@ -151,6 +159,8 @@ static int queue_enable(struct transport *t, uint16_t index, struct error *err)
 {
 	(void)err;
 	vpci_queue_enable(&of(t)->v, index);
+	if (vpci_status(&of(t)->v) & VIRTIO_STATUS_DRIVER_OK)
+		tell_runs(of(t));
 	return 0;
 }
 

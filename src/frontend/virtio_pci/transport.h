@@ -33,6 +33,8 @@ struct vpci_platform_ops {
 	bool (*going)(const struct vpci_platform *p);
 	/* Resets the function from outside, after which it is as vpci_transport_init() left it. */
 	int (*recover)(struct vpci_platform *p, struct error *err);
+	/* Queues run from now on, more of them than before perhaps: kicks may go by other ways. */
+	void (*runs)(struct vpci_platform *p);
 	/*
 	 * Configuration changes: an fd to wait for them, and whether there was one
 	 * since it was last asked.

@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/vfio_user/connection.h"
+
+#include "base/aside.h"
+#include "base/clock.h"
+#include "base/evsignal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* How often it is looked whether a reset by a legacy driver is over. */
+#define LOOK_NS (200 * UINT64_C(1000))
+
+/* Commands in a row before others' devices have their turn. */
+#define COMMANDS_MAX 64
+
+/* What a command's handler returns besides 0 and -errno: its answer comes later. */
+#define ANSWER_LATER 1
+
+static void connection_talk(struct vfio_user_connection *c);
+static void connection_leave(struct vfio_user_connection *c);
+
+/* ---- answers ---- */
+
+static void connection_broken(struct vfio_user_connection *c, const char *what, const char *why)
+{
+	log_limited(&c->complaints, LOG_LEVEL_WARN, c->name, "%s: %s; its connection is closed",
+		    what, why);
+	connection_leave(c);
+}
+
+/* The answer to the message at hand: @size bytes stand in the reply's body, or an errno. */
+static void connection_answer(struct vfio_user_connection *c, int rc, uint32_t size)
+{
+	const struct vfio_user_header *h = &c->ch.in->header;
+	struct vfio_user_message *m = c->ch.out;
+
+	m->header = (struct vfio_user_header){
+		.id = h->id,
+		.command = h->command,
+		.size = (uint32_t)sizeof(m->header) + (rc ? 0 : size),
+		.flags = VFIO_USER_TYPE_REPLY | (rc ? VFIO_USER_ERROR : 0),
+		.error = (uint32_t)-rc,
+	};
+	if (rc)
+		m->n_fds = 0;
+	if (!(h->flags & VFIO_USER_NO_REPLY) && vfio_user_channel_send(&c->ch))
+		c->left = true;
+	vfio_user_channel_next(&c->ch);
+}
+
+/* The answer to a command that took time. */
+static void connection_late_answer(struct vfio_user_connection *c, int rc, uint32_t size)
+{
+	c->state = VFIO_USER_TALKING;
+	if (!c->left)
+		connection_answer(c, rc, size);
+	connection_talk(c);
+}
+
+/* ---- commands: what is said, with its body of @size bytes ---- */
+
+struct command {
+	struct vfio_user_connection *c;
+	const uint8_t *body;
+	uint32_t size;
+	uint8_t *reply;
+	uint32_t reply_size;
+};
+
+static int do_version(struct command *cmd)
+{
+	struct vfio_user_connection *c = cmd->c;
+	struct vfio_user_version v;
+	struct error err;
+	int rc;
+
+	if (c->versioned)
+		return -EINVAL;
+	memcpy(&v, cmd->body, sizeof(v));
+	rc = vfio_user_version_read(v.major, v.minor, (const char *)cmd->body + sizeof(v),
+				    cmd->size - (uint32_t)sizeof(v), &c->terms, &err);
+	if (rc) {
+		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
+			    "the client cannot be understood: %s", err.text);
+		return rc;
+	}
+	c->versioned = true;
+	v.minor = c->terms.minor;
+	memcpy(cmd->reply, &v, sizeof(v));
+	cmd->reply_size = (uint32_t)sizeof(v) +
+			  vfio_user_version_write((char *)cmd->reply + sizeof(v),
+						  VFIO_USER_TRANSFER);
+	return 0;
+}
+
+static void memory_moved(struct vfio_user_device *d)
+{
+	struct vfio_user_connection *c = container_of(d, struct vfio_user_connection, device);
+
+	connection_late_answer(c, 0, c->ch.out->header.size);
+}
+
+/*
+ * The device works in the new map.  Where queues run that takes until what they have in flight is
+ * done; what the reply will be is there already.
+ */
+static int move_memory(struct command *cmd)
+{
+	if (!vfio_user_device_move(&cmd->c->device, memory_moved))
+		return 0;
+	cmd->c->ch.out->header.size = cmd->reply_size;
+	return ANSWER_LATER;
+}
+
+static int do_dma_map(struct command *cmd)
+{
+	struct vfio_user_connection *c = cmd->c;
+	const struct gmem *before = c->device.dma.map;
+	struct vfio_user_dma_map m;
+	struct error err;
+	int rc;
+
+	memcpy(&m, cmd->body, sizeof(m));
+	if (c->ch.in->n_fds > 1)
+		return -EINVAL;
+	/* Others may make whoever touches them wait. */
+	if (c->ch.in->n_fds && !gmem_fd_is_memory(c->ch.in->fds[0])) {
+		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
+			    "the file of %llu bytes at 0x%llx is not a memfd, nor of tmpfs or "
+			    "hugetlbfs",
+			    (unsigned long long)m.size, (unsigned long long)m.iova);
+		return -EINVAL;
+	}
+	rc = vfio_user_dma_add(&c->device.dma, &m, c->ch.in->n_fds ? c->ch.in->fds[0] : -1, &err);
+	if (rc) {
+		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
+			    "%llu bytes at 0x%llx cannot be mapped: %s", (unsigned long long)m.size,
+			    (unsigned long long)m.iova, err.text);
+		return rc;
+	}
+	log_dbg(c->name, "maps %llu bytes at 0x%llx%s", (unsigned long long)m.size,
+		(unsigned long long)m.iova, before == c->device.dma.map ? ", out of reach" : "");
+	if (before == c->device.dma.map) {
+		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
+			    "%llu bytes at 0x%llx come without a file descriptor, so the device "
+			    "cannot reach them (QEMU: memory-backend-memfd,share=on)",
+			    (unsigned long long)m.size, (unsigned long long)m.iova);
+		return 0;
+	}
+	return move_memory(cmd);
+}
+
+static int do_dma_unmap(struct command *cmd)
+{
+	struct vfio_user_dma *dma = &cmd->c->device.dma;
+	struct vfio_user_dma_unmap m;
+	bool moved;
+	int rc;
+
+	memcpy(&m, cmd->body, sizeof(m));
+	log_dbg(cmd->c->name, "takes %llu bytes at 0x%llx back", (unsigned long long)m.size,
+		(unsigned long long)m.iova);
+	if (m.flags == VFIO_USER_UNMAP_ALL)
+		rc = m.iova || m.size ? -EINVAL : vfio_user_dma_clear(dma, &moved);
+	else if (m.flags)
+		rc = m.flags & VFIO_USER_UNMAP_DIRTY ? -ENOTSUP : -EINVAL;
+	else
+		rc = vfio_user_dma_remove(dma, m.iova, m.size, &moved);
+	if (rc)
+		return rc;
+	memcpy(cmd->reply, &m, sizeof(m));
+	cmd->reply_size = sizeof(m);
+	return moved ? move_memory(cmd) : 0;
+}
+
+static int do_get_info(struct command *cmd)
+{
+	struct vfio_user_device_info info;
+
+	memcpy(&info, cmd->body, sizeof(info));
+	if (info.argsz < sizeof(info))
+		return -EINVAL;
+	info = (struct vfio_user_device_info){
+		.argsz = sizeof(info),
+		.flags = VFIO_USER_DEVICE_RESETS | VFIO_USER_DEVICE_PCI,
+		.regions = VFIO_USER_REGIONS,
+		.irqs = VFIO_USER_IRQS,
+	};
+	memcpy(cmd->reply, &info, sizeof(info));
+	cmd->reply_size = sizeof(info);
+	return 0;
+}
+
+static int do_region_info(struct command *cmd)
+{
+	struct vfio_user_region_info info;
+
+	memcpy(&info, cmd->body, sizeof(info));
+	if (info.argsz < sizeof(info) || info.index >= VFIO_USER_REGIONS)
+		return -EINVAL;
+	info = (struct vfio_user_region_info){.argsz = sizeof(info), .index = info.index};
+	info.size = vfio_user_device_region(&cmd->c->device, info.index, &info.flags);
+	memcpy(cmd->reply, &info, sizeof(info));
+	cmd->reply_size = sizeof(info);
+	return 0;
+}
+
+/* As many as go into one message; the others' kicks come as writes. */
+static int do_io_fds(struct command *cmd)
+{
+	const struct vfio_user_device *d = &cmd->c->device;
+	struct vfio_user_message *out = cmd->c->ch.out;
+	struct vfio_user_io_fds info;
+	uint32_t flags, room, count = 0;
+
+	memcpy(&info, cmd->body, sizeof(info));
+	if (info.argsz < sizeof(info) || info.flags || info.count ||
+	    !vfio_user_device_region(d, info.index, &flags))
+		return -EINVAL;
+	room = (uint32_t)((info.argsz - sizeof(info)) / sizeof(struct vfio_user_io_fd));
+	for (unsigned i = 0; i < d->n_kicks && count < cmd->c->terms.fds_max; i++) {
+		const struct vfio_user_kick *k = &d->kicks[i];
+		struct vfio_user_io_fd fd = {
+			.offset = k->offset,
+			.size = k->size,
+			.fd_index = count,
+			.type = VFIO_USER_IO_FD_IOEVENTFD,
+			.flags = k->match ? VFIO_USER_IO_FD_DATAMATCH : 0,
+			.datamatch = k->value,
+		};
+
+		if (k->region != info.index)
+			continue;
+		if (count < room)
+			memcpy(cmd->reply + sizeof(info) + count * sizeof(fd), &fd, sizeof(fd));
+		out->fds[count++] = k->fd;
+	}
+	/* Too small: how large it has to be, and nothing more. */
+	info.argsz = (uint32_t)(sizeof(info) + count * sizeof(struct vfio_user_io_fd));
+	info.count = count;
+	memcpy(cmd->reply, &info, sizeof(info));
+	cmd->reply_size = sizeof(info);
+	if (count <= room) {
+		cmd->reply_size = info.argsz;
+		out->n_fds = count;
+	}
+	return 0;
+}
+
+static int do_irq_info(struct command *cmd)
+{
+	struct vfio_user_irq_info info;
+	int rc;
+
+	memcpy(&info, cmd->body, sizeof(info));
+	if (info.argsz < sizeof(info))
+		return -EINVAL;
+	info.argsz = sizeof(info);
+	rc = vfio_user_irqs_info(&cmd->c->device.irqs, &info);
+	memcpy(cmd->reply, &info, sizeof(info));
+	cmd->reply_size = sizeof(info);
+	return rc;
+}
+
+static int do_set_irqs(struct command *cmd)
+{
+	struct vfio_user_message *in = cmd->c->ch.in;
+	struct vfio_user_irq_set set;
+
+	memcpy(&set, cmd->body, sizeof(set));
+	if (set.argsz < sizeof(set))
+		return -EINVAL;
+	/* Of other files a signal could make its sender wait. */
+	for (unsigned i = 0; i < in->n_fds; i++)
+		if (fd_is_eventfd(in->fds[i]) != 1)
+			return -EINVAL;
+	return vfio_user_irqs_set(&cmd->c->device.irqs, &set, cmd->body + sizeof(set),
+				  cmd->size - (uint32_t)sizeof(set), in->fds, in->n_fds);
+}
+
+static bool access_is_possible(const struct command *cmd, const struct vfio_user_access *a)
+{
+	uint32_t flags;
+	uint64_t size = vfio_user_device_region(&cmd->c->device, a->region, &flags);
+
+	return a->count && a->count <= VFIO_USER_TRANSFER && a->offset < size &&
+	       a->count <= size - a->offset;
+}
+
+static int do_read(struct command *cmd)
+{
+	struct vfio_user_access a;
+
+	memcpy(&a, cmd->body, sizeof(a));
+	if (!access_is_possible(cmd, &a))
+		return -EINVAL;
+	memcpy(cmd->reply, &a, sizeof(a));
+	vfio_user_device_read(&cmd->c->device, a.region, a.offset, cmd->reply + sizeof(a), a.count);
+	cmd->reply_size = (uint32_t)sizeof(a) + a.count;
+	return 0;
+}
+
+static void look_expired(struct reactor_timer *t)
+{
+	struct vfio_user_connection *c = container_of(t, struct vfio_user_connection, look);
+
+	if (vfio_user_device_write_waits(&c->device))
+		reactor_timer_start(c->home, &c->look, LOOK_NS);
+	else
+		connection_late_answer(c, 0, c->ch.out->header.size);
+}
+
+static int after_write(struct command *cmd)
+{
+	if (!vfio_user_device_write_waits(&cmd->c->device))
+		return 0;
+	cmd->c->ch.out->header.size = cmd->reply_size;
+	reactor_timer_start(cmd->c->home, &cmd->c->look, LOOK_NS);
+	return ANSWER_LATER;
+}
+
+static int do_write(struct command *cmd)
+{
+	struct vfio_user_access a;
+
+	memcpy(&a, cmd->body, sizeof(a));
+	if (!access_is_possible(cmd, &a) || a.count > cmd->size - sizeof(a))
+		return -EINVAL;
+	vfio_user_device_write(&cmd->c->device, a.region, a.offset, cmd->body + sizeof(a), a.count);
+	memcpy(cmd->reply, &a, sizeof(a));
+	cmd->reply_size = sizeof(a);
+	return after_write(cmd);
+}
+
+/* All are looked at before the first is carried out. */
+static int do_write_multi(struct command *cmd)
+{
+	const uint8_t *at = cmd->body + sizeof(struct vfio_user_write_multi);
+	struct vfio_user_write_multi m;
+	struct vfio_user_write w;
+
+	memcpy(&m, cmd->body, sizeof(m));
+	if (m.n > (cmd->size - sizeof(m)) / sizeof(w))
+		return -EINVAL;
+	for (uint64_t i = 0; i < m.n; i++) {
+		memcpy(&w, at + i * sizeof(w), sizeof(w));
+		if (w.count > sizeof(w.data) ||
+		    !access_is_possible(cmd,
+					&(struct vfio_user_access){w.offset, w.region, w.count}))
+			return -EINVAL;
+	}
+	for (uint64_t i = 0; i < m.n; i++) {
+		memcpy(&w, at + i * sizeof(w), sizeof(w));
+		vfio_user_device_write(&cmd->c->device, w.region, w.offset, w.data, w.count);
+	}
+	memcpy(cmd->reply, &m, sizeof(m));
+	cmd->reply_size = sizeof(m);
+	return after_write(cmd);
+}
+
+static void device_was_reset(struct vfio_user_device *d)
+{
+	connection_late_answer(container_of(d, struct vfio_user_connection, device), 0, 0);
+}
+
+static int do_reset(struct command *cmd)
+{
+	vfio_user_device_reset(&cmd->c->device, device_was_reset);
+	return ANSWER_LATER;
+}
+
+/* Its fixed part's size, and whether fds may come along. */
+static const struct rule {
+	int (*carry_out)(struct command *cmd);
+	uint32_t size;
+	bool fds;
+} rules[VFIO_USER_COMMAND_MAX] = {
+	[VFIO_USER_VERSION] = {do_version, sizeof(struct vfio_user_version), false},
+	[VFIO_USER_DMA_MAP] = {do_dma_map, sizeof(struct vfio_user_dma_map), true},
+	[VFIO_USER_DMA_UNMAP] = {do_dma_unmap, sizeof(struct vfio_user_dma_unmap), false},
+	[VFIO_USER_DEVICE_GET_INFO] = {do_get_info, sizeof(struct vfio_user_device_info), false},
+	[VFIO_USER_DEVICE_GET_REGION_INFO] = {do_region_info, sizeof(struct vfio_user_region_info),
+					      false},
+	[VFIO_USER_DEVICE_GET_REGION_IO_FDS] = {do_io_fds, sizeof(struct vfio_user_io_fds), false},
+	[VFIO_USER_DEVICE_GET_IRQ_INFO] = {do_irq_info, sizeof(struct vfio_user_irq_info), false},
+	[VFIO_USER_DEVICE_SET_IRQS] = {do_set_irqs, sizeof(struct vfio_user_irq_set), true},
+	[VFIO_USER_REGION_READ] = {do_read, sizeof(struct vfio_user_access), false},
+	[VFIO_USER_REGION_WRITE] = {do_write, sizeof(struct vfio_user_access), false},
+	[VFIO_USER_DEVICE_RESET] = {do_reset, 0, false},
+	[VFIO_USER_REGION_WRITE_MULTI] = {do_write_multi, sizeof(struct vfio_user_write_multi),
+					  false},
+};
+
+static int connection_obey(struct vfio_user_connection *c, uint32_t *reply_size)
+{
+	const struct vfio_user_message *in = c->ch.in;
+	const struct rule *rule = in->header.command < VFIO_USER_COMMAND_MAX
+					  ? &rules[in->header.command]
+					  : NULL;
+	struct command cmd = {
+		.c = c,
+		.body = in->body,
+		.size = vfio_user_body_size(in),
+		.reply = c->ch.out->body,
+	};
+	int rc;
+
+	c->ch.out->n_fds = 0;
+	if (!rule || !rule->carry_out)
+		return -ENOTSUP;
+	if (!c->versioned && in->header.command != VFIO_USER_VERSION)
+		return -EINVAL;
+	if (cmd.size < rule->size || (in->n_fds && !rule->fds))
+		return -EINVAL;
+	rc = rule->carry_out(&cmd);
+	*reply_size = cmd.reply_size;
+	return rc;
+}
+
+/* ---- coming and going ---- */
+
+static void connection_gone(struct vfio_user_device *d)
+{
+	struct vfio_user_connection *c = container_of(d, struct vfio_user_connection, device);
+	bool moved;
+
+	/* Nothing runs: the queues are reset, and the memory can go. */
+	vfio_user_irqs_reset(&d->irqs);
+	if (!vfio_user_dma_clear(&d->dma, &moved))
+		virtio_pci_set_mem(&d->card->board, d->dma.map, NULL);
+	vfio_user_channel_close(&c->ch);
+	c->state = VFIO_USER_IDLE;
+	c->gone(c);
+}
+
+/* What takes time is waited for: its answer comes here, and then this again. */
+static void connection_leave(struct vfio_user_connection *c)
+{
+	c->left = true;
+	if (c->state != VFIO_USER_TALKING)
+		return;
+	c->state = VFIO_USER_LEAVING;
+	reactor_watch_stop(c->home, &c->watch);
+	reactor_timer_stop(c->home, &c->more);
+	vfio_user_device_reset(&c->device, connection_gone);
+}
+
+/* Carries out what has come, as far as it goes. */
+static void connection_talk(struct vfio_user_connection *c)
+{
+	for (unsigned n = 0; c->state == VFIO_USER_TALKING; n++) {
+		const char *why = NULL;
+		uint32_t size = 0;
+		int rc;
+
+		if (!c->left && c->ch.unsent)
+			c->left = vfio_user_channel_flush(&c->ch) != 0;
+		if (c->left) {
+			connection_leave(c);
+			return;
+		}
+		if (c->ch.unsent)
+			return;
+		if (n == COMMANDS_MAX) {
+			reactor_timer_start(c->home, &c->more, 0);
+			return;
+		}
+		rc = vfio_user_channel_receive(&c->ch, &why);
+		if (!rc)
+			return;
+		if (rc == -EPROTO) {
+			connection_broken(c, "a message of the client cannot be understood", why);
+			return;
+		}
+		if (rc < 0) {
+			connection_leave(c);
+			return;
+		}
+		rc = connection_obey(c, &size);
+		if (rc == ANSWER_LATER)
+			c->state = VFIO_USER_BUSY;
+		else
+			connection_answer(c, rc, size);
+	}
+}
+
+static void more_expired(struct reactor_timer *t)
+{
+	connection_talk(container_of(t, struct vfio_user_connection, more));
+}
+
+static void connection_ready(struct reactor_watch *w, uint32_t events)
+{
+	struct vfio_user_connection *c = container_of(w, struct vfio_user_connection, watch);
+
+	/* What it still said before it left is read first; while BUSY it is only noted. */
+	if (events & (EPOLLHUP | EPOLLERR) && c->state == VFIO_USER_BUSY)
+		c->left = true;
+	connection_talk(c);
+}
+
+int vfio_user_connection_serve(struct vfio_user_connection *c, int fd)
+{
+	int rc;
+
+	vfio_user_channel_open(&c->ch, fd);
+	c->versioned = c->left = false;
+	rc = reactor_watch_start(c->home, &c->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	if (rc) {
+		vfio_user_channel_close(&c->ch);
+		return rc;
+	}
+	c->state = VFIO_USER_TALKING;
+	return 0;
+}
+
+void vfio_user_connection_close(struct vfio_user_connection *c)
+{
+	connection_leave(c);
+}
+
+int vfio_user_connection_init(struct vfio_user_connection *c, const char *name,
+			      struct virtio_device *vdev, const struct virtio_pci_options *board,
+			      struct reactor *home, void (*gone)(struct vfio_user_connection *c),
+			      struct error *err)
+{
+	int rc;
+
+	memset(c, 0, sizeof(*c));
+	c->name = name;
+	c->home = home;
+	c->gone = gone;
+	c->watch.ready = connection_ready;
+	reactor_timer_init(&c->look, look_expired);
+	reactor_timer_init(&c->more, more_expired);
+	rc = vfio_user_device_init(&c->device, vdev, board, home, err);
+	if (rc)
+		return rc;
+	rc = aside_create(&c->aside, home);
+	if (!rc)
+		rc = vfio_user_channel_init(&c->ch, c->aside);
+	if (rc) {
+		error_set(err, rc, "%s: no memory for messages", name);
+		aside_release(&c->aside);
+		vfio_user_device_fini(&c->device);
+	}
+	return rc;
+}
+
+void vfio_user_connection_fini(struct vfio_user_connection *c)
+{
+	vfio_user_channel_fini(&c->ch);
+	aside_release(&c->aside);
+	vfio_user_device_fini(&c->device);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client of the vfio-user protocol and the device that it is given.
+ *
+ *      IDLE --open--> TALKING --a command that takes time--> BUSY --its answer--> TALKING
+ *                        |                                     |
+ *                        +------ the client leaves, or a stop -+--> LEAVING --reset--> IDLE
+ *
+ * Commands are carried out one after the other.  While one takes time (memory is given back, the
+ * device is reset) no further one is read; others' devices go on.  LEAVING ends when nothing of the
+ * client's is in use any more.
+ *
+ * What a client does wrong is answered with an errno where the protocol has a place for it; a
+ * stream that cannot be understood any more ends the connection.
+ *
+ * Threads: the control thread.
+ */
+#ifndef SERVER_VFIO_USER_CONNECTION_H
+#define SERVER_VFIO_USER_CONNECTION_H
+
+#include "base/log.h"
+#include "server/vfio_user/channel.h"
+#include "server/vfio_user/device.h"
+#include "server/vfio_user/version.h"
+
+enum vfio_user_state {
+	VFIO_USER_IDLE,
+	VFIO_USER_TALKING,
+	VFIO_USER_BUSY,
+	VFIO_USER_LEAVING,
+};
+
+struct vfio_user_connection {
+	enum vfio_user_state state;
+	const char *name; /* for messages */
+	struct reactor *home;
+	struct aside *aside; /* closes the client's fds */
+	struct vfio_user_channel ch;
+	struct vfio_user_device device;
+	bool versioned; /* VERSION is done */
+	struct vfio_user_terms terms;
+	bool left; /* the client goes, or went, while BUSY */
+	struct reactor_watch watch;
+	struct reactor_timer look; /* whether a write is done by now */
+	struct reactor_timer more; /* commands wait for others' turn */
+	struct log_limit complaints;
+	/* The client has gone and the device is as at power-on; never from inside a call. */
+	void (*gone)(struct vfio_user_connection *c);
+};
+
+/* Takes over @vdev, whose home is @home, on failure too.  IDLE. */
+int vfio_user_connection_init(struct vfio_user_connection *c, const char *name,
+			      struct virtio_device *vdev, const struct virtio_pci_options *board,
+			      struct reactor *home, void (*gone)(struct vfio_user_connection *c),
+			      struct error *err);
+/* IDLE. */
+void vfio_user_connection_fini(struct vfio_user_connection *c);
+
+/* IDLE: serves the client on @fd, which is taken over, on failure too. */
+int vfio_user_connection_serve(struct vfio_user_connection *c, int fd);
+/* Sends it away; gone() comes.  Not IDLE. */
+void vfio_user_connection_close(struct vfio_user_connection *c);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/vfio_user/dma.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_MASK 4095u
+
+int vfio_user_dma_init(struct vfio_user_dma *dma)
+{
+	*dma = (struct vfio_user_dma){.map = gmem_new()};
+	return dma->map ? 0 : -ENOMEM;
+}
+
+void vfio_user_dma_fini(struct vfio_user_dma *dma)
+{
+	gmem_put(dma->map);
+	free(dma->entries);
+	*dma = (struct vfio_user_dma){0};
+}
+
+/* The first entry that ends behind @iova. */
+static unsigned dma_find(const struct vfio_user_dma *dma, uint64_t iova)
+{
+	unsigned low = 0, high = dma->n;
+
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+		const struct vfio_user_dma_entry *e = &dma->entries[mid];
+
+		if (e->iova + (e->size - 1) < iova)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int dma_check(const struct vfio_user_dma *dma, const struct vfio_user_dma_map *m,
+		     struct error *err)
+{
+	const uint32_t access = VFIO_USER_DMA_READABLE | VFIO_USER_DMA_WRITABLE;
+	uint64_t last = m->iova + (m->size - 1);
+	unsigned at;
+
+	if (!m->size || last < m->iova || (m->iova | m->size | m->offset) & PAGE_MASK ||
+	    m->offset + m->size < m->offset)
+		return error_set(err, -EINVAL, "memory is empty, wraps, or is not in whole pages.");
+	if (m->flags & ~access || !(m->flags & access))
+		return error_set(err, -EINVAL, "memory has the flags 0x%x.", m->flags);
+	at = dma_find(dma, m->iova);
+	if (at < dma->n && dma->entries[at].iova <= last)
+		return error_set(err, -EEXIST, "memory overlaps other memory.");
+	if (dma->n == VFIO_USER_DMA_MAX)
+		return error_set(err, -ENOSPC, "there are %u pieces of memory already.", dma->n);
+	return 0;
+}
+
+static int dma_reserve(struct vfio_user_dma *dma)
+{
+	unsigned room = dma->room ? 2 * dma->room : 16;
+	struct vfio_user_dma_entry *more;
+
+	if (dma->n < dma->room)
+		return 0;
+	more = realloc(dma->entries, room * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	dma->entries = more;
+	dma->room = room;
+	return 0;
+}
+
+int vfio_user_dma_add(struct vfio_user_dma *dma, const struct vfio_user_dma_map *m, int fd,
+		      struct error *err)
+{
+	struct gmem *map;
+	unsigned at;
+	int rc = dma_check(dma, m, err);
+
+	if (rc)
+		return rc;
+	rc = dma_reserve(dma);
+	if (rc)
+		return error_set(err, rc, "cannot note a piece of memory");
+	if (fd >= 0) {
+		rc = gmem_with_fd(dma->map, m->iova, m->size, 0, fd, m->offset, &map, err);
+		if (rc)
+			return rc;
+		gmem_put(dma->map);
+		dma->map = map;
+	}
+	at = dma_find(dma, m->iova);
+	memmove(&dma->entries[at + 1], &dma->entries[at], (dma->n - at) * sizeof(*dma->entries));
+	dma->entries[at] = (struct vfio_user_dma_entry){
+		.iova = m->iova, .size = m->size, .mapped = fd >= 0};
+	dma->n++;
+	return 0;
+}
+
+int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size, bool *moved)
+{
+	unsigned at = size ? dma_find(dma, iova) : dma->n;
+	struct gmem *map;
+	int rc;
+
+	*moved = false;
+	if (at == dma->n || dma->entries[at].iova != iova || dma->entries[at].size != size)
+		return -ENOENT;
+	if (dma->entries[at].mapped) {
+		rc = gmem_without(dma->map, iova, size, 0, &map);
+		if (rc)
+			return rc;
+		gmem_put(dma->map);
+		dma->map = map;
+		*moved = true;
+	}
+	dma->n--;
+	memmove(&dma->entries[at], &dma->entries[at + 1], (dma->n - at) * sizeof(*dma->entries));
+	return 0;
+}
+
+int vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved)
+{
+	struct gmem *map = gmem_new();
+
+	*moved = false;
+	if (!map)
+		return -ENOMEM;
+	for (unsigned i = 0; i < dma->n; i++)
+		*moved |= dma->entries[i].mapped;
+	gmem_put(dma->map);
+	dma->map = map;
+	dma->n = 0;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's memory: what it has mapped for the device (DMA_MAP), as a map of guest memory.
+ *
+ * Each change makes a new map; whoever works in the old one keeps it until it lets go.  Entries are
+ * sorted by address and do not overlap.  Memory that comes without an fd is an entry that is in no
+ * map: the device cannot reach it, and a ring or a request in it is the guest's error.
+ *
+ * Threads: the control thread.
+ */
+#ifndef SERVER_VFIO_USER_DMA_H
+#define SERVER_VFIO_USER_DMA_H
+
+#include "mem/gmem.h"
+#include "wire/vfio_user.h"
+
+/* As many as a map has regions; clients are told. */
+#define VFIO_USER_DMA_MAX GMEM_REGIONS_MAX
+
+struct vfio_user_dma_entry {
+	uint64_t iova, size;
+	bool mapped; /* it is in the map */
+};
+
+struct vfio_user_dma {
+	struct vfio_user_dma_entry *entries;
+	unsigned n, room;
+	struct gmem *map; /* what is reached at present; never NULL */
+};
+
+/* -ENOMEM */
+int vfio_user_dma_init(struct vfio_user_dma *dma);
+void vfio_user_dma_fini(struct vfio_user_dma *dma);
+
+/*
+ * @fd: of the memory, which stays the caller's; -1: none.  On success dma->map may be a new one.
+ *
+ * 0; -EEXIST: it overlaps what is there; -EINVAL: it is empty, wraps, is not in pages or can
+ * neither be read nor written; -ENOSPC: too many; -EACCES, ...: the fd cannot be mapped.
+ */
+int vfio_user_dma_add(struct vfio_user_dma *dma, const struct vfio_user_dma_map *m, int fd,
+		      struct error *err);
+
+/*
+ * Takes out exactly one entry, or all.  The old map lives on while somebody works in it; *moved:
+ * there is a new one.  -ENOENT: no entry has that address and size; -EINVAL; -ENOMEM.
+ */
+int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size, bool *moved);
+int vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved);
+
+#endif
