@@ -92,10 +92,14 @@ static void start_closing(struct vhost_user_connection *c)
 
 void vhost_user_connection_close(struct vhost_user_connection *c)
 {
-	if (c->state == VHOST_USER_SERVING)
+	if (c->state == VHOST_USER_SERVING) {
 		start_closing(c);
-	else if (c->state == VHOST_USER_WAITING)
+	} else if (c->state == VHOST_USER_WAITING) {
 		c->leaving = true;
+		/* Nobody needs the map any more. */
+		if (c->map_job)
+			vhost_user_map_patience_over(&c->map_patience);
+	}
 }
 
 /* ---- one message ---- */
