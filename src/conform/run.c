@@ -183,6 +183,7 @@ static void run_restore(struct run *run, struct trial *t)
 static void run_case(struct run *run, const struct case_table *table, const struct conform_case *c)
 {
 	struct trial t = {.c = c}, check;
+	bool healthy;
 
 	if (run->gone) {
 		run->missed = true;
@@ -196,8 +197,13 @@ static void run_case(struct run *run, const struct case_table *table, const stru
 		snprintf(t.got, sizeof(t.got), "what it would overwrite cannot be read first");
 	} else {
 		run_trial(&t, run->o, c->run);
-		run_listen(run, &t);
-		if (!run_healthy(run, &check)) {
+		healthy = run_healthy(run, &check);
+		/* A case may have nothing to hear; a well-behaved front end is always answered. */
+		if (healthy && run->check != reach)
+			run->mute = 0;
+		else
+			run_listen(run, &t);
+		if (!healthy) {
 			t.outcome = OUTCOME_FAILED;
 			snprintf(t.expected, sizeof(t.expected),
 				 "the back end serves the next front end");
