@@ -2,6 +2,7 @@
 #include "base/words.h"
 
 #include "base/bits.h"
+#include "base/grow.h"
 #include "base/size.h"
 
 #include <errno.h>
@@ -45,7 +46,7 @@ static int words_add(struct words *w, const char *word, struct error *err)
 		return error_set(err, -EINVAL,
 				 "an option is missing at a comma; a comma in a value is written "
 				 "twice.");
-	all = realloc(w->given, (w->n + 1) * sizeof(*all));
+	all = grow_for_one(w->given, (unsigned)w->n, sizeof(*all));
 	if (!all)
 		return error_set(err, -ENOMEM, "cannot read the options");
 	w->given = all;
