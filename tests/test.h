@@ -8,8 +8,14 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+/* Newer versions would have names that older ones lack. */
+#define CMOCKA_DISABLE_DEPRECATION_WARNINGS
 #include <cmocka.h>
 /* clang-format on */
+
+/* cmocka 2 takes these two words for itself. */
+#undef start
+#undef stop
 
 #include <stdbool.h>
 #include <stdlib.h>

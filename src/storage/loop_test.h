@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -20,7 +21,15 @@ struct loop {
 	char path[32];
 };
 
-/* false: there are no loop devices here. */
+/* A device keeps "read-only" from whoever had it before us (blockdev --setro). */
+static inline bool loop_make_writable(int fd)
+{
+	int readonly = 0;
+
+	return !ioctl(fd, BLKROSET, &readonly) && !ioctl(fd, BLKROGET, &readonly) && !readonly;
+}
+
+/* false: there are no loop devices here, or none that we may write. */
 static inline bool loop_make(struct loop *l, const char *image, uint32_t block_size)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
@@ -51,6 +60,10 @@ static inline bool loop_make(struct loop *l, const char *image, uint32_t block_s
 		close(control);
 	if (file >= 0)
 		close(file);
+	if (l->fd >= 0 && !loop_make_writable(l->fd)) {
+		close(l->fd);
+		l->fd = -1;
+	}
 	return l->fd >= 0;
 }
 

@@ -253,7 +253,11 @@ def echo():
 
 def terminal(name, keys, status):
     """On a terminal: raw while it runs, as before afterwards."""
-    main, other = pty.openpty()
+    try:
+        main, other = pty.openpty()
+    except OSError as error:
+        say(True, name, f" # SKIP there is no pseudo terminal: {error}")
+        return
     before = termios.tcgetattr(other)
     process = start("s", stdin=other, stdout=other, stderr=other, start_new_session=True,
                     preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))

@@ -288,7 +288,7 @@ static size_t add_fadt(struct aml *a, uint64_t facs, uint64_t dsdt)
 		.x_pm1a_event = port(POWER_PM1_EVENT, 4),
 		.x_pm1a_control = port(POWER_PM1_CONTROL, 2),
 		.x_pm_timer = port(POWER_PM_TIMER, 4),
-		.hypervisor = "RINGSIDE",
+		.hypervisor = {'R', 'I', 'N', 'G', 'S', 'I', 'D', 'E'},
 	};
 
 	aml_bytes(a, (uint8_t *)&f + sizeof(f.header), sizeof(f) - sizeof(f.header));

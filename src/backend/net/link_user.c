@@ -202,7 +202,11 @@ static void user_fill(struct user_link *u)
 	u->n_before = u->n_interests;
 	u->interests = before;
 	u->n_interests = 0;
+#if SLIRP_CHECK_VERSION(4, 9, 0)
+	slirp_pollfds_fill_socket(u->slirp, &timeout_ms, interest_add, u);
+#else
 	slirp_pollfds_fill(u->slirp, &timeout_ms, interest_add, u);
+#endif
 	interests_update(u);
 	if (timeout_ms == UINT32_MAX)
 		reactor_timer_stop(u->reactor, &u->timer);

@@ -309,7 +309,7 @@ int vhost_user_set_vring_kick(struct vhost_user_connection *c, struct vhost_user
 			      struct error *err)
 {
 	struct vhost_user_vring *v;
-	int fd, rc = take_vring_fd(c, m, &v, &fd, err);
+	int fd = -1, rc = take_vring_fd(c, m, &v, &fd, err);
 
 	if (rc)
 		return rc;
