@@ -39,6 +39,7 @@ struct virtio_bus {
 	const struct virtio_bus_ops *ops;
 	bool takes_legacy;	     /* drivers that know no VERSION_1 are served too */
 	bool foreign_fds;	     /* a peer holds the kick and call fds, too       */
+	bool calls_at_start;	     /* a queue that starts to serve calls once         */
 	struct virtio_device *child; /* NULL: the slot is empty */
 };
 

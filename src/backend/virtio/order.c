@@ -10,6 +10,15 @@
 
 /* ---- carried out on the worker ---- */
 
+/* Not before the queue serves: before DRIVER_OK nothing is notified (virtio 2.1.2). */
+static void order_call_at_start(struct virtio_queue *q)
+{
+	const struct virtio_bus *bus = q->vdev->bus;
+
+	if (q->running && q->enabled && bus && bus->calls_at_start && q->call.fd >= 0)
+		notifier_signal(&q->call, q->reactor);
+}
+
 static int order_start(struct virtio_order *o)
 {
 	struct virtio_orders *all = o->all;
@@ -45,6 +54,7 @@ static int order_start(struct virtio_order *o)
 	/* Whoever had the ring before may have ended between publishing and telling. */
 	if (vqdev_resumed(&q->ring))
 		virtio_queue_interrupt(q);
+	order_call_at_start(q);
 	reactor_poller_activate(q->reactor, &q->poller);
 	return 0;
 fini_ring:
@@ -86,6 +96,7 @@ static int order_set_enabled(struct virtio_order *o)
 	q->enabled = o->text.flag;
 	if (q->enabled && q->running)
 		reactor_poller_activate(q->reactor, &q->poller);
+	order_call_at_start(q);
 	return 0;
 }
 

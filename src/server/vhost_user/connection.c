@@ -334,6 +334,8 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 		/* The board, and with it the driver's age, is the front end's business. */
 		.takes_legacy = true,
 		.foreign_fds = true,
+		/* libvhost-user does so, and there are front ends that wait for it (QEMU's qtests). */
+		.calls_at_start = true,
 	};
 	c->vrings = calloc(vdev->n_queues, sizeof(c->vrings[0]));
 	if (!c->vrings) {

@@ -493,6 +493,31 @@ static void status_is_kept_and_0_resets(void **state)
 	rig_stop(&rig);
 }
 
+/* QEMU's qtests wait for it, as libvhost-user does it; not before DRIVER_OK. */
+static void a_queue_that_starts_to_serve_calls_once(void **state)
+{
+	for (int tells = 0; tells < 2; tells++) {
+		struct pollfd call = {.events = POLLIN};
+		struct rig rig;
+		struct front f;
+
+		(void)state;
+		rig_start(&rig);
+		front_open(&f, &rig);
+		f.tells_status = tells;
+		front_start(&f);
+		call.fd = f.rings[0].call;
+		if (tells) {
+			assert_int_equal(front_ack_u64(&f, VHOST_USER_SET_STATUS, 11), 0);
+			assert_int_equal(poll(&call, 1, 0), 0);
+			assert_int_equal(front_ack_u64(&f, VHOST_USER_SET_STATUS, 15), 0);
+		}
+		assert_int_equal(poll(&call, 1, 10000), 1);
+		front_close(&f);
+		rig_stop(&rig);
+	}
+}
+
 static void st_d_01_nothing_is_taken_before_driver_ok(void **state)
 {
 	struct rig rig;
@@ -765,6 +790,7 @@ int main(void)
 		cmocka_unit_test(addresses_given_again_move_the_ring),
 		cmocka_unit_test(features_may_be_said_again),
 		cmocka_unit_test(status_is_kept_and_0_resets),
+		cmocka_unit_test(a_queue_that_starts_to_serve_calls_once),
 		cmocka_unit_test(st_d_01_nothing_is_taken_before_driver_ok),
 		cmocka_unit_test(reset_device_with_requests_in_flight),
 		cmocka_unit_test(config_is_written_where_it_may_be),
