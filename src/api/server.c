@@ -18,7 +18,7 @@ struct ringside_server {
 	void *log_opaque;
 };
 
-/* Set-up calls of the house fill a struct error; the installed ones give it to the caller. */
+/* Set-up calls inside fill a struct error; the installed ones give it to the caller. */
 static int api_error(struct ringside_error *out, const struct error *err, int rc)
 {
 	if (rc && out)

@@ -2,11 +2,11 @@
 /*
  * Connections from a listening socket.
  *
- * A watch tells of a comer once.  If accept() fails then, for want of files, say, the comer would
+ * A watch tells of a client once.  If accept() fails then, for want of files, say, the client would
  * wait until another one comes.  So whatever fails is tried again in a moment, with a line in the
- * log that says what is short; and the number of comers in one turn is bounded.
+ * log that says what is short; and the number of clients in one turn is bounded.
  *
- * Who must be reached even then keeps a file for that moment (@keep_spare): one comer at a time is
+ * Who must be reached even then keeps a file for that moment (@keep_spare): one client at a time is
  * let in with it, and should not be kept for long (@on_spare).
  *
  * Threads: the reactor's.
@@ -24,7 +24,7 @@ struct acceptor {
 	bool (*came)(struct acceptor *a, int fd);
 	/* To be set between init and start. */
 	bool owner_only; /* our own user and root; others are hung up on       */
-	bool keep_spare; /* a file for a comer who finds none                  */
+	bool keep_spare; /* a file for a client who finds none                  */
 
 	/* The acceptor's: */
 	bool on_spare;	      /* within came(): this one has that file              */
@@ -39,7 +39,7 @@ struct acceptor {
 
 /* @name stays the caller's. */
 void acceptor_init(struct acceptor *a, const char *name, bool (*came)(struct acceptor *a, int fd));
-/* Waits for comers at @fd, a listening socket in non-blocking mode, which stays the caller's.  0 or
+/* Waits for clients at @fd, a listening socket in non-blocking mode, which stays the caller's.  0 or
  * -errno. */
 int acceptor_start(struct acceptor *a, struct reactor *home, int fd);
 /* There is room again for those who wait.  Harmless when stopped. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Comers at a listening socket: none is left waiting. */
+/* Clients at a listening socket: none is left waiting. */
 #include "test.h"
 
 #include "base/acceptor.h"
@@ -100,7 +100,7 @@ static void door_wait(struct door *d, int n)
 	assert_int_equal(d->n, n);
 }
 
-static void a_comer_for_whom_there_is_no_file_is_let_in_later(void **state)
+static void a_client_for_whom_there_is_no_file_is_let_in_later(void **state)
 {
 	struct rlimit before, few;
 	struct door d;
@@ -160,7 +160,7 @@ static void who_finds_no_room_waits_until_there_is_some(void **state)
 	door_close(&d);
 }
 
-static void it_may_be_stopped_by_a_comer(void **state)
+static void it_may_be_stopped_by_a_client(void **state)
 {
 	int clients[2];
 	struct door d;
@@ -180,10 +180,10 @@ static void it_may_be_stopped_by_a_comer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_comer_for_whom_there_is_no_file_is_let_in_later),
+		cmocka_unit_test(a_client_for_whom_there_is_no_file_is_let_in_later),
 		cmocka_unit_test(a_crowd_is_let_in_piece_by_piece),
 		cmocka_unit_test(who_finds_no_room_waits_until_there_is_some),
-		cmocka_unit_test(it_may_be_stopped_by_a_comer),
+		cmocka_unit_test(it_may_be_stopped_by_a_client),
 	};
 
 	log_setup(LOG_LEVEL_WARN, count_complaints, NULL);

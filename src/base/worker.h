@@ -12,9 +12,10 @@
 struct worker;
 
 struct worker_config {
-	const char *name;	       /* of the thread, at most 15 bytes                   */
-	struct reactor_config reactor; /* uring is a wish: epoll is taken where it does not work */
-	int cpu;		       /* to be pinned to, -1: none                         */
+	const char *name; /* of the thread, at most 15 bytes                   */
+	struct reactor_config
+		reactor; /* uring is asked for: epoll is taken where it does not work */
+	int cpu;	 /* to be pinned to, -1: none                         */
 };
 
 int worker_create(struct worker **out, const struct worker_config *config, struct error *err);

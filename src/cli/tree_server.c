@@ -7,14 +7,14 @@
 #include <stdio.h>
 
 static const char *const states[] = {
-	[VHOST_USER_IDLE] = "nobody is here",
+	[VHOST_USER_IDLE] = "no front end",
 	[VHOST_USER_SERVING] = "serving",
 	[VHOST_USER_WAITING] = "serving",
 	[VHOST_USER_CLOSING] = "draining",
 };
 
 static const char *const vfio_user_states[] = {
-	[VFIO_USER_IDLE] = "nobody is here",
+	[VFIO_USER_IDLE] = "no front end",
 	[VFIO_USER_TALKING] = "serving",
 	[VFIO_USER_BUSY] = "serving",
 	[VFIO_USER_LEAVING] = "draining",

@@ -23,7 +23,7 @@ struct server {
 	unsigned open; /* offers that are not over */
 	bool any_memory;
 	bool stopping;
-	bool hurry;
+	bool skip_drain;
 	struct reactor_timer tick;
 	struct watchdog watchdog;
 	int signal_fd;
@@ -62,7 +62,7 @@ static void signals_ready(struct reactor_watch *w, uint32_t events)
 			log_info(NULL, "stopping; a second signal ends it without draining");
 			server_stop(s);
 		} else {
-			s->hurry = true;
+			s->skip_drain = true;
 			reactor_stop(s->home);
 		}
 	}
@@ -177,7 +177,7 @@ int server_run(struct server *s)
 	if (!s->open)
 		return 0;
 	reactor_run(s->home);
-	return s->hurry ? -EINTR : 0;
+	return s->skip_drain ? -EINTR : 0;
 }
 
 int server_fd(const struct server *s)

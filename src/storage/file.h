@@ -105,7 +105,7 @@ struct file_channel {
 	struct file *file;
 	struct file_channel *next; /* file->lock                                           */
 	bool uring;
-	bool instant;		/* file->instant, and not threads by wish */
+	bool instant;		/* file->instant, and threads were not asked for */
 	bool fixed;		/* the fds stand in the ring's table, at their own number */
 	struct rmw_channel rmw; /* of a coarse file */
 	struct bounce_pool bounce;

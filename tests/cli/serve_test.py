@@ -252,13 +252,13 @@ def control():
     end = time.monotonic() + DEADLINE
     while True:  # the one who looked whether the server answers may not have been seen off yet
         idle = json.loads(run("tree", "--of", "control", "--format", "json").stdout)["children"]
-        if idle[0]["properties"]["front-end"] == "nobody is here" or time.monotonic() > end:
+        if idle[0]["properties"]["front-end"] == "no front end" or time.monotonic() > end:
             break
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect("s.sock")
         features(sock)
         busy = run("tree", "--of", "control").stdout
-    case("tree_of_a_server", len(idle) == 1 and idle[0]["properties"] == {"socket": "s.sock", "front-end": "nobody is here"} and
+    case("tree_of_a_server", len(idle) == 1 and idle[0]["properties"] == {"socket": "s.sock", "front-end": "no front end"} and
          idle[0]["children"][0]["children"][0]["properties"]["queues"] == "2", idle)
     case("tree_of_a_server_with_a_front_end", "front-end serving, protocol-features" in busy, busy)
     got = run("tree", "--of", "s.sock")

@@ -240,7 +240,7 @@ static void ata_a_reset_forgets_settings_unless_they_are_kept(void **state)
 	change_settings(&g);
 	soft_reset(&g);
 	settings_are(&g, true);
-	/* Power-on keeps nothing, not even the wish to keep. */
+	/* Power-on keeps nothing, not even that settings shall be kept. */
 	machine_reset(&g);
 	settings_are(&g, false);
 	change_settings(&g);

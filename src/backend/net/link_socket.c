@@ -32,7 +32,7 @@ struct socket_link {
 	ino_t ino;
 	struct reactor *reactor; /* NULL: receiving has not started */
 	struct reactor_watch frames;
-	struct acceptor comers;
+	struct acceptor clients;
 	struct reactor_timer retry;
 };
 
@@ -75,12 +75,12 @@ static void socket_gone(struct socket_link *s)
 	socket_set_up(s, false);
 	if (s->listen_fd < 0 && s->at.len && s->reactor)
 		reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
-	acceptor_look(&s->comers);
+	acceptor_look(&s->clients);
 }
 
 static bool socket_somebody_came(struct acceptor *a, int fd)
 {
-	struct socket_link *s = container_of(a, struct socket_link, comers);
+	struct socket_link *s = container_of(a, struct socket_link, clients);
 
 	/* One cable, two ends. */
 	if (s->fd >= 0) {
@@ -213,7 +213,7 @@ static int socket_receive_start(struct net_link *l, unsigned pair, struct reacto
 	s->reactor = r;
 	rc = socket_watch_frames(s);
 	if (!rc && s->listen_fd >= 0)
-		rc = acceptor_start(&s->comers, r, s->listen_fd);
+		rc = acceptor_start(&s->clients, r, s->listen_fd);
 	if (rc) {
 		reactor_watch_stop(r, &s->frames);
 		s->reactor = NULL;
@@ -230,7 +230,7 @@ static void socket_receive_stop(struct net_link *l, unsigned pair, struct reacto
 
 	(void)pair;
 	reactor_watch_stop(r, &s->frames);
-	acceptor_stop(&s->comers);
+	acceptor_stop(&s->clients);
 	reactor_timer_stop(r, &s->retry);
 	s->reactor = NULL;
 }
@@ -280,7 +280,7 @@ static struct socket_link *socket_new(void)
 	s->link.one_thread = true;
 	s->fd = s->listen_fd = -1;
 	s->frames.ready = socket_readable;
-	acceptor_init(&s->comers, NULL, socket_somebody_came);
+	acceptor_init(&s->clients, NULL, socket_somebody_came);
 	reactor_timer_init(&s->retry, socket_try_again);
 	return s;
 }

@@ -29,6 +29,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Since 4.9 libslirp has other names for what takes a descriptor, for systems whose sockets are no int. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 /* Frames that wait for the driver; what comes beyond is lost, as in a switch. */
 #define WAITING_BYTES_MAX (1u << 20)
 
@@ -202,11 +205,7 @@ static void user_fill(struct user_link *u)
 	u->n_before = u->n_interests;
 	u->interests = before;
 	u->n_interests = 0;
-#if SLIRP_CHECK_VERSION(4, 9, 0)
-	slirp_pollfds_fill_socket(u->slirp, &timeout_ms, interest_add, u);
-#else
 	slirp_pollfds_fill(u->slirp, &timeout_ms, interest_add, u);
-#endif
 	interests_update(u);
 	if (timeout_ms == UINT32_MAX)
 		reactor_timer_stop(u->reactor, &u->timer);

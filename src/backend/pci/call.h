@@ -21,10 +21,10 @@
  * needs a resample fd (see struct pci_function); it is there only while the call is started, the
  * guest has not disabled the pin, and the pin leads to a line.
  *
- * What an irqfd raised stays up until the end of interrupt, not until the device is content, and
- * comes down then whether the device is content or not.  So pin() comes after each change of the
+ * What an irqfd raised stays up until the end of interrupt, not until the device has nothing left to tell, and
+ * comes down then whether it has or not.  So pin() comes after each change of the
  * way, and the device calls it as well after each end of interrupt: it looks whether there is
- * something left to tell, and raises the pin by hand, which stays up until the device is content.
+ * something left to tell, and raises the pin by hand, which stays up until the device has nothing left to tell.
  *
  * Threads: the system bus's.
  */

@@ -108,15 +108,16 @@ static void start_watch(void *arg)
 {
 	struct virtio_pci *b = arg;
 
-	if (reactor_watch_start(worker_reactor(b->looker), &b->resample, b->resample_fd, EPOLLIN))
-		b->looker = NULL;
+	if (reactor_watch_start(worker_reactor(b->eoi_worker), &b->resample, b->resample_fd,
+				EPOLLIN))
+		b->eoi_worker = NULL;
 }
 
 static void stop_watch(void *arg)
 {
 	struct virtio_pci *b = arg;
 
-	reactor_watch_stop(worker_reactor(b->looker), &b->resample);
+	reactor_watch_stop(worker_reactor(b->eoi_worker), &b->resample);
 }
 
 static void close_fds(struct virtio_pci *b)
@@ -144,10 +145,10 @@ int virtio_pci_isr_init(struct virtio_pci *b, struct error *err)
 	}
 	rc = reactor_watch_start(b->home, &b->look, b->look_fd, EPOLLIN);
 	if (!rc) {
-		b->looker = b->vdev->queues[0].worker;
-		worker_call(b->looker, start_watch, b);
+		b->eoi_worker = b->vdev->queues[0].worker;
+		worker_call(b->eoi_worker, start_watch, b);
 	}
-	if (!b->looker) {
+	if (!b->eoi_worker) {
 		reactor_watch_stop(b->home, &b->look);
 		rc = error_set(err, rc ? rc : -EIO, "%s: cannot wait for an eventfd",
 			       b->options.name);
@@ -162,9 +163,9 @@ close_fds:
 
 void virtio_pci_isr_fini(struct virtio_pci *b)
 {
-	if (b->looker)
-		worker_call(b->looker, stop_watch, b);
-	b->looker = NULL;
+	if (b->eoi_worker)
+		worker_call(b->eoi_worker, stop_watch, b);
+	b->eoi_worker = NULL;
 	reactor_watch_stop(b->home, &b->look);
 	b->fn.resample_fd = -1;
 	close_fds(b);

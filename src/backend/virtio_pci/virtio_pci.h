@@ -124,9 +124,9 @@ struct virtio_pci {
 
 	/* Ends of interrupts that the host signals. */
 	int resample_fd;
-	struct reactor_watch resample; /* the looker's */
-	struct worker *looker;	       /* NULL: nobody looks */
-	int look_fd;		       /* the looker has something to tell */
+	struct reactor_watch resample; /* of eoi_worker */
+	struct worker *eoi_worker;     /* NULL: no end is watched */
+	int look_fd;		       /* eoi_worker has something to tell */
 	struct reactor_watch look;     /* home's */
 };
 

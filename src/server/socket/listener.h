@@ -6,7 +6,7 @@
  *
  * Invariants: a live server's socket is never displaced; the socket file goes when we go, unless
  * somebody else has put another in its place.  An abstract socket has no permissions: a mode that
- * lets in nobody but the owner is kept by asking each comer who he is, any other mode is refused.
+ * lets in nobody but the owner is kept by asking each client who he is, any other mode is refused.
  *
  * Threads: one.
  */

@@ -17,7 +17,7 @@
 #define MESSAGES_PER_TURN 32
 /* Fds that may wait to be closed before no more are taken, beside those of the rings. */
 #define ASIDE_MAX 64
-#define BREATH_NS (10 * NSEC_PER_MSEC)
+#define RETRY_NS  (10 * NSEC_PER_MSEC)
 
 static vhost_user_handler *const handlers[VHOST_USER_REQUEST_MAX] = {
 	[VHOST_USER_GET_FEATURES] = vhost_user_get_features,
@@ -79,7 +79,7 @@ static void start_closing(struct vhost_user_connection *c)
 	c->state = VHOST_USER_CLOSING;
 	reactor_watch_stop(c->home, &c->watch);
 	reactor_timer_stop(c->home, &c->poll);
-	reactor_timer_stop(c->home, &c->breath);
+	reactor_timer_stop(c->home, &c->retry);
 	memset(&c->waiter, 0, sizeof(c->waiter));
 	c->waiter.done = closing_done;
 	virtio_device_reset(vdev, &c->waiter);
@@ -250,7 +250,7 @@ static void pump(struct vhost_user_connection *c)
 				    "%u file descriptors of the front end take long to close; it "
 				    "waits",
 				    aside_waiting(c->aside));
-			reactor_timer_start(c->home, &c->breath, BREATH_NS);
+			reactor_timer_start(c->home, &c->retry, RETRY_NS);
 			return;
 		}
 		rc = vhost_user_channel_receive(&c->channel, true, &why);
@@ -273,9 +273,9 @@ static void socket_ready(struct reactor_watch *w, uint32_t events)
 	pump(container_of(w, struct vhost_user_connection, watch));
 }
 
-static void breath_over(struct reactor_timer *t)
+static void retry_receive(struct reactor_timer *t)
 {
-	pump(container_of(t, struct vhost_user_connection, breath));
+	pump(container_of(t, struct vhost_user_connection, retry));
 }
 
 static void more_ready(struct reactor_msg *msg)
@@ -326,7 +326,7 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	c->more.run = more_ready;
 	vhost_user_backend_request_init(c);
 	reactor_timer_init(&c->poll, vhost_user_vrings_poll);
-	reactor_timer_init(&c->breath, breath_over);
+	reactor_timer_init(&c->retry, retry_receive);
 	reactor_timer_init(&c->map_patience, vhost_user_map_patience_over);
 	c->bus = (struct virtio_bus){
 		.name = name,

@@ -93,8 +93,8 @@ struct vhost_user_connection {
 		    struct error *err);
 	struct vhost_user_vring *vring;
 
-	struct reactor_timer poll;   /* rings without a kick fd             */
-	struct reactor_timer breath; /* until some of the peer's fds are closed */
+	struct reactor_timer poll;  /* rings without a kick fd             */
+	struct reactor_timer retry; /* until some of the peer's fds are closed */
 	struct log_limit complaints;
 	struct log_limit visits; /* apart, so that coming and going hides no complaint */
 };

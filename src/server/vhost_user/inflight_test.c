@@ -136,7 +136,7 @@ static void goes_on_where_the_last_one_ended(void **state)
 
 /*
  * The region and the memory as they were while requests were in flight are what a killed back end
- * leaves behind; the rig's own one is then let end in peace on other memory.
+ * leaves behind; the rig's own one then ends undisturbed, on other memory.
  */
 static void what_was_in_flight_is_done_once(void **state)
 {
