@@ -36,7 +36,9 @@ static void flags_one(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){0});
 
+	/* Some notify as the ring starts, which is over with the first answer. */
 	ring_driver_flags(r, VIRTQ_AVAIL_F_NO_INTERRUPT);
+	blk_read_and_forget(r);
 	ring_calls(r, 0);
 	for (unsigned i = 0; i < 8; i++)
 		blk_read_and_forget(r);
@@ -117,11 +119,15 @@ static void event_not_reached(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = FEAT(EVENT_IDX)});
 
-	/* Whether the very first used buffer notifies is settled differently by devices. */
+	/*
+	 * Whether the very first used buffer notifies is settled differently by devices, and some
+	 * notify as the ring starts.  What was notified for the first is there when the second is.
+	 */
 	ring_used_event(r, 0);
 	blk_read_and_forget(r);
-	ring_calls(r, t->o->quiet_ms);
 	ring_used_event(r, (uint16_t)(r->used_idx + 1000));
+	blk_read_and_forget(r);
+	ring_calls(r, t->o->quiet_ms);
 	for (unsigned i = 0; i < 8; i++)
 		blk_read_and_forget(r);
 	quiet(t);

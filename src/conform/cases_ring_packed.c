@@ -343,7 +343,9 @@ static void disabled(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = PACKED, .num = 8});
 
+	/* Some notify as the ring starts, which is over with the first answer. */
 	ring_driver_flags(r, RING_EVENT_FLAGS_DISABLE);
+	blk_read_and_forget(r);
 	ring_calls(r, 0);
 	for (unsigned i = 0; i < 8; i++)
 		blk_read_and_forget(r);
@@ -375,6 +377,8 @@ static void event_not_reached(struct trial *t)
 	blk_read_and_forget(r);
 	ring_driver_flags(r, RING_EVENT_FLAGS_DESC);
 	ring_used_event(r, 60 | RING_EVENT_WRAP);
+	/* What was notified for the first is there when the second is. */
+	blk_read_and_forget(r);
 	ring_calls(r, t->o->quiet_ms);
 	for (unsigned i = 0; i < 8; i++)
 		blk_read_and_forget(r);

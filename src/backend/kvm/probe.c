@@ -96,7 +96,7 @@ static void fill(uint8_t *memory)
 	memcpy(memory + CODE, guest, sizeof(guest));
 }
 
-static int run(struct probe *p, struct error *err)
+static int probe_run(struct probe *p, struct error *err)
 {
 	const struct kvm_start start = {
 		.mode = KVM_START_LONG,
@@ -155,7 +155,7 @@ int kvm_probe(struct error *err)
 	sysbus_map(&plane.bus, &p.port, PORT);
 	rc = kvm_vm_add_memory(&p.vm, 0, MEMORY, memory, false, err);
 	if (!rc)
-		rc = run(&p, err);
+		rc = probe_run(&p, err);
 close_all:
 	kvm_vm_close(&p.vm);
 	backplane_fini(&plane);

@@ -17,7 +17,7 @@
 /* ---- how it ends ---- */
 
 /* With the lock held.  The CPUs leave the guest; the control thread sees to the rest. */
-static void end(struct pc *pc, enum pc_end how)
+static void pc_end_with(struct pc *pc, enum pc_end how)
 {
 	if (pc->end != PC_RUNNING)
 		return;
@@ -28,17 +28,17 @@ static void end(struct pc *pc, enum pc_end how)
 
 static void power_off(struct power *p)
 {
-	end(container_of(p, struct pc, power), PC_OFF);
+	pc_end_with(container_of(p, struct pc, power), PC_OFF);
 }
 
 static void power_resets(struct power *p)
 {
-	end(container_of(p, struct pc, power), PC_RESET);
+	pc_end_with(container_of(p, struct pc, power), PC_RESET);
 }
 
 static void keyboard_resets(struct keyboard *k)
 {
-	end(container_of(k, struct pc, keyboard), PC_RESET);
+	pc_end_with(container_of(k, struct pc, keyboard), PC_RESET);
 }
 
 static const struct keyboard_ops keyboard_ops = {
@@ -51,7 +51,7 @@ static void power_exit(struct power *p, uint8_t value)
 
 	if (pc->end == PC_RUNNING)
 		pc->exit_value = value;
-	end(pc, PC_EXIT);
+	pc_end_with(pc, PC_EXIT);
 }
 
 static void power_debug(struct power *p, char c)
@@ -80,7 +80,7 @@ static void vm_ended(struct kvm_vm *vm, enum kvm_end how, const char *text)
 
 	if (pc->end == PC_RUNNING)
 		snprintf(pc->failure, sizeof(pc->failure), "%s", text);
-	end(pc, how == KVM_END_RESET ? PC_CRASHED : PC_FAILED);
+	pc_end_with(pc, how == KVM_END_RESET ? PC_CRASHED : PC_FAILED);
 }
 
 static const struct kvm_vm_ops vm_ops = {
@@ -94,7 +94,7 @@ void pc_stop(struct pc *pc)
 		pc->end = PC_STOPPED;
 		backplane_wake(&pc->plane);
 	}
-	end(pc, PC_STOPPED);
+	pc_end_with(pc, PC_STOPPED);
 }
 
 /* ---- power on ---- */

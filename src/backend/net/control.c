@@ -225,7 +225,7 @@ struct virtio_queue *net_control_queue(struct virtio_net *net)
 	return &net->vdev.queues[index];
 }
 
-static void answer(struct virtio_net *net, struct virtio_queue *q, bool ok)
+static void control_answer(struct virtio_net *net, struct virtio_queue *q, bool ok)
 {
 	net_count(&net->commands, 1);
 	net_count(&net->refused, !ok);
@@ -241,7 +241,7 @@ static void taken(struct reactor_msg *msg)
 
 	if (--net->awaited)
 		return;
-	answer(net, q, true);
+	control_answer(net, q, true);
 	virtio_queue_wake(q);
 }
 
@@ -308,7 +308,7 @@ int net_control(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 		if (perform(net, &data))
 			tell(net);
 		else
-			answer(net, q, false);
+			control_answer(net, q, false);
 	}
 	if (rc == -E2BIG)
 		vqdev_break(&q->ring, "a command of too many pieces");

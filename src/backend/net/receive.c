@@ -124,7 +124,7 @@ struct cursor {
 	size_t at; /* in *iov */
 };
 
-static void put(struct cursor *c, const void *from, size_t n)
+static void cursor_put(struct cursor *c, const void *from, size_t n)
 {
 	const uint8_t *p = from;
 
@@ -177,8 +177,8 @@ static void deliver(struct receive *r, struct virtio_queue *q)
 		size_t header = i ? 0 : r->header_bytes;
 		size_t here = min_u64(left, b->len - header);
 
-		put(&to, &r->header, header);
-		put(&to, from, here);
+		cursor_put(&to, &r->header, header);
+		cursor_put(&to, from, here);
 		from += here;
 		left -= here;
 		virtio_queue_push(q, &b->ticket, (uint32_t)(header + here));

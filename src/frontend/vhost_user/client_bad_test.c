@@ -155,7 +155,7 @@ static void paths_that_lead_nowhere(void **state)
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	assert_int_equal(vhost_user_connect("", &o, &t, &err), -EINVAL);
-	assert_int_equal(vhost_user_connect(longer, &o, &t, &err), -EINVAL);
+	assert_int_equal(vhost_user_connect(longer, &o, &t, &err), -ENAMETOOLONG);
 	assert_int_equal(vhost_user_connect("/nowhere/at/all", &o, &t, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nowhere/at/all"));
 }
