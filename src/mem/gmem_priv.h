@@ -13,7 +13,8 @@ struct gmem_mapping {
 	bool ours;     /* to be unmapped by us                           */
 	uint8_t *base;
 	size_t len;
-	size_t page; /* what goes away at once: a huge page, on hugetlbfs */
+	size_t page;	/* what goes away at once: a huge page, on hugetlbfs */
+	uint32_t holes; /* pages that were replaced; under the lineage's lock */
 };
 
 /*

@@ -49,6 +49,12 @@ void gmem_guard_leave(struct gmem_guard *guard)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/*
+ * Each replaced page cuts a mapping in three, and their number is limited for the process: a peer
+ * that takes away every other page loses the whole mapping, and nobody else theirs.
+ */
+#define HOLES_MAX 16
+
 static bool put_zero_pages(void *at, size_t len)
 {
 	return mmap(at, len, PROT_READ | PROT_WRITE,
@@ -71,10 +77,14 @@ static struct gmem_mapping *find_mapping(uintptr_t fault, struct gmem **mem)
 	return NULL;
 }
 
-static void mark_lost(struct gmem_lineage *l, struct gmem_mapping *m)
+/* false: so many of its pages are lost that the rest had better go, too. */
+static bool mark_lost(struct gmem_lineage *l, struct gmem_mapping *m)
 {
+	bool few;
+
 	gmem_lineage_lock(l);
 	m->lost = true;
+	few = ++m->holes <= HOLES_MAX;
 	list_for_each (at, &l->maps) {
 		struct gmem *mem = list_entry(at, struct gmem, link);
 
@@ -83,6 +93,7 @@ static void mark_lost(struct gmem_lineage *l, struct gmem_mapping *m)
 				write_once(&mem->lost, true);
 	}
 	gmem_lineage_unlock(l);
+	return few;
 }
 
 /* @granule: how much was lost at once, as far as the kernel says so. */
@@ -92,11 +103,15 @@ static bool replace_page(struct gmem_mapping *m, uintptr_t fault, size_t granule
 	size_t at = (fault - (uintptr_t)m->base) & ~(page - 1);
 	size_t len = page < m->len - at ? page : m->len - at;
 
-	/*
-	 * Each replaced page cuts a mapping in three, and their number is limited: a peer that takes
-	 * away every other page loses the whole mapping rather than end the process.
-	 */
-	return put_zero_pages(m->base + at, len) || put_zero_pages(m->base, m->len);
+	return put_zero_pages(m->base + at, len);
+}
+
+/* Where the process has as many mappings as it may, none is made before some are gone. */
+static bool replace_all(struct gmem_mapping *m)
+{
+	if (put_zero_pages(m->base, m->len))
+		return true;
+	return !munmap(m->base, m->len) && put_zero_pages(m->base, m->len);
 }
 
 static bool mend(const siginfo_t *info)
@@ -114,8 +129,9 @@ static bool mend(const siginfo_t *info)
 		return false;
 	if (info->si_code == BUS_MCEERR_AR && (unsigned)info->si_addr_lsb < 8 * sizeof(granule) - 1)
 		granule = (size_t)1 << info->si_addr_lsb;
-	mark_lost(mem->lineage, m);
-	return replace_page(m, fault, granule);
+	if (mark_lost(mem->lineage, m) && replace_page(m, fault, granule))
+		return true;
+	return replace_all(m);
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
