@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/virtio/queue_priv.h"
+#include "base/atomic.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -160,7 +161,7 @@ static int order_kick(struct virtio_order *o)
 {
 	struct virtio_queue *q = o->all->q;
 
-	q->kicks++;
+	write_once(&q->kicks, q->kicks + 1);
 	if (q->running)
 		reactor_poller_activate(q->reactor, &q->poller);
 	return 0;

@@ -143,7 +143,7 @@ static void queue_kick_ready(struct reactor_watch *w, uint32_t events)
 {
 	struct virtio_queue *q = container_of(w, struct virtio_queue, kick);
 
-	q->kicks++;
+	write_once(&q->kicks, q->kicks + 1);
 	if (events & (EPOLLHUP | EPOLLERR))
 		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "the kick fd was closed");
 	if (q->running)

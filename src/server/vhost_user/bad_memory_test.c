@@ -196,6 +196,11 @@ static void kb_68_a_table_without_the_rings(void **state)
 	rig.fds--;
 }
 
+static void set_any_memory(void *on)
+{
+	rig.export.connection.any_memory = *(const bool *)on;
+}
+
 /* A file of a file system that may not answer: refused, or mapped aside where it is allowed. */
 static void v_05_memory_that_is_any_file(void **state)
 {
@@ -214,7 +219,7 @@ static void v_05_memory_that_is_any_file(void **state)
 	assert_int_equal(ftruncate(fd, FRONT_MEM), 0);
 	rig.fds++;
 	refused(&(struct bad){VHOST_USER_SET_MEM_TABLE, &t, 40, {fd}, 1});
-	rig.export.connection.any_memory = true;
+	worker_call(rig.control, set_any_memory, &(bool){true});
 	open_at(&f, false);
 	assert_int_equal(front_ack(&f, VHOST_USER_SET_MEM_TABLE, &t, 40, &fd, 1), 0);
 	/* What is wrong with it is found there, too. */
@@ -223,7 +228,7 @@ static void v_05_memory_that_is_any_file(void **state)
 	t.regions[0].size /= 2;
 	assert_int_equal(front_ack(&f, VHOST_USER_SET_MEM_TABLE, &t, 40, &fd, 1), 0);
 	front_close(&f);
-	rig.export.connection.any_memory = false;
+	worker_call(rig.control, set_any_memory, &(bool){false});
 	close(fd);
 	rig.fds--;
 }
