@@ -21,6 +21,9 @@
 /* What the legacy interface can say: a page number of 32 bits. */
 #define ADDRESS_LAST ((UINT64_C(1) << 44) - 1)
 
+/* Bytes of one access (pci_access_ops). */
+#define ACCESS_MAX 4u
+
 /* The longest answer that is looked at. */
 #define REPLY_MAX 4096u
 
@@ -142,7 +145,7 @@ static uint32_t region_read(struct vfio_user_client *c, uint32_t region, uint64_
 	struct vfio_user_access a = {.offset = offset, .region = region, .count = size};
 	struct {
 		struct vfio_user_access a;
-		uint8_t data[4];
+		uint8_t data[ACCESS_MAX];
 	} reply;
 	uint32_t value = 0;
 
@@ -150,7 +153,7 @@ static uint32_t region_read(struct vfio_user_client *c, uint32_t region, uint64_
 		      (uint32_t)sizeof(a) + size) ||
 	    reply.a.count != size)
 		return UINT32_MAX >> (32 - 8 * size);
-	for (unsigned i = 0; i < size; i++)
+	for (unsigned i = 0; i < size && i < ACCESS_MAX; i++)
 		value |= (uint32_t)reply.data[i] << 8 * i;
 	return value;
 }
@@ -160,10 +163,10 @@ static void region_write(struct vfio_user_client *c, uint32_t region, uint64_t o
 {
 	struct {
 		struct vfio_user_access a;
-		uint8_t data[4];
+		uint8_t data[ACCESS_MAX];
 	} m = {.a = {.offset = offset, .region = region, .count = size}};
 
-	for (unsigned i = 0; i < size; i++)
+	for (unsigned i = 0; i < size && i < ACCESS_MAX; i++)
 		m.data[i] = (uint8_t)(value >> 8 * i);
 	(void)client_do(c, VFIO_USER_REGION_WRITE, &m, (uint32_t)sizeof(m.a) + size, NULL, 0, NULL,
 			0);
@@ -174,8 +177,8 @@ static void region_post(struct vfio_user_client *c, uint32_t region, uint64_t of
 			uint32_t value, unsigned size)
 {
 	struct vfio_user_access a = {.offset = offset, .region = region, .count = size};
-	uint8_t data[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
-			   (uint8_t)(value >> 24)};
+	uint8_t data[ACCESS_MAX] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
+				    (uint8_t)(value >> 24)};
 	const struct iovec body[2] = {{&a, sizeof(a)}, {data, size}};
 	int rc;
 
