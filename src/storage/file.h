@@ -116,6 +116,7 @@ struct file_channel {
 	pthread_mutex_t lock;	 /* protects what follows; taken after no other lock       */
 	struct io_fifo finished; /* steps that the pool has carried out                    */
 	struct io_fifo resumed;	 /* requests that waited for their blocks                  */
+	bool posted;		 /* @msg, and nobody has looked since                      */
 	struct reactor_msg msg;
 };
 

@@ -204,13 +204,19 @@ static bool retry_arm(struct reactor_poller *p)
 	return !ch->retry.head;
 }
 
-/* The message is posted under the lock: once the channel's thread has taken what is there, nobody
- * here touches the channel. */
+/*
+ * The message is posted under the lock: once the channel's thread has taken what is there, nobody
+ * here touches the channel.  And only once until that look, even if the reactor has delivered it by
+ * then: a second one would still be queued when the last request has ended and the channel is freed.
+ */
 static void hand_over(struct file_channel *ch, struct io_fifo *to, struct storage_io *io)
 {
 	pthread_mutex_lock(&ch->lock);
 	io_fifo_push(to, io);
-	reactor_post(ch->base.reactor, &ch->msg);
+	if (!ch->posted) {
+		ch->posted = true;
+		reactor_post(ch->base.reactor, &ch->msg);
+	}
 	pthread_mutex_unlock(&ch->lock);
 }
 
@@ -239,6 +245,7 @@ static void take_finished(struct reactor_msg *msg)
 	ch->finished = (struct io_fifo){0};
 	resumed = ch->resumed;
 	ch->resumed = (struct io_fifo){0};
+	ch->posted = false;
 	pthread_mutex_unlock(&ch->lock);
 
 	while ((io = io_fifo_pop(&resumed))) {

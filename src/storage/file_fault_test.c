@@ -530,6 +530,53 @@ static void workers_share_a_disk(void **state)
 	place_remove(&p);
 }
 
+/* ---- outcomes of other threads ---- */
+
+/* A step that ends between the message's delivery and the look at what has ended. */
+static struct storage_io *late;
+static void (*take)(struct reactor_msg *msg);
+
+static void one_more_ends(struct reactor_msg *msg)
+{
+	file_channel_finished(late);
+	take(msg);
+}
+
+static void note_done(struct storage_io *io, int err)
+{
+	assert_int_equal(err, 0);
+	*(bool *)io->iov->iov_base = true;
+}
+
+static void no_message_outlives_the_last_request(void **state)
+{
+	struct place p = place_make(".", MIB);
+	struct storage_options o = {.target = p.path};
+	bool ended[2] = {false};
+	struct iovec iov[2] = {{&ended[0], 1}, {&ended[1], 1}};
+	struct storage_io ios[2];
+	struct file_channel *ch;
+	struct rig rig;
+
+	(void)state;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	ch = container_of(rig.ch, struct file_channel, base);
+	for (unsigned i = 0; i < 2; i++)
+		ios[i] = (struct storage_io){
+			.op = STORAGE_FLUSH, .iov = &iov[i], .channel = rig.ch, .done = note_done};
+	late = &ios[1];
+	take = ch->msg.run;
+	ch->msg.run = one_more_ends;
+	file_channel_finished(&ios[0]);
+	reactor_turn(rig.r);
+	assert_true(ended[0] && ended[1]);
+	/* Nothing is in flight, so the channel may be closed and freed now. */
+	assert_false(ch->msg.queued);
+	ch->msg.run = take;
+	rig_close(&rig);
+	place_remove(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -546,6 +593,7 @@ int main(void)
 		cmocka_unit_test(channels_of_one_ring_do_not_disturb_each_other),
 		cmocka_unit_test(h_04_no_room_in_the_table_of_files),
 		cmocka_unit_test(workers_share_a_disk),
+		cmocka_unit_test(no_message_outlives_the_last_request),
 	};
 
 	return cmocka_run_group_tests_name("storage/file_fault", tests, NULL, NULL);
