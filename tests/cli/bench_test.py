@@ -126,7 +126,7 @@ class Peer(Server):
 
 @contextlib.contextmanager
 def server(kind=Server, **options):
-    folder = tempfile.mkdtemp(prefix="ringside-bench-")
+    folder = tempfile.mkdtemp(prefix="ringside-bench-", dir="/tmp")  # a socket needs a short path
     s = None
     try:
         s = kind(folder, **options)
@@ -404,7 +404,7 @@ class Fake:
     """A back end of our own making: answers messages, and never completes a request."""
 
     def __init__(self, config=None, features=1 << 32 | 1 << 30 | 1 << 6):
-        self.folder = tempfile.mkdtemp(prefix="ringside-bench-")
+        self.folder = tempfile.mkdtemp(prefix="ringside-bench-", dir="/tmp")  # a socket needs a short path
         self.target = f"vhost-user:{self.folder}/s"
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(f"{self.folder}/s")

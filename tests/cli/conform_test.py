@@ -93,7 +93,7 @@ class Relay:
 
 @contextlib.contextmanager
 def serving(talking):
-    with tempfile.TemporaryDirectory(prefix="ringside-conform-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ringside-conform-", dir="/tmp") as folder:
         path = os.path.join(folder, "disk")
         server = spawn([RINGSIDE, "serve", "--quiet", "--vhost-user", path, "--disk", "memory:8M"])
         try:

@@ -251,12 +251,19 @@ def echo():
     case("serial_takes_and_gives", done.returncode == 0 and done.stdout == b">hello.", done)
 
 
-def terminal(name, keys, status):
-    """On a terminal: raw while it runs, as before afterwards."""
+def pseudo_terminal(name):
+    """Two descriptors, or none: the case is skipped."""
     try:
-        main, other = pty.openpty()
+        return pty.openpty()
     except OSError as error:
         say(True, name, f" # SKIP there is no pseudo terminal: {error}")
+        return None, None
+
+
+def terminal(name, keys, status):
+    """On a terminal: raw while it runs, as before afterwards."""
+    main, other = pseudo_terminal(name)
+    if main is None:
         return
     before = termios.tcgetattr(other)
     process = start("s", stdin=other, stdout=other, stderr=other, start_new_session=True,
@@ -287,7 +294,9 @@ def terminal_signals():
 
 def terminal_stop():
     """Stopped, the terminal is the shell's; continued, the machine's again."""
-    main, other = pty.openpty()
+    main, other = pseudo_terminal("terminal_stop")
+    if main is None:
+        return
     before = termios.tcgetattr(other)
     process = start("s", stdin=other, stdout=other, stderr=other, start_new_session=True,
                     preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))

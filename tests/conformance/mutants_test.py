@@ -45,7 +45,7 @@ class Mutant:
 
 def clean(ringside, program, *options):
     """What the mutant without a mutation breaks: nothing."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, *options) as socket:
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, Mutant(program, folder, *options) as socket:
         cases, status = conform(ringside, socket, "--timeout=10", "--skip=" + NEVER)
     broken = [f"{case['id']}: {case['expected']}; {case['got']}"
               for case in cases.values() if case["outcome"] == "failed"]
@@ -57,7 +57,7 @@ def clean(ringside, program, *options):
 def caught(ringside, program, name, where):
     """Why a mutation went unnoticed: nothing if it was noticed."""
     options = ["--mutation=" + name] + (["--readonly"] if where.startswith("BLK-D-09") else [])
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, *options) as socket:
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, Mutant(program, folder, *options) as socket:
         cases, status = conform(ringside, socket, "--timeout=0.5", "--only=" + where)
     return judge(cases, status, where)
 
@@ -105,7 +105,7 @@ def absent(ringside, _):
 
 def died(ringside, program):
     """A back end that dies and that nobody starts again: the case failed, the rest is skipped, exit status 2."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, \
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, \
             Mutant(program, folder, "--mutation=die-unknown") as socket:
         cases, status = conform(ringside, socket, "--timeout=0.5", "--only=V-03.*")
     outcomes = [case["outcome"] for case in cases.values()]
@@ -114,7 +114,7 @@ def died(ringside, program):
 
 def respawned(ringside, program):
     """A back end that dies is started again: the case failed, the rest runs, a broken practice does not count."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder:
         socket = os.path.join(folder, "socket")
         with open(os.path.join(folder, "start"), "w", encoding="utf-8") as script:
             script.write(f"'{program}' '{socket}' </dev/null >/dev/null 2>&1 & echo $! >'{folder}/pid'\n")
@@ -128,7 +128,7 @@ def respawned(ringside, program):
 
 def untouched(ringside, program):
     """What cases overwrite is put back, and without --allow-writes nothing is written."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder, Mutant(program, folder, "--fingerprint") as socket:
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, Mutant(program, folder, "--fingerprint") as socket:
         subprocess.run([ringside, "conform", "vhost-user:" + socket], stdout=subprocess.DEVNULL, timeout=300, check=False)
         conform(ringside, socket, "--only=BLK-W.*,BLK-D-1*,VU-18.*")
         with open(socket + ".fingerprint", encoding="utf-8") as file:
