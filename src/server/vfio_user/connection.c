@@ -156,20 +156,22 @@ static int do_dma_unmap(struct command *cmd)
 {
 	struct vfio_user_dma *dma = &cmd->c->device.dma;
 	struct vfio_user_dma_unmap m;
-	bool moved;
-	int rc;
+	bool moved = false;
+	int rc = 0;
 
 	memcpy(&m, cmd->body, sizeof(m));
 	log_dbg(cmd->c->name, "takes %llu bytes at 0x%llx back", (unsigned long long)m.size,
 		(unsigned long long)m.iova);
 	if (m.flags == VFIO_USER_UNMAP_ALL)
-		rc = m.iova || m.size ? -EINVAL : vfio_user_dma_clear(dma, &moved);
+		rc = m.iova || m.size ? -EINVAL : 0;
 	else if (m.flags)
 		rc = m.flags & VFIO_USER_UNMAP_DIRTY ? -ENOTSUP : -EINVAL;
 	else
 		rc = vfio_user_dma_remove(dma, m.iova, m.size, &moved);
 	if (rc)
 		return rc;
+	if (m.flags == VFIO_USER_UNMAP_ALL)
+		vfio_user_dma_clear(dma, &moved);
 	memcpy(cmd->reply, &m, sizeof(m));
 	cmd->reply_size = sizeof(m);
 	return moved ? move_memory(cmd) : 0;
@@ -428,8 +430,8 @@ static void connection_gone(struct vfio_user_device *d)
 
 	/* Nothing runs: the queues are reset, and the memory can go. */
 	vfio_user_irqs_reset(&d->irqs);
-	if (!vfio_user_dma_clear(&d->dma, &moved))
-		virtio_pci_set_mem(&d->card->board, d->dma.map, NULL);
+	vfio_user_dma_clear(&d->dma, &moved);
+	virtio_pci_set_mem(&d->card->board, d->dma.map, NULL);
 	vfio_user_channel_close(&c->ch);
 	c->state = VFIO_USER_IDLE;
 	c->gone(c);

@@ -9,13 +9,17 @@
 
 int vfio_user_dma_init(struct vfio_user_dma *dma)
 {
-	*dma = (struct vfio_user_dma){.map = gmem_new()};
-	return dma->map ? 0 : -ENOMEM;
+	*dma = (struct vfio_user_dma){.empty = gmem_new()};
+	if (!dma->empty)
+		return -ENOMEM;
+	dma->map = gmem_get(dma->empty);
+	return 0;
 }
 
 void vfio_user_dma_fini(struct vfio_user_dma *dma)
 {
 	gmem_put(dma->map);
+	gmem_put(dma->empty);
 	free(dma->entries);
 	*dma = (struct vfio_user_dma){0};
 }
@@ -121,17 +125,12 @@ int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size
 	return 0;
 }
 
-int vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved)
+void vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved)
 {
-	struct gmem *map = gmem_new();
-
 	*moved = false;
-	if (!map)
-		return -ENOMEM;
 	for (unsigned i = 0; i < dma->n; i++)
 		*moved |= dma->entries[i].mapped;
 	gmem_put(dma->map);
-	dma->map = map;
+	dma->map = gmem_get(dma->empty);
 	dma->n = 0;
-	return 0;
 }

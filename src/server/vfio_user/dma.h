@@ -25,7 +25,8 @@ struct vfio_user_dma_entry {
 struct vfio_user_dma {
 	struct vfio_user_dma_entry *entries;
 	unsigned n, room;
-	struct gmem *map; /* what is reached at present; never NULL */
+	struct gmem *map;   /* what is reached at present; never NULL */
+	struct gmem *empty; /* is there from the start: taking everything back needs no memory */
 };
 
 /* -ENOMEM */
@@ -42,10 +43,11 @@ int vfio_user_dma_add(struct vfio_user_dma *dma, const struct vfio_user_dma_map 
 		      struct error *err);
 
 /*
- * Takes out exactly one entry, or all.  The old map lives on while somebody works in it; *moved:
+ * Takes out exactly one entry.  The old map lives on while somebody works in it; *moved:
  * there is a new one.  -ENOENT: no entry has that address and size; -EINVAL; -ENOMEM.
  */
 int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size, bool *moved);
-int vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved);
+/* Cannot fail: one client's memory never stays for the next. */
+void vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved);
 
 #endif
