@@ -154,6 +154,31 @@ static void a_new_eventfd_gets_what_comes_from_then_on(void **state)
 	br_fini(&R);
 }
 
+/*
+ * A worker that looked its fd up just before it came to stand for the host's signals our own, and
+ * maybe for the last time.
+ */
+static void a_signal_that_comes_late_is_not_lost(void **state)
+{
+	struct pci_call *call;
+
+	(void)state;
+	start(&(struct noting_host_options){0});
+	call = &R.board->queues[0].call;
+	assert_int_equal(call->way, PCI_CALL_VECTOR);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(eventfd_write(call->fd, 1), 0);
+		br_settle(&R);
+		assert_int_equal(signals(1), 1);
+		/* Each way of coming there. */
+		mask(1, i != 1);
+		mask(1, false);
+		assert_int_equal(call->way, PCI_CALL_VECTOR);
+		signals(1);
+	}
+	br_fini(&R);
+}
+
 static void a_host_that_keeps_the_tables_masks_by_itself(void **state)
 {
 	(void)state;
@@ -213,6 +238,7 @@ int main(void)
 		cmocka_unit_test(a_masked_vector_is_pending_until_it_is_not),
 		cmocka_unit_test(a_vector_without_an_eventfd_waits_for_one),
 		cmocka_unit_test(a_new_eventfd_gets_what_comes_from_then_on),
+		cmocka_unit_test(a_signal_that_comes_late_is_not_lost),
 		cmocka_unit_test(a_host_that_keeps_the_tables_masks_by_itself),
 		cmocka_unit_test(a_pin_needs_no_vector),
 		cmocka_unit_test(a_bar_is_reached_by_its_number),

@@ -27,7 +27,7 @@ static bool drain(const struct pci_call *call)
 
 static void look(struct pci_call *call)
 {
-	if (call->way != PCI_CALL_WATCHED || !drain(call))
+	if ((call->way != PCI_CALL_WATCHED && call->way != PCI_CALL_VECTOR) || !drain(call))
 		return;
 	if (call->fn->msix.enabled)
 		pci_msix_notify(call->fn, call->vector);
@@ -90,14 +90,20 @@ static bool enter_line(struct pci_call *call, int line)
 
 /* ---- vectors ---- */
 
+/*
+ * What waits in our own fd goes out by hand, as with an irqfd.  The watch stays: the kernel may have
+ * looked signal_fd up for a write just before dup3(), and that signal comes to our own fd after it.
+ */
 static bool enter_vector(struct pci_call *call, int fd)
 {
-	/* As with an irqfd: what waits in our own fd goes out by hand. */
-	if (dup3(fd, call->signal_fd, O_CLOEXEC) < 0)
+	if (reactor_watch_start(call->home, &call->watch, call->fd, EPOLLIN))
 		return false;
+	if (dup3(fd, call->signal_fd, O_CLOEXEC) < 0) {
+		reactor_watch_stop(call->home, &call->watch);
+		return false;
+	}
 	call->way = PCI_CALL_VECTOR;
-	if (drain(call))
-		pci_msix_notify(call->fn, call->vector);
+	look(call);
 	return true;
 }
 
@@ -106,6 +112,7 @@ static void leave_vector(struct pci_call *call)
 	/* Both are open, so nothing is left that could fail but a signal that comes in between. */
 	while (dup3(call->fd, call->signal_fd, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY))
 		;
+	reactor_watch_stop(call->home, &call->watch);
 }
 
 static void leave_way(struct pci_call *call)

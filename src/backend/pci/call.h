@@ -14,8 +14,9 @@
  *                  else            watched                      -> the device's pin()
  *
  * For vectors the number of the fd that the worker signals comes to stand for the host's eventfd
- * (dup3): so the worker need not be told, and from the end of the access that masks a vector no
- * signal goes there any more.
+ * (dup3): so the worker need not be told.  A write that was under way at that moment may still reach
+ * the eventfd of before: ours is watched all the time, so a signal is never lost; the host's may get
+ * one signal more just after its vector was masked, which drivers have to expect of any device.
  *
  * Without bus mastering a function sends no messages: that counts as masked.  The irqfd of a pin
  * needs a resample fd (see struct pci_function); it is there only while the call is started, the
