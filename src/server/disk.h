@@ -10,9 +10,13 @@
 #include "server/server.h"
 
 /*
- * The disk is called "disk0", "disk1", ... in messages, in the order of adding; its queues are
- * spread over the workers in turn.
+ * A disk that is about to be offered.  It is called "disk0", "disk1", ... in messages, in the order
+ * of adding; its queues are spread over the workers in turn.
  */
+int server_make_disk(struct server *s, const struct disk_spec *spec, struct virtio_blk **out,
+		     struct error *err);
+
+/* Over vhost-user. */
 int server_add_disk(struct server *s, const struct disk_spec *spec,
 		    const struct socket_place *where, struct error *err);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/offer_vfio_user.h"
 
+#include "server/disk.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static struct vfio_user_offer *of(struct server_offer *o)
@@ -69,10 +70,7 @@ int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec,
 			      const struct socket_place *where, struct error *err)
 {
 	struct virtio_blk *blk;
-	char name[32];
-	int rc;
+	int rc = server_make_disk(s, spec, &blk, err);
 
-	snprintf(name, sizeof(name), "disk%u", server_offers(s));
-	rc = disk_from_spec(server_room(s), spec, name, &blk, err);
 	return rc ? rc : server_add_vfio_user(s, &blk->vdev, board, where, err);
 }

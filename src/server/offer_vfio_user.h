@@ -21,7 +21,7 @@ int server_add_vfio_user(struct server *s, struct virtio_device *vdev,
 			 const struct virtio_pci_options *board, const struct socket_place *where,
 			 struct error *err);
 
-/* A disk of words, called "disk0", "disk1", ... in messages, in the order of adding. */
+/* With server_make_disk(). */
 int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec,
 			      const struct virtio_pci_options *board,
 			      const struct socket_place *where, struct error *err);

@@ -11,8 +11,7 @@ static struct vhost_user_offer *of(struct server_offer *o)
 
 static void offer_refresh(struct server_offer *o)
 {
-	if (of(o)->ops->tick)
-		of(o)->ops->tick(of(o)->vdev);
+	virtio_device_refresh(of(o)->vdev);
 }
 
 static void offer_stop(struct server_offer *o)
@@ -22,8 +21,10 @@ static void offer_stop(struct server_offer *o)
 
 static void offer_destroy(struct server_offer *o)
 {
+	struct virtio_device *vdev = of(o)->vdev;
+
 	vhost_user_export_fini(&of(o)->export);
-	of(o)->ops->destroy(of(o)->vdev);
+	vdev->cls->destroy(vdev);
 	free(of(o));
 }
 
@@ -45,8 +46,7 @@ static void offer_over(struct vhost_user_export *e)
 }
 
 int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
-			  const struct server_device_ops *ops, const struct socket_place *where,
-			  struct error *err)
+			  const struct socket_place *where, struct error *err)
 {
 	struct vhost_user_offer *o = calloc(1, sizeof(*o));
 	int rc;
@@ -54,7 +54,6 @@ int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
 	if (!o)
 		return error_set(err, -ENOMEM, "cannot offer %s", vdev->path);
 	o->vdev = vdev;
-	o->ops = ops;
 	rc = vhost_user_export_init(&o->export, vdev, where, server_home(s), offer_over, err);
 	if (rc) {
 		free(o);

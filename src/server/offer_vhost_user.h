@@ -13,7 +13,6 @@
 struct vhost_user_offer {
 	struct server_offer base;
 	struct virtio_device *vdev;
-	const struct server_device_ops *ops;
 	struct vhost_user_export export;
 };
 
@@ -22,8 +21,7 @@ struct vhost_user_offer {
  * server_destroy(), on success only.
  */
 int server_add_vhost_user(struct server *s, struct virtio_device *vdev,
-			  const struct server_device_ops *ops, const struct socket_place *where,
-			  struct error *err);
+			  const struct socket_place *where, struct error *err);
 
 /* NULL: it speaks another protocol. */
 const struct vhost_user_offer *vhost_user_offer_of(const struct server_offer *o);

@@ -2,8 +2,8 @@
 /*
  * The server: a control loop, worker threads, and the disks on offer.
  *
- * It knows devices and sockets, not what the devices are: who adds one says how it is looked after
- * and destroyed.
+ * It knows sockets, and not what is offered on them: that is a device's class's and a protocol's
+ * business.
  *
  * Threads: everything on the thread that called server_create(), which becomes the control thread
  * in server_run().
@@ -24,14 +24,6 @@ struct server_config {
 	struct worker_pool_config workers;
 	bool any_memory; /* front ends' memory may be any file, not only the kernel's own */
 	bool signals; /* SIGTERM, SIGINT and SIGHUP are server_stop(); see server_take_signals() */
-};
-
-struct server_device_ops {
-	/* Every second while the server runs: look whether the disk has another size, ...  Optional.
-	 */
-	void (*tick)(struct virtio_device *vdev);
-	/* Once, when no queue runs and no bus holds it: virtio_device_fini() and all the rest. */
-	void (*destroy)(struct virtio_device *vdev);
 };
 
 int server_create(struct server **out, const struct server_config *config, struct error *err);

@@ -50,10 +50,7 @@ static void virtio_card_quiesce(struct card *card)
 
 static void virtio_card_refresh(struct card *card)
 {
-	struct virtio_device *vdev = of(card)->vdev;
-
-	if (vdev->cls->refresh)
-		vdev->cls->refresh(vdev);
+	virtio_device_refresh(of(card)->vdev);
 }
 
 static void virtio_card_reset(struct card *card)

@@ -94,6 +94,12 @@ int virtio_device_init(struct virtio_device *vdev, const struct virtio_device_cl
 /* All queues have stopped. */
 void virtio_device_fini(struct virtio_device *vdev);
 
+static inline void virtio_device_refresh(struct virtio_device *vdev)
+{
+	if (vdev->cls->refresh)
+		vdev->cls->refresh(vdev);
+}
+
 static inline bool virtio_device_has(const struct virtio_device *vdev, unsigned feature)
 {
 	return vdev->features & BIT64(feature);
