@@ -36,7 +36,7 @@ static void add_queue(json_t *device, unsigned i, const struct vhost_user_vring 
 
 static void add_vhost_user(json_t *socket, const struct vhost_user_offer *o)
 {
-	const struct vhost_user_connection *c = &o->export.connection;
+	const struct vhost_user_connection *c = &o->connection;
 	json_t *device;
 
 	tree_property(socket, "front-end", "%s", states[c->state]);
@@ -53,7 +53,7 @@ static void add_vhost_user(json_t *socket, const struct vhost_user_offer *o)
 
 static void add_vfio_user(json_t *socket, const struct vfio_user_offer *o)
 {
-	const struct vfio_user_connection *c = &o->export.connection;
+	const struct vfio_user_connection *c = &o->connection;
 	const struct virtio_card *card = c->device.card;
 
 	tree_property(socket, "client", "%s", vfio_user_states[c->state]);
@@ -67,8 +67,7 @@ static void add_offer(void *opaque, const struct server_offer *o)
 	const struct vhost_user_offer *vhost = vhost_user_offer_of(o);
 	const struct vfio_user_offer *vfio = vfio_user_offer_of(o);
 	json_t *socket = tree_node(opaque, NULL, o->ops->protocol);
-	const char *path = vhost ? vhost->export.door.listener.path
-				 : vfio->export.door.listener.path;
+	const char *path = o->door.listener.path;
 
 	if (path)
 		tree_property(socket, "socket", "%s", path);

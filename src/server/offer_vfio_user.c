@@ -13,35 +13,41 @@ static struct vfio_user_offer *of(struct server_offer *o)
 
 static void offer_refresh(struct server_offer *o)
 {
-	backplane_refresh(&of(o)->export.connection.device.plane);
+	backplane_refresh(&of(o)->connection.device.plane);
 }
 
-static void offer_stop(struct server_offer *o)
+static int offer_serve(struct server_offer *o, int fd)
 {
-	vfio_user_export_stop(&of(o)->export);
+	return vfio_user_connection_serve(&of(o)->connection, fd);
+}
+
+static void offer_send_away(struct server_offer *o)
+{
+	vfio_user_connection_close(&of(o)->connection);
+}
+
+static void client_gone(struct vfio_user_connection *c)
+{
+	socket_door_free(&container_of(c, struct vfio_user_offer, connection)->base.door);
 }
 
 static void offer_destroy(struct server_offer *o)
 {
-	vfio_user_export_fini(&of(o)->export);
+	vfio_user_connection_fini(&of(o)->connection);
 	free(of(o));
 }
 
 static const struct server_offer_ops offer_ops = {
 	.protocol = "vfio-user",
 	.refresh = offer_refresh,
-	.stop = offer_stop,
+	.serve = offer_serve,
+	.send_away = offer_send_away,
 	.destroy = offer_destroy,
 };
 
 const struct vfio_user_offer *vfio_user_offer_of(const struct server_offer *o)
 {
 	return o->ops == &offer_ops ? container_of(o, const struct vfio_user_offer, base) : NULL;
-}
-
-static void offer_over(struct vfio_user_export *e)
-{
-	server_offer_over(&container_of(e, struct vfio_user_offer, export)->base);
 }
 
 int server_add_vfio_user(struct server *s, struct virtio_device *vdev,
@@ -56,13 +62,17 @@ int server_add_vfio_user(struct server *s, struct virtio_device *vdev,
 		vdev->cls->destroy(vdev);
 		return rc;
 	}
-	rc = vfio_user_export_init(&o->export, vdev, board, where, server_home(s), offer_over, err);
-	if (rc) {
-		free(o);
-		return rc;
-	}
-	server_add_offer(s, &o->base, &offer_ops);
-	return 0;
+	rc = vfio_user_connection_init(&o->connection, vdev, board, server_home(s), client_gone,
+				       err);
+	if (rc)
+		goto free_it;
+	rc = server_add_offer(s, &o->base, &offer_ops, vdev->path, where, err);
+	if (!rc)
+		return 0;
+	vfio_user_connection_fini(&o->connection);
+free_it:
+	free(o);
+	return rc;
 }
 
 int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec,

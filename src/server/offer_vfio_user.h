@@ -9,11 +9,11 @@
 
 #include "disk/spec.h"
 #include "server/server.h"
-#include "server/vfio_user/export.h"
+#include "server/vfio_user/connection.h"
 
 struct vfio_user_offer {
 	struct server_offer base;
-	struct vfio_user_export export;
+	struct vfio_user_connection connection;
 };
 
 /* Takes over @vdev, on failure too. */

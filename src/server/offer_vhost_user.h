@@ -8,12 +8,12 @@
 #define SERVER_OFFER_VHOST_USER_H
 
 #include "server/server.h"
-#include "server/vhost_user/export.h"
+#include "server/vhost_user/connection.h"
 
 struct vhost_user_offer {
 	struct server_offer base;
 	struct virtio_device *vdev;
-	struct vhost_user_export export;
+	struct vhost_user_connection connection;
 };
 
 /*

@@ -70,22 +70,51 @@ static void signals_ready(struct reactor_watch *w, uint32_t events)
 
 /* ---- offers ---- */
 
-void server_offer_over(struct server_offer *o)
+static struct server_offer *offer_of(struct socket_door *door)
 {
-	if (!--o->server->open) {
-		reactor_timer_stop(o->server->home, &o->server->tick);
-		reactor_stop(o->server->home);
+	return container_of(door, struct server_offer, door);
+}
+
+static int offer_serve(struct socket_door *door, int fd)
+{
+	return offer_of(door)->ops->serve(offer_of(door), fd);
+}
+
+static void offer_send_away(struct socket_door *door)
+{
+	offer_of(door)->ops->send_away(offer_of(door));
+}
+
+static void offer_over(struct socket_door *door)
+{
+	struct server *s = offer_of(door)->server;
+
+	if (!--s->open) {
+		reactor_timer_stop(s->home, &s->tick);
+		reactor_stop(s->home);
 	}
 }
 
-void server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops)
+static const struct socket_door_ops door_ops = {
+	.serve = offer_serve,
+	.send_away = offer_send_away,
+	.over = offer_over,
+};
+
+int server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops,
+		     const char *name, const struct socket_place *where, struct error *err)
 {
+	int rc = socket_door_open(&o->door, &door_ops, name, where, s->home, err);
+
+	if (rc)
+		return rc;
 	o->ops = ops;
 	o->server = s;
 	list_add_tail(&s->offers, &o->link);
 	s->n_offers++;
 	if (!s->open++)
 		reactor_timer_start(s->home, &s->tick, TICK_NS);
+	return 0;
 }
 
 static void tick_expired(struct reactor_timer *t)
@@ -95,8 +124,7 @@ static void tick_expired(struct reactor_timer *t)
 	list_for_each (l, &s->offers) {
 		struct server_offer *o = list_entry(l, struct server_offer, link);
 
-		if (o->ops->refresh)
-			o->ops->refresh(o);
+		o->ops->refresh(o);
 	}
 	watchdog_look(&s->watchdog);
 	reactor_timer_start(s->home, &s->tick, TICK_NS);
@@ -199,11 +227,8 @@ int server_process(struct server *s)
 void server_stop(struct server *s)
 {
 	s->stopping = true;
-	list_for_each (l, &s->offers) {
-		struct server_offer *o = list_entry(l, struct server_offer, link);
-
-		o->ops->stop(o);
-	}
+	list_for_each (l, &s->offers)
+		socket_door_stop(&list_entry(l, struct server_offer, link)->door);
 }
 
 /* Offers that were never run are stopped here. */

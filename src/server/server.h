@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/reactor.h"
 #include "disk/disk.h"
-#include "server/socket/listener.h"
+#include "server/socket/door.h"
 
 struct server;
 struct server_offer;
@@ -47,11 +47,12 @@ struct disk_room *server_room(struct server *s);
 
 struct server_offer_ops {
 	const char *protocol; /* for `ringside tree` */
-	/* Every second while the server runs: look whether the disk has another size.  Optional. */
+	/* Every second while the server runs: look whether the disk has another size. */
 	void (*refresh)(struct server_offer *o);
-	/* Drains it and takes nobody new; server_offer_over() comes then. */
-	void (*stop)(struct server_offer *o);
-	/* Over.  The device, too. */
+	/* As those of socket_door_ops, for the offer's door. */
+	int (*serve)(struct server_offer *o, int fd);
+	void (*send_away)(struct server_offer *o);
+	/* Nobody is served any more.  The device, too. */
 	void (*destroy)(struct server_offer *o);
 };
 
@@ -60,12 +61,15 @@ struct server_offer {
 	const struct server_offer_ops *ops;
 	struct list link;
 	struct server *server;
+	struct socket_door door;
 };
 
-/* From now on it is the server's. */
-void server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops);
-/* Nobody will be served on it any more, and nothing runs.  Once, from the home reactor. */
-void server_offer_over(struct server_offer *o);
+/*
+ * On success it is the server's from now on, and clients are served from the home reactor's next
+ * turn on.  @name is used in messages and must outlive it.
+ */
+int server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops,
+		     const char *name, const struct socket_place *where, struct error *err);
 
 /*
  * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once

@@ -61,8 +61,7 @@ static void set_up(void)
 	must(worker_create(&rig.worker, &worker, NULL));
 	must(storage_open(&so, &storage, NULL));
 	must(virtio_blk_create(&rig.blk, &bo, storage, rig.home, &rig.worker, 1, 0, NULL));
-	must(vhost_user_connection_init(&rig.connection, "fuzz", &rig.blk->vdev, rig.home, closed,
-					NULL));
+	must(vhost_user_connection_init(&rig.connection, &rig.blk->vdev, rig.home, closed, NULL));
 }
 
 static void turn(int wait_ms)

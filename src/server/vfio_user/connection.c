@@ -523,15 +523,14 @@ void vfio_user_connection_close(struct vfio_user_connection *c)
 	connection_leave(c);
 }
 
-int vfio_user_connection_init(struct vfio_user_connection *c, const char *name,
-			      struct virtio_device *vdev, const struct virtio_pci_options *board,
-			      struct reactor *home, void (*gone)(struct vfio_user_connection *c),
-			      struct error *err)
+int vfio_user_connection_init(struct vfio_user_connection *c, struct virtio_device *vdev,
+			      const struct virtio_pci_options *board, struct reactor *home,
+			      void (*gone)(struct vfio_user_connection *c), struct error *err)
 {
 	int rc;
 
 	memset(c, 0, sizeof(*c));
-	c->name = name;
+	c->name = vdev->path;
 	c->home = home;
 	c->gone = gone;
 	c->watch.ready = connection_ready;
@@ -544,7 +543,7 @@ int vfio_user_connection_init(struct vfio_user_connection *c, const char *name,
 	if (!rc)
 		rc = vfio_user_channel_init(&c->ch, c->aside);
 	if (rc) {
-		error_set(err, rc, "%s: no memory for messages", name);
+		error_set(err, rc, "%s: no memory for messages", vdev->path);
 		aside_release(&c->aside);
 		vfio_user_device_fini(&c->device);
 	}

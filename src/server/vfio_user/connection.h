@@ -32,7 +32,7 @@ enum vfio_user_state {
 
 struct vfio_user_connection {
 	enum vfio_user_state state;
-	const char *name; /* for messages */
+	const char *name; /* the device's, for messages */
 	struct reactor *home;
 	struct aside *aside; /* closes the client's fds */
 	struct vfio_user_channel ch;
@@ -49,10 +49,9 @@ struct vfio_user_connection {
 };
 
 /* Takes over @vdev, whose home is @home, on failure too.  IDLE. */
-int vfio_user_connection_init(struct vfio_user_connection *c, const char *name,
-			      struct virtio_device *vdev, const struct virtio_pci_options *board,
-			      struct reactor *home, void (*gone)(struct vfio_user_connection *c),
-			      struct error *err);
+int vfio_user_connection_init(struct vfio_user_connection *c, struct virtio_device *vdev,
+			      const struct virtio_pci_options *board, struct reactor *home,
+			      void (*gone)(struct vfio_user_connection *c), struct error *err);
 /* IDLE. */
 void vfio_user_connection_fini(struct vfio_user_connection *c);
 

@@ -53,9 +53,8 @@ void rig_init_mute(struct rig *r, const char *disk)
 	assert_int_equal(disk_room_init(&r->room, r->home, &pool, &err), 0);
 	assert_int_equal(disk_spec_parse(disk, &spec, &err), 0);
 	assert_int_equal(disk_from_spec(&r->room, &spec, "disk", &blk, &err), 0);
-	assert_int_equal(vfio_user_connection_init(&r->c, "disk", &blk->vdev, &board, r->home,
-						   rig_gone, &err),
-			 0);
+	assert_int_equal(
+		vfio_user_connection_init(&r->c, &blk->vdev, &board, r->home, rig_gone, &err), 0);
 	disk_spec_fini(&spec);
 	r->mem_fd = memfd_create("rig", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(r->mem_fd, RIG_MEM_SIZE), 0);

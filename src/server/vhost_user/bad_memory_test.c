@@ -198,7 +198,7 @@ static void kb_68_a_table_without_the_rings(void **state)
 
 static void set_any_memory(void *on)
 {
-	rig.export.connection.any_memory = *(const bool *)on;
+	rig.connection.any_memory = *(const bool *)on;
 }
 
 /* A file of a file system that may not answer: refused, or mapped aside where it is allowed. */

@@ -308,8 +308,8 @@ static const struct virtio_bus_ops bus_ops = {
 
 /* ---- life ---- */
 
-int vhost_user_connection_init(struct vhost_user_connection *c, const char *name,
-			       struct virtio_device *vdev, struct reactor *home,
+int vhost_user_connection_init(struct vhost_user_connection *c, struct virtio_device *vdev,
+			       struct reactor *home,
 			       void (*closed)(struct vhost_user_connection *c), struct error *err)
 {
 	int rc;
@@ -320,7 +320,7 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	c->state = VHOST_USER_IDLE;
 	c->reply_fd = -1;
 	if (aside_create(&c->aside, home))
-		return error_set(err, -ENOMEM, "cannot set up %s", name);
+		return error_set(err, -ENOMEM, "cannot set up %s", vdev->path);
 	vhost_user_channel_init(&c->channel, -1, c->aside);
 	c->watch.ready = socket_ready;
 	c->more.run = more_ready;
@@ -329,7 +329,7 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	reactor_timer_init(&c->retry, retry_receive);
 	reactor_timer_init(&c->map_patience, vhost_user_map_patience_over);
 	c->bus = (struct virtio_bus){
-		.name = name,
+		.name = vdev->path,
 		.ops = &bus_ops,
 		/* The board, and with it the driver's age, is the front end's business. */
 		.takes_legacy = true,
@@ -340,7 +340,7 @@ int vhost_user_connection_init(struct vhost_user_connection *c, const char *name
 	c->vrings = calloc(vdev->n_queues, sizeof(c->vrings[0]));
 	if (!c->vrings) {
 		aside_release(&c->aside);
-		return error_set(err, -ENOMEM, "cannot set up %s", name);
+		return error_set(err, -ENOMEM, "cannot set up %s", vdev->path);
 	}
 	for (unsigned i = 0; i < vdev->n_queues; i++)
 		notifier_init(&c->vrings[i].err);

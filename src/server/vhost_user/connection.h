@@ -99,9 +99,12 @@ struct vhost_user_connection {
 	struct log_limit visits; /* apart, so that coming and going hides no complaint */
 };
 
-/* @name is used in messages and must outlive it.  Plugs @vdev into the bus.  0 or -errno. */
-int vhost_user_connection_init(struct vhost_user_connection *c, const char *name,
-			       struct virtio_device *vdev, struct reactor *home,
+/*
+ * Plugs @vdev into the bus, which stays the caller's and must outlive the connection; @home is its
+ * home.  0 or -errno.
+ */
+int vhost_user_connection_init(struct vhost_user_connection *c, struct virtio_device *vdev,
+			       struct reactor *home,
 			       void (*closed)(struct vhost_user_connection *c), struct error *err);
 /* Only while idle, and after a message posted to @home since it became idle has come through. */
 void vhost_user_connection_fini(struct vhost_user_connection *c);

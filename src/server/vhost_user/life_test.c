@@ -734,11 +734,6 @@ static void v_11_gone_after_any_message(void **state)
 	rig_stop(&rig);
 }
 
-static void stop_export(void *arg)
-{
-	vhost_user_export_stop(arg);
-}
-
 static void stop_drains_before_the_socket_closes(void **state)
 {
 	struct rig rig;
@@ -755,7 +750,7 @@ static void stop_drains_before_the_socket_closes(void **state)
 		front_kick(&f, q);
 	}
 	echo_wait_popped(&rig, 8 * QUEUES);
-	rig_call(&rig, stop_export, &rig.export);
+	rig_call(&rig, rig_stop_serving, &rig);
 	rig_settle(&rig);
 	assert_int_equal(access(rig.path, F_OK), -1);
 	assert_int_equal(recv(f.sock, &byte, 1, MSG_DONTWAIT), -1);

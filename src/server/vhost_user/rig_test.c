@@ -229,9 +229,30 @@ int count_fds(void)
 	return n;
 }
 
-static void stopped(struct vhost_user_export *e)
+static int rig_serve(struct socket_door *door, int fd)
 {
-	sem_post(&container_of(e, struct rig, export)->stopped);
+	return vhost_user_connection_serve(&container_of(door, struct rig, door)->connection, fd);
+}
+
+static void rig_send_away(struct socket_door *door)
+{
+	vhost_user_connection_close(&container_of(door, struct rig, door)->connection);
+}
+
+static void rig_over(struct socket_door *door)
+{
+	sem_post(&container_of(door, struct rig, door)->stopped);
+}
+
+static const struct socket_door_ops door_ops = {
+	.serve = rig_serve,
+	.send_away = rig_send_away,
+	.over = rig_over,
+};
+
+static void front_gone(struct vhost_user_connection *c)
+{
+	socket_door_free(&container_of(c, struct rig, connection)->door);
 }
 
 void rig_call(struct rig *rig, void (*fn)(void *arg), void *arg)
@@ -239,7 +260,7 @@ void rig_call(struct rig *rig, void (*fn)(void *arg), void *arg)
 	worker_call(rig->control, fn, arg);
 }
 
-static void open_export(void *arg)
+static void open_door(void *arg)
 {
 	struct rig *rig = arg;
 	struct socket_place place = {.path = rig->path, .mode = 0600, .fd = -1};
@@ -251,8 +272,11 @@ static void open_export(void *arg)
 	assert_int_equal(rc, 0);
 	for (unsigned i = 0; i < CONFIG_LEN; i++)
 		rig->echo.config[i] = (uint8_t)(i * 7 + 1);
-	rc = vhost_user_export_init(&rig->export, &rig->echo.vdev, &place,
-				    worker_reactor(rig->control), stopped, &err);
+	rc = vhost_user_connection_init(&rig->connection, &rig->echo.vdev,
+					worker_reactor(rig->control), front_gone, &err);
+	if (!rc)
+		rc = socket_door_open(&rig->door, &door_ops, "echo0", &place,
+				      worker_reactor(rig->control), &err);
 	if (rc)
 		fail_msg("%s", err.text);
 }
@@ -271,21 +295,21 @@ void rig_start(struct rig *rig)
 	assert_int_equal(worker_create(&rig->control, &control, NULL), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(worker_create(&rig->workers[i], &worker, NULL), 0);
-	rig_call(rig, open_export, rig);
+	rig_call(rig, open_door, rig);
 	rig->fds = count_fds();
 }
 
-static void close_export(void *arg)
+static void let_go(void *arg)
 {
 	struct rig *rig = arg;
 
-	vhost_user_export_fini(&rig->export);
+	vhost_user_connection_fini(&rig->connection);
 	virtio_device_fini(&rig->echo.vdev);
 }
 
-static void stop_export(void *arg)
+void rig_stop_serving(void *rig)
 {
-	vhost_user_export_stop(&((struct rig *)arg)->export);
+	socket_door_stop(&((struct rig *)rig)->door);
 }
 
 void rig_stop(struct rig *rig)
@@ -296,10 +320,10 @@ void rig_stop(struct rig *rig)
 
 void rig_end(struct rig *rig)
 {
-	rig_call(rig, stop_export, rig);
+	rig_call(rig, rig_stop_serving, rig);
 	while (sem_wait(&rig->stopped) && errno == EINTR)
 		;
-	rig_call(rig, close_export, rig);
+	rig_call(rig, let_go, rig);
 	worker_destroy(&rig->control);
 	for (unsigned i = 0; i < 2; i++)
 		worker_destroy(&rig->workers[i]);
@@ -315,7 +339,7 @@ static void look_idle(void *arg)
 		bool idle;
 	} *look = arg;
 
-	look->idle = look->rig->export.connection.state == VHOST_USER_IDLE;
+	look->idle = look->rig->connection.state == VHOST_USER_IDLE;
 }
 
 void rig_quiet(struct rig *rig)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the vhost-user tests are made of: an export with a small device behind it, on threads of
+ * What the vhost-user tests are made of: a connection with a small device behind it, on threads of
  * its own, and a front end that sends bytes.
  *
  * The device copies what it reads to what it may write.  It can be told to keep requests in flight
@@ -15,7 +15,8 @@
 
 #include "test.h"
 
-#include "server/vhost_user/export.h"
+#include "server/socket/door.h"
+#include "server/vhost_user/connection.h"
 #include "vring/driver.h"
 
 #include <semaphore.h>
@@ -52,7 +53,8 @@ struct rig {
 	struct worker *control;
 	struct worker *workers[2];
 	struct echo echo;
-	struct vhost_user_export export;
+	struct socket_door door;
+	struct vhost_user_connection connection;
 	sem_t stopped;
 	char dir[64], path[80];
 	int fds; /* open in this process while nobody is connected */
@@ -61,14 +63,16 @@ struct rig {
 /* Once, by main: no log lines among the results. */
 void rig_setup(void);
 void rig_start(struct rig *rig);
-/* Stops the export and checks that no fd was lost. */
+/* Stops serving and checks that no fd was lost. */
 void rig_stop(struct rig *rig);
-/* Stops the export, without a look at what is open. */
+/* Stops serving, without a look at what is open. */
 void rig_end(struct rig *rig);
-/* Waits until the export serves nobody, and checks that no fd is left open. */
+/* Waits until nobody is served, and checks that no fd is left open. */
 void rig_quiet(struct rig *rig);
 /* A new front end is served on every queue, then leaves. */
 void rig_healthy(struct rig *rig);
+/* For rig_call(): takes nobody new, and sends away who is served. */
+void rig_stop_serving(void *rig);
 void rig_call(struct rig *rig, void (*fn)(void *arg), void *arg);
 void echo_mode(struct rig *rig, enum echo_mode mode);
 /* Until so many requests have been popped since the rig was made. */
