@@ -2,6 +2,7 @@
 #include "base/aside.h"
 
 #include "base/atomic.h"
+#include "base/grow.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +18,7 @@ struct aside {
 	bool at_work;	      /* there is a thread */
 	struct list jobs;
 	int *fds; /* to be closed */
-	unsigned n_fds, room;
+	unsigned n_fds;
 	unsigned waiting; /* also read without the lock */
 };
 
@@ -132,15 +133,11 @@ void aside_release(struct aside **ap)
 /* With the lock held. */
 static bool aside_keep_fd(struct aside *a, int fd)
 {
-	if (a->n_fds == a->room) {
-		unsigned room = a->room ? 2 * a->room : 16;
-		int *fds = realloc(a->fds, room * sizeof(fds[0]));
+	int *fds = grow_for_one(a->fds, a->n_fds, sizeof(fds[0]));
 
-		if (!fds)
-			return false;
-		a->fds = fds;
-		a->room = room;
-	}
+	if (!fds)
+		return false;
+	a->fds = fds;
 	a->fds[a->n_fds++] = fd;
 	write_once(&a->waiting, a->waiting + 1);
 	return true;

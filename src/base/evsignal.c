@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/evsignal.h"
 
-#include "base/bits.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>

@@ -4,7 +4,6 @@
 #include "base/evsignal.h"
 #include "base/reactor.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>

@@ -101,8 +101,10 @@ const struct word *words_find(const struct words_table *table, const char *name)
 }
 
 /* The word itself for one of its other names. */
-static const struct word *words_resolve(const struct words_table *table, const struct word *word)
+static const struct word *words_named(const struct words_table *table, const char *name)
 {
+	const struct word *word = words_find(table, name);
+
 	return word && word->same_as ? words_find(table, word->same_as) : word;
 }
 
@@ -115,7 +117,7 @@ static void text_add(char *text, size_t size, const char *more)
 }
 
 /* "file, serial (also: ...)": every name, its commas between. */
-static void list_names(const struct words_table *table, char *text, size_t size)
+void words_names(const struct words_table *table, char *text, size_t size)
 {
 	bool first = !*text;
 
@@ -241,7 +243,7 @@ static int words_unknown(const struct words_rules *rules, const char *name, stru
 	char known[320] = "";
 
 	for (size_t i = 0; i < rules->n; i++)
-		list_names(rules->tables[i].table, known, sizeof(known));
+		words_names(rules->tables[i].table, known, sizeof(known));
 	for (const struct words_table *const *f = rules->foreign; f && *f; f++)
 		if (words_find(*f, name))
 			return error_set(err, -EINVAL,
@@ -256,7 +258,7 @@ static bool given_before(const struct words *w, const struct word_given *g,
 			 const struct words_table *table, const struct word *k)
 {
 	for (const struct word_given *before = w->given; before != g; before++)
-		if (words_resolve(table, words_find(table, before->name)) == k)
+		if (words_named(table, before->name) == k)
 			return true;
 	return false;
 }
@@ -288,8 +290,7 @@ int words_set(struct words *w, const struct words_rules *rules, struct error *er
 		if (g->taken)
 			continue;
 		for (i = 0; i < rules->n && !k; i++)
-			k = words_resolve(rules->tables[i].table,
-					  words_find(rules->tables[i].table, g->name));
+			k = words_named(rules->tables[i].table, g->name);
 		rc = k ? words_set_one(w, g, &rules->tables[i - 1], k, err)
 		       : words_unknown(rules, g->name, err);
 	}
@@ -322,8 +323,7 @@ int words_set_some(const char *text, const struct words_for *table, char **other
 	if (!rest)
 		rc = error_set(err, -ENOMEM, "cannot read the options");
 	for (struct word_given *g = w.given; !rc && g != w.given + w.n; g++) {
-		const struct word *k = words_resolve(table->table,
-						     words_find(table->table, g->name));
+		const struct word *k = words_named(table->table, g->name);
 
 		if (k) {
 			rc = words_set_one(&w, g, table, k, err);

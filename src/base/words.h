@@ -130,6 +130,9 @@ const struct word *words_find(const struct words_table *table, const char *name)
 /* What may stand behind the word: "on or off", "a number from 1 to 256". */
 void word_describe(const struct word *word, char *text, size_t size);
 
+/* Adds every name of the table, commas between, to what is in @text; cut at its end. */
+void words_names(const struct words_table *table, char *text, size_t size);
+
 /* ---- help ---- */
 
 /* One line: "  queues=N    ...", its other names and whom it is for behind (NULL: everybody). */

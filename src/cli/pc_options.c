@@ -216,9 +216,9 @@ static int probe(void)
 
 static void print_names(const char *option, enum disk_kind kind)
 {
-	char names[160];
+	char names[160] = "";
 
-	disk_spec_names(kind, names, sizeof(names));
+	words_names(disk_device_words(kind), names, sizeof(names));
 	printf("SPEC of --%s: the words of the storage, and %s\n", option, names);
 }
 

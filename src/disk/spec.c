@@ -237,13 +237,3 @@ void disk_spec_help(FILE *out)
 					  is_common(t->words[k].name) ? NULL : t->of);
 	words_help(out, &device_tables[DISK_VIRTIO]);
 }
-
-void disk_spec_names(enum disk_kind kind, char *text, size_t size)
-{
-	const struct words_table *t = &device_tables[kind];
-	size_t n = 0;
-
-	*text = '\0';
-	for (size_t i = 0; i < t->n && n < size; i++)
-		n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", t->words[i].name);
-}

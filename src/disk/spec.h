@@ -61,7 +61,5 @@ const struct words_table *disk_device_words(enum disk_kind kind);
 
 /* Every word of a virtio-blk disk with its values, one a line: the engines', then the device's. */
 void disk_spec_help(FILE *out);
-/* The names of a kind's own words with commas between them: "serial, wce". */
-void disk_spec_names(enum disk_kind kind, char *text, size_t size);
 
 #endif

@@ -8,7 +8,6 @@
 #include "storage/storage.h"
 
 struct storage_engine_ops {
-	const char *name;
 	const char *prefix; /* "null:"; NULL: takes every target that no prefix claims */
 	/* The options that it obeys; fields of struct storage_options. */
 	struct words_table words;

@@ -6,7 +6,6 @@
  */
 #include "storage/file.h"
 
-#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -274,7 +273,6 @@ static const struct word file_words[] = {
 };
 
 const struct storage_engine_ops file_engine_ops = {
-	.name = "file",
 	.words = WORDS_TABLE("an image file", file_words),
 	.open = file_open,
 	.close = file_close,

@@ -55,10 +55,8 @@ struct file {
 	bool direct;
 	bool coarse; /* O_DIRECT on blocks above 512 bytes: finer requests are edits */
 	bool block_device;
-	bool threads;	/* asked for by the user, or its file system may hang  */
-	bool instant;	/* reads and writes are copies of memory: they cannot wait for a device */
-	bool can_unmap; /* fallocate punches holes                             */
-	const char *hang_kind; /* of a file system that may hang; else NULL           */
+	bool threads; /* asked for by the user, or its file system may hang  */
+	bool instant; /* reads and writes are copies of memory: they cannot wait for a device */
 	/* Control thread. */
 	bool look_apart; /* on a thread of its own */
 	struct file_look *look;
@@ -105,7 +103,6 @@ struct file_channel {
 	struct file *file;
 	struct file_channel *next; /* file->lock                                           */
 	bool uring;
-	bool instant;		/* file->instant, and threads were not asked for */
 	bool fixed;		/* the fds stand in the ring's table, at their own number */
 	struct rmw_channel rmw; /* of a coarse file */
 	struct bounce_pool bounce;
@@ -190,7 +187,6 @@ enum file_verdict {
 /* What a request needs before its first step. */
 #define FILE_NEEDS_BOUNCE 1u /* a buffer                                                 */
 #define FILE_NEEDS_BLOCKS 2u /* rmw_enter(): it writes to a coarse file                  */
-#define FILE_IS_EDIT	  4u /* ... and as an edit                                       */
 #define FILE_IS_NOTHING	  8u /* it has succeeded                                         */
 
 /* Decides how the request will be done; returns what it needs first. */

@@ -63,7 +63,7 @@ static bool carry_out_at_once(struct file_channel *ch, struct storage_io *io)
 
 static void start(struct file_channel *ch, struct storage_io *io)
 {
-	if (ch->instant && carry_out_at_once(ch, io))
+	if (ch->file->instant && carry_out_at_once(ch, io))
 		return;
 	/* Behind those that wait already: the ring would be as full for this one. */
 	if (unlikely(ch->retry.head) || unlikely(!start_step(ch, io)))
@@ -71,15 +71,13 @@ static void start(struct file_channel *ch, struct storage_io *io)
 }
 
 /* Its buffer, if it needs one, is there; its blocks may be another's. */
-static void enter(struct file_channel *ch, struct storage_io *io, unsigned needs)
+static void enter(struct file_channel *ch, struct storage_io *io)
 {
-	if (!(needs & FILE_NEEDS_BLOCKS)) {
+	if (!ch->file->coarse || io->op == STORAGE_READ) {
 		start(ch, io);
 		return;
 	}
-	if (needs & FILE_IS_EDIT)
-		io->state |= IO_EDIT;
-	switch (rmw_enter(&ch->rmw, io, needs & FILE_IS_EDIT)) {
+	switch (rmw_enter(&ch->rmw, io, io->state & IO_RMW)) {
 	case RMW_COUNTED:
 		io->state |= IO_COUNTED;
 		start(ch, io);
@@ -91,14 +89,6 @@ static void enter(struct file_channel *ch, struct storage_io *io, unsigned needs
 	case RMW_WAITS: /* it may have been resumed already: not to be touched */
 		return;
 	}
-}
-
-/* What @io still needs when it has got its buffer, told by how file_io_begin() left it. */
-static unsigned needs_besides(const struct file *f, const struct storage_io *io)
-{
-	if (!f->coarse || io->op == STORAGE_READ)
-		return 0;
-	return FILE_NEEDS_BLOCKS | (io->state & IO_RMW ? FILE_IS_EDIT : 0);
 }
 
 void file_channel_submit(struct storage_channel *base, struct storage_io *io)
@@ -124,7 +114,7 @@ void file_channel_submit(struct storage_channel *base, struct storage_io *io)
 			return;
 		}
 	}
-	enter(ch, io, needs);
+	enter(ch, io);
 }
 
 /* The next one in line gets the buffer, or nobody does. */
@@ -134,7 +124,7 @@ static void release_bounce(struct file_channel *ch, void *bounce)
 
 	if (next) {
 		next->bounce = bounce;
-		enter(ch, next, needs_besides(ch->file, next));
+		enter(ch, next);
 	} else {
 		bounce_put(&ch->bounce, bounce);
 	}
@@ -146,8 +136,7 @@ static void give_back(struct file_channel *ch, struct storage_io *io)
 
 	io->bounce = NULL;
 	if (io->state & (IO_COUNTED | IO_HELD))
-		rmw_leave(&ch->rmw, io, io->state & IO_EDIT,
-			  io->state & IO_HELD ? RMW_HELD : RMW_COUNTED);
+		rmw_leave(&ch->rmw, io, io->state & IO_HELD ? RMW_HELD : RMW_COUNTED);
 	if (bounce)
 		release_bounce(ch, bounce);
 }
@@ -283,7 +272,6 @@ int file_channel_open(struct storage *s, struct reactor *r, struct storage_chann
 	ch->base.reactor = r;
 	ch->file = f;
 	ch->uring = !f->threads && reactor_is_uring(r);
-	ch->instant = f->instant && !f->threads;
 	if (!ch->uring) {
 		rc = need_pool(f, err);
 		if (rc)

@@ -71,7 +71,7 @@ static uint32_t zeroing_way(const struct file *f, const struct storage_io *io)
 static unsigned begin_edit(const struct file *f, struct storage_io *io)
 {
 	file_rmw_begin(f, io);
-	return FILE_NEEDS_BOUNCE | (io->op == STORAGE_READ ? 0 : FILE_NEEDS_BLOCKS | FILE_IS_EDIT);
+	return FILE_NEEDS_BOUNCE | (io->op == STORAGE_READ ? 0 : FILE_NEEDS_BLOCKS);
 }
 
 static unsigned begin_rw(const struct file *f, struct storage_io *io)

@@ -173,8 +173,7 @@ static void finer_than_a_block_is_bounced(void **state)
 		assert_int_equal(file_io_begin(&f, &io), cases[i].needs);
 		io.op = STORAGE_WRITE;
 		assert_int_equal(file_io_begin(&f, &io),
-				 FILE_NEEDS_BLOCKS |
-					 (cases[i].needs ? FILE_NEEDS_BOUNCE | FILE_IS_EDIT : 0));
+				 FILE_NEEDS_BLOCKS | (cases[i].needs ? FILE_NEEDS_BOUNCE : 0));
 	}
 }
 

@@ -74,17 +74,20 @@ const char *file_hang_kind(uint64_t magic)
 
 void file_find_kind(struct file *f)
 {
+	const char *kind;
 	struct statfs fs;
 
 	if (f->block_device || fstatfs(f->fd, &fs) < 0)
 		return;
-	f->hang_kind = file_hang_kind((uint64_t)fs.f_type);
-	if (!f->hang_kind)
+	f->instant = !f->threads && !f->coarse &&
+		     (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+	kind = file_hang_kind((uint64_t)fs.f_type);
+	if (!kind)
 		return;
 	f->threads = true;
 	f->look_apart = true;
 	log_info(f->path, "on %s, which may not answer: read and written by threads of its own",
-		 f->hang_kind);
+		 kind);
 }
 
 /* ---- one look ---- */
@@ -209,23 +212,18 @@ static int look_start(struct file_look *l)
 static int look_apart(struct file *f, struct file_state *s)
 {
 	struct file_look *l = f->look ? f->look : look_new(f);
-	int rc = 0;
+	int rc;
 
 	if (!l)
 		return -ENOMEM;
 	f->look = l;
 	pthread_mutex_lock(&l->lock);
-	if (!l->under_way) {
-		if (l->news)
-			*s = l->found;
-		else
-			rc = -EAGAIN;
-		l->news = false;
-		if (look_start(l) && rc == -EAGAIN)
-			rc = -ENOMEM;
-	} else {
-		rc = -EAGAIN;
-	}
+	rc = l->news ? 0 : -EAGAIN;
+	if (l->news)
+		*s = l->found;
+	l->news = false;
+	if (!l->under_way && look_start(l) && rc)
+		rc = -ENOMEM;
 	pthread_mutex_unlock(&l->lock);
 	return rc;
 }

@@ -7,13 +7,11 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define BLOCK_MIN   512u
@@ -167,14 +165,6 @@ static int probe_block_device(struct file *f, const struct stat *st, bool may_un
 	return 0;
 }
 
-/* Whether the file's bytes lie in memory and nowhere else. */
-static bool in_memory(int fd)
-{
-	struct statfs fs;
-
-	return !fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
-}
-
 static int probe_regular(struct file *f, const struct stat *st, bool may_unmap, struct error *err)
 {
 	struct storage_limits *l = &f->base.limits;
@@ -206,12 +196,10 @@ int file_probe(struct file *f, const struct storage_options *o, struct error *er
 	if (rc)
 		return rc;
 	f->coarse = f->align > BLOCK_MIN;
-	f->instant = !f->block_device && !f->coarse && in_memory(f->fd);
 	if (f->coarse) {
 		f->base.size_unit = f->align;
 		f->zero_align = (uint32_t)max_u64(f->zero_align, f->align);
 	}
-	f->base.limits.volatile_cache = true;
 	f->base.limits.max_write_zeroes = o->readonly ? 0 : FILE_MAX_RUN;
 	return 0;
 }

@@ -263,8 +263,7 @@ static void an_edit_with_fua_is_stable(void **state)
 	(void)state;
 	play_new(&p, STORAGE_WRITE, 512, 512);
 	p.io.flags = STORAGE_FUA;
-	assert_int_equal(file_io_begin(&p.f, &p.io),
-			 FILE_NEEDS_BOUNCE | FILE_NEEDS_BLOCKS | FILE_IS_EDIT);
+	assert_int_equal(file_io_begin(&p.f, &p.io), FILE_NEEDS_BOUNCE | FILE_NEEDS_BLOCKS);
 	bounce_init(&pool, BLOCK);
 	p.io.bounce = bounce_get(&pool);
 	file_io_step(&p.f, &p.io, &s);

@@ -9,8 +9,9 @@
  */
 #include "storage/file.h"
 
+#include "base/limits.h"
+
 #include <errno.h>
-#include <sys/resource.h>
 
 #define TABLE_SLOTS 1024u
 
@@ -66,12 +67,8 @@ bool file_uring_start(struct file_channel *ch, struct storage_io *io, const stru
 
 static unsigned table_slots(void)
 {
-	struct rlimit open_files;
-
 	/* The kernel takes no larger table than the limit of open files. */
-	if (getrlimit(RLIMIT_NOFILE, &open_files) || open_files.rlim_cur > TABLE_SLOTS)
-		return TABLE_SLOTS;
-	return (unsigned)open_files.rlim_cur;
+	return (unsigned)min_u64(limits_files(), TABLE_SLOTS);
 }
 
 static bool put_in_slot(struct io_uring *ring, int at, int fd)

@@ -153,7 +153,6 @@ static const struct word memory_words[] = {
 };
 
 const struct storage_engine_ops memory_engine_ops = {
-	.name = "memory",
 	.prefix = MEMORY_PREFIX,
 	.words = WORDS_TABLE("memory:", memory_words),
 	.open = memory_open,

@@ -5,12 +5,10 @@
  * Its contents are undefined: writes are dropped, reads leave the caller's buffer as it is.  Every
  * request completes, well, before submit returns.
  */
-#include "base/bits.h"
 #include "base/size.h"
 #include "storage/engine.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +78,6 @@ static const struct word null_words[] = {
 };
 
 const struct storage_engine_ops null_engine_ops = {
-	.name = "null",
 	.prefix = NULL_PREFIX,
 	.words = WORDS_TABLE("null:", null_words),
 	.open = null_open,

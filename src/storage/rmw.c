@@ -168,7 +168,7 @@ enum rmw_way rmw_enter(struct rmw_channel *ch, struct storage_io *io, bool edit)
 	return waits ? RMW_WAITS : RMW_HELD;
 }
 
-void rmw_leave(struct rmw_channel *ch, struct storage_io *io, bool edit, enum rmw_way way)
+void rmw_leave(struct rmw_channel *ch, struct storage_io *io, enum rmw_way way)
 {
 	struct rmw *r = ch->rmw;
 	struct storage_io *granted;
@@ -180,7 +180,7 @@ void rmw_leave(struct rmw_channel *ch, struct storage_io *io, bool edit, enum rm
 	}
 	pthread_mutex_lock(&r->lock);
 	take_out(&r->held, io);
-	r->edits -= edit;
+	r->edits -= io->hold_edit;
 	granted = grant(r);
 	pthread_mutex_unlock(&r->lock);
 	resume_all(r, granted);

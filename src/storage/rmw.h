@@ -77,6 +77,6 @@ void rmw_detach(struct rmw_channel *ch);
 /* @edit: it will read, modify and write; else it writes whole blocks. */
 enum rmw_way rmw_enter(struct rmw_channel *ch, struct storage_io *io, bool edit);
 /* It has ended, well or not. @way: RMW_COUNTED, or RMW_HELD also after a wait. */
-void rmw_leave(struct rmw_channel *ch, struct storage_io *io, bool edit, enum rmw_way way);
+void rmw_leave(struct rmw_channel *ch, struct storage_io *io, enum rmw_way way);
 
 #endif

@@ -77,18 +77,18 @@ static void edits_of_one_block_take_turns(void **state)
 	assert_int_equal(rmw_enter(&t.ch[1], &c, true), RMW_HELD);
 	/* Two blocks: it waits for both, and nobody overtakes it for one of them. */
 	assert_int_equal(rmw_enter(&t.ch[0], &d, true), RMW_WAITS);
-	rmw_leave(&t.ch[1], &c, true, RMW_HELD);
+	rmw_leave(&t.ch[1], &c, RMW_HELD);
 	assert_int_equal(n_resumed, 1);
 	assert_int_equal(rmw_enter(&t.ch[0], &e, true), RMW_WAITS);
-	rmw_leave(&t.ch[0], &a, true, RMW_HELD);
+	rmw_leave(&t.ch[0], &a, RMW_HELD);
 	assert_int_equal(n_resumed, 2);
 	assert_ptr_equal(resumed[1], &b);
-	rmw_leave(&t.ch[1], &b, true, RMW_HELD);
+	rmw_leave(&t.ch[1], &b, RMW_HELD);
 	assert_int_equal(n_resumed, 3);
 	assert_ptr_equal(resumed[2], &d);
-	rmw_leave(&t.ch[0], &d, true, RMW_HELD);
+	rmw_leave(&t.ch[0], &d, RMW_HELD);
 	assert_ptr_equal(resumed[3], &e);
-	rmw_leave(&t.ch[0], &e, true, RMW_HELD);
+	rmw_leave(&t.ch[0], &e, RMW_HELD);
 	assert_int_equal(n_resumed, 4);
 	turns_fini(&t);
 }
@@ -108,15 +108,15 @@ static void an_edit_waits_for_whole_writes_in_flight(void **state)
 	assert_int_equal(rmw_enter(&t.ch[1], &later, false), RMW_WAITS);
 	assert_int_equal(rmw_enter(&t.ch[1], &far, false), RMW_HELD);
 	reactor_process(t.r[1]);
-	rmw_leave(&t.ch[0], &w0, false, RMW_COUNTED);
+	rmw_leave(&t.ch[0], &w0, RMW_COUNTED);
 	assert_int_equal(n_resumed, 0);
-	rmw_leave(&t.ch[1], &w1, false, RMW_COUNTED);
+	rmw_leave(&t.ch[1], &w1, RMW_COUNTED);
 	assert_int_equal(n_resumed, 1);
 	assert_ptr_equal(resumed[0], &e);
-	rmw_leave(&t.ch[0], &e, true, RMW_HELD);
+	rmw_leave(&t.ch[0], &e, RMW_HELD);
 	assert_ptr_equal(resumed[1], &later);
-	rmw_leave(&t.ch[1], &later, false, RMW_HELD);
-	rmw_leave(&t.ch[1], &far, false, RMW_HELD);
+	rmw_leave(&t.ch[1], &later, RMW_HELD);
+	rmw_leave(&t.ch[1], &far, RMW_HELD);
 	turns_fini(&t);
 }
 
@@ -132,18 +132,18 @@ static void the_watch_ends_when_no_edit_comes(void **state)
 		assert_int_equal(rmw_enter(&t.ch[0], &e, true), RMW_WAITS);
 		reactor_process(t.r[1]);
 		assert_int_equal(n_resumed, 1);
-		rmw_leave(&t.ch[0], &e, true, RMW_HELD);
+		rmw_leave(&t.ch[0], &e, RMW_HELD);
 		for (unsigned n = 0; n < RMW_CALM; n++) {
 			struct storage_io w = range(0, BLOCK);
 
 			assert_int_equal(rmw_enter(&t.ch[1], &w, false), RMW_HELD);
-			rmw_leave(&t.ch[1], &w, false, RMW_HELD);
+			rmw_leave(&t.ch[1], &w, RMW_HELD);
 		}
 		for (unsigned n = 0; n < 2; n++) {
 			struct storage_io w = range(0, BLOCK);
 
 			assert_int_equal(rmw_enter(&t.ch[1], &w, false), RMW_COUNTED);
-			rmw_leave(&t.ch[1], &w, false, RMW_COUNTED);
+			rmw_leave(&t.ch[1], &w, RMW_COUNTED);
 		}
 	}
 	turns_fini(&t);
@@ -161,7 +161,7 @@ static void a_channel_that_closes_is_not_waited_for(void **state)
 	t.ch[1].rmw = NULL;
 	assert_int_equal(n_resumed, 1);
 	reactor_process(t.r[1]); /* the notice, which finds nobody */
-	rmw_leave(&t.ch[0], &e, true, RMW_HELD);
+	rmw_leave(&t.ch[0], &e, RMW_HELD);
 	turns_fini(&t);
 }
 

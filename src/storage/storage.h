@@ -65,7 +65,6 @@ struct storage_limits {
 	uint32_t discard_alignment;   /* bytes: no smaller discard gives space back           */
 	uint64_t max_write_zeroes;    /* bytes in one request, 0: cannot                      */
 	bool write_zeroes_unmaps;     /* STORAGE_UNMAP may really give space back             */
-	bool volatile_cache;	      /* FLUSH means something                                */
 };
 
 #define STORAGE_BLOCK_MAX 65536u

@@ -226,7 +226,6 @@ static void held_close(struct storage *s)
 }
 
 static const struct storage_engine_ops held_ops = {
-	.name = "held",
 	.close = held_close,
 	.channel_open = held_channel_open,
 	.channel_close = held_channel_close,
@@ -251,7 +250,6 @@ struct held_disk *held_disk_new(uint64_t bytes)
 		.discard_alignment = 512,
 		.max_write_zeroes = 1u << 30,
 		.write_zeroes_unmaps = true,
-		.volatile_cache = true,
 	};
 	return d;
 }

@@ -238,10 +238,7 @@ static void pump(struct vhost_user_connection *c)
 		if (c->channel.unsent)
 			return; /* the watch tells when it can be written again */
 		if (n == MESSAGES_PER_TURN) {
-			if (!c->more_posted) {
-				c->more_posted = true;
-				reactor_post(c->home, &c->more);
-			}
+			reactor_post(c->home, &c->more);
 			return;
 		}
 		if (aside_waiting(c->aside) > ASIDE_MAX + 4 * vhost_user_device(c)->n_queues) {
@@ -280,10 +277,7 @@ static void retry_receive(struct reactor_timer *t)
 
 static void more_ready(struct reactor_msg *msg)
 {
-	struct vhost_user_connection *c = container_of(msg, struct vhost_user_connection, more);
-
-	c->more_posted = false;
-	pump(c);
+	pump(container_of(msg, struct vhost_user_connection, more));
 }
 
 /* ---- the bus ---- */

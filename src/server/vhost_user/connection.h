@@ -70,7 +70,6 @@ struct vhost_user_connection {
 	struct vhost_user_channel channel;
 	struct reactor_watch watch;
 	struct reactor_msg more; /* the socket has more than one turn should take */
-	bool more_posted;
 
 	/* The way of our own requests, from SET_BACKEND_REQ_FD. */
 	struct vhost_user_channel backend;
