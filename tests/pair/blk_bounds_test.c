@@ -106,9 +106,9 @@ static void requests_in_flight_are_bounded(void **state)
 		let_worker_turn(&rig);
 		assert_int_equal(load_acquire(&d->n), IN_FLIGHT);
 		/* The rest is popped when these complete, without another kick. */
-		held_disk_release(&rig, d, 0);
+		rig_release(&rig, d, 0);
 		held_disk_wait(d, 100);
-		held_disk_release(&rig, d, 0);
+		rig_release(&rig, d, 0);
 		finish_all(&rig, io, n);
 		rig_fini(&rig);
 	}
@@ -135,9 +135,9 @@ static void slices_in_flight_are_bounded(void **state)
 		held_disk_wait(d, fit);
 		let_worker_turn(&rig);
 		assert_int_equal(load_acquire(&d->n), fit);
-		held_disk_release(&rig, d, 0);
+		rig_release(&rig, d, 0);
 		held_disk_wait(d, n - fit);
-		held_disk_release(&rig, d, 0);
+		rig_release(&rig, d, 0);
 		finish_all(&rig, io, n);
 	}
 	rig_fini(&rig);
@@ -160,7 +160,7 @@ static void a_reset_at_the_bound_ends(void **state)
 	held_disk_wait(d, IN_FLIGHT);
 	virtio_device_reset(&rig.blk->vdev, rig_waiter(&rig));
 	let_worker_turn(&rig);
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
 	assert_int_equal(load_acquire(&d->n), 0);
 	rig_fini(&rig);
@@ -212,7 +212,7 @@ static void a_turn_is_bounded_by_descriptors(void **state)
 			before += (unsigned)d->held[i]->iovcnt + 2;
 		assert_true(at);
 		assert_true(before < DESCS + pieces[p] + 2);
-		held_disk_release(&rig, d, 0);
+		rig_release(&rig, d, 0);
 		finish_all(&rig, many, ARRAY_SIZE(many));
 		assert_true(rig_finish(&rig, 1, &one));
 		rig_fini(&rig);

@@ -209,7 +209,7 @@ static void b_13_st_d_09_kb_56_reset_with_requests_in_flight(void **state)
 		rig_pump(&rig);
 	assert_false(rig.dev.waiter_done); /* it waits for what is in flight ... */
 	assert_int_not_equal(rig.blk->vdev.status, 0);
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
 	assert_int_equal(rig.blk->vdev.status, 0);
 	/* ... and afterwards touches nothing any more, kicked or not. */
@@ -316,7 +316,7 @@ static void the_map_is_replaced_when_nothing_is_in_flight(void **state)
 		rig_pump(&rig);
 	assert_false(rig.dev.waiter_done);
 	d->hold = false;
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
 	assert_true(rig_finish(&rig, 0, &io));
 	assert_true(rig_healthy(&rig, 0));
@@ -380,7 +380,7 @@ static void h_02_errors_of_the_host_reach_the_guest(void **state)
 	rig_init(&rig, &d->storage, &plain);
 	rig_submit(&rig, 0, &io, VIRTIO_BLK_T_IN, 0, 512, false);
 	held_disk_wait(d, 1);
-	held_disk_release(&rig, d, -ENOSPC);
+	rig_release(&rig, d, -ENOSPC);
 	assert_true(rig_finish(&rig, 0, &io));
 	assert_int_equal(rig_status(&rig, &io), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(io.used_len, 0);

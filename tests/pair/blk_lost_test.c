@@ -74,7 +74,7 @@ static void no_success_is_told_once_memory_is_lost(void **state)
 	held_disk_wait(d, 3);
 	submit_headless(&rig, 0);
 	wait_broken(&rig, 1);
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	wait_broken(&rig, 2);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(rig_status(&rig, &io[i]), VIRTIO_BLK_S_IOERR);
@@ -127,7 +127,7 @@ static void a_lost_status_byte_is_not_published(void **state)
 			(struct vqdrv_buf[]){{header, 16}, {header + 512, 512}, {status, 1}}, 1, 2);
 	held_disk_wait(d, 1);
 	take_away(&rig, status, PAGE);
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	wait_broken(&rig, 1);
 	assert_false(anything_used(&rig, 0));
 	rig_fini(&rig);

@@ -237,7 +237,7 @@ static void reset_is_seen_at_once_and_obeyed_in_time(void **state)
 	/* The next driver begins, while the old request is in flight. */
 	br_start(&R, 0, false);
 	rig.dev.workers[0] = R.worker;
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	__atomic_store_n(&d->hold, false, __ATOMIC_RELAXED);
 	br_check_io(&R);
 	assert_int_equal(rd(18, 1), 7);
@@ -250,7 +250,7 @@ static void release_at_last(struct board_rig *r)
 	struct rig rig = {.dev.workers[0] = r->worker};
 
 	if (r->waits == 5)
-		held_disk_release(&rig, held, 0);
+		rig_release(&rig, held, 0);
 }
 
 /* Nothing of a driver's memory is touched once it believes the reset to be over. */

@@ -452,7 +452,7 @@ static void let_go(struct held_disk *d)
 {
 	struct rig rig = {.dev.workers = {R.worker}};
 
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 }
 
 static void pci_d_11_queue_reset_waits_for_what_is_in_flight(void **state)

@@ -53,7 +53,7 @@ static void release(void)
 {
 	struct rig rig = {.dev.workers[0] = R.worker};
 
-	held_disk_release(&rig, D, 0);
+	rig_release(&rig, D, 0);
 	store_release(&D->hold, false);
 }
 

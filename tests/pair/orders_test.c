@@ -180,7 +180,7 @@ static void stopping_needs_no_memory(void **state)
 	rig_pump(&rig);
 	/* Not before nothing is in flight. */
 	assert_false(rig.dev.waiter_done);
-	held_disk_release(&rig, d, 0);
+	rig_release(&rig, d, 0);
 	assert_int_equal(rig_wait(&rig), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_false(rig.blk->vdev.queues[i].running);

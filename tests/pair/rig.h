@@ -8,7 +8,7 @@
 #include "device_rig.h"
 
 #include "backend/blk/virtio_blk.h"
-#include "storage/engine.h"
+#include "held_disk.h"
 #include "wire/virtio.h"
 
 struct rig_options {
@@ -87,26 +87,10 @@ int rig_range(struct rig *rig, struct rig_io *io, uint32_t type, uint64_t sector
 /* A write and a read of one sector on @queue: is it alive? */
 bool rig_healthy(struct rig *rig, unsigned queue);
 
-/* ---- a disk that holds its requests until it is told ---- */
-
-#define HELD_MAX 1280
-
-struct held_disk {
-	struct storage storage;
-	struct storage_channel channel;
-	uint8_t *bytes;
-	struct storage_io *held[HELD_MAX];
-	unsigned n;	  /* atomic: held now */
-	bool hold;	  /* atomic */
-	unsigned flushes; /* atomic: FLUSH requests seen */
-	unsigned fua;	  /* atomic: requests with STORAGE_FUA */
-	unsigned rest;	  /* atomic: of the other writing requests */
-};
-/* Lives until the storage is closed. */
-struct held_disk *held_disk_new(uint64_t bytes);
-/* Completes everything that is held with @err, on the worker. */
-void held_disk_release(struct rig *rig, struct held_disk *d, int err);
-/* Waits until @n requests are held. */
-void held_disk_wait(struct held_disk *d, unsigned n);
+/* Completes everything that is held with @err. */
+static inline void rig_release(struct rig *rig, struct held_disk *d, int err)
+{
+	held_disk_release(d, rig->dev.workers[0], err);
+}
 
 #endif
