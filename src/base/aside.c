@@ -3,14 +3,12 @@
 
 #include "base/atomic.h"
 #include "base/grow.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define STACK_BYTES ((size_t)128 << 10)
 
 struct aside {
 	pthread_mutex_t lock; /* protects what follows; taken alone */
@@ -84,20 +82,8 @@ static void *aside_thread(void *arg)
 /* With the lock held.  Where no thread is to be had the next call tries again. */
 static void aside_start(struct aside *a)
 {
-	pthread_attr_t attr;
-	sigset_t all, before;
-	pthread_t thread;
-
-	if (a->at_work || !a->waiting)
-		return;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	a->at_work = !pthread_create(&thread, &attr, aside_thread, a);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!a->at_work && a->waiting)
+		a->at_work = !thread_start_apart(aside_thread, a);
 }
 
 int aside_create(struct aside **out, struct reactor *home)

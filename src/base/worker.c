@@ -2,12 +2,12 @@
 #include "base/worker.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,6 @@ static void *worker_main(void *arg)
 int worker_create(struct worker **out, const struct worker_config *config, struct error *err)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	sigset_t all, before;
 	int rc;
 
 	if (!w)
@@ -82,15 +81,7 @@ int worker_create(struct worker **out, const struct worker_config *config, struc
 	sem_init(&w->ready, 0, 0);
 	sem_init(&w->leave, 0, 0);
 
-	/* Signals are the main thread's business; SIGBUS is raised on the thread that caused it all
-	 * the same. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGABRT);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&w->thread, NULL, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = thread_start(&w->thread, worker_main, w);
 	if (rc) {
 		error_set(err, rc, "cannot create a worker thread");
 		goto free_worker;

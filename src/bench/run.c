@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -369,9 +370,9 @@ static int start_lanes(struct run *r, struct error *err)
 	for (; r->started < job->queues; r->started++) {
 		struct lane *l = &r->lanes[r->started];
 
-		rc = pthread_create(&l->thread, NULL, lane_run, l);
+		rc = thread_start(&l->thread, lane_run, l);
 		if (rc)
-			return error_set(err, -rc, "cannot start a thread");
+			return error_set(err, rc, "cannot start a thread");
 	}
 	return 0;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/local.h"
 
+#include "base/thread.h"
 #include "server/disk.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,19 +39,6 @@ static void local_stop_ordered(struct reactor_msg *msg)
 	server_stop(container_of(msg, struct local, stop)->server);
 }
 
-/* Signals are for the thread that asked. */
-static int start_thread(struct local *l)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&l->thread, NULL, local_serve, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 int local_start(const char *target, struct local **out, const char **uri, struct error *err)
 {
 	const struct server_config config = {
@@ -83,7 +69,7 @@ int local_start(const char *target, struct local **out, const char **uri, struct
 	rc = server_add_disk(l->server, &spec, &where, err);
 	if (rc)
 		goto destroy_server;
-	rc = start_thread(l);
+	rc = thread_start(&l->thread, local_serve, l);
 	if (rc) {
 		error_set(err, rc, "cannot serve %s", target);
 		goto destroy_server;

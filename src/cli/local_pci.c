@@ -3,13 +3,12 @@
 
 #include "backend/board/virtio_card.h"
 #include "base/atomic.h"
+#include "base/thread.h"
 #include "cli/disk_words.h"
 #include "disk/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -186,19 +185,6 @@ static void *control_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that asked. */
-static int start_thread(struct local_pci *l)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&l->thread, NULL, control_main, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 static int make_memory(struct local_pci *l, struct error *err)
 {
 	void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
@@ -290,7 +276,7 @@ int local_pci_start(const char *target, struct local_pci **out, struct pci_targe
 		.ports = {0xc000, 0x10000},
 		.bars = {BARS_AT, BARS_END},
 	};
-	rc = start_thread(l);
+	rc = thread_start(&l->thread, control_main, l);
 	if (rc) {
 		error_set(err, rc, "cannot run a board for %s", target);
 		goto destroy;

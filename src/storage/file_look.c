@@ -16,11 +16,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,25 +128,9 @@ static void *close_thread(void *arg)
 	return NULL;
 }
 
-/* On a thread that nobody waits for. */
-static int apart(void *(*fn)(void *arg), void *arg)
-{
-	sigset_t all, old;
-	pthread_t thread;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&thread, NULL, fn, arg);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!rc)
-		pthread_detach(thread);
-	return -rc;
-}
-
 static void close_apart(int fd)
 {
-	if (apart(close_thread, (void *)(intptr_t)fd))
+	if (thread_start_apart(close_thread, (void *)(intptr_t)fd))
 		close_thread((void *)(intptr_t)fd);
 }
 
@@ -199,7 +183,7 @@ static struct file_look *look_new(const struct file *f)
 /* Under the lock. */
 static int look_start(struct file_look *l)
 {
-	int rc = apart(look_thread, l);
+	int rc = thread_start_apart(look_thread, l);
 
 	if (rc)
 		return rc;

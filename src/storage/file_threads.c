@@ -6,8 +6,9 @@
  */
 #include "storage/file.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #define POOL_THREADS 8
@@ -56,7 +57,6 @@ static void *pool_thread(void *arg)
 int file_pool_create(struct file_pool **out, struct error *err)
 {
 	struct file_pool *p;
-	sigset_t all, old;
 	int rc = 0;
 
 	p = calloc(1, sizeof(*p));
@@ -64,17 +64,11 @@ int file_pool_create(struct file_pool **out, struct error *err)
 		return error_set(err, -ENOMEM, "cannot set up the storage threads");
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
-
-	/* Signals are for the threads that know what to do with them. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; p->nthreads < POOL_THREADS && !rc; p->nthreads += !rc)
-		rc = pthread_create(&p->threads[p->nthreads], NULL, pool_thread, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-
+		rc = thread_start(&p->threads[p->nthreads], pool_thread, p);
 	if (!p->nthreads) {
 		file_pool_destroy(&p);
-		return error_set(err, -rc, "cannot start a storage thread");
+		return error_set(err, rc, "cannot start a storage thread");
 	}
 	*out = p;
 	return 0;

@@ -3,6 +3,7 @@
 
 #include "backend/kvm/vm.h"
 #include "base/atomic.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -181,7 +182,7 @@ static void *vcpu_main(void *arg)
 	return NULL;
 }
 
-/* In the guest every signal but the kick stays blocked, as it is outside. */
+/* In the guest every signal but the kick is blocked. */
 static int set_signal_mask(struct kvm_vcpu *cpu)
 {
 	const uint64_t blocked = ~BIT64(KICK_SIGNAL - 1);
@@ -254,14 +255,10 @@ void kvm_vcpu_destroy(struct kvm_vcpu **cpup)
 
 int kvm_vcpu_start(struct kvm_vcpu *cpu, struct error *err)
 {
-	sigset_t all, before;
 	int rc;
 
 	write_once(&cpu->run->immediate_exit, 0);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&cpu->thread, NULL, vcpu_main, cpu);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = thread_start(&cpu->thread, vcpu_main, cpu);
 	cpu->running = !rc;
 	return rc ? error_set(err, rc, "cannot start virtual CPU %u", cpu->index) : 0;
 }
