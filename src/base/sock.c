@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 union control {
@@ -193,6 +194,41 @@ int sock_recv(int fd, void *data, size_t size, struct sock_fds *take, uint64_t u
 			return rc;
 	}
 	return 0;
+}
+
+static int sock_dial_failed(const struct sock_address *at, int rc, struct error *err)
+{
+	char text[SOCK_ADDRESS_TEXT];
+
+	sock_address_text(at, text);
+	switch (rc) {
+	case -EAGAIN:
+		return error_set(err, rc, "%s takes nobody: too many wait there already.", text);
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return error_set(err, rc, "nobody answers at %s", text);
+	default:
+		return error_set(err, rc, "cannot connect to %s", text);
+	}
+}
+
+int sock_dial(const struct sock_address *at, uint32_t timeout_ms, struct error *err)
+{
+	const struct timeval limit = {.tv_sec = timeout_ms / 1000,
+				      .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+
+	if (fd < 0)
+		return error_set(err, -errno, "cannot make a socket");
+	/* A full backlog would make connect() wait for ever. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	do {
+		rc = connect(fd, sock_address_of(at), at->len) ? -errno : 0;
+	} while (rc == -EINTR);
+	if (!rc)
+		return fd;
+	close(fd);
+	return sock_dial_failed(at, rc, err);
 }
 
 bool sock_peer_is_ours(int fd)

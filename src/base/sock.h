@@ -4,7 +4,7 @@
  * recvmsg() with descriptors.
  *
  *	sock_send_some(), sock_recv_some()	what goes at once: for who must never wait
- *	sock_send(), sock_recv()		all of it, until a deadline: for who speaks first and
+ *	sock_dial(), sock_send(), sock_recv()	all of it, until a deadline: for who speaks first and
  *						waits for the answer
  *
  * Invariants: no call waits beyond its deadline (clock_ns()), whatever mode the socket is in; no
@@ -20,6 +20,8 @@
  */
 #ifndef BASE_SOCK_H
 #define BASE_SOCK_H
+
+#include "base/sock_address.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,6 +71,12 @@ int sock_send(int fd, const void *data, size_t size, const int *fds, unsigned n_
 /* All of it.  @take may be NULL: fds are closed.  -ENOTCONN, -ETIMEDOUT; -EMFILE, -ENFILE, -EACCES:
  * as above. */
 int sock_recv(int fd, void *data, size_t size, struct sock_fds *take, uint64_t until);
+
+/*
+ * A connection to whoever listens there, close-on-exec and blocking, or -errno and a sentence:
+ * -EAGAIN: too many wait there already, and that for @timeout_ms.
+ */
+int sock_dial(const struct sock_address *at, uint32_t timeout_ms, struct error *err);
 
 /* Whether our own user is at the other end, or root, who gets in everywhere. */
 bool sock_peer_is_ours(int fd);

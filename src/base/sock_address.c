@@ -29,3 +29,16 @@ int sock_address(struct sock_address *a, const char *text, struct error *err)
 	a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
 	return 0;
 }
+
+const char *sock_address_text(const struct sock_address *a, char text[SOCK_ADDRESS_TEXT])
+{
+	bool abstract = sock_address_is_abstract(a);
+	/* A path's zero is copied along, a name has none. */
+	size_t n = a->len ? a->len - offsetof(struct sockaddr_un, sun_path) : 0;
+
+	memcpy(text, a->un.sun_path, n);
+	text[n] = '\0';
+	if (abstract)
+		*text = '@';
+	return text;
+}

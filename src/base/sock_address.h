@@ -28,6 +28,10 @@ static inline bool sock_address_is_abstract(const struct sock_address *a)
 	return a->len && !a->un.sun_path[0];
 }
 
+/* As people write it: what sock_address() was given; empty where it refused. */
+#define SOCK_ADDRESS_TEXT (sizeof(struct sockaddr_un) + 1)
+const char *sock_address_text(const struct sock_address *a, char text[SOCK_ADDRESS_TEXT]);
+
 static inline const struct sockaddr *sock_address_of(const struct sock_address *a)
 {
 	return (const struct sockaddr *)&a->un;

@@ -45,6 +45,23 @@ static void an_at_sign_makes_it_abstract(void **state)
 	close(fd);
 }
 
+static void the_text_is_what_was_given(void **state)
+{
+	char longest[109] = "", text[SOCK_ADDRESS_TEXT];
+	const char *const list[] = {"disk.sock", "./@x", "@x", longest, longest + 1};
+	struct sock_address a;
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	*longest = '@';
+	for (unsigned i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		assert_int_equal(sock_address(&a, list[i], NULL), 0);
+		assert_string_equal(sock_address_text(&a, text), list[i]);
+	}
+	assert_int_equal(sock_address(&a, "", NULL), -EINVAL);
+	assert_string_equal(sock_address_text(&a, text), "");
+}
+
 static void what_does_not_fit_is_said(void **state)
 {
 	struct sock_address a;
@@ -77,6 +94,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_path_is_itself),
 		cmocka_unit_test(an_at_sign_makes_it_abstract),
+		cmocka_unit_test(the_text_is_what_was_given),
 		cmocka_unit_test(what_does_not_fit_is_said),
 	};
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -196,6 +197,45 @@ static void what_goes_at_once_never_waits(void **state)
 	free(bytes);
 }
 
+static void dial_fails(const struct sock_address *at, int rc, const char *why)
+{
+	struct error err = {""};
+
+	assert_int_equal(sock_dial(at, 1, &err), rc);
+	assert_non_null(strstr(err.text, why));
+}
+
+static void who_dials_gets_through_or_hears_why_not(void **state)
+{
+	char name[64];
+	int l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fds[2];
+	struct sock_address at, file;
+
+	(void)state;
+	snprintf(name, sizeof(name), "@ringside-sock-test-%d", getpid());
+	assert_int_equal(sock_address(&at, name, NULL), 0);
+	assert_int_equal(bind(l, sock_address_of(&at), at.len), 0);
+	dial_fails(&at, -ECONNREFUSED, name);
+	/* Room for one that waits, and then for none. */
+	assert_int_equal(listen(l, 0), 0);
+	fds[0] = sock_dial(&at, 10000, NULL);
+	assert_true(fds[0] >= 0);
+	assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+	assert_false(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
+	dial_fails(&at, -EAGAIN, "too many wait");
+	fds[1] = accept(l, NULL, NULL);
+	assert_int_equal(sock_send(fds[0], "x", 1, NULL, 0, in(5000)), 0);
+	assert_int_equal(sock_recv(fds[1], name, 1, NULL, in(5000)), 0);
+	close(fds[1]);
+	close(fds[0]);
+	close(l);
+
+	assert_int_equal(sock_address(&file, "/nowhere/at/all", NULL), 0);
+	dial_fails(&file, -ENOENT, "nobody answers at /nowhere/at/all");
+	assert_int_equal(sock_address(&file, "/dev/null/no", NULL), 0);
+	dial_fails(&file, -ENOTDIR, "cannot connect to /dev/null/no");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +245,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_ever),
 		cmocka_unit_test(what_goes_at_once_never_waits),
 		cmocka_unit_test(fds_that_find_no_file_are_our_lack_and_not_too_many),
+		cmocka_unit_test(who_dials_gets_through_or_hears_why_not),
 	};
 
 	return cmocka_run_group_tests_name("sock", tests, NULL, NULL);

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/sock.h"
-#include "base/sock_address.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 /* A program that lives answers at once; one that is stopped never does. */
@@ -27,26 +25,10 @@ static uint64_t client_deadline(void)
 
 static int client_dial(const char *path, struct error *err)
 {
-	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	struct sock_address at;
-	int fd, rc = sock_address(&at, path, err);
+	int rc = sock_address(&at, path, err);
 
-	if (rc)
-		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, -errno, "cannot create a socket");
-	/* A full backlog would make connect() wait for ever. */
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (!connect(fd, sock_address_of(&at), at.len))
-		return fd;
-	rc = -errno;
-	if (rc == -EAGAIN)
-		error_set(err, rc, "%s takes nobody: too many wait there already.", path);
-	else
-		error_set(err, rc, "nobody answers at %s", path);
-	close(fd);
-	return rc;
+	return rc ? rc : sock_dial(&at, PATIENCE_S * 1000, err);
 }
 
 static int client_no_control(const char *path, const char *how, struct error *err)

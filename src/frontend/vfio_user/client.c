@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #define HEADER ((uint32_t)sizeof(struct vfio_user_header))
@@ -455,19 +453,10 @@ bool vfio_user_client_alive(const struct vfio_user_client *c)
 
 static int client_dial(struct vfio_user_client *c, struct error *err)
 {
-	struct timeval limit = {.tv_sec = c->timeout_ms / 1000,
-				.tv_usec = (suseconds_t)(c->timeout_ms % 1000 * 1000)};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+	int fd = sock_dial(&c->address, c->timeout_ms, err);
 
 	if (fd < 0)
-		return error_set(err, -errno, "cannot make a socket");
-	/* A full backlog would make connect() wait for ever. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (const struct sockaddr *)&c->address, sizeof(c->address))) {
-		rc = error_set(err, -errno, "cannot connect to %s", c->address.sun_path);
-		close(fd);
-		return rc;
-	}
+		return fd;
 	c->fd = fd;
 	c->dead = false;
 	return 0;
@@ -528,13 +517,9 @@ int vfio_user_client_open(struct vfio_user_client *c, const char *path, uint32_t
 	pthread_mutex_init(&c->lock, NULL);
 	iova_init(&c->space, 4096);
 	iova_allow(&c->space, 0, ADDRESS_LAST);
-	c->address.sun_family = AF_UNIX;
-	if (!*path || strlen(path) >= sizeof(c->address.sun_path))
-		return error_set(err, -EINVAL,
-				 "'%s' cannot be a socket's path: at most %zu characters.", path,
-				 sizeof(c->address.sun_path) - 1);
-	strcpy(c->address.sun_path, path);
-	rc = client_dial(c, err);
+	rc = sock_address(&c->address, path, err);
+	if (!rc)
+		rc = client_dial(c, err);
 	if (!rc)
 		rc = client_versions(c, err);
 	return rc ? rc : client_look(c, err);

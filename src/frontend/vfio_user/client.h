@@ -15,13 +15,13 @@
 #ifndef FRONTEND_VFIO_USER_CLIENT_H
 #define FRONTEND_VFIO_USER_CLIENT_H
 
+#include "base/sock_address.h"
 #include "frontend/pci/iova.h"
 #include "frontend/pci/pcidev.h"
 #include "frontend/virtio/transport.h"
 #include "wire/vfio_user.h"
 
 #include <pthread.h>
-#include <sys/un.h>
 
 #define VFIO_USER_MEMORY_MAX IOVA_TAKEN_MAX
 
@@ -47,7 +47,7 @@ struct vfio_user_client_place {
 
 struct vfio_user_client {
 	struct pci_access access;
-	struct sockaddr_un address;
+	struct sock_address address;
 	uint32_t timeout_ms;
 
 	pthread_mutex_t lock; /* one message and its answer at a time; protects all up to kicks */

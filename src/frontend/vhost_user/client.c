@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "frontend/vhost_user/client_priv.h"
 
+#include "base/sock.h"
 #include "vring/vring.h"
 #include "wire/virtio.h"
 
@@ -10,8 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 /* The protocol names no limit; this one every back end takes. */
@@ -312,19 +311,10 @@ static void destroy(struct transport *t)
 
 int client_dial(struct client *c, struct error *err)
 {
-	struct timeval limit = {.tv_sec = c->ch.timeout_ms / 1000,
-				.tv_usec = (suseconds_t)(c->ch.timeout_ms % 1000 * 1000)};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+	int fd = sock_dial(&c->address, c->ch.timeout_ms, err);
 
 	if (fd < 0)
-		return error_set(err, -errno, "cannot make a socket");
-	/* A full backlog would make connect() wait for ever. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, sock_address_of(&c->address), c->address.len)) {
-		rc = error_set(err, -errno, "cannot connect to %s", c->address_text);
-		close(fd);
-		return rc;
-	}
+		return fd;
 	c->ch.fd = fd;
 	return 0;
 }
@@ -364,7 +354,6 @@ static int create(int fd, const char *path, const struct vhost_user_options *o,
 		rc = sock_address(&c->address, path, err);
 		if (rc)
 			goto fail;
-		snprintf(c->address_text, sizeof(c->address_text), "%s", path);
 		rc = client_dial(c, err);
 		if (rc)
 			goto fail;

@@ -23,7 +23,6 @@ struct client {
 	struct transport base;
 	struct channel ch;
 	struct sock_address address; /* len 0: not known */
-	char address_text[sizeof(struct sockaddr_un)];
 	bool no_mem_slots;
 	bool used; /* a connection was here */
 
