@@ -39,29 +39,56 @@ void rig_connect(struct rig *r)
 	assert_int_equal(vfio_user_connection_serve(&r->c, fds[1]), 0);
 }
 
-void rig_init_mute(struct rig *r, const char *disk)
+static void rig_prepare(struct rig *r)
 {
-	const struct worker_pool_config pool = {.n = 1, .reactor = {.uring = true}};
+	const struct worker_pool_config pool = {.n = 1, .reactor = {.uring = test_uring()}};
 	const struct reactor_config control = {.uring = false};
-	const struct virtio_pci_options board = {0};
-	struct virtio_blk *blk;
-	struct disk_spec spec;
 	struct error err = {""};
 
 	memset(r, 0, sizeof(*r));
 	r->fd = -1;
 	assert_int_equal(reactor_create(&r->home, &control, &err), 0);
 	assert_int_equal(disk_room_init(&r->room, r->home, &pool, &err), 0);
-	assert_int_equal(disk_spec_parse(disk, &spec, &err), 0);
-	assert_int_equal(disk_from_spec(&r->room, &spec, "disk", &blk, &err), 0);
+}
+
+static void rig_offer(struct rig *r, struct virtio_blk *blk)
+{
+	const struct virtio_pci_options board = {0};
+	struct error err = {""};
+
 	assert_int_equal(
 		vfio_user_connection_init(&r->c, &blk->vdev, &board, r->home, rig_gone, &err), 0);
-	disk_spec_fini(&spec);
 	r->mem_fd = memfd_create("rig", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(r->mem_fd, RIG_MEM_SIZE), 0);
 	r->mem = mmap(NULL, RIG_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, r->mem_fd, 0);
 	assert_ptr_not_equal(r->mem, MAP_FAILED);
 	rig_connect(r);
+}
+
+void rig_init_mute(struct rig *r, const char *disk)
+{
+	struct virtio_blk *blk;
+	struct disk_spec spec;
+	struct error err = {""};
+
+	rig_prepare(r);
+	assert_int_equal(disk_spec_parse(disk, &spec, &err), 0);
+	assert_int_equal(disk_from_spec(&r->room, &spec, "disk", &blk, &err), 0);
+	disk_spec_fini(&spec);
+	rig_offer(r, blk);
+}
+
+void rig_init_storage(struct rig *r, struct storage *storage, unsigned queues)
+{
+	struct virtio_blk_options options = {.path = "disk", .queues = queues};
+	struct virtio_blk *blk;
+
+	rig_prepare(r);
+	assert_int_equal(virtio_blk_create(&blk, &options, storage, r->home, r->room.pool.workers,
+					   r->room.pool.n, 0, NULL),
+			 0);
+	rig_offer(r, blk);
+	assert_int_equal(rig_version(r, 0, 1, NULL), 0);
 }
 
 void rig_init(struct rig *r, const char *disk)

@@ -34,6 +34,8 @@ struct rig {
 /* @disk: its words.  The client is connected and has said VERSION, but for rig_init_mute(). */
 void rig_init(struct rig *r, const char *disk);
 void rig_init_mute(struct rig *r, const char *disk);
+/* Takes over @storage. */
+void rig_init_storage(struct rig *r, struct storage *storage, unsigned queues);
 void rig_fini(struct rig *r);
 
 void rig_connect(struct rig *r);
