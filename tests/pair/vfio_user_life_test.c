@@ -3,7 +3,7 @@
  * What a client may do while requests are in flight: nothing is lost, nothing is done twice, and
  * memory that was taken back is not touched any more.
  */
-#include "server/vfio_user/drive_test.h"
+#include "vfio_user_drive.h"
 
 #include "base/bits.h"
 #include "base/clock.h"
@@ -529,5 +529,5 @@ int main(void)
 		cmocka_unit_test(kicks_without_end_do_nothing_twice),
 	};
 
-	return cmocka_run_group_tests_name("server/vfio_user/life", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("pair/vfio_user_life", tests, NULL, NULL);
 }

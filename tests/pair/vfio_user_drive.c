@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "server/vfio_user/drive_test.h"
+#include "vfio_user_drive.h"
 
 #include "base/bits.h"
 #include "base/clock.h"

@@ -3,8 +3,8 @@
  * A driver on the rig's board: every access is a message, interrupts are eventfds, the disk holds
  * its requests until it is told.
  */
-#ifndef SERVER_VFIO_USER_DRIVE_TEST_H
-#define SERVER_VFIO_USER_DRIVE_TEST_H
+#ifndef TESTS_PAIR_VFIO_USER_DRIVE_H
+#define TESTS_PAIR_VFIO_USER_DRIVE_H
 
 #include "server/vfio_user/rig_test.h"
 
