@@ -19,10 +19,12 @@ int limits_raise_files(struct limits_files *before)
 {
 	struct rlimit l;
 
-	*before = (struct limits_files){0};
+	if (before)
+		*before = (struct limits_files){0};
 	if (getrlimit(RLIMIT_NOFILE, &l))
 		return -errno;
-	*before = (struct limits_files){.soft = l.rlim_cur, .hard = l.rlim_max};
+	if (before)
+		*before = (struct limits_files){.soft = l.rlim_cur, .hard = l.rlim_max};
 	l.rlim_cur = l.rlim_max;
 	return setrlimit(RLIMIT_NOFILE, &l) ? -errno : 0;
 }

@@ -2,8 +2,9 @@
 /*
  * How many files this process may have open, and what is said when they are too few.
  *
- * Rules: our programs raise the soft limit to the hard one first thing in main, for nothing here
- * uses select(); a library never does, since limits are the process's.  Where files run out all the
+ * Rules: our programs raise the soft limit to the hard one first thing, for nothing here uses
+ * select(); a library never does, since limits are the process's; who starts another program puts
+ * back what was.  Where files run out all the
  * same, the message names the limit and the number that is needed: it is our limit, and never
  * somebody else's fault (limits_is_ours()).  What a peer or a guest can ask for without end
  * (connections, flows, descriptors in messages) gives back what limits_fd_is_reserve() claims, so
@@ -26,10 +27,10 @@ struct limits_files {
 
 /*
  * Raises the soft limit of open files to the hard one.  0 or -errno: then the limit is what it was.
- * @before is filled in either case.  Main only, before threads start.
+ * @before is filled in either case; NULL: nobody needs it.  Main only, before threads start.
  */
 int limits_raise_files(struct limits_files *before);
-/* In a child, before exec(): programs that use select() go wrong with a high limit. */
+/* For what is started: programs that use select() go wrong with a high limit. */
 void limits_restore_files(const struct limits_files *before);
 
 /* Makes sure that 0, 1 and 2 are open (on /dev/null if need be), so that no file of ours becomes

@@ -3,6 +3,8 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
+#include <stdbool.h>
+
 /* Exit statuses that scripts rely on. */
 enum {
 	EXIT_OK = 0,
@@ -13,6 +15,8 @@ enum {
 struct command {
 	const char *name;
 	const char *summary; /* one line of `ringside --help` */
+	/* It raises the limit of open files itself, since it puts it back for what it starts. */
+	bool starts_programs;
 	/* argv[0] is the subcommand's name.  Returns the exit status. */
 	int (*run)(int argc, char **argv);
 };

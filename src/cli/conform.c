@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside conform`: a back end checked clause by clause. */
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
@@ -205,6 +206,7 @@ static int conform_main(int argc, char **argv)
 			"'%s' is no target; vhost-user:SOCKET, vfio-user:SOCKET, pci:ADDRESS, "
 			"local:DISK and local-pci:DISK are.",
 			target);
+	(void)limits_raise_files(&o.files);
 	signal(SIGPIPE, SIG_IGN);
 	if (subject_open(&subject, target, &o, &err)) {
 		failure("%s", err.text);
@@ -231,5 +233,6 @@ static int conform_main(int argc, char **argv)
 const struct command command_conform = {
 	.name = "conform",
 	.summary = "check a back end clause by clause",
+	.starts_programs = true,
 	.run = conform_main,
 };

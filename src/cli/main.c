@@ -63,12 +63,9 @@ static int help(void)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
-	struct limits_files before;
 
 	if (limits_keep_standard_files())
 		return EXIT_FAILED;
-	/* Each queue of a disk has files of its own; the default limit is for those who select(). */
-	(void)limits_raise_files(&before);
 	if (!name)
 		return usage_error(NULL, "what shall be done? A command is missing.");
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
@@ -80,6 +77,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(name, commands[i]->name))
 			continue;
+		/* Each queue of a disk has files of its own; the default limit is for those who
+		 * select(). */
+		if (!commands[i]->starts_programs)
+			(void)limits_raise_files(NULL);
 		return commands[i]->run(argc - 1, argv + 1);
 	}
 	return usage_error(NULL, "'%s' is no command of ringside.", name);

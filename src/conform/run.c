@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,16 +87,27 @@ static bool run_healthy(const struct run *run, struct trial *t)
 	return t->outcome == OUTCOME_OK;
 }
 
+/* What the shell would have started it with: programs that use select() go wrong with a high limit,
+ * and one that ignores SIGPIPE does not expect that.  Our own files stay open meanwhile. */
+static int run_shell(const struct conform_options *o)
+{
+	struct sigaction before;
+	int rc;
+
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
+	limits_restore_files(&o->files);
+	rc = system(o->respawn);
+	(void)limits_raise_files(NULL);
+	sigaction(SIGPIPE, &before, NULL);
+	return rc;
+}
+
 static void run_respawn(struct run *run)
 {
 	struct trial t;
-	int rc;
 
-	if (run->o->respawn) {
-		rc = system(run->o->respawn);
-		if (rc == 0 && run_healthy(run, &t))
-			return;
-	}
+	if (run->o->respawn && !run_shell(run->o) && run_healthy(run, &t))
+		return;
 	/* Somebody else may watch over it. */
 	run->gone = !run_healthy(run, &t);
 }

@@ -8,6 +8,7 @@
 #define CONFORM_TRIAL_H
 
 #include "base/bits.h"
+#include "base/limits.h"
 #include "conform/case.h"
 #include "conform/pci_target.h"
 #include "conform/peer.h"
@@ -24,11 +25,12 @@ struct conform_options {
 	const char *path;	/* of the socket */
 	struct pci_target *pci; /* instead: a board */
 	bool allow_writes;
-	int timeout_ms;		 /* what must happen happens within this */
-	int quiet_ms;		 /* what must not happen has not happened after this */
-	uint64_t offset, size;	 /* where the disk may be written, bytes */
-	const char *only, *skip; /* globs, separated by commas; NULL */
-	const char *respawn;	 /* starts the back end again; NULL */
+	int timeout_ms;		   /* what must happen happens within this */
+	int quiet_ms;		   /* what must not happen has not happened after this */
+	uint64_t offset, size;	   /* where the disk may be written, bytes */
+	const char *only, *skip;   /* globs, separated by commas; NULL */
+	const char *respawn;	   /* starts the back end again; NULL */
+	struct limits_files files; /* as conform was started, for what it starts */
 };
 
 enum outcome {

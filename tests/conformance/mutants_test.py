@@ -126,6 +126,26 @@ def respawned(ringside, program):
     return [] if outcomes == ["failed", "ok", "ok"] and status == 0 else [f"{outcomes}, exit status {status}"]
 
 
+def as_in_a_shell(ringside, program):
+    """What is started by --respawn has the limit of files and the signals that conform itself was started with."""
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder:
+        report = f"{{ ulimit -Sn; awk '/^SigIgn/ {{ print $2 }}' /proc/self/status; }} >'{folder}/seen'"
+        start = f"'{program}' '{folder}/socket' </dev/null >/dev/null 2>&1 & echo $! >'{folder}/pid'"
+        with Mutant(program, folder, "--mutation=die-unknown") as socket:
+            shell = f"trap - PIPE; ulimit -Sn 400; {report.replace('seen', 'wanted')}; exec \"$@\""
+            subprocess.run(["sh", "-c", shell, "sh", ringside, "conform", "--allow-writes", "--only=V-03.*", "--timeout=2",
+                            f"--respawn={report}; {start}", "vhost-user:" + socket], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=300, check=False, restore_signals=True)
+        text = []
+        for name in ("pid", "wanted", "seen"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                text.append(file.read())
+        os.kill(int(text[0]), 9)
+    # The C library ignores signals of its own, 32 and 33, in what system() starts.
+    wanted, seen = ([int(files), int(ignored, 16) & 0x7fffffff] for files, ignored in (t.split() for t in text[1:]))
+    return [] if wanted == seen and wanted[0] == 400 else [f"wanted {wanted}, seen {seen}"]
+
+
 def untouched(ringside, program):
     """What cases overwrite is put back, and without --allow-writes nothing is written."""
     with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, Mutant(program, folder, "--fingerprint") as socket:
@@ -162,6 +182,7 @@ def main():
                 ("the same on a read-only disk on a board", board_clean, board, ("--readonly",)), *jobs,
                 ("no back end", absent, program, ()), ("a back end that dies", died, program, ()),
                 ("a back end that dies and is started again", respawned, program, ()),
+                ("what starts it is as in a shell", as_in_a_shell, program, ()),
                 ("the disk is as it was", untouched, program, ()),
                 ("the table of mutations is in docs/mutations.md", documented, program, ()),
                 ("the table of the board's mutations is in docs/mutations.md", documented, board, ())]
