@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -39,6 +40,8 @@ static bool door_came(struct acceptor *a, int fd)
 {
 	struct door *d = container_of(a, struct door, acceptor);
 
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	d->inside[d->n++] = fd;
 	if (d->closes)
 		acceptor_stop(a);
@@ -177,6 +180,30 @@ static void it_may_be_stopped_by_a_client(void **state)
 	door_close(&d);
 }
 
+/* A socket without a file has no permissions: who comes is asked. */
+static void others_are_hung_up_on_where_the_owner_alone_may_come(void **state)
+{
+	int stranger, client;
+	struct door d;
+	char c;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	door_open(&d, CROWD);
+	d.acceptor.owner_only = true;
+	assert_int_equal(seteuid(65534), 0);
+	stranger = knock(&d);
+	assert_int_equal(seteuid(0), 0);
+	client = knock(&d);
+	door_wait(&d, 1);
+	assert_int_equal(recv(stranger, &c, 1, 0), 0);
+	assert_int_equal(recv(client, &c, 1, MSG_DONTWAIT), -1);
+	close(stranger);
+	close(client);
+	door_close(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +211,7 @@ int main(void)
 		cmocka_unit_test(a_crowd_is_let_in_piece_by_piece),
 		cmocka_unit_test(who_finds_no_room_waits_until_there_is_some),
 		cmocka_unit_test(it_may_be_stopped_by_a_client),
+		cmocka_unit_test(others_are_hung_up_on_where_the_owner_alone_may_come),
 	};
 
 	log_setup(LOG_LEVEL_WARN, count_complaints, NULL);

@@ -53,7 +53,7 @@ static void door_first(struct reactor_timer *t)
 {
 	struct socket_door *door = container_of(t, struct socket_door, first);
 
-	if (door_let_in(door, socket_listener_accept(&door->listener)))
+	if (door_let_in(door, socket_listener_take(&door->listener)))
 		door_over(door);
 }
 

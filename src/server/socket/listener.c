@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/socket/listener.h"
 
-#include "base/sock.h"
 #include "base/sock_address.h"
 
 #include <errno.h>
@@ -168,23 +167,10 @@ void socket_listener_close(struct socket_listener *l)
 	l->fd = -1;
 }
 
-int socket_listener_accept(struct socket_listener *l)
+int socket_listener_take(struct socket_listener *l)
 {
-	int fd;
+	int fd = l->fd;
 
-	if (l->single) {
-		fd = l->fd;
-		l->fd = -1;
-		return fd >= 0 ? fd : -ENOTCONN;
-	}
-	for (;;) {
-		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		if (fd < 0)
-			return -errno;
-		if (!l->private || sock_peer_is_ours(fd))
-			return fd;
-		close(fd);
-	}
+	l->fd = -1;
+	return fd >= 0 ? fd : -ENOTCONN;
 }

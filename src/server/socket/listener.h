@@ -28,7 +28,7 @@ struct socket_place {
 struct socket_listener {
 	int fd;	      /* -1: closed                                            */
 	bool single;  /* @fd is a connection, to be handed out once            */
-	bool private; /* for our own user and root only, by asking who comes   */
+	bool private; /* for our own user and root only: ask who comes         */
 	char *path;   /* as it was given; NULL: an fd was                       */
 	bool file;    /* it is a file that we made, to be unlinked            */
 	dev_t device; /* that file as we made it                               */
@@ -42,8 +42,8 @@ int socket_listener_open(struct socket_listener *l, const struct socket_place *w
 /* Unlinks the file. */
 void socket_listener_close(struct socket_listener *l);
 
-/* A connected socket, close-on-exec; -EAGAIN: nobody waits; -ENOTCONN: nobody will come any more;
- * or another -errno. */
-int socket_listener_accept(struct socket_listener *l);
+/* Of a single one: the connection, non-blocking, close-on-exec and the caller's; -ENOTCONN: it has
+ * been taken.  Who comes to the others is let in by an acceptor at @fd, which is non-blocking. */
+int socket_listener_take(struct socket_listener *l);
 
 #endif
