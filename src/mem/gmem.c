@@ -185,11 +185,16 @@ static int add_mapping(const struct gmem *mem, struct gmem_region *add,
 	return rc;
 }
 
-int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, int fd,
-		 uint64_t offset, struct gmem **out, struct error *err)
+static int protection(uint32_t access)
 {
-	struct gmem_region add = {.gpa = gpa, .size = size, .user = user};
+	return (access & GMEM_READ ? PROT_READ : 0) | (access & GMEM_WRITE ? PROT_WRITE : 0);
+}
+
+static int with_fd(const struct gmem *mem, struct gmem_region add, int fd, uint64_t offset,
+		   struct gmem **out, struct error *err)
+{
 	struct gmem_mapping like = {.ours = true};
+	uint64_t gpa = add.gpa, size = add.size;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), slack;
 	struct stat st;
 	struct statfs fs;
@@ -210,7 +215,7 @@ int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 	if (!fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC)
 		page = (uint64_t)fs.f_bsize;
 	slack = offset & (page - 1);
-	base = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+	base = mmap(NULL, size + slack, protection(add.access), MAP_SHARED | MAP_NORESERVE, fd,
 		    (off_t)(offset - slack));
 	if (base == MAP_FAILED)
 		return error_set(err, -errno, "cannot map memory region 0x%llx+0x%llx",
@@ -226,6 +231,23 @@ int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 	return rc;
 }
 
+int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, int fd,
+		 uint64_t offset, struct gmem **out, struct error *err)
+{
+	const struct gmem_region add = {
+		.gpa = gpa, .size = size, .user = user, .access = GMEM_BOTH};
+
+	return with_fd(mem, add, fd, offset, out, err);
+}
+
+int gmem_with_fd_for(const struct gmem *mem, uint32_t access, uint64_t gpa, uint64_t size, int fd,
+		     uint64_t offset, struct gmem **out, struct error *err)
+{
+	const struct gmem_region add = {.gpa = gpa, .size = size, .access = access};
+
+	return with_fd(mem, add, fd, offset, out, err);
+}
+
 bool gmem_fd_is_memory(int fd)
 {
 	return fcntl(fd, F_GET_SEALS) >= 0;
@@ -234,7 +256,8 @@ bool gmem_fd_is_memory(int fd)
 int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, void *host,
 		   struct gmem **out, struct error *err)
 {
-	struct gmem_region add = {.gpa = gpa, .size = size, .user = user, .host = host};
+	struct gmem_region add = {
+		.gpa = gpa, .size = size, .user = user, .host = host, .access = GMEM_BOTH};
 	struct gmem_mapping like = {.base = host, .len = size, .page = 4096};
 	int rc = check_region(mem, &add, err);
 
@@ -295,18 +318,35 @@ static const struct gmem_region *find(const struct gmem *mem, struct gmem_hint *
 	return &mem->regions[lo - 1];
 }
 
-void *gmem_at(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len)
+static uint8_t *at_for(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len,
+		       uint32_t access)
 {
 	const struct gmem_region *r = find(mem, hint, at.v);
 
-	if (!r || !len || len > r->size - (at.v - r->gpa))
+	if (!r || !len || len > r->size - (at.v - r->gpa) || access & ~r->access)
 		return NULL;
 	return r->host + (at.v - r->gpa);
+}
+
+void *gmem_at(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len)
+{
+	return at_for(mem, hint, at, len, GMEM_BOTH);
+}
+
+void *gmem_at_write(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len)
+{
+	return at_for(mem, hint, at, len, GMEM_WRITE);
+}
+
+const void *gmem_at_read(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len)
+{
+	return at_for(mem, hint, at, len, GMEM_READ);
 }
 
 int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
 		struct iovec *iov, int max)
 {
+	uint32_t access = write ? GMEM_WRITE : GMEM_READ;
 	uint64_t pos = at.v, left = len;
 	int n = 0;
 
@@ -316,6 +356,8 @@ int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64
 
 		if (!r)
 			return -EFAULT;
+		if (!(r->access & access))
+			return -EACCES;
 		if (n == max)
 			return -E2BIG;
 		here = min_u64(left, r->size - (pos - r->gpa));

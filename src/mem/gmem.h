@@ -8,8 +8,8 @@
  * them is let go.
  *
  * Invariants: regions are sorted by guest address and do not overlap; no region wraps; a slice is
- * all of (address, length) or nothing. Threads: a map may be read by any thread; get/put are
- * atomic.
+ * all of (address, length) or nothing; what a region may not be used for is not there for whoever
+ * asks to use it so. Threads: a map may be read by any thread; get/put are atomic.
  */
 #ifndef MEM_GMEM_H
 #define MEM_GMEM_H
@@ -39,11 +39,17 @@ static inline gpa_t gpa(uint64_t v)
 
 struct gmem_mapping; /* one mmap, counted */
 
+/* What a device may do with memory. */
+#define GMEM_READ  1u
+#define GMEM_WRITE 2u
+#define GMEM_BOTH  (GMEM_READ | GMEM_WRITE)
+
 struct gmem_region {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t user; /* where the front end itself has it mapped (vhost-user user address) */
 	uint8_t *host;
+	uint32_t access; /* GMEM_READ, GMEM_WRITE */
 	struct gmem_mapping *mapping;
 };
 
@@ -82,6 +88,10 @@ struct gmem *gmem_new(void);
 int gmem_with_fd(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, int fd,
 		 uint64_t offset, struct gmem **out, struct error *err);
 
+/* The same for a region that may be used for @access only; the file need not allow more. */
+int gmem_with_fd_for(const struct gmem *mem, uint32_t access, uint64_t gpa, uint64_t size, int fd,
+		     uint64_t offset, struct gmem **out, struct error *err);
+
 /*
  * Whether @fd is memory of the kernel's own: a memfd, a file of tmpfs or hugetlbfs.  Of others a
  * mere look (fstat), and any touch later, may wait for whoever stands behind their file system.
@@ -103,16 +113,22 @@ void gmem_put(struct gmem *mem);
 
 /* ---- looking up (any thread) ---- */
 
-/* Guest range as host memory when it lies in one region; NULL otherwise, and for @len 0. */
+/*
+ * Guest range as host memory, to be read and written, when it lies in one region; NULL otherwise,
+ * and for @len 0.
+ */
 void *gmem_at(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len);
+/* To be read, or to be written, only. */
+void *gmem_at_write(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len);
+const void *gmem_at_read(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len);
 
 /**
  * gmem_slices() - guest range as host memory, also across regions that touch
- * @write: the caller will write there (marks the range dirty)
+ * @write: the caller will write there, and not read (marks the range dirty)
  * @iov:   room for @max slices
  *
- * Return: the number of slices; -EFAULT when any byte lies outside memory (nothing is marked then),
- * -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
+ * Return: the number of slices; -EFAULT when any byte lies outside memory, -EACCES when
+ * one lies in memory that may not be used so (nothing is marked then), -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
  */
 int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
 		struct iovec *iov, int max);

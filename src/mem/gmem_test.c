@@ -245,10 +245,41 @@ static void r_21_truncated_memory_does_not_kill(void **state)
 	close(fd);
 }
 
+/* What a region may not be used for is not there for it; the file's own mode holds, too. */
+static void regions_of_each_kind(void **state)
+{
+	(void)state;
+	for (uint32_t access = GMEM_READ; access <= GMEM_BOTH; access++) {
+		struct gmem_hint hint = {0};
+		int fd = memfd(2 * MIB);
+		struct gmem *one, *m;
+		struct iovec iov[2];
+
+		assert_int_equal(gmem_with_fd(NULL, 0, MIB, 0, fd, 0, &one, NULL), 0);
+		assert_int_equal(gmem_with_fd_for(one, access, MIB, MIB, fd, MIB, &m, NULL), 0);
+		assert_true(!gmem_at_read(m, &hint, gpa(MIB), 1) == !(access & GMEM_READ));
+		assert_true(!gmem_at_write(m, &hint, gpa(MIB), 1) == !(access & GMEM_WRITE));
+		assert_true(!gmem_at(m, &hint, gpa(MIB), 1) == (access != GMEM_BOTH));
+		for (int write = 0; write < 2; write++) {
+			bool may = access & (write ? GMEM_WRITE : GMEM_READ);
+
+			assert_int_equal(gmem_slices(m, &hint, gpa(MIB - 1), 1, write, iov, 2), 1);
+			assert_int_equal(gmem_slices(m, &hint, gpa(MIB), 1, write, iov, 2),
+					 may ? 1 : -EACCES);
+			assert_int_equal(gmem_slices(m, &hint, gpa(MIB - 1), 2, write, iov, 2),
+					 may ? 2 : -EACCES);
+		}
+		gmem_put(one);
+		gmem_put(m);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lookup_is_all_or_nothing),
+		cmocka_unit_test(regions_of_each_kind),
 		cmocka_unit_test(r_10_slices_cross_touching_regions),
 		cmocka_unit_test(r_10_slices_never_leave_memory),
 		cmocka_unit_test(kb_31_range_that_wraps_2_64),

@@ -16,41 +16,52 @@ static void vqdev_ask(struct vqdev *vq, bool kicks)
 
 /* ---- set-up ---- */
 
-static void vqdev_set_areas(struct vqdev *vq, void *desc, void *driver, void *device)
+static void vqdev_set_areas(struct vqdev *vq, const struct vqdev_areas *a)
 {
 	uint16_t num = vq->config.num;
 
 	if (vq->config.packed) {
-		vq->packed.ring = desc;
-		vq->packed.driver = driver;
-		vq->packed.device = device;
+		vq->packed.ring = a->ring;
+		vq->packed.driver = a->driver;
+		vq->packed.device = a->device;
 	} else {
-		vq->split.desc = desc;
-		vq->split.avail = driver;
+		vq->split.desc = a->desc;
+		vq->split.avail = a->driver;
 		vq->split.used_event = &vq->split.avail->ring[num];
-		vq->split.used = device;
+		vq->split.used = a->device;
 		vq->split.avail_event = (le16 *)(void *)&vq->split.used->ring[num];
 	}
+}
+
+int vqdev_areas_find(const struct vring_config *config, const struct gmem *mem,
+		     struct vqdev_areas *areas)
+{
+	uint64_t bytes = vring_desc_bytes(config);
+	struct gmem_hint hint = {0};
+
+	areas->ring = config->packed ? gmem_at(mem, &hint, config->desc, bytes) : NULL;
+	areas->desc = config->packed ? areas->ring : gmem_at_read(mem, &hint, config->desc, bytes);
+	areas->driver = gmem_at_read(mem, &hint, config->driver, vring_driver_bytes(config));
+	areas->device = gmem_at_write(mem, &hint, config->device, vring_device_bytes(config));
+	if (!areas->desc || !areas->driver || !areas->device)
+		return -EFAULT;
+	/* A region may be mapped anywhere: aligned guest addresses do not yet make aligned
+	 * pointers. */
+	if ((uintptr_t)areas->desc % 16 || (uintptr_t)areas->driver % (config->packed ? 4 : 2) ||
+	    (uintptr_t)areas->device % 4)
+		return -EFAULT;
+	return 0;
 }
 
 /* The areas as host pointers: 0 or -EFAULT. */
 static int vqdev_map_areas(struct vqdev *vq)
 {
-	const struct vring_config *c = &vq->config;
-	struct gmem_hint hint = {0};
-	void *desc = gmem_at(vq->mem, &hint, c->desc, vring_desc_bytes(c));
-	void *driver = gmem_at(vq->mem, &hint, c->driver, vring_driver_bytes(c));
-	void *device = gmem_at(vq->mem, &hint, c->device, vring_device_bytes(c));
+	struct vqdev_areas areas;
+	int rc = vqdev_areas_find(&vq->config, vq->mem, &areas);
 
-	if (!desc || !driver || !device)
-		return -EFAULT;
-	/* A region may be mapped anywhere: aligned guest addresses do not yet make aligned
-	 * pointers. */
-	if ((uintptr_t)desc % 16 || (uintptr_t)driver % (c->packed ? 4 : 2) ||
-	    (uintptr_t)device % 4)
-		return -EFAULT;
-	vqdev_set_areas(vq, desc, driver, device);
-	return 0;
+	if (!rc)
+		vqdev_set_areas(vq, &areas);
+	return rc;
 }
 
 /*
@@ -66,7 +77,10 @@ static int vqdev_go_away(struct vqdev *vq)
 
 	if (!empty)
 		return -ENOMEM;
-	vqdev_set_areas(vq, empty, empty + desc, empty + desc + driver);
+	vqdev_set_areas(vq, &(struct vqdev_areas){.desc = empty,
+						  .ring = empty,
+						  .driver = empty + desc,
+						  .device = empty + desc + driver});
 	if (!c->packed) {
 		struct virtq_avail *avail = (void *)(empty + desc);
 
@@ -133,7 +147,8 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 		return error_set(err, rc, "a ring cannot start at 0x%x", config->base);
 	rc = vqdev_map_areas(vq);
 	if (rc)
-		return error_set(err, rc, "the ring does not lie in guest memory");
+		return error_set(err, rc,
+				 "the ring does not lie in guest memory that the device may use");
 	vq->ids = calloc((ids + 63) / 64, sizeof(*vq->ids));
 	if (!vq->ids)
 		return error_set(err, -ENOMEM, "no memory for a ring");
@@ -205,7 +220,7 @@ int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d)
 	if (d->addr + d->len < d->addr)
 		return vq_fail(vq, "indirect table outside memory");
 	t->gpa = d->addr;
-	t->at = gmem_at(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
+	t->at = gmem_at_read(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
 	t->aligned = t->at && !((uintptr_t)t->at % 8);
 	return 0;
 }

@@ -56,6 +56,21 @@ struct vq_chain {
 	uint32_t descs; /* descriptors read for it: what it cost to take */
 };
 
+/* A ring's areas in our memory. */
+struct vqdev_areas {
+	const void *desc; /* split: only read     */
+	void *ring;	  /* packed: the same place */
+	const void *driver;
+	void *device;
+};
+
+/*
+ * Where @mem has them, each in one piece and such that the device may use it as it has to: 0 or
+ * -EFAULT.
+ */
+int vqdev_areas_find(const struct vring_config *config, const struct gmem *mem,
+		     struct vqdev_areas *areas);
+
 /**
  * vqdev_init() - start a queue, with kicks on
  * @config: its base says where; split: also where the used index goes on, so nothing may be in
@@ -63,7 +78,7 @@ struct vq_chain {
  * @mem: stays valid until vqdev_fini() or the next vqdev_remap()
  *
  * Return: 0; -EINVAL for a bad size, alignment or base; -EFAULT when a ring area is not inside one
- * region of @mem; -ENOMEM.
+ * region of @mem that may be used so; -ENOMEM.
  */
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 	       struct error *err);

@@ -143,6 +143,17 @@ static inline int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint
 	return 0;
 }
 
+/* What gmem_slices() could not do, as vq_walk_add() returns it. */
+static inline int vq_walk_no_slices(struct vqdev *vq, int rc, bool write)
+{
+	if (rc == -E2BIG)
+		return rc;
+	if (rc == -EACCES)
+		return vq_fail(vq, write ? "buffer in memory that must not be written"
+					 : "buffer in memory that must not be read");
+	return vq_fail(vq, "buffer outside memory");
+}
+
 /* Adds one data descriptor: 0, -E2BIG, or -EPROTO and the queue is broken. */
 static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d)
 {
@@ -160,7 +171,7 @@ static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct 
 	n = gmem_slices(vq->mem, &vq->hint, gpa(d->addr), d->len, write, w->iov + used,
 			w->iov_max - used);
 	if (unlikely(n < 0))
-		return n == -E2BIG ? n : vq_fail(vq, "buffer outside memory");
+		return vq_walk_no_slices(vq, n, write);
 	if (write) {
 		w->writable += n;
 		w->writable_len += d->len;

@@ -24,7 +24,7 @@ void ide_dma_start(struct ide_dma *dma)
 static int next_entry(struct ide_dma *dma)
 {
 	struct ide_dma_place *p = &dma->place;
-	const struct bm_prd *prd = gmem_at(dma->mem, &dma->hint, gpa(p->entry), sizeof(*prd));
+	const struct bm_prd *prd = gmem_at_read(dma->mem, &dma->hint, gpa(p->entry), sizeof(*prd));
 	uint16_t bytes;
 
 	if (!prd || p->entries == BM_PRD_TABLE / sizeof(*prd))

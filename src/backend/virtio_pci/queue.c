@@ -174,11 +174,9 @@ void virtio_pci_queue_start(struct virtio_pci_queue *q)
 static bool areas_lie_in_memory(const struct virtio_pci_queue *q, const struct vring_config *c)
 {
 	const struct gmem *mem = q->board->mem;
-	struct gmem_hint hint = {0};
+	struct vqdev_areas areas;
 
-	return mem && gmem_at(mem, &hint, c->desc, vring_desc_bytes(c)) &&
-	       gmem_at(mem, &hint, c->driver, vring_driver_bytes(c)) &&
-	       gmem_at(mem, &hint, c->device, vring_device_bytes(c));
+	return mem && !vqdev_areas_find(c, mem, &areas);
 }
 
 void virtio_pci_queue_enable(struct virtio_pci_queue *q)
@@ -189,7 +187,7 @@ void virtio_pci_queue_enable(struct virtio_pci_queue *q)
 
 	/* Before a reset is over the features it had are still the device's: the start will tell. */
 	if (!b->resetting && (vring_config_check(&config) || !areas_lie_in_memory(q, &config))) {
-		refuse(q, "size, alignment, or not in memory");
+		refuse(q, "size, alignment, or no memory there that the device may use");
 		return;
 	}
 	q->enabled = true;

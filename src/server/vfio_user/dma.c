@@ -61,6 +61,12 @@ static int dma_check(const struct vfio_user_dma *dma, const struct vfio_user_dma
 	return 0;
 }
 
+static uint32_t dma_access(uint32_t flags)
+{
+	return (flags & VFIO_USER_DMA_READABLE ? GMEM_READ : 0) |
+	       (flags & VFIO_USER_DMA_WRITABLE ? GMEM_WRITE : 0);
+}
+
 static int dma_reserve(struct vfio_user_dma *dma)
 {
 	unsigned room = dma->room ? 2 * dma->room : 16;
@@ -89,7 +95,8 @@ int vfio_user_dma_add(struct vfio_user_dma *dma, const struct vfio_user_dma_map 
 	if (rc)
 		return error_set(err, rc, "cannot note a piece of memory");
 	if (fd >= 0) {
-		rc = gmem_with_fd(dma->map, m->iova, m->size, 0, fd, m->offset, &map, err);
+		rc = gmem_with_fd_for(dma->map, dma_access(m->flags), m->iova, m->size, fd,
+				      m->offset, &map, err);
 		if (rc)
 			return rc;
 		gmem_put(dma->map);
