@@ -12,6 +12,7 @@
 #include "base/atomic.h"
 #include "wire/virtio_blk.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,9 @@ static void fill(uint64_t at, uint8_t byte)
 	memset(br_at(&R, at), byte, 512);
 }
 
-static void set_up(bool waits)
+static void set_up_with(const struct br_options *options)
 {
-	struct br_options o = {.waits = waits};
+	struct br_options o = *options;
 
 	D = held_disk_new(1 << 20);
 	memset(D->bytes, 0x11, 512);
@@ -47,6 +48,11 @@ static void set_up(bool waits)
 	br_submit(&R, 0, &reads, VIRTIO_BLK_T_IN, 0, read_data, 512);
 	br_submit(&R, 0, &writes, VIRTIO_BLK_T_OUT, 1, write_data, 512);
 	held_disk_wait(D, 2);
+}
+
+static void set_up(bool waits)
+{
+	set_up_with(&(struct br_options){.waits = waits});
 }
 
 static void release(void)
@@ -261,6 +267,184 @@ static void a_queue_that_starts_without_bus_mastering_waits_for_it(void **state)
 	br_fini(&R);
 }
 
+static bool has_paused(struct board_rig *r, void *arg)
+{
+	(void)arg;
+	return !virtio_pci_access_waits(r->board);
+}
+
+/* A storage that holds everything has nothing any more once the access is over, and gets nothing. */
+static void silence_is_kept(void)
+{
+	for (unsigned i = 0; i < LOOKS && !has_paused(&R, NULL); i++)
+		br_pump(&R);
+	if (!has_paused(&R, NULL)) {
+		release();
+		store_release(&D->hold, true);
+		br_until(&R, has_paused, NULL);
+	}
+	br_settle(&R);
+	assert_int_equal(load_acquire(&D->n), 0);
+	store_release(&D->hold, false);
+}
+
+/* The worker stands still meanwhile, so that all orders reach it at once. */
+static struct reactor_msg gate;
+static sem_t gate_reached, gate_open;
+
+static void gate_run(struct reactor_msg *msg)
+{
+	(void)msg;
+	sem_post(&gate_reached);
+	while (sem_wait(&gate_open))
+		;
+}
+
+static void worker_stops(void)
+{
+	sem_init(&gate_reached, 0, 0);
+	sem_init(&gate_open, 0, 0);
+	gate.run = gate_run;
+	reactor_post(worker_reactor(R.worker), &gate);
+	while (sem_wait(&gate_reached))
+		;
+}
+
+static void worker_goes_on(void)
+{
+	sem_post(&gate_open);
+}
+
+/* Where an access cannot wait it is asked afterwards; as over a socket. */
+static void bus_mastering_on_and_off_again_leaves_nothing_in_flight(void **state)
+{
+	struct br_io more = {0};
+
+	(void)state;
+	set_up(false);
+	release();
+	set_master(false);
+	br_until(&R, has_paused, NULL);
+	br_submit(&R, 0, &more, VIRTIO_BLK_T_IN, 0, br_alloc(&R, 512, 512), 512);
+	store_release(&D->hold, true);
+	worker_stops();
+	set_master(true);
+	set_master(false);
+	worker_goes_on();
+	silence_is_kept();
+	set_master(true);
+	assert_int_equal(br_finish(&R, 0, &more), 0);
+	br_fini(&R);
+}
+
+static void bus_mastering_off_during_its_pause_leaves_nothing_in_flight(void **state)
+{
+	struct br_io more = {0};
+
+	(void)state;
+	set_up(false);
+	br_submit(&R, 0, &more, VIRTIO_BLK_T_IN, 0, br_alloc(&R, 512, 512), 512);
+	held_disk_wait(D, 3);
+	set_master(false);
+	for (unsigned i = 0; i < 3; i++) {
+		set_master(true);
+		br_pump(&R);
+		set_master(false);
+	}
+	assert_false(has_paused(&R, NULL));
+	silence_is_kept();
+	set_master(true);
+	assert_int_equal(br_finish(&R, 0, &more), 0);
+	br_check_io(&R);
+	br_fini(&R);
+}
+
+static void common_write(unsigned offset, uint32_t value, unsigned size)
+{
+	pci_bar_write(&R.board->fn, VIRTIO_PCI_BAR_MODERN, VIRTIO_PCI_AT_COMMON + offset, value,
+		      size);
+}
+
+#define STATUS	     20
+#define QUEUE_SELECT 22
+#define QUEUE_RESET  58
+
+/* A modern driver looks whether a reset is over, and may do without. */
+static void begin_reset(bool of_queue)
+{
+	if (of_queue) {
+		assert_true(virtio_device_has(R.board->vdev, VIRTIO_F_RING_RESET));
+		common_write(QUEUE_SELECT, 0, 2);
+		common_write(QUEUE_RESET, 1, 2);
+	} else {
+		common_write(STATUS, 0, 1);
+	}
+}
+
+static void bus_mastering_off_waits_for_a_reset_that_is_under_way(void **state)
+{
+	(void)state;
+	for (unsigned of_queue = 0; of_queue < 2; of_queue++) {
+		set_up(true);
+		begin_reset(of_queue);
+		assert_int_equal(R.waits, 0);
+		R.on_wait = release_at_last;
+		set_master(false);
+		assert_true(R.waits >= LOOKS);
+		assert_int_equal(load_acquire(&D->n), 0);
+		take_memory_back();
+		memory_stays();
+		br_fini(&R);
+	}
+}
+
+static void an_access_that_cannot_wait_tells_so(void **state)
+{
+	(void)state;
+	for (unsigned of_queue = 0; of_queue < 2; of_queue++) {
+		set_up(false);
+		begin_reset(of_queue);
+		assert_false(virtio_pci_access_waits(R.board));
+		set_master(false);
+		for (unsigned i = 0; i < LOOKS; i++)
+			br_pump(&R);
+		assert_true(virtio_pci_access_waits(R.board));
+		assert_true(nothing_was_touched());
+		release();
+		br_until(&R, has_paused, NULL);
+		take_memory_back();
+		memory_stays();
+		br_fini(&R);
+	}
+}
+
+/* Registers of the legacy header. */
+#define LEGACY(offset) VIRTIO_PCI_BAR_LEGACY, VIRTIO_PCI_LEGACY_##offset
+
+static void a_legacy_drivers_reset_is_one_that_is_waited_for(void **state)
+{
+	const struct br_options o = {.board.no_modern = true};
+
+	(void)state;
+	for (unsigned of_queue = 0; of_queue < 2; of_queue++) {
+		set_up_with(&o);
+		pci_bar_write(&R.board->fn, LEGACY(QUEUE_SELECT), 0, 2);
+		if (of_queue)
+			pci_bar_write(&R.board->fn, LEGACY(QUEUE_PFN), 0, 4);
+		else
+			pci_bar_write(&R.board->fn, LEGACY(STATUS), 0, 1);
+		for (unsigned i = 0; i < LOOKS; i++)
+			br_pump(&R);
+		assert_true(virtio_pci_access_waits(R.board));
+		assert_true(nothing_was_touched());
+		release();
+		br_until(&R, has_paused, NULL);
+		take_memory_back();
+		memory_stays();
+		br_fini(&R);
+	}
+}
+
 /* ---- a new memory map ---- */
 
 static void moved(struct virtio_waiter *w)
@@ -289,6 +473,30 @@ static void a_map_is_given_back_when_nothing_is_in_flight(void **state)
 	br_fini(&R);
 }
 
+static void a_map_is_given_back_when_a_reset_is_over(void **state)
+{
+	struct virtio_waiter w;
+
+	(void)state;
+	for (unsigned of_queue = 0; of_queue < 2; of_queue++) {
+		set_up(false);
+		begin_reset(of_queue);
+		one_quieted = false;
+		w = (struct virtio_waiter){.done = moved};
+		virtio_pci_set_mem(R.board, R.mem, &w);
+		assert_int_not_equal(w.pending, 0);
+		for (unsigned i = 0; i < LOOKS; i++)
+			br_pump(&R);
+		assert_false(one_quieted);
+		assert_true(nothing_was_touched());
+		release();
+		br_until(&R, is_quiet, NULL);
+		take_memory_back();
+		memory_stays();
+		start_again();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,7 +506,13 @@ int main(void)
 		cmocka_unit_test(a_quiet_card_says_so_at_once),
 		cmocka_unit_test(a_card_that_may_not_be_master_touches_no_memory),
 		cmocka_unit_test(a_queue_that_starts_without_bus_mastering_waits_for_it),
+		cmocka_unit_test(bus_mastering_on_and_off_again_leaves_nothing_in_flight),
+		cmocka_unit_test(bus_mastering_off_during_its_pause_leaves_nothing_in_flight),
+		cmocka_unit_test(bus_mastering_off_waits_for_a_reset_that_is_under_way),
+		cmocka_unit_test(an_access_that_cannot_wait_tells_so),
+		cmocka_unit_test(a_legacy_drivers_reset_is_one_that_is_waited_for),
 		cmocka_unit_test(a_map_is_given_back_when_nothing_is_in_flight),
+		cmocka_unit_test(a_map_is_given_back_when_a_reset_is_over),
 	};
 
 	log_setup(LOG_LEVEL_ERR, NULL, NULL);

@@ -91,6 +91,12 @@ void virtio_pci_set_status(struct virtio_pci *b, uint8_t status);
 /* Legacy drivers do not say when they are done with it. */
 void virtio_pci_set_legacy_features(struct virtio_pci *b, uint32_t features);
 void virtio_pci_reset(struct virtio_pci *b);
+/*
+ * The access at hand ends when a reset is over that is under way: at once if there is none.  Where
+ * it cannot take that long, virtio_pci_access_waits() tells so.
+ */
+void virtio_pci_await_reset(struct virtio_pci *b);
+void virtio_pci_await_queue_reset(struct virtio_pci_queue *q);
 /* The command register may have changed; may wait. */
 void virtio_pci_update_master(struct virtio_pci *b);
 

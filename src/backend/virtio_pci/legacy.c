@@ -40,7 +40,7 @@ static void write_pfn(struct virtio_pci *b, uint32_t pfn)
 		if (!q->enabled)
 			return;
 		virtio_pci_queue_reset(q);
-		virtio_pci_wait_while(b, &q->resetting);
+		virtio_pci_await_queue_reset(q);
 		return;
 	}
 	if (q->enabled)
@@ -88,7 +88,7 @@ static void write_status(struct virtio_pci *b, uint32_t v)
 	b->legacy_driver = true;
 	virtio_pci_set_status(b, (uint8_t)v);
 	if (!v)
-		virtio_pci_wait_while(b, &b->resetting);
+		virtio_pci_await_reset(b);
 }
 
 static uint32_t read_config_vector(struct virtio_pci *b)

@@ -228,6 +228,7 @@ void virtio_pci_queue_reset(struct virtio_pci_queue *q)
 	pci_call_stop(&q->call);
 	virtio_pci_queue_update_kicks(q);
 	q->resetting = true;
+	q->reset_awaited = false;
 	q->stop = (struct virtio_waiter){.done = stop_done};
 	virtio_queue_set_enabled(device_queue(q), false, &q->stop);
 	virtio_queue_stop(device_queue(q), &q->stop);

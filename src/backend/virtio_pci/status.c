@@ -152,6 +152,7 @@ void virtio_pci_reset(struct virtio_pci *b)
 		return;
 	b->reset_waiter = (struct virtio_waiter){.done = reset_done};
 	b->resetting = true;
+	b->reset_awaited = false;
 	virtio_device_reset(b->vdev, &b->reset_waiter);
 }
 
@@ -163,28 +164,83 @@ void virtio_pci_quiesce(struct virtio_pci *b, void (*quiet)(struct virtio_pci *b
 
 /* ---- bus mastering ---- */
 
+/*
+ * Where bus mastering is switched off the access ends when nothing is in flight any more, in two
+ * steps, since orders of two kinds may overtake each other: first every queue is disabled, then
+ * each takes over its map anew, which it does when nothing is in flight.  The other way about a
+ * queue that had only just been enabled would go on between the two.
+ */
+static void pause_begin(struct virtio_pci *b);
+
 static void pause_done(struct virtio_waiter *w)
 {
-	container_of(w, struct virtio_pci, pause)->pausing = false;
+	struct virtio_pci *b = container_of(w, struct virtio_pci, pause);
+
+	b->pausing = false;
+	if (b->pause_again)
+		pause_begin(b);
 }
 
-/* A map that is taken over anew is taken over when nothing is in flight. */
-static void pause_queues(struct virtio_pci *b)
+static void pause_drain(struct virtio_waiter *w)
 {
-	struct virtio_waiter *w = b->pausing ? NULL : &b->pause;
+	struct virtio_pci *b = container_of(w, struct virtio_pci, pause);
 
-	if (w)
-		*w = (struct virtio_waiter){.done = pause_done};
-	for (unsigned i = 0; i < b->n_queues; i++) {
-		struct virtio_queue *vq = &b->vdev->queues[i];
+	*w = (struct virtio_waiter){.done = pause_done};
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].running)
+			virtio_queue_set_mem(&b->vdev->queues[i], b->mem, w);
+	if (!w->pending)
+		pause_done(w);
+}
 
-		if (!b->queues[i].running)
-			continue;
-		virtio_queue_set_enabled(vq, false, NULL);
-		if (w)
-			virtio_queue_set_mem(vq, b->mem, w);
-	}
-	b->pausing |= w && w->pending;
+static void enable_queues(struct virtio_pci *b, bool on, struct virtio_waiter *waiter)
+{
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].running)
+			virtio_queue_set_enabled(&b->vdev->queues[i], on, waiter);
+}
+
+static void pause_begin(struct virtio_pci *b)
+{
+	b->pause_again = false;
+	b->pause = (struct virtio_waiter){.done = pause_drain};
+	enable_queues(b, false, &b->pause);
+	b->pausing = b->pause.pending;
+}
+
+/* ---- who waits for what ---- */
+
+void virtio_pci_await_reset(struct virtio_pci *b)
+{
+	b->reset_awaited = b->resetting;
+	virtio_pci_wait_while(b, &b->resetting);
+}
+
+void virtio_pci_await_queue_reset(struct virtio_pci_queue *q)
+{
+	q->reset_awaited = q->resetting;
+	virtio_pci_wait_while(q->board, &q->resetting);
+	/* A reset of the device takes it over. */
+	virtio_pci_await_reset(q->board);
+}
+
+bool virtio_pci_access_waits(const struct virtio_pci *b)
+{
+	if (b->pausing || (b->resetting && b->reset_awaited))
+		return true;
+	for (unsigned i = 0; i < b->n_queues; i++)
+		if (b->queues[i].resetting && b->queues[i].reset_awaited)
+			return true;
+	return false;
+}
+
+/* A reset that is under way has requests in flight, too. */
+static void await_silence(struct virtio_pci *b)
+{
+	virtio_pci_wait_while(b, &b->pausing);
+	virtio_pci_await_reset(b);
+	for (unsigned i = 0; i < b->n_queues; i++)
+		virtio_pci_await_queue_reset(&b->queues[i]);
 }
 
 void virtio_pci_update_master(struct virtio_pci *b)
@@ -195,12 +251,16 @@ void virtio_pci_update_master(struct virtio_pci *b)
 		return;
 	b->master = master;
 	b->master_gone = !master;
-	if (!master) {
-		pause_queues(b);
-		virtio_pci_wait_while(b, &b->pausing);
+	if (master) {
+		enable_queues(b, true, NULL);
 		return;
 	}
-	for (unsigned i = 0; i < b->n_queues; i++)
-		if (b->queues[i].running)
-			virtio_queue_set_enabled(&b->vdev->queues[i], true, NULL);
+	if (b->pausing) {
+		/* It may have been on in between. */
+		b->pause_again = true;
+		enable_queues(b, false, NULL);
+	} else {
+		pause_begin(b);
+	}
+	await_silence(b);
 }

@@ -429,8 +429,12 @@ void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem, struct virti
 	struct gmem *before = board->mem;
 
 	board->mem = gmem_get(mem);
-	for (unsigned i = 0; i < board->n_queues; i++)
-		if (board->queues[i].running)
+	for (unsigned i = 0; i < board->n_queues; i++) {
+		const struct virtio_pci_queue *q = &board->queues[i];
+
+		/* One that is being stopped has requests in flight in the map of before. */
+		if (q->running || q->resetting || board->resetting)
 			virtio_queue_set_mem(&board->vdev->queues[i], mem, waiter);
+	}
 	gmem_put(before);
 }

@@ -79,7 +79,8 @@ struct virtio_pci_queue {
 	uint16_t vector;
 	uint64_t desc, driver, device;
 	bool enabled;
-	bool resetting;	     /* queue reset, not over yet */
+	bool resetting;	     /* queue reset, not over yet ... */
+	bool reset_awaited;  /* ... and an access waits for that */
 	bool running;	     /* a start was ordered and no stop since */
 	uint64_t calls_seen; /* of the device's queue, when the ISR was last read */
 
@@ -111,10 +112,12 @@ struct virtio_pci {
 	/* Bus mastering, which the guest may take away under a driver. */
 	bool master;	  /* as last looked at */
 	bool master_gone; /* it was there, and is not any more: no queue touches memory */
-	bool pausing;	  /* not all have stopped yet */
+	bool pausing;	  /* not all have stopped yet ... */
+	bool pause_again; /* ... and it was on and off again meanwhile */
 	struct virtio_waiter pause;
 
 	bool resetting;
+	bool reset_awaited;    /* by an access */
 	uint8_t wanted_status; /* written while resetting */
 	struct virtio_waiter reset_waiter;
 	void (*quiet)(struct virtio_pci *board); /* who asked; NULL: nobody */
@@ -141,10 +144,16 @@ void virtio_pci_fini(struct virtio_pci *board);
 
 /*
  * Queues run in @mem (a reference is taken) from now on.  Those that run move when nothing is in
- * flight and go on; @waiter, which may be NULL, waits for them: with nothing pending after the call
- * there was none.
+ * flight and go on; @waiter, which may be NULL, waits for them, and for those that are being reset:
+ * with nothing pending after the call there was none.
  */
 void virtio_pci_set_mem(struct virtio_pci *board, struct gmem *mem, struct virtio_waiter *waiter);
+
+/*
+ * Whether the access that was last made would have waited, had the host a way to wait: a reset by a
+ * legacy driver, and bus mastering that is switched off, are over when nothing is in flight.
+ */
+bool virtio_pci_access_waits(const struct virtio_pci *board);
 
 /*
  * Resets the device and calls @quiet, later, from the home reactor, when nothing is in flight and

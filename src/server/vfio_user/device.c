@@ -171,9 +171,7 @@ void vfio_user_device_write(struct vfio_user_device *d, uint32_t index, uint64_t
 
 bool vfio_user_device_write_waits(const struct vfio_user_device *d)
 {
-	const struct virtio_pci *board = &d->card->board;
-
-	return (board->resetting && board->legacy_driver) || board->pausing;
+	return virtio_pci_access_waits(&d->card->board);
 }
 
 /* ---- what takes time ---- */
