@@ -53,6 +53,32 @@ static void blk_d_14_cache_modes(void **state)
 	}
 }
 
+/* As SeaBIOS does by the legacy interface: nothing is negotiated, so nobody could ever flush. */
+static void blk_d_14_a_driver_that_takes_no_features_is_served_write_through(void **state)
+{
+	struct held_disk *d = held_disk_new(DISK);
+	struct rig_io io = {0};
+	struct rig rig;
+	uint8_t mode = 9;
+
+	(void)state;
+	rig_init(&rig, &d->storage, &plain);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(dr_reset(&rig.dev), 0);
+		/* What a front end finds before there is a driver. */
+		assert_int_equal(virtio_device_config_read(&rig.blk->vdev, 32, &mode, 1), 0);
+		assert_int_equal(mode, 1);
+		virtio_queue_set_enabled(&rig.blk->vdev.queues[0], true, NULL);
+		dr_start_queue(&rig.dev, 0, 64, 0);
+		assert_int_equal(rig_do(&rig, 0, &io, VIRTIO_BLK_T_OUT, 0, 512, true), 0);
+		assert_int_equal(rig_range(&rig, &io, VIRTIO_BLK_T_DISCARD, 0, 1, 0),
+				 VIRTIO_BLK_S_UNSUPP);
+		assert_int_equal(d->fua, i + 1);
+		assert_int_equal(d->rest, 0);
+	}
+	rig_fini(&rig);
+}
+
 static void blk_d_14_the_driver_changes_the_cache_mode(void **state)
 {
 	struct held_disk *d = held_disk_new(DISK);
@@ -444,6 +470,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blk_d_14_cache_modes),
+		cmocka_unit_test(blk_d_14_a_driver_that_takes_no_features_is_served_write_through),
 		cmocka_unit_test(blk_d_14_the_driver_changes_the_cache_mode),
 		cmocka_unit_test(blk_d_02_wce_without_flush_starts_write_through),
 		cmocka_unit_test(st_d_04_05_feature_subsets),

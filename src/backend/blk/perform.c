@@ -51,6 +51,7 @@ struct blk_queue {
 	struct blk_block *blocks; /* as many as were in use at once                     */
 	unsigned n_tasks, fresh;  /* tasks[fresh..] were never used                     */
 	unsigned slices_out;	  /* in blocks                                          */
+	bool write_through;	  /* the driver can neither flush nor say so            */
 	struct blk_limits limits;
 	struct blk_request request; /* of the chain at hand */
 	int scratch_max;
@@ -226,7 +227,7 @@ static int blk_task_keep_ranges(struct blk_task *task, const struct blk_request 
 static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
 {
 	const struct blk_request *r = &bq->request;
-	bool through = !read_once(&bq->blk->writeback);
+	bool through = bq->write_through || !read_once(&bq->blk->writeback);
 	struct blk_task *task;
 
 	if (r->action == BLK_ANSWER) {
@@ -329,10 +330,13 @@ int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct e
 	bq->blk = blk;
 	bq->q = q;
 	bq->scratch_max = (int)slices;
+	/* What follows from features is asked of them: a driver may have agreed on none. */
+	bq->write_through = !virtio_device_has(vdev, VIRTIO_BLK_F_FLUSH) &&
+			    !virtio_device_has(vdev, VIRTIO_BLK_F_CONFIG_WCE);
 	bq->limits = (struct blk_limits){
 		.readonly = storage_readonly(blk->storage),
-		.discard = blk->discard,
-		.write_zeroes = blk->write_zeroes,
+		.discard = virtio_device_has(vdev, VIRTIO_BLK_F_DISCARD),
+		.write_zeroes = virtio_device_has(vdev, VIRTIO_BLK_F_WRITE_ZEROES),
 		.max_discard_sectors = le32_get(blk->config.max_discard_sectors),
 		.max_write_zeroes_sectors = le32_get(blk->config.max_write_zeroes_sectors),
 	};

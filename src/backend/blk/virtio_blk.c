@@ -112,8 +112,6 @@ static void blk_features_set(struct virtio_device *vdev)
 	bool wce = virtio_device_has(vdev, VIRTIO_BLK_F_CONFIG_WCE);
 
 	write_once(&blk->writeback, flush && !(wce && blk->write_through_at_start));
-	blk->discard = virtio_device_has(vdev, VIRTIO_BLK_F_DISCARD);
-	blk->write_zeroes = virtio_device_has(vdev, VIRTIO_BLK_F_WRITE_ZEROES);
 }
 
 static void blk_reset(struct virtio_device *vdev)

@@ -36,12 +36,13 @@ struct virtio_blk {
 	struct storage *storage; /* ours from a successful create on */
 	struct virtio_blk_config config;
 	bool write_through_at_start;
-	bool writeback; /* atomic: workers read it with each write */
+	/*
+	 * Atomic: workers read it with each write.  A driver that takes neither FLUSH nor CONFIG_WCE
+	 * is served write-through whatever stands here, before the features above all: front ends
+	 * read the mode then, and old drivers take no features at all.
+	 */
+	bool writeback;
 	char serial[VIRTIO_BLK_ID_BYTES];
-
-	/* Settled with the features; workers read it only while a queue runs. */
-	bool discard;
-	bool write_zeroes;
 };
 
 static inline struct virtio_blk *virtio_blk_of(struct virtio_device *vdev)
