@@ -8,8 +8,8 @@
 #include <poll.h>
 #include <unistd.h>
 
-/* How many signals may pass before the fd's mode is looked at again: the peer can change it at any
- * time. */
+/* How many signals may pass before the fd's mode is looked at again: whoever has it, too, can change
+ * it. */
 #define LOOK_AGAIN 1024
 
 static const uint64_t one = 1;
@@ -49,29 +49,39 @@ void notifier_set(struct notifier *n, struct reactor *r, int fd)
 		close(before);
 }
 
-/* A fd in blocking mode: io_uring would hand the write to a kernel thread, so ask first and write
- * then. */
-static void signal_blocking(const struct notifier *n)
+/*
+ * A fd that may be in blocking mode: io_uring would hand the write to a kernel thread, so ask first
+ * and write then.  POLLERR alone tells of a counter that is past its end: a write would wait.
+ */
+static void signal_blocking(int fd)
 {
-	struct pollfd p = {.fd = n->fd, .events = POLLOUT};
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
 
 	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
 		return; /* full: whoever reads it will find it readable anyway */
-	if (write(n->fd, &one, sizeof(one)) < 0)
+	if (write(fd, &one, sizeof(one)) < 0)
 		return; /* a peer that is gone does not want to know */
+}
+
+void notifier_signal_foreign(struct reactor *r, int fd)
+{
+	struct evsignal *safe = reactor_evsignal(r);
+
+	if (safe)
+		(void)evsignal_send(safe, fd);
+	else
+		signal_blocking(fd);
 }
 
 void notifier_signal(struct notifier *n, struct reactor *r)
 {
 	struct io_uring_sqe *sqe = NULL;
-	struct evsignal *safe;
 
 	if (n->fd < 0)
 		return;
 	n->total++;
-	safe = n->foreign ? reactor_evsignal(r) : NULL;
-	if (safe) {
-		evsignal_send(safe, n->fd);
+	if (n->foreign) {
+		notifier_signal_foreign(r, n->fd);
 		return;
 	}
 	if (++n->signals >= LOOK_AGAIN)
@@ -79,7 +89,7 @@ void notifier_signal(struct notifier *n, struct reactor *r)
 	if (!n->blocking && reactor_is_uring(r))
 		sqe = reactor_sqe(r);
 	if (!sqe) {
-		signal_blocking(n);
+		signal_blocking(n->fd);
 		return;
 	}
 	io_uring_prep_write(sqe, n->fd, &one, sizeof(one), 0);

@@ -5,8 +5,8 @@
  * Our own (an irqfd, whose other end is the kernel) rides with the reactor's next submission, so
  * that it costs no system call.  A peer's (vhost-user call and error fds) may be full and in
  * blocking mode, and its mode may change between a look at it and the write: it is signalled by
- * base/evsignal.h, which never waits, at one system call each.  Where the kernel does not offer
- * that, the mode is looked at now and then, and poll() is asked first.
+ * base/evsignal.h, which never waits, at one system call each.  Where that is not to be had, poll() is
+ * asked before each write; a peer that fills the counter just in between can make the sender wait.
  *
  * Signalling never raises SIGPIPE (the process ignores it) and never fails.
  *
@@ -23,7 +23,7 @@ struct reactor;
 struct notifier {
 	int fd;		  /* -1: nobody listens                                  */
 	bool foreign;	  /* a peer holds it, too                                */
-	bool blocking;	  /* the peer's choice, looked up now and then           */
+	bool blocking;	  /* one of ours: its mode, looked up now and then       */
 	uint32_t signals; /* since the last look                                 */
 	uint64_t total;	  /* signals sent, for the counters                      */
 };
@@ -35,5 +35,7 @@ void notifier_set(struct notifier *n, struct reactor *r, int fd);
  * caller's. */
 int notifier_swap(struct notifier *n, struct reactor *r, int fd, bool foreign);
 void notifier_signal(struct notifier *n, struct reactor *r);
+/* Signals a peer's eventfd, on @r's thread: the one place that does. */
+void notifier_signal_foreign(struct reactor *r, int fd);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/evsignal.h"
 #include "base/notifier.h"
 #include "base/reactor_priv.h"
 #include "base/worker.h"
@@ -516,6 +517,47 @@ static void notifier_survives_hostile_fds(bool uring)
 	reactor_destroy(&r);
 }
 
+/* A counter at its very end, where only the kernel can take it: it can be read, and shows an error. */
+static int past_its_end(struct reactor *r)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct evsignal *s = reactor_evsignal(r);
+
+	if (!s)
+		skip();
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+	assert_int_equal(evsignal_send(s, fd), 0);
+	return fd;
+}
+
+/* In blocking mode, with and without the kernel's help: who waits is ended by the alarm. */
+static void a_peers_eventfd_holds_nobody_up(bool uring)
+{
+	struct reactor *r = new_reactor(uring);
+	int full = past_its_end(r), fd = eventfd(0, EFD_CLOEXEC);
+	struct notifier n;
+	eventfd_t got;
+
+	alarm(60);
+	notifier_init(&n);
+	for (int i = 0; i < 2; i++) {
+		notifier_signal_foreign(r, full);
+		assert_int_equal(notifier_swap(&n, r, full, true), -1);
+		notifier_signal(&n, r);
+		assert_int_equal(notifier_swap(&n, r, fd, true), full);
+		notifier_signal(&n, r);
+		notifier_signal_foreign(r, fd);
+		assert_int_equal(eventfd_read(fd, &got), 0);
+		assert_int_equal(got, 2);
+		assert_int_equal(notifier_swap(&n, r, -1, true), fd);
+		evsignal_destroy(&r->evsignal);
+	}
+	alarm(0);
+	close(full);
+	close(fd);
+	reactor_destroy(&r);
+}
+
 static void set_flag(void *arg)
 {
 	*(pthread_t *)arg = pthread_self();
@@ -558,6 +600,7 @@ BOTH_KINDS(a_poller_that_starts_itself_anew_has_one_look_a_turn)
 BOTH_KINDS(a_message_posted_twice_runs_once_and_loses_no_other)
 BOTH_KINDS(no_post_of_a_queued_message_is_lost)
 BOTH_KINDS(notifier_survives_hostile_fds)
+BOTH_KINDS(a_peers_eventfd_holds_nobody_up)
 BOTH_KINDS(worker_runs_calls_on_its_thread)
 
 #define BOTH(fn) cmocka_unit_test(fn##_uring), cmocka_unit_test(fn##_epoll)
@@ -577,6 +620,7 @@ int main(void)
 		BOTH(a_message_posted_twice_runs_once_and_loses_no_other),
 		BOTH(no_post_of_a_queued_message_is_lost),
 		BOTH(notifier_survives_hostile_fds),
+		BOTH(a_peers_eventfd_holds_nobody_up),
 		BOTH(worker_runs_calls_on_its_thread),
 	};
 

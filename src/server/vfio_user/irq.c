@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/vfio_user/irq.h"
 
-#include "base/evsignal.h"
+#include "base/notifier.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 static void irq_close(int *fd)
@@ -25,22 +23,10 @@ static int irq_take(int *fds, unsigned i)
 	return fd;
 }
 
-/* The client holds it, too: its counter may be full, and it may be in blocking mode. */
-static void irq_signal(struct vfio_user_irqs *irqs, int fd)
-{
-	struct evsignal *s = reactor_evsignal(irqs->home);
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-
-	if (s)
-		(void)evsignal_send(s, fd);
-	else if (poll(&p, 1, 0) == 1)
-		(void)eventfd_write(fd, 1);
-}
-
 void vfio_user_irqs_signal(struct vfio_user_irqs *irqs, unsigned vector)
 {
 	if (irqs->vectors[vector] >= 0)
-		irq_signal(irqs, irqs->vectors[vector]);
+		notifier_signal_foreign(irqs->home, irqs->vectors[vector]);
 }
 
 /* ---- the pin ---- */
@@ -50,7 +36,7 @@ static void pin_tell(struct vfio_user_irqs *irqs)
 	if (!irqs->pin_up || irqs->pin_masked || irqs->pin_fd < 0)
 		return;
 	irqs->pin_masked = true;
-	irq_signal(irqs, irqs->pin_fd);
+	notifier_signal_foreign(irqs->home, irqs->pin_fd);
 }
 
 void vfio_user_irqs_pin(struct vfio_user_irqs *irqs, bool level)
@@ -105,7 +91,7 @@ static int pin_trigger(struct vfio_user_irqs *irqs, const struct vfio_user_irq_s
 		unmask_drop(irqs);
 		irqs->pin_masked = false;
 	} else if (irqs->pin_fd >= 0 && (set->flags & VFIO_USER_IRQ_DATA_NONE || data[0])) {
-		irq_signal(irqs, irqs->pin_fd);
+		notifier_signal_foreign(irqs->home, irqs->pin_fd);
 	}
 	return 0;
 }
