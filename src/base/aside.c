@@ -2,6 +2,7 @@
 #include "base/aside.h"
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/grow.h"
 #include "base/thread.h"
 
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define RETRY_NS (100 * NSEC_PER_MSEC)
+
 struct aside {
 	pthread_mutex_t lock; /* protects what follows; taken alone */
 	struct reactor *home; /* NULL: released */
@@ -17,7 +20,8 @@ struct aside {
 	struct list jobs;
 	int *fds; /* to be closed */
 	unsigned n_fds;
-	unsigned waiting; /* also read without the lock */
+	unsigned waiting;	    /* also read without the lock */
+	struct reactor_timer again; /* home's: for want of a thread */
 };
 
 static void aside_free(struct aside *a)
@@ -79,11 +83,28 @@ static void *aside_thread(void *arg)
 	return NULL;
 }
 
-/* With the lock held.  Where no thread is to be had the next call tries again. */
-static void aside_start(struct aside *a)
+/* With the lock held.  false: no thread is to be had. */
+static bool aside_start(struct aside *a)
 {
 	if (!a->at_work && a->waiting)
 		a->at_work = !thread_start_apart(aside_thread, a);
+	return a->at_work || !a->waiting;
+}
+
+/* With the lock held. */
+static void aside_start_some_time(struct aside *a)
+{
+	if (!aside_start(a) && !list_is_linked(&a->again.link))
+		reactor_timer_start(a->home, &a->again, RETRY_NS);
+}
+
+static void aside_again(struct reactor_timer *t)
+{
+	struct aside *a = container_of(t, struct aside, again);
+
+	pthread_mutex_lock(&a->lock);
+	aside_start_some_time(a);
+	pthread_mutex_unlock(&a->lock);
 }
 
 int aside_create(struct aside **out, struct reactor *home)
@@ -94,9 +115,23 @@ int aside_create(struct aside **out, struct reactor *home)
 		return -ENOMEM;
 	pthread_mutex_init(&a->lock, NULL);
 	list_init(&a->jobs);
+	reactor_timer_init(&a->again, aside_again);
 	a->home = home;
 	*out = a;
 	return 0;
+}
+
+/* Released, and nobody else has it. */
+static void aside_give_up(struct aside *a)
+{
+	while (!list_empty(&a->jobs)) {
+		struct aside_job *job = list_entry(a->jobs.next, struct aside_job, link);
+
+		list_del(&job->link);
+		job->drop(job);
+	}
+	while (a->n_fds)
+		close(a->fds[--a->n_fds]);
 }
 
 void aside_release(struct aside **ap)
@@ -107,13 +142,16 @@ void aside_release(struct aside **ap)
 	if (!a)
 		return;
 	*ap = NULL;
+	reactor_timer_stop(a->home, &a->again);
 	pthread_mutex_lock(&a->lock);
 	a->home = NULL;
-	aside_start(a);
+	(void)aside_start(a);
 	last = !a->at_work;
 	pthread_mutex_unlock(&a->lock);
-	if (last)
-		aside_free(a);
+	if (!last)
+		return;
+	aside_give_up(a);
+	aside_free(a);
 }
 
 /* With the lock held. */
@@ -137,7 +175,7 @@ void aside_close(struct aside *a, int fd)
 		return;
 	pthread_mutex_lock(&a->lock);
 	kept = aside_keep_fd(a, fd);
-	aside_start(a);
+	aside_start_some_time(a);
 	pthread_mutex_unlock(&a->lock);
 	/* Without memory to remember it: better to wait than to lose it. */
 	if (!kept)
@@ -151,7 +189,7 @@ void aside_run(struct aside *a, struct aside_job *job)
 	list_init(&job->link);
 	list_add_tail(&a->jobs, &job->link);
 	write_once(&a->waiting, a->waiting + 1);
-	aside_start(a);
+	aside_start_some_time(a);
 	pthread_mutex_unlock(&a->lock);
 }
 

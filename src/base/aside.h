@@ -8,9 +8,11 @@
  * a lane that hangs keeps up nobody but the peer whose lane it is.
  *
  * The thread of a lane exists only while there is something to do.  A lane that is released while a
- * job hangs is left to itself: nobody waits for it, at the end of the process neither.
+ * job hangs is left to itself: nobody waits for it, at the end of the process neither.  Where no
+ * thread is to be had it is tried again in a moment; at the release, for the last time: jobs are
+ * dropped then without having run, and fds closed at once, which may wait but loses nothing.
  *
- * Threads: create, run and release on the thread of @home; close on any.
+ * Threads: the thread of @home.
  */
 #ifndef BASE_ASIDE_H
 #define BASE_ASIDE_H
@@ -23,8 +25,8 @@ struct aside;
 struct aside_job {
 	void (*run)(struct aside_job *job); /* on the lane's thread */
 	/*
-	 * On @home's, when @run is over; not if the lane was released before: then drop() comes,
-	 * on the lane's thread.
+	 * On @home's, when @run is over; not if the lane was released before: then drop() comes, on
+	 * whichever thread, and perhaps without run().
 	 */
 	void (*done)(struct aside_job *job);
 	void (*drop)(struct aside_job *job);

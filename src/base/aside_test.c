@@ -8,9 +8,11 @@
 #include "base/evsignal.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -147,6 +149,70 @@ static void a_job_comes_back_or_is_dropped(void **state)
 	reactor_destroy(&r);
 }
 
+/* ---- where no thread is to be had ---- */
+
+static bool no_threads;
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
+{
+	int (*fn)(pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *),
+		  void *arg) = dlsym(RTLD_NEXT, "pthread_create");
+
+	return no_threads ? EAGAIN : fn(thread, attr, run, arg);
+}
+
+/* Nobody asks for anything else that would try again. */
+static void what_found_no_thread_is_done_when_there_is_one(void **state)
+{
+	struct reactor *r = reactor();
+	struct aside *a;
+	struct job job = {.job = {.run = job_run, .done = job_done, .drop = job_drop}};
+	int p[2];
+
+	(void)state;
+	sem_init(&job.go, 0, 1);
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(aside_create(&a, r), 0);
+	no_threads = true;
+	aside_run(a, &job.job);
+	aside_close(a, p[0]);
+	aside_close(a, p[1]);
+	assert_int_equal(aside_waiting(a), 3);
+	no_threads = false;
+	while (!job.done)
+		reactor_turn(r);
+	assert_true(wait_for_none(a));
+	assert_int_equal(fcntl(p[0], F_GETFD), -1);
+	assert_int_equal(job.run, 1);
+	aside_release(&a);
+	reactor_destroy(&r);
+}
+
+static void without_any_thread_a_release_loses_nothing(void **state)
+{
+	struct reactor *r = reactor();
+	struct aside *a;
+	struct job job = {.job = {.run = job_run, .done = job_done, .drop = job_drop}};
+	int p[2];
+
+	(void)state;
+	sem_init(&job.gone, 0, 0);
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(aside_create(&a, r), 0);
+	no_threads = true;
+	aside_run(a, &job.job);
+	aside_close(a, p[0]);
+	aside_close(a, p[1]);
+	aside_release(&a);
+	no_threads = false;
+	assert_int_equal(job.run, 0);
+	assert_int_equal(job.done, 0);
+	assert_int_equal(job.dropped, 1);
+	assert_int_equal(fcntl(p[0], F_GETFD), -1);
+	assert_int_equal(fcntl(p[1], F_GETFD), -1);
+	reactor_destroy(&r);
+}
+
 /* ---- eventfds ---- */
 
 static void only_eventfds_are_eventfds(void **state)
@@ -206,6 +272,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_close_that_waits_is_nobodys_business),
 		cmocka_unit_test(a_job_comes_back_or_is_dropped),
+		cmocka_unit_test(what_found_no_thread_is_done_when_there_is_one),
+		cmocka_unit_test(without_any_thread_a_release_loses_nothing),
 		cmocka_unit_test(only_eventfds_are_eventfds),
 		cmocka_unit_test(a_full_eventfd_in_blocking_mode_is_signalled_without_waiting),
 	};

@@ -111,8 +111,16 @@ struct vhost_user_map_job {
 	struct error err;
 };
 
+static void map_job_close_fds(struct vhost_user_map_job *j)
+{
+	while (j->plan.n)
+		close(j->plan.fds[--j->plan.n]);
+}
+
 static void map_job_free(struct vhost_user_map_job *j)
 {
+	/* One that was dropped before it ran has them still. */
+	map_job_close_fds(j);
 	gmem_put(j->mem);
 	gmem_put(j->plan.base);
 	free(j);
@@ -123,8 +131,7 @@ static void map_job_run(struct aside_job *job)
 	struct vhost_user_map_job *j = container_of(job, struct vhost_user_map_job, job);
 
 	j->rc = map_carry_out(&j->plan, &j->mem, &j->err);
-	for (unsigned i = 0; i < j->plan.n; i++)
-		close(j->plan.fds[i]);
+	map_job_close_fds(j);
 }
 
 static void map_job_drop(struct aside_job *job)
