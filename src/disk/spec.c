@@ -80,7 +80,7 @@ static const struct words_table device_tables[] = {
 /* The one word that comes before all tables: it says which of them count. */
 static const struct word target_words[] = {
 	{"file", .kind = WORD_TEXT, .min = 1, .sample = "TARGET",
-	 .help = "image file, block device, null:SIZE or memory:SIZE (needed)",
+	 .help = "image file, block device, null:SIZE, memory:SIZE or nbd://HOST/EXPORT (needed)",
 	 WORD_FIELD(struct disk_spec, file)},
 };
 
@@ -98,6 +98,7 @@ static const struct disk_spec defaults = {
 	.packed = true,
 	.event_idx = true,
 	.wce = true,
+	.storage = {.nbd_reconnect = STORAGE_RECONNECT_SECONDS},
 };
 
 static int take_target(struct disk_spec *spec, struct word_given *g, const char *value,
@@ -107,8 +108,8 @@ static int take_target(struct disk_spec *spec, struct word_given *g, const char 
 		return error_set(err, -EINVAL, "the option file is given twice.");
 	if (!value || !*value)
 		return error_set(err, -EINVAL,
-				 "\"%s%s\" cannot be: the value must be a path, null:SIZE or "
-				 "memory:SIZE.",
+				 "\"%s%s\" cannot be: the value must be a path, null:SIZE, "
+				 "memory:SIZE or nbd://HOST/EXPORT.",
 				 g->name, value ? "=" : "");
 	g->taken = true;
 	spec->file = strdup(value);
@@ -130,8 +131,8 @@ static int find_target(struct words *w, struct disk_spec *spec, struct error *er
 	}
 	if (!rc && !spec->file)
 		rc = error_set(err, -EINVAL,
-			       "the disk names no file; add file=PATH, file=null:SIZE or "
-			       "file=memory:SIZE.");
+			       "the disk names no file; add file=PATH, file=null:SIZE, "
+			       "file=memory:SIZE or file=nbd://HOST/EXPORT.");
 	return rc;
 }
 

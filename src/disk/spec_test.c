@@ -113,9 +113,9 @@ static void wrong_words_are_one_sentence(void **state)
 		{",", "missing"},
 		{"a,", "missing"},
 		{"file=a,,", NULL}, /* a literal comma at the end is fine */
-		{"file=", "a path, null:SIZE or memory:SIZE"},
-		{"file", "a path, null:SIZE or memory:SIZE"},
-		{"readonly=on,file", "a path, null:SIZE or memory:SIZE"},
+		{"file=", "a path, null:SIZE, memory:SIZE or nbd://HOST/EXPORT"},
+		{"file", "a path, null:SIZE, memory:SIZE or nbd://HOST/EXPORT"},
+		{"readonly=on,file", "a path, null:SIZE, memory:SIZE or nbd://HOST/EXPORT"},
 		{"null:1G,cache=none",
 		 "null: has no option \"cache\", which is for an image file; it has readonly"},
 		{"null:1G,cache=hot", "null: has no option \"cache\""},
@@ -129,7 +129,10 @@ static void wrong_words_are_one_sentence(void **state)
 		 "a virtio-blk disk of an image file has no option \"colour\"; it has readonly"},
 		{"file=a,werror=stop", "no option \"werror\""},
 		{"file=a,rerror=stop", "no option \"rerror\""},
-		{"file=a,format=qcow2", "no option \"format\""},
+		{"file=a,format=qcow3", "raw, qcow2"},
+		{"null:1G,format=qcow2", "no option \"format\""},
+		{"file=a,nbd.reconnect=1", "no option \"nbd.reconnect\""},
+		{"nbd://h/e,cache=none", "no option \"cache\""},
 		{"file=a,FILE=b", "no option \"FILE\""},
 		{"file=a,file=b", "file is given twice"},
 		{"a,file=b", "file is given twice"},
@@ -212,7 +215,7 @@ struct table_case {
 	const char *target; /* of a disk to which the table belongs */
 };
 
-static const char *const targets[] = {"null:1G", "memory:1M", "vm.raw"};
+static const char *const targets[] = {"null:1G", "memory:1M", "nbd://h/e", "vm.raw"};
 
 static void engine_targets_are_all_there(void **state)
 {

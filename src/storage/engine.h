@@ -9,6 +9,8 @@
 
 struct storage_engine_ops {
 	const char *prefix; /* "null:"; NULL: takes every target that no prefix claims */
+	/* Whether it takes that target, in the place of the prefix.  Optional. */
+	bool (*claims)(const char *target);
 	/* The options that it obeys; fields of struct storage_options. */
 	struct words_table words;
 	/*
@@ -67,7 +69,10 @@ struct storage_channel {
 
 extern const struct storage_engine_ops null_engine_ops;
 extern const struct storage_engine_ops memory_engine_ops;
+extern const struct storage_engine_ops nbd_engine_ops;
 extern const struct storage_engine_ops file_engine_ops;
+/* Files in an image format; not in the table: files with a word more are its. */
+extern const struct storage_engine_ops format_engine_ops;
 
 /* table.c; ends with NULL. */
 extern const struct storage_engine_ops *const storage_engines[];

@@ -261,6 +261,13 @@ static bool file_is_at(const struct storage *s, const char *target)
 
 static const struct word file_words[] = {
 	STORAGE_WORD_READONLY,
+	{"format", .kind = WORD_CHOICE,
+	 .help = "of the image, never guessed; others than raw by qemu-nbd; default raw",
+	 WORD_VALUES({"raw", STORAGE_FORMAT_RAW}, {"qcow2", STORAGE_FORMAT_QCOW2},
+		     {"vmdk", STORAGE_FORMAT_VMDK}, {"vdi", STORAGE_FORMAT_VDI},
+		     {"vhdx", STORAGE_FORMAT_VHDX}, {"vpc", STORAGE_FORMAT_VPC},
+		     {"parallels", STORAGE_FORMAT_PARALLELS}),
+	 WORD_FIELD(struct storage_options, format)},
 	{"cache", .kind = WORD_CHOICE,
 	 .help = "none: past the page cache (O_DIRECT); default writeback",
 	 WORD_VALUES({"writeback", 0}, {"none", 1}), WORD_FIELD(struct storage_options, direct)},

@@ -14,12 +14,17 @@
 
 #define SECTOR_MASK UINT64_C(511)
 
+static bool engine_takes(const struct storage_engine_ops *e, const char *target)
+{
+	return e->claims ? e->claims(target) : !strncmp(target, e->prefix, strlen(e->prefix));
+}
+
 /* The last one takes what is left. */
 static const struct storage_engine_ops *engine_for(const char *target)
 {
 	const struct storage_engine_ops *const *e = storage_engines;
 
-	while ((*e)->prefix && strncmp(target, (*e)->prefix, strlen((*e)->prefix)) != 0)
+	while ((*e)->prefix && !engine_takes(*e, target))
 		e++;
 	return *e;
 }
@@ -62,13 +67,16 @@ int storage_open(const struct storage_options *o, struct storage **out, struct e
 	*out = NULL;
 	if (!o->target || !*o->target)
 		return error_set(err, -EINVAL,
-				 "no disk is named: give a path, null:SIZE or memory:SIZE.");
+				 "no disk is named: give a path, null:SIZE, memory:SIZE or "
+				 "nbd://HOST/EXPORT.");
 	rc = geometry_check(&o->geometry, o->target, err);
 	if (rc)
 		return rc;
 	if (o->disk && !(disk = strdup(o->disk)))
 		return error_set(err, -ENOMEM, "cannot open %s", o->target);
 	ops = engine_for(o->target);
+	if (o->format != STORAGE_FORMAT_RAW)
+		ops = &format_engine_ops;
 	rc = ops->open(o, &s, err);
 	if (rc) {
 		free(disk);

@@ -100,8 +100,21 @@ enum storage_access {
 	STORAGE_AUTO = 2, /* read-only where it cannot be written */
 };
 
+enum storage_format {
+	STORAGE_FORMAT_RAW = 0,
+	STORAGE_FORMAT_QCOW2,
+	STORAGE_FORMAT_VMDK,
+	STORAGE_FORMAT_VDI,
+	STORAGE_FORMAT_VHDX,
+	STORAGE_FORMAT_VPC,
+	STORAGE_FORMAT_PARALLELS,
+};
+
+/* What a disk of words gets, unless they say otherwise; 0: requests fail at once. */
+#define STORAGE_RECONNECT_SECONDS 30
+
 struct storage_options {
-	const char *target;	 /* PATH, null:SIZE, memory:SIZE                             */
+	const char *target;	 /* PATH, null:SIZE, memory:SIZE, nbd://...                 */
 	const char *disk;	 /* its name, for sentences; may be NULL                     */
 	struct storage_set *set; /* to be listed in while open; NULL: none            */
 	unsigned readonly;	 /* enum storage_access                                     */
@@ -109,6 +122,9 @@ struct storage_options {
 	bool threads;		 /* aio=threads: no io_uring for I/O                         */
 	bool no_lock;		 /* locking=off                                              */
 	bool no_discard;	 /* discard=ignore: offer no discard, no unmapping         */
+	unsigned format;	 /* enum storage_format; of a file alone                    */
+	unsigned nbd_reconnect;	 /* seconds that requests wait for a server that is away    */
+	unsigned nbd_timeout;	 /* seconds until a mute server counts as gone; 0: never    */
 	struct storage_geometry geometry;
 };
 

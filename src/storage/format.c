@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file=PATH,format=qcow2: a disk in an image format, by a qemu-nbd of our own.
+ *
+ * It is started with one socket that nobody else has, and ends with the connection.  The format is always told, never guessed: a guest writes what a guess looks
+ * at.  The path goes absolute, since QEMU takes "nbd:..." and "json:..." for more than a file.
+ */
+#include "storage/nbd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROGRAM "qemu-nbd"
+
+struct format {
+	const char *name; /* ours and QEMU's          */
+	const char *magic;
+	size_t n, at; /* of the magic; 0: none told */
+};
+
+static const struct format formats[] = {
+	[STORAGE_FORMAT_QCOW2] = {"qcow2", "QFI\xfb", 4, 0},
+	[STORAGE_FORMAT_VMDK] = {"vmdk", NULL, 0, 0},
+	[STORAGE_FORMAT_VDI] = {"vdi", "\x7f\x10\xda\xbe", 4, 0x40},
+	[STORAGE_FORMAT_VHDX] = {"vhdx", "vhdxfile", 8, 0},
+	[STORAGE_FORMAT_VPC] = {"vpc", NULL, 0, 0},
+	[STORAGE_FORMAT_PARALLELS] = {"parallels", NULL, 0, 0},
+};
+
+/* Whether execvp() would find it. */
+static bool program_is_there(void)
+{
+	const char *path = getenv("PATH");
+	char *dirs = strdup(path ? path : "/usr/bin:/bin"), *rest = dirs, *dir;
+	bool found = false;
+
+	while (dirs && !found && (dir = strsep(&rest, ":"))) {
+		char file[4096];
+
+		found = snprintf(file, sizeof(file), "%s/" PROGRAM, *dir ? dir : ".") <
+				(int)sizeof(file) &&
+			!access(file, X_OK);
+	}
+	free(dirs);
+	return found;
+}
+
+/* Not to choose a format, but to say what is wrong in a sentence of our own. */
+static int check_image(const struct storage_options *o, const struct format *f, struct error *err)
+{
+	char bytes[16];
+	struct stat st;
+	int fd, rc = 0;
+
+	if (stat(o->target, &st))
+		return error_set(err, -errno, "cannot open %s", o->target);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(err, -EINVAL, "%s is neither a regular file nor a block device.",
+				 o->target);
+	fd = open(o->target, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return error_set(err, -errno, "cannot open %s for %s", o->target,
+				 o->readonly ? "reading" : "writing (readonly=on only reads)");
+	if (f->n && (pread(fd, bytes, f->n, (off_t)f->at) != (ssize_t)f->n ||
+		     memcmp(bytes, f->magic, f->n) != 0))
+		rc = error_set(err, -EINVAL,
+			       "%s is not a %s image; formats are not guessed: say format= as it "
+			       "is (raw: without format=).",
+			       o->target, f->name);
+	close(fd);
+	return rc;
+}
+
+static int make_argv(const struct storage_options *o, const struct format *f, struct nbd_way *way)
+{
+	char *path = realpath(o->target, NULL);
+	const char *const words[] = {
+		PROGRAM, "-f", f->name, o->direct ? "--cache=none" : "--cache=writeback",
+		/* io_uring of QEMU 7.2 hangs where a file's end is no
+				      * multiple of 512 bytes. */
+		"--aio=threads", o->no_discard ? "--discard=ignore" : "--discard=unmap",
+		o->readonly ? "--read-only" : path, o->readonly ? path : NULL, NULL};
+	size_t n = 0;
+
+	way->name = strdup(o->target);
+	way->argv = calloc(sizeof(words) / sizeof(words[0]), sizeof(way->argv[0]));
+	for (bool ok = way->argv && path; ok && words[n]; n++) {
+		way->argv[n] = strdup(words[n]);
+		ok = way->argv[n] != NULL;
+	}
+	free(path);
+	if (way->name && n && way->argv[n - 1])
+		return 0;
+	nbd_way_fini(way);
+	return -ENOMEM;
+}
+
+static int format_open(const struct storage_options *asked, struct storage **out, struct error *err)
+{
+	struct storage_options own = *asked, *o = &own;
+	const struct format *f = &formats[o->format];
+	struct nbd_way way = {.reconnect = 30};
+	struct error inner = {""};
+	int rc;
+
+	if (o->no_lock)
+		return error_set(err, -EINVAL, "locking=off is not for format=%s.", f->name);
+	if (!program_is_there())
+		return error_set(err, -ENOENT,
+				 "format=%s needs the program " PROGRAM
+				 ", and it is not in PATH; install qemu-utils.",
+				 f->name);
+	if (o->readonly == STORAGE_AUTO)
+		o->readonly = access(o->target, W_OK) ? STORAGE_READONLY : STORAGE_WRITABLE;
+	rc = check_image(o, f, err);
+	if (rc)
+		return rc;
+	rc = make_argv(o, f, &way);
+	if (rc)
+		return error_set(err, rc, "cannot set up %s", o->target);
+	rc = nbd_open_way(o, &way, out, &inner);
+	if (rc == -ECONNREFUSED)
+		return error_set(err, -EINVAL, "%s is broken, in use, or no %s image: %s.",
+				 o->target, f->name, inner.text);
+	if (rc)
+		error_set(err, rc, "%s.", inner.text);
+	return rc;
+}
+
+/* Its words are those of a file. */
+const struct storage_engine_ops format_engine_ops = {
+	.name = "format",
+	.open = format_open,
+	.close = nbd_storage_close,
+	.channel_open = nbd_channel_open,
+	.channel_close = nbd_channel_close,
+	.submit = nbd_submit,
+};

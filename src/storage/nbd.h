@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of src/storage: disks behind an NBD server.
+ *
+ * libnbd is called on threads of our own alone, one for each connection (a link): it waits for
+ * names, for TLS and for a server program's start and end, and a server started by it may die with
+ * the thread that started it.  Neither a worker nor the control thread ever waits for a server,
+ * but at the start of a disk, for NBD_OPEN_SECONDS at most.
+ *
+ *      nbd.c       the engine: options, channels, what the server told of the disk
+ *      nbd_link.c  one connection: connect, serve, lose, connect again
+ *      nbd_io.c    one connection's requests: cut into commands, completed, repeated
+ *      nbd_server.c  a server program of our own
+ *      format.c    disks in an image format: a qemu-nbd of our own
+ *
+ * A server that allows several connections (multi-conn: what one of them flushes is what all of
+ * them wrote) gets one for each channel; of any other all channels share one.
+ *
+ * When a connection is lost, the requests that were in flight are repeated on the next one: all of
+ * them may be done twice.  A flush is repeated after the others have ended.
+ *
+ * A server that ends may take changes with it that it had answered and not yet flushed.  Of a
+ * server elsewhere we cannot know: most leave them in their kernel's page cache.  A qemu-nbd of our
+ * own has metadata of the image in its memory, so if it dies with changes unflushed the disk fails
+ * for good, rather than showing a guest what it had overwritten.
+ *
+ * Threads: what begins with nbd_link_ is called by any thread; nbd_io_ by the link's thread alone.
+ */
+#ifndef STORAGE_NBD_H
+#define STORAGE_NBD_H
+
+#include "storage/bounce.h"
+#include "storage/engine.h"
+#include "storage/nbd_server.h"
+
+#include <libnbd.h>
+#include <pthread.h>
+
+#define NBD_OPEN_SECONDS 10
+#define NBD_COMMANDS	 128		      /* in flight on one connection               */
+#define NBD_RUN		 (UINT32_C(1) << 27)  /* longest trim and zero command, bytes      */
+#define NBD_PAYLOAD	 (UINT32_C(32) << 20) /* longest read and write command, bytes     */
+#define NBD_TRIES	 16 /* connections lost under one request until it fails */
+
+/* What the server says of the export. */
+struct nbd_facts {
+	uint64_t size;
+	uint32_t min_block; /* >= 1 */
+	uint32_t max_payload;
+	bool readonly, flush, fua, trim, zero, multi;
+};
+
+/* How to get to the server; texts are owned by the link. */
+struct nbd_way {
+	char *uri;
+	char **argv;	    /* instead: a program to start; NULL-ended           */
+	char *name;	    /* for messages                                      */
+	unsigned reconnect; /* seconds that requests wait for an absent server   */
+	unsigned timeout;   /* seconds until a mute server is given up; 0: never */
+};
+
+struct nbd_fifo {
+	struct storage_io *head, *tail;
+};
+
+struct nbd_channel {
+	struct storage_channel base;
+	struct nbd_link *link;
+	pthread_mutex_t lock;	/* protects what follows; taken before no other lock */
+	struct nbd_fifo done;	/* their err is io->result; all under way to the channel */
+	struct reactor_msg msg; /* posted when @done is not empty any more           */
+};
+
+struct nbd_command {
+	struct nbd_link *link;
+	struct storage_io *io; /* NULL: free */
+	struct nbd_command *next;
+	void *bounce;
+	uint64_t skip; /* bytes of the request before this piece */
+	uint32_t len;
+	int err;
+};
+
+struct nbd_link {
+	struct nbd_way way;
+	int wake; /* eventfd */
+
+	pthread_mutex_t lock; /* protects what follows; taken before no other lock */
+	pthread_cond_t changed;
+	struct nbd_fifo inbox;
+	unsigned refs;
+	bool stop;
+	bool ended;
+	bool met;	  /* @facts are there                                        */
+	struct error why; /* of the last failure to connect                          */
+	struct nbd_facts facts;
+
+	/* The thread's: */
+	struct nbd_server server; /* if it is our own */
+	struct nbd_handle *nbd;
+	bool up;
+	bool given_up;
+	bool was_lost;
+	bool over; /* never again: what the server's own memory held is lost */
+	/* Changes that were answered without being stable, and how many of them a flush covers. */
+	uint64_t changes, stable;
+	bool failed;	      /* a call of libnbd has left a reason */
+	uint64_t since_ns;    /* absent since; or the last sign of life              */
+	uint64_t next_try_ns; /* while there is no handle                            */
+	uint64_t backoff_ns;
+	struct nbd_fifo pending;
+	struct nbd_command commands[NBD_COMMANDS];
+	struct nbd_command *idle;
+	struct nbd_command *answered;
+	unsigned in_flight; /* commands */
+	unsigned repeats;   /* repeated requests that are no flush and have not ended */
+	struct bounce_pool bounces;
+};
+
+static inline void nbd_fifo_push(struct nbd_fifo *f, struct storage_io *io)
+{
+	io->next = NULL;
+	if (f->head)
+		f->tail->next = io;
+	else
+		f->head = io;
+	f->tail = io;
+}
+
+static inline struct storage_io *nbd_fifo_pop(struct nbd_fifo *f)
+{
+	struct storage_io *io = f->head;
+
+	if (io)
+		f->head = io->next;
+	return io;
+}
+
+/* Puts @more behind @f, and leaves it empty. */
+static inline void nbd_fifo_append(struct nbd_fifo *f, struct nbd_fifo *more)
+{
+	if (!more->head)
+		return;
+	if (f->head)
+		f->tail->next = more->head;
+	else
+		f->head = more->head;
+	f->tail = more->tail;
+	more->head = NULL;
+}
+
+/* ---- nbd.c ---- */
+
+/* A disk at the end of @way, whose texts it takes over in any case; waits for the server. */
+int nbd_open_way(const struct storage_options *o, const struct nbd_way *way, struct storage **out,
+		 struct error *err);
+void nbd_way_fini(struct nbd_way *way);
+void nbd_storage_close(struct storage *s);
+int nbd_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
+		     struct error *err);
+void nbd_channel_close(struct storage_channel *ch);
+void nbd_submit(struct storage_channel *ch, struct storage_io *io);
+/* io->result is set; on the link's thread. */
+void nbd_channel_give_back(struct storage_io *io);
+
+/* ---- nbd_link.c ---- */
+
+/* Copies @way; @facts: what a reconnected server must still be, NULL: not known yet. */
+int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, const struct nbd_facts *facts,
+		    struct error *err);
+/* 0: the facts are there; else the reason. */
+int nbd_link_wait(struct nbd_link *l, unsigned seconds, struct error *err);
+/* Nothing is in flight.  Ends the connection; waits for that @seconds at most. */
+void nbd_link_release(struct nbd_link **l, unsigned seconds);
+void nbd_link_submit(struct nbd_link *l, struct storage_io *io);
+
+/* ---- nbd_io.c ---- */
+
+void nbd_io_init(struct nbd_link *l);
+void nbd_io_fini(struct nbd_link *l);
+/* Commands of as many pending requests as there is room for. */
+void nbd_io_issue(struct nbd_link *l);
+/* Takes in the answers that libnbd brought.  false: they are none of the disk's, the server goes. */
+bool nbd_io_take_answers(struct nbd_link *l);
+/* The handle is closed: what was in flight becomes pending again, or has failed too often. */
+void nbd_io_lost(struct nbd_link *l);
+/* Ends all that is pending with @err. */
+void nbd_io_fail(struct nbd_link *l, int err);
+
+#endif

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MIT */
+/* One connection to an NBD server and its thread: connect, serve, lose, connect again. */
+#include "storage/nbd.h"
+
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BACKOFF_MIN_NS	(50 * NSEC_PER_MSEC)
+#define BACKOFF_MAX_NS	(1000 * NSEC_PER_MSEC)
+#define CONNECT_SECONDS NBD_OPEN_SECONDS
+
+/* ---- its life ---- */
+
+static char **argv_copy(char **argv)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (argv[n])
+		n++;
+	copy = calloc(n + 1, sizeof(copy[0]));
+	for (size_t i = 0; copy && i < n; i++)
+		if (!(copy[i] = strdup(argv[i]))) {
+			while (i--)
+				free(copy[i]);
+			free(copy);
+			return NULL;
+		}
+	return copy;
+}
+
+void nbd_way_fini(struct nbd_way *w)
+{
+	for (size_t i = 0; w->argv && w->argv[i]; i++)
+		free(w->argv[i]);
+	free(w->argv);
+	free(w->uri);
+	free(w->name);
+	*w = (struct nbd_way){0};
+}
+
+static int way_copy(struct nbd_way *to, const struct nbd_way *from)
+{
+	*to = (struct nbd_way){.reconnect = from->reconnect, .timeout = from->timeout};
+	to->name = strdup(from->name);
+	to->uri = from->uri ? strdup(from->uri) : NULL;
+	to->argv = from->argv ? argv_copy(from->argv) : NULL;
+	if (to->name && !from->uri == !to->uri && !from->argv == !to->argv)
+		return 0;
+	nbd_way_fini(to);
+	return -ENOMEM;
+}
+
+static void link_unref(struct nbd_link *l)
+{
+	bool last;
+
+	pthread_mutex_lock(&l->lock);
+	last = !--l->refs;
+	pthread_mutex_unlock(&l->lock);
+	if (!last)
+		return;
+	nbd_io_fini(l);
+	close(l->wake);
+	pthread_cond_destroy(&l->changed);
+	pthread_mutex_destroy(&l->lock);
+	nbd_way_fini(&l->way);
+	free(l);
+}
+
+static void link_wake(struct nbd_link *l)
+{
+	const uint64_t one = 1;
+
+	if (write(l->wake, &one, sizeof(one)) < 0)
+		return; /* its counter is full: it is awake */
+}
+
+/* ---- the server ---- */
+
+/* Without a name that cannot be told apart. */
+static void note_failure(struct nbd_link *l, const char *what)
+{
+	pthread_mutex_lock(&l->lock);
+	snprintf(l->why.text, sizeof(l->why.text), "%s", what);
+	pthread_cond_broadcast(&l->changed);
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* A host that is gone without a word is noticed by the kernel; a hung server is not. */
+static void keep_alive(int fd)
+{
+	const int on = 1, idle = 10, interval = 5, count = 4, unacked_ms = 30000;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)))
+		return;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
+}
+
+static void link_lost(struct nbd_link *l, const char *why)
+{
+	const uint64_t now = clock_ns();
+
+	if (l->up) {
+		log_warn(l->way.name,
+			 "the connection to the server is lost (%s); %u commands "
+			 "were in flight",
+			 why, l->in_flight);
+		l->since_ns = now;
+		l->was_lost = true;
+		l->backoff_ns = 0;
+	} else {
+		l->backoff_ns = min_u64(max_u64(2 * l->backoff_ns, BACKOFF_MIN_NS), BACKOFF_MAX_NS);
+	}
+	nbd_close(l->nbd);
+	l->nbd = NULL;
+	nbd_server_end(&l->server, l->way.name, !l->up);
+	/* Of one that did not start its own words are the reason. */
+	if (!l->up)
+		note_failure(l, l->server.said[0] ? l->server.said : why);
+	if (l->way.argv && l->changes != l->stable) {
+		l->over = true;
+		log_err(l->way.name, "its server ended with changes that were not flushed: all "
+				     "requests fail from now on; check the image");
+	}
+	l->up = false;
+	l->next_try_ns = now + l->backoff_ns;
+	nbd_io_lost(l);
+}
+
+static int link_begin(struct nbd_link *l)
+{
+	int rc;
+
+	l->failed = false;
+	l->nbd = nbd_create();
+	if (!l->nbd)
+		return -ENOMEM;
+	if (l->way.uri) {
+		nbd_set_uri_allow_local_file(l->nbd, true);
+		rc = nbd_aio_connect_uri(l->nbd, l->way.uri);
+	} else {
+		rc = nbd_server_start(&l->server, l->way.argv);
+		if (!rc)
+			rc = nbd_aio_connect_unix(l->nbd, l->server.path);
+	}
+	return rc;
+}
+
+static uint32_t block_size(struct nbd_handle *h, int which)
+{
+	int64_t n = nbd_get_block_size(h, which);
+
+	return n > 0 ? (uint32_t)min_u64((uint64_t)n, UINT32_MAX) : 0;
+}
+
+/* NULL, or what is wrong with the server. */
+static const char *ask_facts(struct nbd_handle *h, struct nbd_facts *f)
+{
+	int64_t size = nbd_get_size(h);
+	uint32_t max;
+
+	if (size < 0)
+		return "it tells no size";
+	*f = (struct nbd_facts){
+		.size = (uint64_t)size,
+		.readonly = nbd_is_read_only(h) != 0,
+		.flush = nbd_can_flush(h) > 0,
+		.fua = nbd_can_fua(h) > 0,
+		.trim = nbd_can_trim(h) > 0,
+		.zero = nbd_can_zero(h) > 0,
+		.multi = nbd_can_multi_conn(h) > 0,
+		.min_block = (uint32_t)max_u64(block_size(h, LIBNBD_SIZE_MINIMUM), 1),
+	};
+	max = block_size(h, LIBNBD_SIZE_MAXIMUM);
+	f->max_payload = (uint32_t)min_u64(max ? max : NBD_PAYLOAD, NBD_PAYLOAD);
+	if (!is_pow2(f->min_block) || f->min_block > STORAGE_BLOCK_MAX)
+		return "its smallest block is no power of two up to 64 KiB";
+	f->max_payload = (uint32_t)align_down(f->max_payload, f->min_block);
+	if (!f->max_payload)
+		return "its largest request is smaller than its smallest block";
+	return NULL;
+}
+
+/* The disk was promised to a guest as it was: NULL, or what the server cannot do any more. */
+static const char *compare(const struct nbd_facts *was, const struct nbd_facts *is)
+{
+	if (is->size < was->size)
+		return "it came back with a smaller disk";
+	if (is->readonly && !was->readonly)
+		return "it came back read-only";
+	if (is->min_block > was->min_block || is->max_payload < was->max_payload)
+		return "it came back with other block sizes";
+	if (is->flush < was->flush || is->fua < was->fua || is->trim < was->trim ||
+	    is->zero < was->zero)
+		return "it came back without a command that it had";
+	return NULL;
+}
+
+static void link_connected(struct nbd_link *l)
+{
+	struct nbd_facts now;
+	const char *wrong = ask_facts(l->nbd, &now);
+
+	if (!wrong && l->met)
+		wrong = compare(&l->facts, &now);
+	if (wrong) {
+		link_lost(l, wrong);
+		return;
+	}
+	pthread_mutex_lock(&l->lock);
+	if (!l->met)
+		l->facts = now;
+	l->met = true;
+	pthread_cond_broadcast(&l->changed);
+	pthread_mutex_unlock(&l->lock);
+	if (l->was_lost)
+		log_info(l->way.name, "connected to the server again");
+	l->was_lost = false;
+	nbd_server_hide(&l->server);
+	keep_alive(nbd_aio_get_fd(l->nbd));
+	l->up = true;
+	l->given_up = false;
+	l->backoff_ns = 0;
+	l->since_ns = clock_ns();
+}
+
+/* ---- its thread ---- */
+
+/* With the server that is there, or that is not. */
+static uint64_t patience_ends(const struct nbd_link *l)
+{
+	return l->since_ns + (l->up ? l->way.timeout : l->way.reconnect) * NSEC_PER_SEC;
+}
+
+static void look_after_handle(struct nbd_link *l, uint64_t now)
+{
+	if (l->over)
+		return;
+	if (!l->nbd) {
+		if (now >= l->next_try_ns && link_begin(l)) {
+			const char *why = nbd_get_error();
+			char text[256];
+
+			snprintf(text, sizeof(text), "%s", why ? why : "out of memory");
+			if (l->nbd)
+				link_lost(l, text);
+			else
+				l->next_try_ns = now + BACKOFF_MAX_NS;
+			return;
+		}
+		if (!l->nbd)
+			return;
+		l->next_try_ns = now + CONNECT_SECONDS * NSEC_PER_SEC; /* the limit, now */
+	}
+	if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd)) {
+		const char *why = l->failed ? nbd_get_error() : NULL;
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s", why ? why : "it closed the connection");
+		link_lost(l, text);
+	} else if (!l->up && nbd_aio_is_ready(l->nbd)) {
+		link_connected(l);
+	} else if (!l->up && now >= l->next_try_ns) {
+		link_lost(l, "it does not answer");
+	} else if (l->up && l->in_flight && l->way.timeout && now >= patience_ends(l)) {
+		link_lost(l, "it does not answer any more");
+	}
+}
+
+static void look_after_patience(struct nbd_link *l, uint64_t now)
+{
+	if (l->up)
+		return;
+	if (!l->given_up && now >= patience_ends(l) && l->met) {
+		l->given_up = true;
+		if (l->pending.head)
+			log_err(l->way.name,
+				"the server has been away for %u seconds: requests fail until it "
+				"is back",
+				l->way.reconnect);
+	}
+	if (l->given_up || l->over)
+		nbd_io_fail(l, -EIO);
+}
+
+/* Milliseconds until something has to be looked at, -1: never. */
+static int link_patience_ms(const struct nbd_link *l, uint64_t now)
+{
+	uint64_t at = UINT64_MAX;
+
+	if (l->over)
+		return -1;
+	if (!l->up)
+		at = l->next_try_ns;
+	if (!l->up && !l->given_up && l->met)
+		at = min_u64(at, patience_ends(l));
+	if (l->up && l->in_flight && l->way.timeout)
+		at = patience_ends(l);
+	if (at == UINT64_MAX)
+		return -1;
+	return at <= now ? 0 : (int)min_u64((at - now) / NSEC_PER_MSEC + 1, 60000);
+}
+
+static void link_sleep(struct nbd_link *l)
+{
+	struct pollfd fds[3] = {{.fd = l->wake, .events = POLLIN},
+				{.fd = -1},
+				{.fd = l->server.words, .events = POLLIN}};
+	uint64_t count;
+
+	if (l->nbd) {
+		unsigned way = nbd_aio_get_direction(l->nbd);
+
+		fds[1].fd = nbd_aio_get_fd(l->nbd);
+		fds[1].events = (short)((way & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
+					(way & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
+	}
+	if (poll(fds, 3, link_patience_ms(l, clock_ns())) <= 0)
+		return;
+	if (fds[0].revents && read(l->wake, &count, sizeof(count)) < 0)
+		return;
+	if (fds[2].revents)
+		nbd_server_listen(&l->server, l->way.name);
+	if (!fds[1].revents)
+		return;
+	/* The state may change with the first call: one of the two. */
+	if ((fds[1].revents & (POLLIN | POLLHUP | POLLERR)) && (fds[1].events & POLLIN)) {
+		l->failed = nbd_aio_notify_read(l->nbd) < 0;
+		l->since_ns = l->up ? clock_ns() : l->since_ns;
+	} else if (fds[1].events & POLLOUT) {
+		l->failed = nbd_aio_notify_write(l->nbd) < 0;
+	} else if (fds[1].revents & (POLLHUP | POLLERR)) {
+		l->failed = nbd_aio_notify_read(l->nbd) < 0;
+	}
+}
+
+static bool link_take_inbox(struct nbd_link *l)
+{
+	bool stop;
+
+	pthread_mutex_lock(&l->lock);
+	stop = l->stop;
+	nbd_fifo_append(&l->pending, &l->inbox);
+	pthread_mutex_unlock(&l->lock);
+	return !stop;
+}
+
+static void *link_thread(void *arg)
+{
+	struct nbd_link *l = arg;
+
+	l->since_ns = clock_ns();
+	while (link_take_inbox(l)) {
+		uint64_t now = clock_ns();
+
+		look_after_handle(l, now);
+		if (l->up) {
+			if (!l->in_flight)
+				l->since_ns = now;
+			if (!nbd_io_take_answers(l)) {
+				link_lost(l, "the server shuts down");
+				continue;
+			}
+			nbd_io_issue(l);
+			/* Issuing may bring answers, or the end. */
+			if (!l->answered && !nbd_aio_is_dead(l->nbd))
+				link_sleep(l);
+		} else {
+			look_after_patience(l, now);
+			link_sleep(l);
+		}
+	}
+	if (l->up && !l->in_flight)
+		nbd_aio_disconnect(l->nbd, 0);
+	nbd_close(l->nbd);
+	l->nbd = NULL;
+	nbd_server_end(&l->server, l->way.name, !l->up);
+	pthread_mutex_lock(&l->lock);
+	l->ended = true;
+	pthread_cond_broadcast(&l->changed);
+	pthread_mutex_unlock(&l->lock);
+	link_unref(l);
+	return NULL;
+}
+
+static int link_start(struct nbd_link *l)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	l->refs++;
+	rc = -pthread_create(&thread, &attr, link_thread, l);
+	if (rc)
+		l->refs--;
+	else
+		pthread_setname_np(thread, "nbd");
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+/* ---- for the others ---- */
+
+int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, const struct nbd_facts *facts,
+		    struct error *err)
+{
+	struct nbd_link *l = calloc(1, sizeof(*l));
+	pthread_condattr_t attr;
+	int rc;
+
+	if (!l)
+		return error_set(err, -ENOMEM, "cannot set up %s", way->name);
+	rc = way_copy(&l->way, way);
+	if (rc) {
+		free(l);
+		return error_set(err, rc, "cannot set up %s", way->name);
+	}
+	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->wake < 0) {
+		rc = error_set(err, -errno, "cannot set up %s", way->name);
+		nbd_way_fini(&l->way);
+		free(l);
+		return rc;
+	}
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	l->refs = 1;
+	if (facts) {
+		l->facts = *facts;
+		l->met = true;
+	}
+	l->server.words = -1;
+	nbd_io_init(l);
+	rc = link_start(l);
+	if (rc) {
+		error_set(err, rc, "cannot start a thread for %s", way->name);
+		link_unref(l);
+		return rc;
+	}
+	*out = l;
+	return 0;
+}
+
+static struct timespec in_seconds(unsigned seconds)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += seconds;
+	return t;
+}
+
+int nbd_link_wait(struct nbd_link *l, unsigned seconds, struct error *err)
+{
+	struct timespec until = in_seconds(seconds);
+	int rc = 0;
+
+	pthread_mutex_lock(&l->lock);
+	/* The first refusal is an answer, too. */
+	while (!l->met && !l->why.text[0] && !rc)
+		rc = pthread_cond_timedwait(&l->changed, &l->lock, &until);
+	if (l->met)
+		rc = 0;
+	else if (l->why.text[0])
+		rc = error_set(err, -ECONNREFUSED, "cannot reach %s: %s.", l->way.name,
+			       l->why.text);
+	else
+		rc = error_set(err, -ETIMEDOUT,
+			       "%s does not answer within %u seconds; is the server there?",
+			       l->way.name, seconds);
+	pthread_mutex_unlock(&l->lock);
+	return rc;
+}
+
+void nbd_link_release(struct nbd_link **lp, unsigned seconds)
+{
+	struct timespec until = in_seconds(seconds);
+	struct nbd_link *l = *lp;
+	int rc = 0;
+
+	if (!l)
+		return;
+	*lp = NULL;
+	pthread_mutex_lock(&l->lock);
+	l->stop = true;
+	link_wake(l);
+	while (seconds && !l->ended && !rc)
+		rc = pthread_cond_timedwait(&l->changed, &l->lock, &until);
+	pthread_mutex_unlock(&l->lock);
+	link_unref(l);
+}
+
+void nbd_link_submit(struct nbd_link *l, struct storage_io *io)
+{
+	bool first;
+
+	io->state = 0;
+	io->progress = 0;
+	io->result = 0;
+	pthread_mutex_lock(&l->lock);
+	first = !l->inbox.head;
+	nbd_fifo_push(&l->inbox, io);
+	pthread_mutex_unlock(&l->lock);
+	if (first)
+		link_wake(l);
+}

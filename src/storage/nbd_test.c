@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Disks behind real NBD servers, nbdkit and qemu-nbd: a random mix held against a copy in memory,
+ * servers that end and come back under it, servers that fail, hang and refuse, image formats.
+ * What is missing of the programs is skipped with the reason.
+ */
+#include "storage/storage_test.h"
+
+#include "base/bits.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define MIB	  (UINT64_C(1) << 20)
+#define DISK	  (8 * MIB)
+#define LONGEST	  (256u << 10)
+#define IN_FLIGHT 16
+#define PIECES	  48
+
+extern char **environ;
+
+struct place {
+	char *dir, *sock, *uri, *image;
+	pid_t server;
+};
+
+static bool have(const char *program)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", program);
+	return !system(command);
+}
+
+static void need(const char *program)
+{
+	if (have(program))
+		return;
+	print_message("# skipped: %s is not installed\n", program);
+	skip();
+}
+
+static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void run(const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	if (system(command))
+		fail_msg("failed: %s", command);
+}
+
+static void wait_for_socket(const struct place *p)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", p->sock);
+	for (unsigned i = 0; i < 2000; i++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int rc = connect(fd, (struct sockaddr *)&a, sizeof(a));
+
+		close(fd);
+		if (!rc)
+			return;
+		usleep(5000);
+	}
+	fail_msg("the server does not come");
+}
+
+/* @command: what a shell replaces itself by. */
+static void server_start(struct place *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void server_start(struct place *p, const char *fmt, ...)
+{
+	char command[1024] = "exec ";
+	char *argv[] = {"sh", "-c", command, NULL};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command + 5, sizeof(command) - 5, fmt, ap);
+	va_end(ap);
+	unlink(p->sock);
+	assert_int_equal(posix_spawn(&p->server, "/bin/sh", NULL, NULL, argv, environ), 0);
+	wait_for_socket(p);
+}
+
+static void server_end(struct place *p)
+{
+	if (!p->server)
+		return;
+	kill(p->server, SIGKILL);
+	waitpid(p->server, NULL, 0);
+	p->server = 0;
+}
+
+static int set_up(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	p->dir = scratch_make("/tmp");
+	if (!p->dir || asprintf(&p->sock, "%s/s", p->dir) < 0 ||
+	    asprintf(&p->uri, "nbd+unix:///?socket=%s", p->sock) < 0 ||
+	    asprintf(&p->image, "%s/image", p->dir) < 0)
+		return -1;
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *p = *state;
+
+	server_end(p);
+	scratch_remove(p->dir);
+	free(p->sock);
+	free(p->uri);
+	free(p->image);
+	free(p);
+	return 0;
+}
+
+static struct storage_options options(const struct place *p)
+{
+	return (struct storage_options){.target = p->uri, .nbd_reconnect = 30};
+}
+
+/* ---- the mix ---- */
+
+struct slot {
+	struct waited w;
+	struct iovec iov[PIECES];
+	uint8_t *mem;
+	bool busy;
+};
+
+struct mix {
+	struct rig *rig;
+	struct storage_channel *ch[3];
+	unsigned n_ch;
+	uint32_t seed;
+	uint8_t *shadow, *known;
+	struct slot slots[IN_FLIGHT];
+};
+
+static uint32_t rnd(struct mix *m)
+{
+	m->seed ^= m->seed << 13;
+	m->seed ^= m->seed >> 17;
+	m->seed ^= m->seed << 5;
+	return m->seed;
+}
+
+static void mix_init(struct mix *m, struct rig *rig, unsigned channels)
+{
+	*m = (struct mix){.rig = rig, .seed = 2463534242, .n_ch = channels};
+	m->ch[0] = rig->ch;
+	for (unsigned i = 1; i < channels; i++)
+		assert_int_equal(storage_channel_open(rig->s, rig->r, &m->ch[i], NULL), 0);
+	m->shadow = calloc(1, DISK);
+	m->known = malloc(DISK / 512);
+	memset(m->known, 1, DISK / 512);
+	for (unsigned i = 0; i < IN_FLIGHT; i++)
+		m->slots[i].mem = malloc(LONGEST);
+}
+
+static bool is_free(const struct mix *m, uint64_t offset, uint64_t len)
+{
+	for (unsigned i = 0; i < IN_FLIGHT; i++)
+		if (m->slots[i].busy &&
+		    ranges_overlap(m->slots[i].w.io.offset, m->slots[i].w.io.len, offset, len))
+			return false;
+	return true;
+}
+
+static int cut(struct mix *m, struct slot *s, uint64_t len)
+{
+	const uint64_t unit = (const uint64_t[]){4096, 512, 1, LONGEST}[rnd(m) % 4];
+	uint8_t *p = s->mem;
+	int n = 0;
+
+	while (len) {
+		uint64_t piece = min_u64(len, unit * (1 + rnd(m) % 40));
+
+		if (n == PIECES - 1)
+			piece = len;
+		s->iov[n++] = (struct iovec){p, piece};
+		p += piece;
+		len -= piece;
+	}
+	return n;
+}
+
+static void slot_check(struct mix *m, struct slot *s)
+{
+	const struct storage_io *io = &s->w.io;
+
+	s->busy = false;
+	assert_int_equal(s->w.times, 1);
+	if (s->w.err)
+		fail_msg("request of kind %d: %s", io->op, strerror(-s->w.err));
+	for (uint64_t at = 0; at < io->len; at += 512) {
+		const uint64_t sector = (io->offset + at) / 512;
+
+		if (io->op == STORAGE_READ && m->known[sector])
+			assert_memory_equal(s->mem + at, m->shadow + sector * 512, 512);
+		if (io->op == STORAGE_WRITE)
+			memcpy(m->shadow + sector * 512, s->mem + at, 512);
+		if (io->op == STORAGE_WRITE_ZEROES)
+			memset(m->shadow + sector * 512, 0, 512);
+		if (io->op != STORAGE_READ)
+			m->known[sector] = io->op != STORAGE_DISCARD;
+	}
+}
+
+static void slot_start(struct mix *m, struct slot *s)
+{
+	static const enum storage_op ops[] = {STORAGE_READ,    STORAGE_READ,	    STORAGE_WRITE,
+					      STORAGE_WRITE,   STORAGE_WRITE,	    STORAGE_FLUSH,
+					      STORAGE_DISCARD, STORAGE_WRITE_ZEROES};
+	const struct storage_limits *l = storage_limits(m->rig->s);
+	enum storage_op op = ops[rnd(m) % ARRAY_SIZE(ops)];
+	uint64_t len = 512 * (1 + rnd(m) % (rnd(m) % 4 ? 32 : LONGEST / 512));
+	uint64_t offset = 512 * (rnd(m) % ((DISK - len) / 512 + 1));
+
+	if ((op == STORAGE_DISCARD && !l->max_discard) ||
+	    (op == STORAGE_WRITE_ZEROES && !l->max_write_zeroes))
+		op = STORAGE_WRITE;
+	if (op == STORAGE_FLUSH)
+		offset = len = 0;
+	else if (!is_free(m, offset, len))
+		return;
+	memset(&s->w, 0, sizeof(s->w));
+	s->w.io = (struct storage_io){.op = op, .offset = offset, .len = len};
+	s->w.io.done = waited_done;
+	if (op != STORAGE_READ && op != STORAGE_FLUSH)
+		s->w.io.flags = rnd(m) % 4 ? 0 : STORAGE_FUA;
+	if (op == STORAGE_WRITE_ZEROES && rnd(m) % 2)
+		s->w.io.flags |= STORAGE_UNMAP;
+	if (op == STORAGE_READ || op == STORAGE_WRITE) {
+		s->w.io.iov = s->iov;
+		s->w.io.iovcnt = cut(m, s, len);
+	}
+	for (uint64_t i = 0; i < len / 4; i++)
+		((uint32_t *)s->mem)[i] = op == STORAGE_WRITE ? rnd(m) : 0;
+	s->busy = true;
+	storage_submit(m->ch[rnd(m) % m->n_ch], &s->w.io);
+}
+
+static void mix_run(struct mix *m, unsigned rounds)
+{
+	for (unsigned n = 0; n < rounds; n++) {
+		struct slot *s = &m->slots[rnd(m) % IN_FLIGHT];
+
+		while (s->busy && !s->w.over)
+			reactor_turn(m->rig->r);
+		if (s->busy)
+			slot_check(m, s);
+		slot_start(m, s);
+	}
+}
+
+static void mix_wait(struct mix *m)
+{
+	for (unsigned i = 0; i < IN_FLIGHT; i++) {
+		while (m->slots[i].busy && !m->slots[i].w.over)
+			reactor_turn(m->rig->r);
+		if (m->slots[i].busy)
+			slot_check(m, &m->slots[i]);
+	}
+}
+
+static void compare_all(struct mix *m)
+{
+	uint8_t *mem = malloc(LONGEST);
+
+	for (uint64_t at = 0; at < DISK; at += LONGEST) {
+		assert_int_equal(rig_rw(m->rig, STORAGE_READ, 0, at, mem, LONGEST), 0);
+		for (uint64_t i = 0; i < LONGEST; i += 512)
+			if (m->known[(at + i) / 512])
+				assert_memory_equal(mem + i, m->shadow + at + i, 512);
+	}
+	free(mem);
+}
+
+static void mix_fini(struct mix *m)
+{
+	mix_wait(m);
+	compare_all(m);
+	for (unsigned i = 1; i < m->n_ch; i++)
+		storage_channel_close(&m->ch[i]);
+	for (unsigned i = 0; i < IN_FLIGHT; i++)
+		free(m->slots[i].mem);
+	free(m->shadow);
+	free(m->known);
+}
+
+static void mix_on(const struct storage_options *o, unsigned rounds)
+{
+	for (unsigned uring = 0; uring < 2; uring++) {
+		struct error err = {""};
+		struct rig rig;
+		struct mix m;
+
+		if (rig_open(&rig, o, uring, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(storage_size(rig.s), DISK);
+		mix_init(&m, &rig, 3);
+		/* The disk may have been written by the round before. */
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+		memset(m.known, 0, DISK / 512);
+		mix_run(&m, rounds);
+		mix_fini(&m);
+		rig_close(&rig);
+	}
+}
+
+static void several_connections_hold_the_data(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
+	mix_on(&o, 1500);
+}
+
+static void one_connection_is_shared(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s --filter=multi-conn memory 8M multi-conn-mode=disable",
+		     p->sock);
+	mix_on(&o, 1500);
+}
+
+/* Requests of more than the server takes are cut; FUA and zeroes that it lacks are done without. */
+static void limits_of_the_server_are_kept(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+
+	need("nbdkit");
+	server_start(p,
+		     "nbdkit -f -U %s --filter=blocksize-policy --filter=fua --filter=nozero "
+		     "memory 8M blocksize-minimum=512 blocksize-preferred=4096 "
+		     "blocksize-maximum=64K blocksize-error-policy=error "
+		     "zeromode=none",
+		     p->sock);
+	mix_on(&o, 1500);
+}
+
+static void coarse_servers_are_said(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct error err = {""};
+	uint8_t block[4096] = {1};
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(p,
+		     "nbdkit -f -U %s --filter=blocksize-policy memory 8M blocksize-minimum=4096 "
+		     "blocksize-preferred=4096 blocksize-maximum=1M blocksize-error-policy=error",
+		     p->sock);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "blk-size=4096"));
+	o.geometry.block_size = 4096;
+	assert_int_equal(rig_open(&rig, &o, false, &err), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 4096, block, 4096), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 512, block, 512), -EINVAL);
+	rig_close(&rig);
+}
+
+static void read_only_servers_are_said(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct error err = {""};
+	uint8_t block[512];
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -r -U %s memory 8M", p->sock);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EROFS);
+	assert_non_null(strstr(err.text, "readonly=on"));
+	o.readonly = STORAGE_AUTO;
+	assert_int_equal(rig_open(&rig, &o, false, &err), 0);
+	assert_true(storage_readonly(rig.s));
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), -EROFS);
+	rig_close(&rig);
+}
+
+static void nobody_there_is_a_sentence(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct error err = {""};
+	struct rig rig;
+
+	assert_int_equal(rig_open(&rig, &o, false, &err), -ECONNREFUSED);
+	assert_non_null(strstr(err.text, "cannot reach nbd+unix:"));
+	o.target = "nbd+unix:///?socket=";
+	assert_true(rig_open(&rig, &o, false, &err) < 0);
+}
+
+/* ---- servers that go ---- */
+
+#define FILE_SERVER "nbdkit -f -U %s file %s"
+
+/* Killed and started again in the middle, several times: nothing is lost, nothing answered twice. */
+static void a_server_that_is_restarted_loses_nothing(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct rig rig;
+	struct mix m;
+
+	need("nbdkit");
+	free(image_make(p->dir, "image", DISK));
+	server_start(p, FILE_SERVER, p->sock, p->image);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	mix_init(&m, &rig, 3);
+	for (unsigned kill = 0; kill < 5; kill++) {
+		mix_run(&m, 200);
+		server_end(p);
+		/* Some meet the absent server. */
+		for (unsigned i = 0; i < IN_FLIGHT; i++)
+			if (!m.slots[i].busy)
+				slot_start(&m, &m.slots[i]);
+		server_start(p, FILE_SERVER, p->sock, p->image);
+		mix_run(&m, 200);
+	}
+	mix_fini(&m);
+	rig_close(&rig);
+}
+
+/* One that stays away: each request fails once, in bounded time, and works again afterwards. */
+static void a_server_that_stays_away_fails_requests(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t block[512] = {7}, back[512];
+	struct rig rig;
+
+	need("nbdkit");
+	free(image_make(p->dir, "image", DISK));
+	server_start(p, FILE_SERVER, p->sock, p->image);
+	o.nbd_reconnect = 1;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, block, 512), 0);
+	server_end(p);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, back, 512), -EIO);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+	server_start(p, FILE_SERVER, p->sock, p->image);
+	while (rig_rw(&rig, STORAGE_READ, 0, 0, back, 512))
+		usleep(10000);
+	assert_memory_equal(block, back, 512);
+	server_end(p);
+	/* And the end does not wait for it. */
+	rig_close(&rig);
+}
+
+/* What came back is not the disk that was promised. */
+static void a_smaller_disk_is_not_taken(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t block[512] = {7};
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
+	o.nbd_reconnect = 1;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	server_end(p);
+	server_start(p, "nbdkit -f -U %s memory 4M", p->sock);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), -EIO);
+	rig_close(&rig);
+}
+
+/* A hung server is given up when asked so, and its requests go to the one that comes. */
+static void a_hung_server_is_given_up_when_asked(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct iovec iov;
+	uint8_t block[512];
+	struct waited w = {.io = {.op = STORAGE_READ, .len = 512, .iov = &iov, .iovcnt = 1}};
+	struct rig rig;
+
+	iov = (struct iovec){block, 512};
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
+	o.nbd_timeout = 1;
+	o.nbd_reconnect = 2;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
+	kill(p->server, SIGSTOP);
+	waitpid(p->server, NULL, WUNTRACED);
+	rig_start(&rig, &w);
+	assert_int_equal(rig_wait(&rig, &w), -EIO);
+	rig_close(&rig);
+	kill(p->server, SIGCONT);
+}
+
+/* The server's own errors are the request's, and each is told once. */
+static void errors_of_the_server_are_told(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t *mem = calloc(1, MIB);
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(
+		p,
+		"nbdkit -f -U %s --filter=error --filter=delay memory 8M error-pread=EIO "
+		"error-pread-rate=100%% error-pwrite=ENOSPC error-pwrite-rate=100%% wdelay=10ms",
+		p->sock);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, mem, MIB), -EIO);
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, mem, MIB), -ENOSPC);
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+	}
+	rig_close(&rig);
+	free(mem);
+}
+
+/* ---- formats ---- */
+
+static void every_format_holds_the_data(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned format;
+	} all[] = {{"qcow2", STORAGE_FORMAT_QCOW2},
+		   {"vmdk", STORAGE_FORMAT_VMDK},
+		   {"vdi", STORAGE_FORMAT_VDI},
+		   {"vhdx", STORAGE_FORMAT_VHDX},
+		   {"parallels", STORAGE_FORMAT_PARALLELS}};
+	struct place *p = *state;
+
+	need("qemu-nbd");
+	need("qemu-img");
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+		struct storage_options o = {.target = p->image, .format = all[i].format};
+
+		run("qemu-img create -q -f %s %s 8M", all[i].name, p->image);
+		mix_on(&o, 200);
+		/* The server has ended: the image is free and whole. */
+		if (all[i].format != STORAGE_FORMAT_PARALLELS)
+			run("qemu-img check -q -f %s %s 2>/dev/null || [ $? = 63 ]", all[i].name,
+			    p->image);
+		unlink(p->image);
+	}
+}
+
+/* The child of a thread of ours other than the main one: the server of the disk. */
+static pid_t own_server(void)
+{
+	FILE *f = popen("for t in /proc/$PPID/task/*; do [ ${t##*/} = $PPID ] || "
+			"cat $t/children; done",
+			"r");
+	int pid = 0;
+
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	pclose(f);
+	return pid;
+}
+
+/* One that dies is started anew if the guest had flushed what it wrote; else the disk fails. */
+static void a_server_of_our_own_that_dies(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = {
+		.target = p->image, .format = STORAGE_FORMAT_QCOW2, .nbd_reconnect = 30};
+	uint8_t block[4096], back[4096];
+	struct rig rig;
+
+	need("qemu-nbd");
+	need("qemu-img");
+	memset(block, 5, sizeof(block));
+	run("qemu-img create -q -f qcow2 %s 8M", p->image);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 4096), 0);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, MIB, block, 4096), 0);
+	kill(own_server(), SIGKILL);
+	for (uint64_t at = 0; at <= MIB; at += MIB) {
+		memset(back, 0, sizeof(back));
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, at, back, 4096), 0);
+		assert_memory_equal(block, back, 4096);
+	}
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 2 * MIB, block, 4096), 0);
+	kill(own_server(), SIGKILL);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, back, 4096), -EIO);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+	rig_close(&rig);
+}
+
+static void a_backing_file_is_read_and_left_alone(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = {.target = p->image, .format = STORAGE_FORMAT_QCOW2};
+	uint8_t block[4096], back[4096];
+	struct rig rig;
+	int fd;
+
+	need("qemu-nbd");
+	need("qemu-img");
+	free(image_make(p->dir, "base", DISK));
+	run("printf base | dd of=%s/base conv=notrunc status=none", p->dir);
+	run("qemu-img create -q -f qcow2 -b %s/base -F raw %s", p->dir, p->image);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, back, 4096), 0);
+	assert_memory_equal(back, "base", 4);
+	memset(block, 9, sizeof(block));
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, block, 4096), 0);
+	rig_close(&rig);
+	o.readonly = STORAGE_READONLY;
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, back, 4096), 0);
+	assert_memory_equal(block, back, 4096);
+	rig_close(&rig);
+	run("test $(head -c4 %s/base) = base", p->dir);
+	fd = open(p->image, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static void wrong_images_are_sentences(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = {.target = p->image, .format = STORAGE_FORMAT_QCOW2};
+	char *path = getenv("PATH") ? strdup(getenv("PATH")) : NULL;
+	struct error err = {""};
+	struct rig rig;
+
+	need("qemu-nbd");
+	need("qemu-img");
+	assert_int_equal(rig_open(&rig, &o, false, &err), -ENOENT);
+	free(image_make(p->dir, "image", DISK));
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "is not a qcow2 image"));
+	/* No magic is known of that one: the program says it. */
+	o.format = STORAGE_FORMAT_VMDK;
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "no vmdk image"));
+	run("printf 'QFI\\373\\377\\377' >%s", p->image);
+	o.format = STORAGE_FORMAT_QCOW2;
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "broken"));
+	setenv("PATH", p->dir, 1);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "qemu-utils"));
+	setenv("PATH", path, 1);
+	free(path);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		T(several_connections_hold_the_data),
+		T(one_connection_is_shared),
+		T(limits_of_the_server_are_kept),
+		T(coarse_servers_are_said),
+		T(read_only_servers_are_said),
+		T(nobody_there_is_a_sentence),
+		T(a_server_that_is_restarted_loses_nothing),
+		T(a_server_that_stays_away_fails_requests),
+		T(a_smaller_disk_is_not_taken),
+		T(a_hung_server_is_given_up_when_asked),
+		T(errors_of_the_server_are_told),
+		T(every_format_holds_the_data),
+		T(a_server_of_our_own_that_dies),
+		T(a_backing_file_is_read_and_left_alone),
+		T(wrong_images_are_sentences),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests_name("storage/nbd", tests, NULL, NULL);
+}
