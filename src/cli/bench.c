@@ -95,7 +95,7 @@ static int bench_main(int argc, char **argv)
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
 			fputs(help, stdout);
-			return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+			return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 		}
 	}
 	if (job_parse(&job, argc, argv, &err))

@@ -146,7 +146,7 @@ static int conform_main(int argc, char **argv)
 		case 'h':
 		case HELP:
 			fputs(help, stdout);
-			return fflush(stdout) ? EXIT_USAGE : EXIT_OK;
+			return fflush(stdout) || ferror(stdout) ? EXIT_USAGE : EXIT_OK;
 		case LIST:
 			listing = true;
 			break;
@@ -194,7 +194,7 @@ static int conform_main(int argc, char **argv)
 	}
 	if (listing) {
 		list(&o);
-		return fflush(stdout) ? EXIT_USAGE : EXIT_OK;
+		return fflush(stdout) || ferror(stdout) ? EXIT_USAGE : EXIT_OK;
 	}
 	if (optind != argc - 1)
 		return usage_error("conform",
@@ -227,7 +227,7 @@ static int conform_main(int argc, char **argv)
 		failure("%s", err.text);
 	if (report.failed[LEVEL_MUST])
 		return 1;
-	return rc || fflush(stdout) ? 2 : 0;
+	return rc || fflush(stdout) || ferror(stdout) ? 2 : 0;
 }
 
 const struct command command_conform = {

@@ -30,7 +30,7 @@ static int ctl_main(int argc, char **argv)
 
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		fputs(help, stdout);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (argc != 3)
 		return usage_error("ctl", "give a control socket and a request.");
@@ -41,7 +41,7 @@ static int ctl_main(int argc, char **argv)
 	json_dumpf(answer, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(answer);
-	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
 const struct command command_ctl = {

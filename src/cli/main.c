@@ -57,7 +57,7 @@ static int help(void)
 	     "  --version  the version\n"
 	     "\n"
 	     "More: ringside(1)");
-	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
 int main(int argc, char **argv)
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 		return help();
 	if (!strcmp(name, "--version")) {
 		puts("ringside " RINGSIDE_VERSION);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(name, commands[i]->name))

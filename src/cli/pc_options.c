@@ -211,7 +211,7 @@ static int probe(void)
 	if (kvm_probe(&err))
 		return failure("%s", err.text);
 	puts("KVM here runs 64-bit guests.");
-	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
 static void print_names(const char *option, enum disk_kind kind)
@@ -304,7 +304,7 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		words_help(stdout, &virtio_pci_words);
 		fputs(pc_help_tail, stdout);
 		o->done = true;
-		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 	default:
 		return EXIT_USAGE;
 	}

@@ -211,7 +211,7 @@ static int take_option(struct serve *s, int opt, const char *arg)
 	case OPT_PRINT_CAPABILITIES:
 		fputs(capabilities, stdout);
 		s->done = true;
-		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 	case OPT_QUIET:
 		log_setup(LOG_LEVEL_ERR, NULL, NULL);
 		return EXIT_OK;
@@ -222,7 +222,7 @@ static int take_option(struct serve *s, int opt, const char *arg)
 	case OPT_HELP:
 		print_help();
 		s->done = true;
-		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 	default:
 		return EXIT_USAGE;
 	}

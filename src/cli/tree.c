@@ -210,7 +210,7 @@ static int tree_print(json_t *root, bool json)
 		print_text(root, 0);
 	}
 	json_decref(root);
-	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
 static int tree_ask(const struct pc_options *o)
