@@ -2,8 +2,9 @@
 /*
  * file=PATH,format=qcow2: a disk in an image format, by a qemu-nbd of our own.
  *
- * It is started with one socket that nobody else has, and ends with the connection.  The format is always told, never guessed: a guest writes what a guess looks
- * at.  The path goes absolute, since QEMU takes "nbd:..." and "json:..." for more than a file.
+ * It is started with one socket that nobody else has, and ends with the connection.  The format is
+ * always told, never guessed: a guest writes what a guess looks at.  The path goes absolute, since
+ * QEMU takes "nbd:..." and "json:..." for more than a file.
  */
 #include "storage/nbd.h"
 
@@ -124,19 +125,32 @@ static int format_open(const struct storage_options *asked, struct storage **out
 	if (rc)
 		return error_set(err, rc, "cannot set up %s", o->target);
 	rc = nbd_open_way(o, &way, out, &inner);
+	if (rc == -ECONNREFUSED && strstr(inner.text, "lock"))
+		return error_set(err, -EBUSY,
+				 "%s is in use by another program; one image is one disk, unless "
+				 "readonly=on on both.",
+				 o->target);
 	if (rc == -ECONNREFUSED)
-		return error_set(err, -EINVAL, "%s is broken, in use, or no %s image: %s.",
-				 o->target, f->name, inner.text);
+		return error_set(err, -EINVAL, "%s is broken or no %s image: %s.", o->target,
+				 f->name, inner.text);
 	if (rc)
 		error_set(err, rc, "%s.", inner.text);
 	return rc;
 }
 
+static bool format_is_at(const struct storage *s, const char *target)
+{
+	struct stat ours, theirs;
+
+	return !stat(s->name, &ours) && !stat(target, &theirs) && ours.st_dev == theirs.st_dev &&
+	       ours.st_ino == theirs.st_ino;
+}
+
 /* Its words are those of a file. */
 const struct storage_engine_ops format_engine_ops = {
-	.name = "format",
 	.open = format_open,
 	.close = nbd_storage_close,
+	.is_at = format_is_at,
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,
 	.submit = nbd_submit,

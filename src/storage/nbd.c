@@ -34,6 +34,12 @@ static int check_facts(const struct storage_options *o, const struct nbd_facts *
 	if (f->readonly && o->readonly == STORAGE_WRITABLE)
 		return error_set(err, -EROFS, "%s is read-only at the server; use readonly=on.",
 				 o->target);
+	if (!f->size || f->size % block)
+		return error_set(err, -EINVAL,
+				 "the size of %s, %llu bytes, is no multiple of %s%u; it has to be "
+				 "extended at the server.",
+				 o->target, (unsigned long long)f->size,
+				 block > 512 ? "blk-size=" : "", block);
 	if (f->min_block > block)
 		return error_set(err, -EINVAL,
 				 "the server of %s takes no smaller blocks than %u bytes; use "
@@ -57,7 +63,6 @@ static void set_limits(struct nbd_disk *d, const struct storage_options *o)
 		.discard_alignment = (uint32_t)max_u64(512, f->min_block),
 		.max_write_zeroes = readonly || !f->zero ? 0 : NBD_MAX_RUN,
 		.write_zeroes_unmaps = !readonly && f->zero && !o->no_discard,
-		.volatile_cache = f->flush,
 	};
 }
 
@@ -165,7 +170,7 @@ static int channel_get_link(struct nbd_disk *d, struct nbd_channel *ch, struct e
 	d->first_taken = true;
 	pthread_mutex_unlock(&d->lock);
 	if (own)
-		return nbd_link_create(&ch->link, &d->way, &d->facts, err);
+		return nbd_link_create(&ch->link, &d->way, d->first, err);
 	ch->link = d->first;
 	return 0;
 }
@@ -212,7 +217,6 @@ void nbd_submit(struct storage_channel *base, struct storage_io *io)
 }
 
 const struct storage_engine_ops nbd_engine_ops = {
-	.name = "nbd",
 	.prefix = "nbd:",
 	.claims = nbd_claims,
 	.words = NBD_WORDS,

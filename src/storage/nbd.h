@@ -14,10 +14,13 @@
  *      format.c    disks in an image format: a qemu-nbd of our own
  *
  * A server that allows several connections (multi-conn: what one of them flushes is what all of
- * them wrote) gets one for each channel; of any other all channels share one.
+ * them wrote) gets one for each channel; of any other all channels share one.  How many it allows it
+ * does not say: what comes to a further connection while that one is not up goes to the first.
  *
  * When a connection is lost, the requests that were in flight are repeated on the next one: all of
- * them may be done twice.  A flush is repeated after the others have ended.
+ * them may be done twice.  None of them was answered, so a guest has given no order to them, and
+ * what was answered is never repeated.  For the same reason a repeated flush waits for nothing: it
+ * covers what was answered before it was asked for, and a repeat was not.
  *
  * A server that ends may take changes with it that it had answered and not yet flushed.  Of a
  * server elsewhere we cannot know: most leave them in their kernel's page cache.  A qemu-nbd of our
@@ -84,6 +87,8 @@ struct nbd_command {
 struct nbd_link {
 	struct nbd_way way;
 	int wake; /* eventfd */
+	struct nbd_link
+		*main; /* another one, which takes what comes while this is not up; or NULL */
 
 	pthread_mutex_t lock; /* protects what follows; taken before no other lock */
 	pthread_cond_t changed;
@@ -98,7 +103,9 @@ struct nbd_link {
 	/* The thread's: */
 	struct nbd_server server; /* if it is our own */
 	struct nbd_handle *nbd;
+	struct log_limit log;
 	bool up;
+	bool proven; /* this connection has answered a request */
 	bool given_up;
 	bool was_lost;
 	bool over; /* never again: what the server's own memory held is lost */
@@ -113,7 +120,6 @@ struct nbd_link {
 	struct nbd_command *idle;
 	struct nbd_command *answered;
 	unsigned in_flight; /* commands */
-	unsigned repeats;   /* repeated requests that are no flush and have not ended */
 	struct bounce_pool bounces;
 };
 
@@ -165,8 +171,11 @@ void nbd_channel_give_back(struct storage_io *io);
 
 /* ---- nbd_link.c ---- */
 
-/* Copies @way; @facts: what a reconnected server must still be, NULL: not known yet. */
-int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, const struct nbd_facts *facts,
+/*
+ * Copies @way.  @main: NULL for the disk's first connection; for a further one the first, whose
+ * facts are there.
+ */
+int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd_link *main,
 		    struct error *err);
 /* 0: the facts are there; else the reason. */
 int nbd_link_wait(struct nbd_link *l, unsigned seconds, struct error *err);

@@ -20,7 +20,6 @@
 #define IO_CUT	      (UINT32_C(1) << 16) /* there is a command for every byte         */
 #define IO_FLUSHED    (UINT32_C(1) << 17) /* the flush in place of FUA has been asked  */
 #define IO_BOUNCES    (UINT32_C(1) << 18)
-#define IO_REPEATED   (UINT32_C(1) << 19)
 #define IO_TRY	      (UINT32_C(1) << 24) /* one more, in the upper eight bits         */
 #define IO_TRIES(s)   ((s) >> 24)
 
@@ -42,14 +41,8 @@ void nbd_io_fini(struct nbd_link *l)
 	bounce_fini(&l->bounces);
 }
 
-static bool counts_as_repeat(const struct storage_io *io)
+static void nbd_io_end(struct storage_io *io, int err)
 {
-	return (io->state & IO_REPEATED) && io->op != STORAGE_FLUSH;
-}
-
-static void nbd_io_end(struct nbd_link *l, struct storage_io *io, int err)
-{
-	l->repeats -= counts_as_repeat(io);
 	io->result = err;
 	nbd_channel_give_back(io);
 }
@@ -99,7 +92,7 @@ static void *memory_at(const struct storage_io *io, uint64_t skip, uint64_t *len
 	return (uint8_t *)io->iov[i].iov_base + skip;
 }
 
-enum sent { SENT, NO_ROOM, FAILED };
+enum sent { SENT, NO_ROOM, NO_MEMORY, FAILED };
 
 /* Hands one command over to libnbd.  It may be answered before this returns. */
 static enum sent send_command(struct nbd_link *l, struct nbd_command *c, void *memory)
@@ -108,6 +101,8 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c, void *m
 	const struct storage_io *io = c->io;
 	const uint32_t fua = (io->flags & STORAGE_FUA) && l->facts.fua ? LIBNBD_CMD_FLAG_FUA : 0;
 	const uint64_t at = io->offset + c->skip;
+	const bool gives_back = (io->flags & STORAGE_UNMAP) &&
+				io->channel->storage->limits.write_zeroes_unmaps;
 
 	switch (c->len ? io->op : STORAGE_FLUSH) {
 	case STORAGE_READ:
@@ -117,9 +112,8 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c, void *m
 	case STORAGE_DISCARD:
 		return nbd_aio_trim(l->nbd, c->len, at, cb, fua) < 0 ? FAILED : SENT;
 	case STORAGE_WRITE_ZEROES:
-		return nbd_aio_zero(
-			       l->nbd, c->len, at, cb,
-			       fua | (io->flags & STORAGE_UNMAP ? 0 : LIBNBD_CMD_FLAG_NO_HOLE)) < 0
+		return nbd_aio_zero(l->nbd, c->len, at, cb,
+				    fua | (gives_back ? 0 : LIBNBD_CMD_FLAG_NO_HOLE)) < 0
 			       ? FAILED
 			       : SENT;
 	case STORAGE_FLUSH:
@@ -144,7 +138,7 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 		len = min_u64(len, min_u64(BOUNCE_BYTES, l->facts.max_payload));
 		memory = c->bounce = bounce_get(&l->bounces);
 		if (!memory)
-			return l->in_flight ? NO_ROOM : FAILED;
+			return l->in_flight ? NO_ROOM : NO_MEMORY;
 		if (io->op == STORAGE_WRITE)
 			iov_gather(io->iov, io->iovcnt, io->progress, memory, len);
 	} else if (len && moves) {
@@ -192,7 +186,7 @@ static void nbd_io_all_answered(struct nbd_link *l, struct storage_io *io)
 		nbd_fifo_push(&l->pending, io);
 		return;
 	}
-	nbd_io_end(l, io, io->result);
+	nbd_io_end(io, io->result);
 }
 
 /* 0: its commands are all under way; else it waits. */
@@ -205,6 +199,10 @@ static int issue_request(struct nbd_link *l, struct storage_io *io)
 		sent = issue_one(l, io);
 		if (sent == NO_ROOM)
 			return -EAGAIN;
+		if (sent == NO_MEMORY) {
+			io->result = -ENOMEM;
+			break;
+		}
 		if (sent == FAILED) {
 			/* The link will see that it is dead, and repeat the request. */
 			if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd))
@@ -223,16 +221,14 @@ void nbd_io_issue(struct nbd_link *l)
 	while ((io = l->pending.head)) {
 		const bool anew = !(io->state & (IO_COMMANDS | IO_FLUSHED)) && !io->progress;
 
-		if (io->op == STORAGE_FLUSH && (io->state & IO_REPEATED) && l->repeats)
-			return;
 		if (io->op != STORAGE_FLUSH && (io->offset | io->len) % l->facts.min_block) {
 			nbd_fifo_pop(&l->pending);
-			nbd_io_end(l, io, -EINVAL);
+			nbd_io_end(io, -EINVAL);
 			continue;
 		}
 		if (io->op == STORAGE_FLUSH && !l->facts.flush) {
 			nbd_fifo_pop(&l->pending);
-			nbd_io_end(l, io, 0);
+			nbd_io_end(io, 0);
 			continue;
 		}
 		if (anew)
@@ -266,6 +262,7 @@ bool nbd_io_take_answers(struct nbd_link *l)
 		struct storage_io *io = c->io;
 
 		l->answered = c->next;
+		l->proven = true;
 		if (c->err && !io->result)
 			io->result = -c->err;
 		if (!c->err && !c->len)
@@ -285,26 +282,21 @@ bool nbd_io_take_answers(struct nbd_link *l)
 	return true;
 }
 
-static void request_lost(struct nbd_link *l, struct storage_io *io, struct nbd_fifo *others,
-			 struct nbd_fifo *flushes)
+static void request_lost(struct storage_io *io, struct nbd_fifo *again)
 {
 	io->progress = 0;
 	io->state &= ~(IO_CUT | IO_FLUSHED);
 	if (IO_TRIES(io->state) >= NBD_TRIES) {
-		nbd_io_end(l, io, -EIO);
+		nbd_io_end(io, -EIO);
 		return;
 	}
 	io->state += IO_TRY;
-	if (!(io->state & IO_REPEATED)) {
-		io->state |= IO_REPEATED;
-		l->repeats += io->op != STORAGE_FLUSH;
-	}
-	nbd_fifo_push(io->op == STORAGE_FLUSH ? flushes : others, io);
+	nbd_fifo_push(again, io);
 }
 
 void nbd_io_lost(struct nbd_link *l)
 {
-	struct nbd_fifo others = {NULL, NULL}, flushes = {NULL, NULL}, fresh = {NULL, NULL};
+	struct nbd_fifo again = {NULL, NULL}, fresh = {NULL, NULL};
 	struct storage_io *io;
 
 	l->answered = NULL;
@@ -318,17 +310,16 @@ void nbd_io_lost(struct nbd_link *l)
 		command_release(l, c);
 		io->state--;
 		if (!(io->state & IO_COMMANDS) && (io->state & IO_CUT))
-			request_lost(l, io, &others, &flushes);
+			request_lost(io, &again);
 	}
 	while ((io = nbd_fifo_pop(&l->pending))) {
 		if (io->progress || (io->state & IO_FLUSHED))
-			request_lost(l, io, &others, &flushes);
+			request_lost(io, &again);
 		else
 			nbd_fifo_push(&fresh, io);
 	}
-	nbd_fifo_append(&others, &flushes);
-	nbd_fifo_append(&others, &fresh);
-	l->pending = others;
+	nbd_fifo_append(&again, &fresh);
+	l->pending = again;
 }
 
 void nbd_io_fail(struct nbd_link *l, int err)
@@ -336,5 +327,5 @@ void nbd_io_fail(struct nbd_link *l, int err)
 	struct storage_io *io;
 
 	while ((io = nbd_fifo_pop(&l->pending)))
-		nbd_io_end(l, io, err);
+		nbd_io_end(io, err);
 }

@@ -19,9 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_NS	(50 * NSEC_PER_MSEC)
-#define BACKOFF_MAX_NS	(1000 * NSEC_PER_MSEC)
-#define CONNECT_SECONDS NBD_OPEN_SECONDS
+#define BACKOFF_MIN_NS	 (50 * NSEC_PER_MSEC)
+#define BACKOFF_MAX_NS	 (1000 * NSEC_PER_MSEC)
+#define BACKOFF_EXTRA_NS (10 * NSEC_PER_SEC)
+#define CONNECT_SECONDS	 NBD_OPEN_SECONDS
 
 /* ---- its life ---- */
 
@@ -67,6 +68,7 @@ static int way_copy(struct nbd_way *to, const struct nbd_way *from)
 
 static void link_unref(struct nbd_link *l)
 {
+	struct nbd_link *main = l->main;
 	bool last;
 
 	pthread_mutex_lock(&l->lock);
@@ -80,6 +82,8 @@ static void link_unref(struct nbd_link *l)
 	pthread_mutex_destroy(&l->lock);
 	nbd_way_fini(&l->way);
 	free(l);
+	if (main)
+		link_unref(main);
 }
 
 static void link_wake(struct nbd_link *l)
@@ -88,6 +92,20 @@ static void link_wake(struct nbd_link *l)
 
 	if (write(l->wake, &one, sizeof(one)) < 0)
 		return; /* its counter is full: it is awake */
+}
+
+static void link_take_in(struct nbd_link *l, struct nbd_fifo *more)
+{
+	bool first;
+
+	if (!more->head)
+		return;
+	pthread_mutex_lock(&l->lock);
+	first = !l->inbox.head;
+	nbd_fifo_append(&l->inbox, more);
+	pthread_mutex_unlock(&l->lock);
+	if (first)
+		link_wake(l);
 }
 
 /* ---- the server ---- */
@@ -114,21 +132,29 @@ static void keep_alive(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
 }
 
+/* A further connection may be one more than the server takes; nobody waits for it. */
+static uint64_t longest_pause(const struct nbd_link *l)
+{
+	return l->main ? BACKOFF_EXTRA_NS : BACKOFF_MAX_NS;
+}
+
 static void link_lost(struct nbd_link *l, const char *why)
 {
 	const uint64_t now = clock_ns();
 
 	if (l->up) {
-		log_warn(l->way.name,
-			 "the connection to the server is lost (%s); %u commands "
-			 "were in flight",
-			 why, l->in_flight);
+		log_limited(&l->log, LOG_LEVEL_WARN, l->way.name,
+			    "the connection to the server is lost (%s); %u commands were in flight",
+			    why, l->in_flight);
 		l->since_ns = now;
 		l->was_lost = true;
-		l->backoff_ns = 0;
-	} else {
-		l->backoff_ns = min_u64(max_u64(2 * l->backoff_ns, BACKOFF_MIN_NS), BACKOFF_MAX_NS);
 	}
+	/* One that lets us in and answers nothing is not asked again and again without a pause. */
+	if (l->up && l->proven)
+		l->backoff_ns = 0;
+	else
+		l->backoff_ns = min_u64(max_u64(2 * l->backoff_ns, BACKOFF_MIN_NS),
+					longest_pause(l));
 	nbd_close(l->nbd);
 	l->nbd = NULL;
 	nbd_server_end(&l->server, l->way.name, !l->up);
@@ -232,13 +258,13 @@ static void link_connected(struct nbd_link *l)
 	pthread_cond_broadcast(&l->changed);
 	pthread_mutex_unlock(&l->lock);
 	if (l->was_lost)
-		log_info(l->way.name, "connected to the server again");
+		log_limited(&l->log, LOG_LEVEL_INFO, l->way.name, "connected to the server again");
 	l->was_lost = false;
 	nbd_server_hide(&l->server);
 	keep_alive(nbd_aio_get_fd(l->nbd));
 	l->up = true;
+	l->proven = false;
 	l->given_up = false;
-	l->backoff_ns = 0;
 	l->since_ns = clock_ns();
 }
 
@@ -289,6 +315,11 @@ static void look_after_patience(struct nbd_link *l, uint64_t now)
 {
 	if (l->up)
 		return;
+	/* Also what was in flight: whatever was answered stays answered, by whichever it is. */
+	if (l->main) {
+		link_take_in(l->main, &l->pending);
+		return;
+	}
 	if (!l->given_up && now >= patience_ends(l) && l->met) {
 		l->given_up = true;
 		if (l->pending.head)
@@ -310,7 +341,7 @@ static int link_patience_ms(const struct nbd_link *l, uint64_t now)
 		return -1;
 	if (!l->up)
 		at = l->next_try_ns;
-	if (!l->up && !l->given_up && l->met)
+	if (!l->up && !l->given_up && l->met && !l->main)
 		at = min_u64(at, patience_ends(l));
 	if (l->up && l->in_flight && l->way.timeout)
 		at = patience_ends(l);
@@ -425,7 +456,7 @@ static int link_start(struct nbd_link *l)
 
 /* ---- for the others ---- */
 
-int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, const struct nbd_facts *facts,
+int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd_link *main,
 		    struct error *err)
 {
 	struct nbd_link *l = calloc(1, sizeof(*l));
@@ -452,8 +483,12 @@ int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, const stru
 	pthread_cond_init(&l->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	l->refs = 1;
-	if (facts) {
-		l->facts = *facts;
+	if (main) {
+		pthread_mutex_lock(&main->lock);
+		main->refs++;
+		pthread_mutex_unlock(&main->lock);
+		l->main = main;
+		l->facts = main->facts;
 		l->met = true;
 	}
 	l->server.words = -1;
@@ -519,15 +554,11 @@ void nbd_link_release(struct nbd_link **lp, unsigned seconds)
 
 void nbd_link_submit(struct nbd_link *l, struct storage_io *io)
 {
-	bool first;
+	struct nbd_fifo one = {NULL, NULL};
 
 	io->state = 0;
 	io->progress = 0;
 	io->result = 0;
-	pthread_mutex_lock(&l->lock);
-	first = !l->inbox.head;
-	nbd_fifo_push(&l->inbox, io);
-	pthread_mutex_unlock(&l->lock);
-	if (first)
-		link_wake(l);
+	nbd_fifo_push(&one, io);
+	link_take_in(l, &one);
 }

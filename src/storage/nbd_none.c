@@ -14,7 +14,6 @@ static int nbd_open(const struct storage_options *o, struct storage **out, struc
 }
 
 const struct storage_engine_ops nbd_engine_ops = {
-	.name = "nbd",
 	.prefix = "nbd:",
 	.claims = nbd_claims,
 	.words = NBD_WORDS,
@@ -22,6 +21,5 @@ const struct storage_engine_ops nbd_engine_ops = {
 };
 
 const struct storage_engine_ops format_engine_ops = {
-	.name = "format",
 	.open = nbd_open,
 };

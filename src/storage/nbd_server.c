@@ -2,7 +2,6 @@
 #include "storage/nbd_server.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,7 +175,7 @@ bool nbd_server_listen(struct nbd_server *s, const char *name)
 		if (!*line)
 			continue;
 		snprintf(s->said, sizeof(s->said), "%.200s", line);
-		log_warn(name, "its server says: %.400s", line);
+		log_limited(&s->log, LOG_LEVEL_WARN, name, "its server says: %.400s", line);
 	}
 	return true;
 }

@@ -14,6 +14,8 @@
 #ifndef STORAGE_NBD_SERVER_H
 #define STORAGE_NBD_SERVER_H
 
+#include "base/log.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -22,8 +24,9 @@
 #define NBD_SERVER_KILL_MS 15000 /* and until SIGKILL                           */
 
 struct nbd_server {
-	pid_t pid;	/* 0: none */
-	int words;	/* its standard error and output, not blocking */
+	pid_t pid; /* 0: none */
+	int words; /* its standard error and output, not blocking */
+	struct log_limit log;
 	char said[256]; /* its last line */
 	char dir[64];
 	char path[80]; /* of the socket */

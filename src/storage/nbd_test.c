@@ -6,12 +6,15 @@
  */
 #include "storage/storage_test.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
-#include "base/clock.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -472,6 +475,364 @@ static void a_server_that_stays_away_fails_requests(void **state)
 	rig_close(&rig);
 }
 
+/*
+ * A flush and a write through a server without FUA (which becomes a write and a flush of our own)
+ * are lost together, in both orders: neither waits for the other when they are repeated.
+ */
+static void what_is_repeated_waits_for_nothing(void **state)
+{
+#define NO_FUA FILE_SERVER " --filter=fua"
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t block[512] = {7}, back[512];
+	struct iovec iov[2] = {{block, 512}, {block, 512}};
+	struct waited w[3] = {
+		{.io = {.op = STORAGE_WRITE, .flags = STORAGE_FUA, .len = 512, .iov = &iov[0]}},
+		{.io = {.op = STORAGE_FLUSH}},
+		{.io = {.op = STORAGE_WRITE, .flags = STORAGE_FUA, .len = 512, .iov = &iov[1]}},
+	};
+	struct rig rig;
+
+	need("nbdkit");
+	free(image_make(p->dir, "image", DISK));
+	w[0].io.iovcnt = w[2].io.iovcnt = 1;
+	w[2].io.offset = 4096;
+	server_start(p, NO_FUA, p->sock, p->image);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	kill(p->server, SIGSTOP);
+	waitpid(p->server, NULL, WUNTRACED);
+	for (unsigned i = 0; i < 3; i++)
+		rig_start(&rig, &w[i]);
+	server_end(p);
+	server_start(p, NO_FUA, p->sock, p->image);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(rig_wait(&rig, &w[i]), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 4096, back, 512), 0);
+	assert_memory_equal(block, back, 512);
+	rig_close(&rig);
+}
+
+/* A server says that it takes several connections, not how many: all channels work anyway. */
+static void fewer_connections_than_channels(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+
+	need("qemu-nbd");
+	free(image_make(p->dir, "image", DISK));
+	server_start(p, "qemu-nbd -t -e 2 -f raw --discard=unmap -k %s %s", p->sock, p->image);
+	mix_on(&o, 300);
+}
+
+/* ---- somebody between us and the server ---- */
+
+#define PROXY_LINES 16
+
+/* Listens in the server's place, and hands on what is said, but for what is asked for below. */
+struct proxy {
+	char *sock;
+	char *server; /* the server's socket now */
+	int listening, wake;
+	pthread_t thread;
+	struct proxy_line {
+		int client, server;
+		uint64_t said; /* bytes, by the server */
+	} lines[PROXY_LINES];
+	/* Atomic: */
+	unsigned accepted;
+	unsigned cuts;	   /* so many connections, each ...                              */
+	uint64_t cut_at;   /* ... ends when the server has said so much                  */
+	uint64_t flip_at;  /* that byte of the first connection is another, 0: none ...  */
+	uint64_t twice_at; /* ... and what begins there is said twice                   */
+};
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void line_end(struct proxy_line *l)
+{
+	close(l->client);
+	close(l->server);
+	l->client = l->server = -1;
+}
+
+static void say_all(int fd, const uint8_t *bytes, size_t n)
+{
+	while (n) {
+		ssize_t did = write(fd, bytes, n);
+
+		if (did <= 0)
+			return;
+		bytes += did;
+		n -= (size_t)did;
+	}
+}
+
+static void proxy_hand_on(struct proxy *p, struct proxy_line *l)
+{
+	const bool first = l == &p->lines[0] && load_acquire(&p->accepted) == 1;
+	uint64_t at = load_acquire(&p->flip_at), twice = load_acquire(&p->twice_at);
+	uint8_t bytes[65536];
+	ssize_t n = read(l->server, bytes, sizeof(bytes));
+
+	if (n <= 0) {
+		line_end(l);
+		return;
+	}
+	if (first && at && at >= l->said && at < l->said + (uint64_t)n)
+		bytes[at - l->said] ^= 1;
+	if (load_acquire(&p->cuts) && l->said + (uint64_t)n >= load_acquire(&p->cut_at)) {
+		uint64_t cut = load_acquire(&p->cut_at);
+
+		say_all(l->client, bytes, cut > l->said ? cut - l->said : 0);
+		store_release(&p->cuts, load_acquire(&p->cuts) - 1);
+		line_end(l);
+		return;
+	}
+	say_all(l->client, bytes, (size_t)n);
+	if (first && twice && twice >= l->said && twice < l->said + (uint64_t)n)
+		say_all(l->client, bytes + (twice - l->said), (size_t)n - (twice - l->said));
+	l->said += (uint64_t)n;
+}
+
+static void *proxy_run(void *arg)
+{
+	struct proxy *p = arg;
+	struct pollfd fds[2 + 2 * PROXY_LINES];
+	uint8_t bytes[65536];
+
+	for (;;) {
+		fds[0] = (struct pollfd){.fd = p->wake, .events = POLLIN};
+		fds[1] = (struct pollfd){.fd = p->listening, .events = POLLIN};
+		for (unsigned i = 0; i < PROXY_LINES; i++) {
+			fds[2 + 2 * i] = (struct pollfd){.fd = p->lines[i].client,
+							 .events = POLLIN};
+			fds[3 + 2 * i] = (struct pollfd){.fd = p->lines[i].server,
+							 .events = POLLIN};
+		}
+		poll(fds, ARRAY_SIZE(fds), -1);
+		if (fds[0].revents)
+			return NULL;
+		for (unsigned i = 0; i < PROXY_LINES; i++) {
+			struct proxy_line *l = &p->lines[i];
+
+			if (l->client >= 0 && fds[3 + 2 * i].revents)
+				proxy_hand_on(p, l);
+			if (l->client >= 0 && fds[2 + 2 * i].revents) {
+				ssize_t n = read(l->client, bytes, sizeof(bytes));
+
+				if (n <= 0)
+					line_end(l);
+				else
+					say_all(l->server, bytes, (size_t)n);
+			}
+		}
+		for (unsigned i = 0; fds[1].revents && i < PROXY_LINES; i++) {
+			if (p->lines[i].client >= 0)
+				continue;
+			p->lines[i] = (struct proxy_line){
+				.client = accept4(p->listening, NULL, NULL, SOCK_CLOEXEC),
+				.server = connect_to(p->server),
+			};
+			store_release(&p->accepted, load_acquire(&p->accepted) + 1);
+			if (p->lines[i].server < 0)
+				line_end(&p->lines[i]);
+			break;
+		}
+	}
+}
+
+/* The server has been started at @p's socket; who comes there now gets the proxy. */
+static void proxy_start(struct proxy *x, struct place *p)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	*x = (struct proxy){0};
+	for (unsigned i = 0; i < PROXY_LINES; i++)
+		x->lines[i].client = x->lines[i].server = -1;
+	x->sock = p->sock;
+	assert_true(asprintf(&x->server, "%s.real", p->sock) > 0);
+	assert_int_equal(rename(p->sock, x->server), 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", p->sock);
+	x->listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(x->listening, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(x->listening, 16), 0);
+	x->wake = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(pthread_create(&x->thread, NULL, proxy_run, x), 0);
+}
+
+static void proxy_end(struct proxy *x)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(write(x->wake, &one, sizeof(one)), sizeof(one));
+	pthread_join(x->thread, NULL);
+	for (unsigned i = 0; i < PROXY_LINES; i++)
+		if (x->lines[i].client >= 0)
+			line_end(&x->lines[i]);
+	close(x->listening);
+	close(x->wake);
+	assert_int_equal(rename(x->server, x->sock), 0);
+	free(x->server);
+}
+
+/* How much the server has said when the handshake is over. */
+static uint64_t handshake_of(const struct storage_options *o, struct proxy *x)
+{
+	uint8_t block[512];
+	struct rig rig;
+	uint64_t said;
+
+	assert_int_equal(rig_open(&rig, o, false, NULL), 0);
+	said = read_once(&x->lines[0].said);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
+	rig_close(&rig);
+	return said;
+}
+
+/* The connection ends at every byte of the handshake and of the answers behind it. */
+static void a_server_that_goes_at_every_byte(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct proxy x;
+	struct rig rig;
+	struct mix m;
+
+	/* Not nbdkit: 1.32 aborts now and then when a client goes (raw_send_socket). */
+	need("qemu-nbd");
+	free(image_make(p->dir, "image", DISK));
+	server_start(p, "qemu-nbd -t -e 0 -f raw --discard=unmap -k %s %s 2>%s/words", p->sock,
+		     p->image, p->dir);
+	proxy_start(&x, p);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	mix_init(&m, &rig, 2);
+	for (uint64_t at = 0; at < 700; at += at < 300 ? 7 : 33) {
+		store_release(&x.cut_at, at);
+		store_release(&x.cuts, 2);
+		mix_run(&m, 40);
+	}
+	store_release(&x.cuts, 0);
+	mix_fini(&m);
+	rig_close(&rig);
+	proxy_end(&x);
+}
+
+/* And also when the disk is opened: then it is a sentence. */
+static void a_server_that_goes_at_the_start(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct proxy x;
+	struct rig rig;
+	uint64_t all;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
+	proxy_start(&x, p);
+	all = handshake_of(&o, &x);
+	for (uint64_t at = 0; at < all; at += 5) {
+		struct error err = {""};
+
+		store_release(&x.cut_at, at);
+		store_release(&x.cuts, 1);
+		assert_int_equal(rig_open(&rig, &o, false, &err), -ECONNREFUSED);
+		assert_non_null(strstr(err.text, "cannot reach nbd+unix:"));
+	}
+	proxy_end(&x);
+}
+
+/* Whatever byte of an answer is wrong: it is answered once, and what follows is right. */
+static void wrong_answers_end_the_connection(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t block[512], back[512];
+	struct proxy x;
+	uint64_t all;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f --no-sr -U %s memory 8M", p->sock);
+	proxy_start(&x, p);
+	all = handshake_of(&o, &x);
+	proxy_end(&x);
+	for (unsigned at = 0; at < 16; at++) {
+		struct rig rig;
+
+		proxy_start(&x, p);
+		assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+		store_release(&x.flip_at, all + at);
+		memset(block, (int)at, sizeof(block));
+		/* Its error may be what is wrong. */
+		(void)rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512);
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, back, 512), 0);
+		assert_memory_equal(block, back, 512);
+		rig_close(&rig);
+		proxy_end(&x);
+	}
+}
+
+/* An answer that comes twice is the end of that connection, and of nothing else. */
+static void an_answer_that_comes_twice(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t block[512] = {3}, back[512];
+	struct proxy x;
+	struct rig rig;
+	uint64_t all;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f --no-sr -U %s memory 8M", p->sock);
+	proxy_start(&x, p);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	all = read_once(&x.lines[0].said);
+	store_release(&x.twice_at, all);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, back, 512), 0);
+	assert_memory_equal(block, back, 512);
+	assert_int_equal(load_acquire(&x.accepted), 2);
+	rig_close(&rig);
+	proxy_end(&x);
+}
+
+/* One that lets us in and then goes, again and again, is not asked without a pause. */
+static void a_server_that_answers_nothing_costs_nothing(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct proxy x;
+	struct rig rig;
+	uint64_t all;
+	unsigned before;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
+	proxy_start(&x, p);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	all = read_once(&x.lines[0].said);
+	store_release(&x.cut_at, all);
+	store_release(&x.cuts, UINT32_MAX);
+	before = load_acquire(&x.accepted);
+	/* In half a second 50, 100, 200, ... ms apart; a slow machine makes fewer. */
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+	assert_in_range(load_acquire(&x.accepted) - before, 1, 20);
+	rig_close(&rig);
+	proxy_end(&x);
+}
+
 /* What came back is not the disk that was promised. */
 static void a_smaller_disk_is_not_taken(void **state)
 {
@@ -682,6 +1043,13 @@ int main(void)
 		T(nobody_there_is_a_sentence),
 		T(a_server_that_is_restarted_loses_nothing),
 		T(a_server_that_stays_away_fails_requests),
+		T(what_is_repeated_waits_for_nothing),
+		T(fewer_connections_than_channels),
+		T(a_server_that_goes_at_every_byte),
+		T(a_server_that_goes_at_the_start),
+		T(wrong_answers_end_the_connection),
+		T(an_answer_that_comes_twice),
+		T(a_server_that_answers_nothing_costs_nothing),
 		T(a_smaller_disk_is_not_taken),
 		T(a_hung_server_is_given_up_when_asked),
 		T(errors_of_the_server_are_told),
