@@ -32,7 +32,7 @@
 #ifndef STORAGE_NBD_H
 #define STORAGE_NBD_H
 
-#include "storage/bounce.h"
+#include "mem/far_copy.h"
 #include "storage/engine.h"
 #include "storage/nbd_server.h"
 
@@ -40,9 +40,10 @@
 #include <pthread.h>
 
 #define NBD_OPEN_SECONDS 10
-#define NBD_COMMANDS	 128		      /* in flight on one connection               */
-#define NBD_RUN		 (UINT32_C(1) << 27)  /* longest trim and zero command, bytes      */
-#define NBD_PAYLOAD	 (UINT32_C(32) << 20) /* longest read and write command, bytes     */
+#define NBD_COMMANDS	 128		       /* in flight on one connection               */
+#define NBD_RUN		 (UINT32_C(1) << 27)   /* longest trim and zero command, bytes      */
+#define NBD_DATA	 (UINT32_C(128) << 10) /* of one read or write command        */
+#define NBD_PAYLOAD	 (UINT32_C(32) << 20)  /* longest read and write command, bytes     */
 #define NBD_TRIES	 16 /* connections lost under one request until it fails */
 
 /* What the server says of the export. */
@@ -78,7 +79,8 @@ struct nbd_command {
 	struct nbd_link *link;
 	struct storage_io *io; /* NULL: free */
 	struct nbd_command *next;
-	void *bounce;
+	void *data; /* its own */
+	uint32_t room;
 	uint64_t skip; /* bytes of the request before this piece */
 	uint32_t len;
 	int err;
@@ -120,7 +122,7 @@ struct nbd_link {
 	struct nbd_command *idle;
 	struct nbd_command *answered;
 	unsigned in_flight; /* commands */
-	struct bounce_pool bounces;
+	struct far_copy copy;
 };
 
 static inline void nbd_fifo_push(struct nbd_fifo *f, struct storage_io *io)

@@ -2,9 +2,10 @@
 /*
  * One connection's requests: cut into commands, completed, repeated.
  *
- * A request is one or more commands: a command for each long piece of its memory, or pieces of a
- * bounce buffer where the memory is in many or odd pieces.  libnbd's completion callbacks only
- * note; nothing of libnbd may be called from there.
+ * A request is one or more commands.  Data goes by a buffer of the command's: a guest's memory may
+ * go away at any time, and TLS would touch it on a thread that no gmem_guard covers, or the kernel
+ * would break off in the middle of a message.  libnbd's completion callbacks only note; nothing of
+ * libnbd may be called from there.
  *
  * The request's private fields: progress: bytes for which there is a command, or was; state:
  * commands in flight, and the bits below; result: the first error.
@@ -14,21 +15,16 @@
 #include "base/bits.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 
-#define IO_COMMANDS   UINT32_C(0xffff)
-#define IO_CUT	      (UINT32_C(1) << 16) /* there is a command for every byte         */
-#define IO_FLUSHED    (UINT32_C(1) << 17) /* the flush in place of FUA has been asked  */
-#define IO_BOUNCES    (UINT32_C(1) << 18)
-#define IO_TRY	      (UINT32_C(1) << 24) /* one more, in the upper eight bits         */
-#define IO_TRIES(s)   ((s) >> 24)
-
-#define DIRECT_PIECES 32
-#define DIRECT_BYTES  4096
+#define IO_COMMANDS UINT32_C(0xffff)
+#define IO_CUT	    (UINT32_C(1) << 16) /* there is a command for every byte         */
+#define IO_FLUSHED  (UINT32_C(1) << 17) /* the flush in place of FUA has been asked  */
+#define IO_TRY	    (UINT32_C(1) << 24) /* one more, in the upper eight bits         */
+#define IO_TRIES(s) ((s) >> 24)
 
 void nbd_io_init(struct nbd_link *l)
 {
-	bounce_init(&l->bounces, 4096);
 	for (unsigned i = 0; i < NBD_COMMANDS; i++) {
 		l->commands[i].link = l;
 		l->commands[i].next = l->idle;
@@ -38,7 +34,8 @@ void nbd_io_init(struct nbd_link *l)
 
 void nbd_io_fini(struct nbd_link *l)
 {
-	bounce_fini(&l->bounces);
+	for (unsigned i = 0; i < NBD_COMMANDS; i++)
+		free(l->commands[i].data);
 }
 
 static void nbd_io_end(struct storage_io *io, int err)
@@ -49,9 +46,6 @@ static void nbd_io_end(struct storage_io *io, int err)
 
 static void command_release(struct nbd_link *l, struct nbd_command *c)
 {
-	if (c->bounce)
-		bounce_put(&l->bounces, c->bounce);
-	c->bounce = NULL;
 	c->io = NULL;
 	c->next = l->idle;
 	l->idle = c;
@@ -68,34 +62,23 @@ static int nbd_command_answered(void *opaque, int *error)
 	return 1;
 }
 
-/* Whether commands can use the request's memory as it is. */
-static bool is_direct(const struct nbd_link *l, const struct storage_io *io)
+/* Room for @len bytes, kept for the commands that come after it. */
+static bool command_get_room(struct nbd_command *c, uint32_t len)
 {
-	const uint64_t unit = max_u64(DIRECT_BYTES, l->facts.min_block);
+	const uint32_t room = len > NBD_DATA / 8 ? NBD_DATA : NBD_DATA / 8;
 
-	if (io->iovcnt > DIRECT_PIECES)
-		return false;
-	for (int i = 0; io->iovcnt > 1 && i < io->iovcnt; i++)
-		if (io->iov[i].iov_len % unit)
-			return false;
-	return true;
+	if (c->room >= len)
+		return true;
+	free(c->data);
+	c->data = malloc(room);
+	c->room = c->data ? room : 0;
+	return c->data;
 }
 
-/* The memory at @skip bytes, and how much of it there is in one piece. */
-static void *memory_at(const struct storage_io *io, uint64_t skip, uint64_t *len)
-{
-	int i = 0;
-
-	while (i + 1 < io->iovcnt && skip >= io->iov[i].iov_len)
-		skip -= io->iov[i++].iov_len;
-	*len = io->iov[i].iov_len - skip;
-	return (uint8_t *)io->iov[i].iov_base + skip;
-}
-
-enum sent { SENT, NO_ROOM, NO_MEMORY, FAILED };
+enum sent { SENT, NO_ROOM, SPOILT, FAILED };
 
 /* Hands one command over to libnbd.  It may be answered before this returns. */
-static enum sent send_command(struct nbd_link *l, struct nbd_command *c, void *memory)
+static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 {
 	const nbd_completion_callback cb = {.callback = nbd_command_answered, .user_data = c};
 	const struct storage_io *io = c->io;
@@ -106,9 +89,9 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c, void *m
 
 	switch (c->len ? io->op : STORAGE_FLUSH) {
 	case STORAGE_READ:
-		return nbd_aio_pread(l->nbd, memory, c->len, at, cb, 0) < 0 ? FAILED : SENT;
+		return nbd_aio_pread(l->nbd, c->data, c->len, at, cb, 0) < 0 ? FAILED : SENT;
 	case STORAGE_WRITE:
-		return nbd_aio_pwrite(l->nbd, memory, c->len, at, cb, fua) < 0 ? FAILED : SENT;
+		return nbd_aio_pwrite(l->nbd, c->data, c->len, at, cb, fua) < 0 ? FAILED : SENT;
 	case STORAGE_DISCARD:
 		return nbd_aio_trim(l->nbd, c->len, at, cb, fua) < 0 ? FAILED : SENT;
 	case STORAGE_WRITE_ZEROES:
@@ -128,24 +111,22 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 	const bool moves = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
 	struct nbd_command *c = l->idle;
 	uint64_t len = io->op == STORAGE_FLUSH ? 0 : io->len - io->progress;
-	void *memory = NULL;
 	enum sent sent;
+	int rc = 0;
 
 	if (!c)
 		return NO_ROOM;
 	c->skip = len ? io->progress : l->changes; /* a flush: what it covers */
-	if (len && moves && (io->state & IO_BOUNCES)) {
-		len = min_u64(len, min_u64(BOUNCE_BYTES, l->facts.max_payload));
-		memory = c->bounce = bounce_get(&l->bounces);
-		if (!memory)
-			return l->in_flight ? NO_ROOM : NO_MEMORY;
-		if (io->op == STORAGE_WRITE)
-			iov_gather(io->iov, io->iovcnt, io->progress, memory, len);
-	} else if (len && moves) {
-		memory = memory_at(io, io->progress, &len);
-		len = min_u64(len, l->facts.max_payload);
-	} else {
-		len = min_u64(len, NBD_RUN);
+	len = min_u64(len, moves ? min_u64(NBD_DATA, l->facts.max_payload) : NBD_RUN);
+	if (len && moves) {
+		if (!command_get_room(c, (uint32_t)len))
+			rc = -ENOMEM;
+		else if (io->op == STORAGE_WRITE)
+			rc = far_copy_in(&l->copy, io->iov, io->iovcnt, c->skip, c->data, len);
+		if (rc) {
+			io->result = rc;
+			return SPOILT;
+		}
 	}
 	l->idle = c->next;
 	l->in_flight++;
@@ -154,7 +135,7 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 	c->err = 0;
 	io->state++;
 	io->progress += len;
-	sent = send_command(l, c, memory);
+	sent = send_command(l, c);
 	if (sent == FAILED) {
 		/* Not sent, and so not answered: libnbd calls nobody back for it. */
 		io->state--;
@@ -164,15 +145,11 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 	return sent;
 }
 
-static void nbd_io_begin(struct nbd_link *l, struct storage_io *io)
+static void nbd_io_begin(struct storage_io *io)
 {
-	const bool moves = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
-
-	io->state &= ~(IO_CUT | IO_FLUSHED | IO_BOUNCES);
+	io->state &= ~(IO_CUT | IO_FLUSHED);
 	io->progress = 0;
 	io->result = 0;
-	if (moves && !is_direct(l, io))
-		io->state |= IO_BOUNCES;
 }
 
 /* Every piece of it has been answered, well or not. */
@@ -195,14 +172,15 @@ static int issue_request(struct nbd_link *l, struct storage_io *io)
 	const bool flush_only = io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED);
 	enum sent sent;
 
+	/* A piece of it has failed: the rest need not be done. */
+	if (io->result)
+		return 0;
 	do {
 		sent = issue_one(l, io);
 		if (sent == NO_ROOM)
 			return -EAGAIN;
-		if (sent == NO_MEMORY) {
-			io->result = -ENOMEM;
+		if (sent == SPOILT)
 			break;
-		}
 		if (sent == FAILED) {
 			/* The link will see that it is dead, and repeat the request. */
 			if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd))
@@ -232,7 +210,7 @@ void nbd_io_issue(struct nbd_link *l)
 			continue;
 		}
 		if (anew)
-			nbd_io_begin(l, io);
+			nbd_io_begin(io);
 		if (issue_request(l, io))
 			return;
 		nbd_fifo_pop(&l->pending);
@@ -270,8 +248,9 @@ bool nbd_io_take_answers(struct nbd_link *l)
 		else if (!c->err && io->op != STORAGE_READ &&
 			 !((io->flags & STORAGE_FUA) && l->facts.fua))
 			l->changes++;
-		if (!c->err && c->bounce && io->op == STORAGE_READ)
-			iov_scatter(io->iov, io->iovcnt, c->skip, c->bounce, c->len);
+		if (!c->err && io->op == STORAGE_READ && !io->result)
+			io->result = far_copy_out(&l->copy, io->iov, io->iovcnt, c->skip, c->data,
+						  c->len);
 		command_release(l, c);
 		io->state--;
 		if (!(io->state & IO_COMMANDS) && (io->state & IO_CUT)) {

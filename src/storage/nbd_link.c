@@ -5,12 +5,12 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +77,7 @@ static void link_unref(struct nbd_link *l)
 	if (!last)
 		return;
 	nbd_io_fini(l);
+	far_copy_fini(&l->copy);
 	close(l->wake);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
@@ -434,24 +435,18 @@ static void *link_thread(void *arg)
 
 static int link_start(struct nbd_link *l)
 {
-	sigset_t all, before;
-	pthread_attr_t attr;
 	pthread_t thread;
 	int rc;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	l->refs++;
-	rc = -pthread_create(&thread, &attr, link_thread, l);
-	if (rc)
+	rc = thread_start(&thread, link_thread, l);
+	if (rc) {
 		l->refs--;
-	else
-		pthread_setname_np(thread, "nbd");
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
+		return rc;
+	}
+	pthread_setname_np(thread, "nbd");
+	pthread_detach(thread);
+	return 0;
 }
 
 /* ---- for the others ---- */
@@ -493,9 +488,11 @@ int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd
 	}
 	l->server.words = -1;
 	nbd_io_init(l);
-	rc = link_start(l);
+	rc = far_copy_init(&l->copy);
+	if (!rc)
+		rc = link_start(l);
 	if (rc) {
-		error_set(err, rc, "cannot start a thread for %s", way->name);
+		error_set(err, rc, "cannot set up a connection for %s", way->name);
 		link_unref(l);
 		return rc;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -668,7 +670,7 @@ static void proxy_start(struct proxy *x, struct place *p)
 	assert_int_equal(bind(x->listening, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(x->listening, 16), 0);
 	x->wake = eventfd(0, EFD_CLOEXEC);
-	assert_int_equal(pthread_create(&x->thread, NULL, proxy_run, x), 0);
+	assert_int_equal(thread_start(&x->thread, proxy_run, x), 0);
 }
 
 static void proxy_end(struct proxy *x)
@@ -876,6 +878,37 @@ static void a_hung_server_is_given_up_when_asked(void **state)
 	kill(p->server, SIGCONT);
 }
 
+/* A guest's memory that goes away spoils the requests that use it, and nothing else. */
+static void memory_that_goes_is_an_error_of_the_request(void **state)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t *far, block[512] = {5};
+	struct proxy x;
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
+	proxy_start(&x, p);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	assert_int_equal(ftruncate(fd, (off_t)(2 * page)), 0);
+	far = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(far, MAP_FAILED);
+	assert_int_equal(ftruncate(fd, (off_t)page), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, far, 2 * page), -EFAULT);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, far, 2 * page), -EFAULT);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, far, page), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
+	assert_true(all_bytes_are(block, 0, 512));
+	assert_int_equal(load_acquire(&x.accepted), 1);
+	munmap(far, 2 * page);
+	close(fd);
+	rig_close(&rig);
+	proxy_end(&x);
+}
+
 /* The server's own errors are the request's, and each is told once. */
 static void errors_of_the_server_are_told(void **state)
 {
@@ -1052,6 +1085,7 @@ int main(void)
 		T(a_server_that_answers_nothing_costs_nothing),
 		T(a_smaller_disk_is_not_taken),
 		T(a_hung_server_is_given_up_when_asked),
+		T(memory_that_goes_is_an_error_of_the_request),
 		T(errors_of_the_server_are_told),
 		T(every_format_holds_the_data),
 		T(a_server_of_our_own_that_dies),
