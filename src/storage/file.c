@@ -187,6 +187,7 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 	f->direct = o->direct;
 	f->threads = o->threads;
 	pthread_mutex_init(&f->lock, NULL);
+	file_sync_init(&f->sync);
 	f->path = strdup(o->target);
 	if (!f->path) {
 		rc = error_set(err, -ENOMEM, "cannot set up %s", o->target);
@@ -223,6 +224,7 @@ unlock:
 free_path:
 	free(f->path);
 free_file:
+	file_sync_fini(&f->sync);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 	return rc;
@@ -237,6 +239,7 @@ static void file_close(struct storage *s)
 	if (f->coarse)
 		rmw_fini(&f->rmw);
 	file_close_fd(f);
+	file_sync_fini(&f->sync);
 	pthread_mutex_destroy(&f->lock);
 	free(f->path);
 	free(f);

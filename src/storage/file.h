@@ -7,6 +7,7 @@
  *   file_look.c     the periodical look; file systems that may not answer
  *   file_lock.c     nobody else writes it
  *   file_io.c       one request as a row of steps: what to do next, and what an outcome means
+ *   file_sync.c     one sync at a time, and what a failed one means
  *   file_rmw.c      the steps of a request that is finer than O_DIRECT takes
  *   file_channel.c  one worker's requests in flight
  *   file_uring.c    carries out a step on the reactor's io_uring
@@ -24,6 +25,7 @@
 #include "base/bits.h"
 #include "storage/bounce.h"
 #include "storage/engine.h"
+#include "storage/file_sync.h"
 #include "storage/rmw.h"
 
 #include <pthread.h>
@@ -67,36 +69,13 @@ struct file {
 	bool no_zero_range;  /* atomic: the file system said so                     */
 	bool said_readonly;  /* atomic                                              */
 
-	struct rmw rmw; /* coarse */
+	struct rmw rmw;	       /* coarse        */
+	struct file_sync sync; /* page cache    */
 
 	pthread_mutex_t lock;	       /* protects what follows */
 	struct file_pool *pool;	       /* NULL until somebody needs it                */
 	struct file_channel *channels; /* open ones                                 */
 };
-
-/* Requests in a row, linked by storage_io.next. */
-struct io_fifo {
-	struct storage_io *head, *tail;
-};
-
-static inline void io_fifo_push(struct io_fifo *q, struct storage_io *io)
-{
-	io->next = NULL;
-	if (q->head)
-		q->tail->next = io;
-	else
-		q->head = io;
-	q->tail = io;
-}
-
-static inline struct storage_io *io_fifo_pop(struct io_fifo *q)
-{
-	struct storage_io *io = q->head;
-
-	if (io)
-		q->head = io->next;
-	return io;
-}
 
 struct file_channel {
 	struct storage_channel base;
@@ -183,6 +162,7 @@ enum file_verdict {
 #define IO_COUNTED    (UINT32_C(1) << 9) /* rmw_leave() is due, as is below              */
 #define IO_HELD	      (UINT32_C(1) << 10)
 #define IO_EDIT	      (UINT32_C(1) << 11)
+#define IO_LEADS      (UINT32_C(1) << 12) /* file_sync_leave() is due                    */
 
 /* What a request needs before its first step. */
 #define FILE_NEEDS_BOUNCE 1u /* a buffer                                                 */
@@ -218,7 +198,7 @@ void file_channel_close(struct storage_channel *ch);
 void file_channel_submit(struct storage_channel *ch, struct storage_io *io);
 /* A pool thread has carried out a step; the outcome is io->result. */
 void file_channel_finished(struct storage_io *io);
-/* Its blocks are its own now; any thread. */
+/* Its blocks are its own now, or it leads the next sync; any thread. */
 void file_channel_resume(struct storage_io *io);
 /* A step's outcome arrived, on the channel's thread.  @ch may be gone afterwards. */
 void file_channel_outcome(struct file_channel *ch, struct storage_io *io, int res);

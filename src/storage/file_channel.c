@@ -3,10 +3,12 @@
  * each request once. */
 #include "storage/file.h"
 
+#include "base/atomic.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct file_channel *to_channel(struct storage_channel *ch)
 {
@@ -61,8 +63,19 @@ static bool carry_out_at_once(struct file_channel *ch, struct storage_io *io)
 	return true;
 }
 
+static bool syncs(const struct storage_io *io)
+{
+	return io->op == STORAGE_FLUSH || io->state & IO_SYNC;
+}
+
 static void start(struct file_channel *ch, struct storage_io *io)
 {
+	if (unlikely(syncs(io)) && !ch->file->direct && !(io->state & IO_LEADS)) {
+		/* When it waits it may have been told already: not to be touched. */
+		if (!file_sync_join(&ch->file->sync, io))
+			return;
+		io->state |= IO_LEADS;
+	}
 	if (ch->file->instant && carry_out_at_once(ch, io))
 		return;
 	/* Behind those that wait already: the ring would be as full for this one. */
@@ -149,8 +162,56 @@ static void say_readonly(struct file *f)
 				  "read-only, or the file immutable; writes fail");
 }
 
+static void say_lost(const struct file *f, int err)
+{
+	log_err(f->path,
+		"data could not be written to it (%s), and the kernel has given them up: each "
+		"flush "
+		"fails until the image is opened anew",
+		strerror(-err));
+}
+
+/*
+ * Whether the kernel may have told of data that it has given up: any sync that fails but for want of
+ * memory, and a write that was to be stable at once.
+ */
+static bool tells_of_loss(const struct file *f, const struct storage_io *io, int res)
+{
+	if (f->direct || res >= 0)
+		return false;
+	if (io->op == STORAGE_WRITE)
+		return res == -EIO && io->flags & STORAGE_FUA;
+	return io->state & IO_LEADS && res != -ENOMEM && res != -ECANCELED;
+}
+
+/* Its sync is over, and so is that of all who shared it.  Returns what they are told. */
+static int stop_leading(struct file *f, struct storage_io *io, int res)
+{
+	struct storage_io *other, *next;
+	struct io_fifo told;
+
+	io->state &= ~IO_LEADS;
+	res = file_sync_leave(&f->sync, res, &told, &next);
+	while ((other = io_fifo_pop(&told))) {
+		other->result = res;
+		file_channel_finished(other);
+	}
+	if (next) {
+		next->state |= IO_LEADS;
+		file_channel_resume(next);
+	}
+	return res;
+}
+
 void file_channel_outcome(struct file_channel *ch, struct storage_io *io, int res)
 {
+	bool again = res == -EINTR || res == -EAGAIN;
+
+	if (unlikely(res < 0) && !again && tells_of_loss(ch->file, io, res) &&
+	    file_sync_lose(&ch->file->sync, res))
+		say_lost(ch->file, res);
+	if (unlikely(io->state & IO_LEADS) && !again)
+		res = stop_leading(ch->file, io, res);
 	switch (file_io_advance(ch->file, io, res)) {
 	case FILE_DONE:
 		if (unlikely(io->state & (IO_BOUNCE | IO_RMW | IO_COUNTED | IO_HELD)))
@@ -238,7 +299,8 @@ static void take_finished(struct reactor_msg *msg)
 	pthread_mutex_unlock(&ch->lock);
 
 	while ((io = io_fifo_pop(&resumed))) {
-		io->state |= IO_HELD;
+		if (!(io->state & IO_LEADS))
+			io->state |= IO_HELD;
 		start(ch, io);
 	}
 
