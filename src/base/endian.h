@@ -44,4 +44,24 @@ static inline le64 le64_make(uint64_t v)
 	return (le64){htole64(v)};
 }
 
+/* ---- among bytes, at any alignment ---- */
+
+static inline uint16_t le16_at(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+static inline uint32_t le32_at(const uint8_t *p)
+{
+	return le16_at(p) | (uint32_t)le16_at(p + 2) << 16;
+}
+static inline uint64_t le64_at(const uint8_t *p)
+{
+	return le32_at(p) | (uint64_t)le32_at(p + 4) << 32;
+}
+static inline void le32_put_at(uint8_t *p, uint32_t v)
+{
+	for (unsigned i = 0; i < sizeof(v); i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
 #endif

@@ -88,14 +88,6 @@ static void checksum(struct linker *l, const char *file, size_t start, size_t le
 	c->checksum.length = le32_make((uint32_t)length);
 }
 
-static uint32_t get32(const uint8_t *p)
-{
-	le32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
 #define HEADER_LENGTH	4
 #define HEADER_CHECKSUM 9
 #define HEADER_SIZE	36
@@ -108,7 +100,7 @@ static uint32_t get32(const uint8_t *p)
 
 static void root(struct linker *l, const uint8_t *tables, uint32_t at, uint8_t width)
 {
-	uint32_t length = get32(tables + at + HEADER_LENGTH);
+	uint32_t length = le32_at(tables + at + HEADER_LENGTH);
 
 	for (uint32_t i = HEADER_SIZE; i < length; i += width)
 		pointer(l, TABLES, at + i, width);
@@ -117,15 +109,15 @@ static void root(struct linker *l, const uint8_t *tables, uint32_t at, uint8_t w
 
 static void link_all(struct linker *l, const uint8_t *tables)
 {
-	uint32_t rsdt = get32(tables + RSDP_RSDT), xsdt = get32(tables + RSDP_XSDT);
-	uint32_t fadt = get32(tables + rsdt + HEADER_SIZE);
+	uint32_t rsdt = le32_at(tables + RSDP_RSDT), xsdt = le32_at(tables + RSDP_XSDT);
+	uint32_t fadt = le32_at(tables + rsdt + HEADER_SIZE);
 
 	allocate(l, TABLES, 64, ZONE_HIGH);
 	allocate(l, RSDP, 16, ZONE_FSEG);
 	pointer(l, TABLES, fadt + FADT_FACS, 4);
 	pointer(l, TABLES, fadt + FADT_DSDT, 4);
 	pointer(l, TABLES, fadt + FADT_X_DSDT, 8);
-	checksum(l, TABLES, fadt, get32(tables + fadt + HEADER_LENGTH), HEADER_CHECKSUM);
+	checksum(l, TABLES, fadt, le32_at(tables + fadt + HEADER_LENGTH), HEADER_CHECKSUM);
 	root(l, tables, rsdt, 4);
 	root(l, tables, xsdt, 8);
 	pointer(l, RSDP, RSDP_RSDT, 4);

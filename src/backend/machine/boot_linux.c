@@ -6,6 +6,7 @@
 #include "backend/machine/boot.h"
 
 #include "base/bits.h"
+#include "base/endian.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,37 +48,6 @@
 #define ENTRY_64	  0x200
 #define SECTOR		  512
 
-static uint16_t get16(const uint8_t *p)
-{
-	le16 v;
-
-	memcpy(&v, p, sizeof(v));
-	return le16_get(v);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	le32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	le64 v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64_get(v);
-}
-
-static void put32(uint8_t *p, uint64_t value)
-{
-	le32 v = le32_make((uint32_t)value);
-
-	memcpy(p, &v, sizeof(v));
-}
-
 bool boot_is_linux(const struct boot_file *kernel)
 {
 	return kernel->size >= HDR_MAGIC + 4 && !memcmp(kernel->data + HDR_MAGIC, "HdrS", 4);
@@ -85,8 +55,8 @@ bool boot_is_linux(const struct boot_file *kernel)
 
 static bool has_64_bit_entry(const struct boot_file *k)
 {
-	return get16(k->data + HDR_VERSION) >= VERSION_64 &&
-	       (get16(k->data + HDR_XLOADFLAGS) & XLF_KERNEL_64);
+	return le16_at(k->data + HDR_VERSION) >= VERSION_64 &&
+	       (le16_at(k->data + HDR_XLOADFLAGS) & XLF_KERNEL_64);
 }
 
 static int check_header(const struct boot_file *k, struct error *err)
@@ -95,12 +65,12 @@ static int check_header(const struct boot_file *k, struct error *err)
 
 	if (k->size < HDR_END)
 		return error_set(err, -ENOEXEC, "%s ends within its header.", k->name);
-	version = get16(k->data + HDR_VERSION);
+	version = le16_at(k->data + HDR_VERSION);
 	if (version < VERSION_MIN)
 		return error_set(err, -ENOEXEC,
 				 "%s speaks boot protocol %u.%02u; 2.06 (Linux 2.6.22) is needed.",
 				 k->name, version >> 8, version & 0xffu);
-	if (!(k->data[HDR_LOADFLAGS] & LOADED_HIGH) || !get32(k->data + HDR_CODE32_START))
+	if (!(k->data[HDR_LOADFLAGS] & LOADED_HIGH) || !le32_at(k->data + HDR_CODE32_START))
 		return error_set(err, -ENOEXEC,
 				 "%s can only be started in 16-bit mode: let a boot loader do it, "
 				 "from a disk (--bios).",
@@ -136,9 +106,9 @@ static void make_zero_page(const struct pc_memory *m, const struct boot_image *i
 	memcpy(zero + HDR_FIRST, file + HDR_FIRST,
 	       min_u64(end < HDR_END ? HDR_END : end, ZERO_E820_TABLE) - HDR_FIRST);
 	zero[HDR_LOADER] = LOADER_UNDEFINED;
-	put32(zero + HDR_CMD_LINE_PTR, BOOT_CMDLINE);
-	put32(zero + HDR_RAMDISK_IMAGE, initrd);
-	put32(zero + HDR_RAMDISK_SIZE, initrd ? image->initrd.size : 0);
+	le32_put_at(zero + HDR_CMD_LINE_PTR, BOOT_CMDLINE);
+	le32_put_at(zero + HDR_RAMDISK_IMAGE, (uint32_t)initrd);
+	le32_put_at(zero + HDR_RAMDISK_SIZE, initrd ? (uint32_t)image->initrd.size : 0);
 	memcpy(zero + ZERO_ACPI_RSDP, &rsdp, sizeof(rsdp));
 	zero[ZERO_E820_ENTRIES] = (uint8_t)n;
 	memcpy(zero + ZERO_E820_TABLE, e820, n * sizeof(e820[0]));
@@ -163,21 +133,21 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 	 * The size stands in units of 16 bytes, of which a builder may leave the last unfilled; a
 	 * signature may follow.
 	 */
-	if (body + 15 < (uint64_t)get32(k->data + HDR_SYSSIZE) * 16)
+	if (body + 15 < (uint64_t)le32_at(k->data + HDR_SYSSIZE) * 16)
 		return error_set(err, -ENOEXEC,
 				 "%s is cut off: %llu KiB of code are there, its header tells of "
 				 "%llu.",
 				 k->name, (unsigned long long)(body >> 10),
-				 (unsigned long long)get32(k->data + HDR_SYSSIZE) * 16 >> 10);
+				 (unsigned long long)le32_at(k->data + HDR_SYSSIZE) * 16 >> 10);
 	at = BOOT_KERNEL_FIRST;
 	room = body;
-	if (get16(k->data + HDR_VERSION) >= VERSION_PREFERS) {
-		at = get64(k->data + HDR_PREF_ADDRESS);
-		room = max_u64(get32(k->data + HDR_INIT_SIZE), body);
+	if (le16_at(k->data + HDR_VERSION) >= VERSION_PREFERS) {
+		at = le64_at(k->data + HDR_PREF_ADDRESS);
+		room = max_u64(le32_at(k->data + HDR_INIT_SIZE), body);
 	}
 	if (at < BOOT_KERNEL_FIRST || at > m->low || m->low - at < room) {
 		/* Not where it would like to be; it moves if it can. */
-		uint32_t alignment = get32(k->data + HDR_KERNEL_ALIGNMENT);
+		uint32_t alignment = le32_at(k->data + HDR_KERNEL_ALIGNMENT);
 
 		at = BOOT_KERNEL_FIRST;
 		if (k->data[HDR_RELOCATABLE] && is_pow2(alignment))
@@ -190,9 +160,9 @@ int boot_load_linux(const struct pc_memory *m, const struct boot_image *image,
 				 k->name, (unsigned long long)((room + at) >> 20) + 1);
 	memcpy(to, k->data + setup, body);
 	rc = boot_load_initrd(m, image, at + room,
-			      (uint64_t)get32(k->data + HDR_INITRD_ADDR_MAX) + 1, &initrd, err);
+			      (uint64_t)le32_at(k->data + HDR_INITRD_ADDR_MAX) + 1, &initrd, err);
 	if (!rc)
-		rc = boot_load_cmdline(m, image, get32(k->data + HDR_CMDLINE_SIZE), err);
+		rc = boot_load_cmdline(m, image, le32_at(k->data + HDR_CMDLINE_SIZE), err);
 	if (rc)
 		return rc;
 	make_zero_page(m, image, initrd);

@@ -2,6 +2,7 @@
 #include "backend/machine/unpack.h"
 
 #include "base/bits.h"
+#include "base/endian.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,14 +88,6 @@ int unpack_grow(struct unpack_sink *sink)
 #define ZBOOT_OFFSET 8
 #define ZBOOT_SIZE   12
 
-static uint32_t get32(const uint8_t *p)
-{
-	le32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
 /* The part of the file that is packed: all of it, or what a zboot header names. */
 static int find_payload(const struct boot_file *f, const uint8_t **from, size_t *n,
 			struct error *err)
@@ -106,8 +99,8 @@ static int find_payload(const struct boot_file *f, const uint8_t **from, size_t 
 	if (f->size < ZBOOT_HEADER || memcmp(f->data, "MZ", 2) ||
 	    memcmp(f->data + ZBOOT_MAGIC, "zimg", 4))
 		return 0;
-	offset = get32(f->data + ZBOOT_OFFSET);
-	size = get32(f->data + ZBOOT_SIZE);
+	offset = le32_at(f->data + ZBOOT_OFFSET);
+	size = le32_at(f->data + ZBOOT_SIZE);
 	if (offset > f->size || size > f->size - offset)
 		return error_set(err, -ENOEXEC,
 				 "%s ends before the kernel in it does: it is cut off.", f->name);

@@ -54,14 +54,6 @@ static int unpack_frames(struct unpack_sink *sink, const uint8_t *from, size_t n
 
 /* ---- blocks ---- */
 
-static uint32_t get32(const uint8_t *p)
-{
-	le32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
 static int unpack_block(struct unpack_sink *sink, uint8_t *block, const uint8_t *from, size_t n)
 {
 	int len = LZ4_decompress_safe((const char *)from, (char *)block, (int)n, LEGACY_BLOCK);
@@ -87,7 +79,7 @@ static int unpack_block(struct unpack_sink *sink, uint8_t *block, const uint8_t 
 static int unpack_blocks(struct unpack_sink *sink, uint8_t *block, const uint8_t *from, size_t n)
 {
 	while (n >= sizeof(uint32_t)) {
-		uint32_t len = get32(from);
+		uint32_t len = le32_at(from);
 		int rc;
 
 		from += sizeof(len);
@@ -112,7 +104,7 @@ int unpack_lz4(struct unpack_sink *sink, const uint8_t *from, size_t n)
 	uint8_t *block;
 	int rc;
 
-	if (n < sizeof(uint32_t) || get32(from) != LEGACY_MAGIC)
+	if (n < sizeof(uint32_t) || le32_at(from) != LEGACY_MAGIC)
 		return unpack_frames(sink, from, n);
 	block = malloc(LEGACY_BLOCK);
 	if (!block)
