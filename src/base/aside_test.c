@@ -2,12 +2,13 @@
 /* What may hang, aside; and eventfds that somebody else holds. */
 #include "test.h"
 
+#include "lingering.h"
+
 #include "base/aside.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/evsignal.h"
 
-#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -30,29 +30,6 @@ static bool wait_for_none(const struct aside *a)
 	while (aside_waiting(a) && clock_ns() < end)
 		usleep(100);
 	return !aside_waiting(a);
-}
-
-/* A socket whose close() waits until the other end is gone: there is unsent data in it. */
-static int lingering(int *other)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	socklen_t len = sizeof(at);
-	int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
-	static const char bytes[65536];
-
-	assert_int_equal(setsockopt(l, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-	assert_int_equal(bind(l, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &len), 0);
-	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(at)), 0);
-	*other = accept(l, NULL, NULL);
-	assert_true(*other >= 0);
-	close(l);
-	while (send(c, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-		;
-	assert_int_equal(setsockopt(c, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	return c;
 }
 
 static struct reactor *reactor(void)
@@ -68,7 +45,7 @@ static void a_close_that_waits_is_nobodys_business(void **state)
 {
 	struct reactor *r = reactor();
 	struct aside *slow, *other;
-	int end, fd = lingering(&end), p[2];
+	int end, fd = test_lingering(&end), p[2];
 
 	(void)state;
 	assert_int_equal(aside_create(&slow, r), 0);

@@ -2,9 +2,9 @@
 /* What a front end may not send: bytes, headers, fds. */
 #include "server/vhost_user/bad_rig_test.h"
 
+#include "lingering.h"
 #include "wire/virtio.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -283,29 +283,6 @@ static void v_04_fds_missing(void **state)
 	refused(&(struct bad){VHOST_USER_SET_MEM_TABLE, &table, 40, {0, 0}, 2});
 }
 
-/* A socket whose close() waits for as long as the other end likes. */
-static int lingering(int *other)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	socklen_t len = sizeof(at);
-	int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
-	static const char bytes[65536];
-
-	assert_int_equal(setsockopt(l, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-	assert_int_equal(bind(l, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &len), 0);
-	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(at)), 0);
-	*other = accept(l, NULL, NULL);
-	assert_true(*other >= 0);
-	close(l);
-	while (send(c, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-		;
-	assert_int_equal(setsockopt(c, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	return c;
-}
-
 /* Ours may be the last to be closed: not on this thread, either. */
 static void *close_ours(void *fd)
 {
@@ -323,7 +300,7 @@ static void kb_66_fds_whose_closing_waits(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++)
-		fds[i] = lingering(&other[i]);
+		fds[i] = test_lingering(&other[i]);
 	for (unsigned i = 0; i < 9; i++)
 		nine[i] = fds[2];
 	rig.fds += 4; /* the other ends */
