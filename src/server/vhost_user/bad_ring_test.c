@@ -56,9 +56,7 @@ static void no_start(uint32_t num, uint32_t base, const struct vhost_user_vring_
 {
 	struct front f;
 
-	front_open(&f, &rig);
-	front_negotiate(&f);
-	front_share_memory(&f);
+	front_join(&f, &rig, 0);
 	if (num)
 		assert_int_equal(front_ack_state(&f, VHOST_USER_SET_VRING_NUM, 0, num), 0);
 	assert_int_equal(front_ack_state(&f, VHOST_USER_SET_VRING_BASE, 0, base), 0);
