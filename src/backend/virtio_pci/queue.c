@@ -32,9 +32,16 @@ uint16_t virtio_pci_queue_max(const struct virtio_pci *b)
 
 /* ---- kicks ---- */
 
+/*
+ * A peer that holds the eventfd too can make a write to it wait: the counter is full, and O_NONBLOCK
+ * is the peer's to take away.
+ */
 void virtio_pci_queue_kick(struct virtio_pci_queue *q)
 {
-	(void)eventfd_write(q->kick_fd, 1);
+	if (q->board->options.foreign_fds)
+		virtio_queue_kick(device_queue(q));
+	else
+		(void)eventfd_write(q->kick_fd, 1);
 }
 
 static const struct sysbus_host_ops *host_of(const struct virtio_pci *b)

@@ -403,7 +403,7 @@ void virtio_pci_init(struct virtio_pci *board, const struct virtio_pci_options *
 	board->resample_fd = board->look_fd = -1;
 	board->bus.name = options->name;
 	board->bus.ops = &bus_ops;
-	board->bus.foreign_fds = options->foreign_calls;
+	board->bus.foreign_fds = options->foreign_fds;
 }
 
 void virtio_pci_fini(struct virtio_pci *board)

@@ -55,10 +55,10 @@ struct virtio_pci_options {
 	bool no_modern;	     /* the legacy interface only */
 	bool no_legacy;	     /* the modern interface only */
 	bool no_msix;
-	bool no_ioeventfd;  /* each kick leaves the guest for us */
-	bool no_irqfd;	    /* each interrupt goes by our thread */
-	bool foreign_calls; /* vectors' eventfds are held by a peer, too */
-	unsigned vectors;   /* of MSI-X; 0: one per queue and one for the configuration */
+	bool no_ioeventfd; /* each kick leaves the guest for us */
+	bool no_irqfd;	   /* each interrupt goes by our thread */
+	bool foreign_fds;  /* a peer holds the eventfds of vectors and kicks, too */
+	unsigned vectors;  /* of MSI-X; 0: one per queue and one for the configuration */
 };
 
 /* A kick address that the host signals by itself. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What a client may do wrong: an errno or a closed connection, and the next client is served. */
-#include "server/vfio_user/rig_test.h"
+#include "server/vfio_user/driver_test.h"
 
 #include "base/aside.h"
+#include "wire/virtio_blk.h"
 #include "wire/virtio_pci.h"
 
 #include <dirent.h>
@@ -412,6 +413,57 @@ static void many_writes_in_one_message(void **state)
 	rig_fini(&r);
 }
 
+/* It is the client's, too: blocking, and full, so that a write to it would wait for ever. */
+static void hold_up_kick(int fd)
+{
+	eventfd_t n;
+
+	(void)eventfd_read(fd, &n);
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+}
+
+static void a_kick_that_the_client_holds_up_keeps_up_nobody(void **state)
+{
+	const struct drv_request request = {
+		.type = VIRTIO_BLK_T_IN,
+		.header = DRV_DATA,
+		.data = DRV_DATA + 0x1000,
+		.len = 512,
+		.status = DRV_DATA + 0x100,
+	};
+	struct {
+		struct vfio_user_io_fds info;
+		struct vfio_user_io_fd fd[2];
+	} fds = {.info = {.argsz = sizeof(fds), .index = 4}};
+	struct rig r;
+	struct drv d;
+
+	(void)state;
+	rig_init(&r, "memory:1M,queues=2");
+	assert_int_equal(rig_map(&r, RIG_MEM_AT, RIG_MEM_SIZE, RW, 0, r.mem_fd), 0);
+	/* Where the client has it is where it kicks. */
+	rig_put(&r, CONFIG, PCI_BAR0 + 4 * VIRTIO_PCI_BAR_MODERN, 0xe0000000, 4);
+	rig_put(&r, CONFIG, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	drv_up(&d, &r, 2, false, 0);
+	assert_int_equal(
+		rig_ask(&r, VFIO_USER_DEVICE_GET_REGION_IO_FDS, &fds.info, sizeof(fds.info)), 0);
+	memcpy(&fds.info, r.body, sizeof(fds.info));
+	fds.info.count = 0;
+	assert_int_equal(rig_ask(&r, VFIO_USER_DEVICE_GET_REGION_IO_FDS, &fds.info, sizeof(fds)),
+			 0);
+	assert_int_equal(r.n_fds, 2);
+	while (r.n_fds) {
+		hold_up_kick(r.fds[--r.n_fds]);
+		close(r.fds[r.n_fds]);
+	}
+	alarm(20);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(drv_do(&d, &request), VIRTIO_BLK_S_OK);
+	alarm(0);
+	rig_fini(&r);
+}
+
 /* ---- interrupts ---- */
 
 static void interrupts_that_cannot_be(void **state)
@@ -516,6 +568,7 @@ int main(void)
 		cmocka_unit_test(infos),
 		cmocka_unit_test(accesses_of_every_width_at_every_place),
 		cmocka_unit_test(many_writes_in_one_message),
+		cmocka_unit_test(a_kick_that_the_client_holds_up_keeps_up_nobody),
 		cmocka_unit_test(interrupts_that_cannot_be),
 		cmocka_unit_test(a_client_triggers_its_own_interrupts),
 	};

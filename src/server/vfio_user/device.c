@@ -218,7 +218,7 @@ int vfio_user_device_init(struct vfio_user_device *d, struct virtio_device *vdev
 
 	memset(d, 0, sizeof(*d));
 	d->host.ops = &host_ops;
-	options.foreign_calls = true;
+	options.foreign_fds = true;
 	rc = backplane_init(&d->plane, home, err);
 	if (!rc) {
 		rc = vfio_user_dma_init(&d->dma);
