@@ -92,6 +92,7 @@ class Disk:
         self.readonly = how.pop("readonly", False)
         self.serial = how.pop("serial", None)
         self.reconnect = how.pop("reconnect", False)
+        self.board = how.pop("board", "")  # words of the board: QEMU's device has them, or the server
         self.options = how  # further words of --disk
         self.empty()
 
@@ -125,6 +126,8 @@ class Disk:
         if self.serial:
             words.append(f"serial={self.serial}")
         words += [f"{key}={value}" for key, value in self.options.items()]
+        if VFIO_USER and self.board:
+            words.append(self.board)
         return ["--vfio-user" if VFIO_USER else "--vhost-user", self.socket, "--disk", ",".join(words)]
 
     def peer_args(self):
@@ -134,17 +137,33 @@ class Disk:
                 "--export", f"type=vhost-user-blk,id=export-{self.name},node-name={self.name},addr.type=unix,"
                 f"addr.path={self.socket},writable={writable},num-queues={self.queues}"]
 
+    def vfio_user_device(self):
+        """The arguments of QEMU's device_add."""
+        return {"driver": "vfio-user-pci", "id": "device-" + self.name, "socket": {"type": "unix", "path": self.socket}}
+
     def qemu_args(self, more=""):
         if VFIO_USER:
-            device = {"driver": "vfio-user-pci", "id": "device-" + self.name, "socket": {"type": "unix", "path": self.socket}}
+            device = self.vfio_user_device()
             for word in filter(None, more.split(",")):
                 key, value = word.split("=")
                 device[key] = int(value) if value.isdigit() else value
             return ["-device", json.dumps(device)]
+        more = ",".join(filter(None, [self.board, more]))
         reconnect = ",reconnect=1" if self.reconnect else ""
         return ["-chardev", f"socket,id={self.name},path={self.socket}{reconnect}",
                 "-device", f"vhost-user-blk-pci,chardev={self.name},num-queues={self.queues},"
                 f"packed={'on' if self.packed else 'off'},event_idx={'on' if self.event_idx else 'off'}{',' + more if more else ''}"]
+
+
+class Card(Disk):
+    """A network card over vfio-user; spec holds the words of --net."""
+
+    def __init__(self, folder, name, spec):
+        super().__init__(folder, name, size=0)
+        self.spec = spec
+
+    def ringside_args(self):
+        return ["--vfio-user", self.socket, "--net", self.spec]
 
 
 class EmulatedDisk(Disk):
@@ -177,9 +196,10 @@ def listening(path):
 class Server:
     """The server under test, one process for all its disks."""
 
-    def __init__(self, scene, disks):
+    def __init__(self, scene, disks, more=()):
         self.scene = scene
         self.disks = disks
+        self.more = list(more)  # further words of its command line
         self.process = None
         self.stopped = True
 
@@ -189,8 +209,8 @@ class Server:
             return wrapper + [os.environ["SERVER"]] + [word for disk in self.disks for word in disk.peer_args()]
         if not os.environ.get("RINGSIDE"):
             raise Failure("RINGSIDE does not name the program under test")
-        return wrapper + [os.environ["RINGSIDE"], "serve"] + [word for disk in self.disks
-                                                              for word in disk.ringside_args()]
+        return wrapper + [os.environ["RINGSIDE"], "serve"] + self.more + [word for disk in self.disks
+                                                                          for word in disk.ringside_args()]
 
     def start(self):
         command = self.command()
@@ -354,8 +374,11 @@ class Scene:
     def disk(self, name, **how):
         return Disk(self.folder, name, **how)
 
-    def serve(self, *disks):
-        server = Server(self, disks)
+    def card(self, name, spec):
+        return Card(self.folder, name, spec)
+
+    def serve(self, *disks, more=()):
+        server = Server(self, disks, more)
         self.servers.append(server)
         server.start()
         return server
@@ -407,9 +430,9 @@ class Scene:
         finally:
             self.end_qemu()
 
-    def boot_firmware(self, disk, more=""):
+    def boot_firmware(self, disk):
         """Lets the BIOS boot from the disk; returns QEMU's exit status when the boot sector has ended the machine."""
-        self.start_qemu(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] + disk.qemu_args(",".join(filter(None, ["bootindex=0", more]))))
+        self.start_qemu(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] + disk.qemu_args("bootindex=0"))
         try:
             return self.guest.wait(BOOT_TIMEOUT)
         except subprocess.TimeoutExpired as error:
