@@ -226,6 +226,31 @@ static void everybody_who_waits_is_told(void **state)
 	rig_fini(&rig);
 }
 
+/* However often somebody waits for the same orders: there is room for who waits, not for how often. */
+static void who_waits_many_times_is_told_once(void **state)
+{
+	struct virtio_waiter w = {.done = count_done};
+	struct virtio_queue *q;
+	struct hold h;
+	struct rig rig;
+
+	(void)state;
+	rig_make(&rig);
+	q = &rig.blk->vdev.queues[0];
+	done = 0;
+	hold_begin(&rig, &h);
+	for (unsigned i = 0; i < 100; i++) {
+		virtio_queue_set_enabled(q, i % 2, &w);
+		virtio_queue_set_mem(q, rig.dev.mem, &w);
+	}
+	for (unsigned i = 0; i < 100; i++)
+		virtio_device_reset(&rig.blk->vdev, &w);
+	hold_end(&rig, &h);
+	assert_int_equal(done, 1);
+	assert_int_equal(w.pending, 0);
+	rig_fini(&rig);
+}
+
 /* A map that is still to come when the queue is stopped does not come to the next start. */
 static void a_stop_forgets_the_map_to_come(void **state)
 {
@@ -310,6 +335,7 @@ int main(void)
 		cmocka_unit_test(the_last_call_fd_holds_and_the_others_are_closed),
 		cmocka_unit_test(stopping_needs_no_memory),
 		cmocka_unit_test(everybody_who_waits_is_told),
+		cmocka_unit_test(who_waits_many_times_is_told_once),
 		cmocka_unit_test(a_stop_forgets_the_map_to_come),
 		cmocka_unit_test(a_break_is_told_of_the_life_that_broke),
 	};

@@ -113,12 +113,20 @@ static void device_reset_done(struct virtio_waiter *w)
 			r.callers[i]->done(r.callers[i]);
 }
 
+static bool reset_is_awaited(const struct virtio_device_reset *r, const struct virtio_waiter *w)
+{
+	for (unsigned i = 0; i < r->n_callers; i++)
+		if (r->callers[i] == w)
+			return true;
+	return false;
+}
+
 void virtio_device_reset(struct virtio_device *vdev, struct virtio_waiter *waiter)
 {
 	struct virtio_device_reset *r = &vdev->reset;
 
 	r->waiter.done = device_reset_done;
-	if (waiter) {
+	if (waiter && !reset_is_awaited(r, waiter)) {
 		assert(r->n_callers < ARRAY_SIZE(r->callers));
 		r->callers[r->n_callers++] = waiter;
 		waiter->pending++;

@@ -233,6 +233,9 @@ static void order_text_wait(struct virtio_order_text *t, struct virtio_waiter *w
 {
 	if (!waiter)
 		return;
+	for (unsigned i = 0; i < t->n_waiters; i++)
+		if (t->waiters[i] == waiter)
+			return;
 	assert(t->n_waiters < VIRTIO_ORDER_WAITERS);
 	waiter->pending++;
 	t->waiters[t->n_waiters++] = waiter;

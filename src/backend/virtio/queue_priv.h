@@ -31,7 +31,11 @@ enum virtio_order_kind {
 	VIRTIO_ORDER_KINDS
 };
 
-/* More than that never wait for the same order: a board's queue and a reset of its device. */
+/*
+ * Each who waits has one place in an order, however often it asks, so this bounds those who wait at
+ * all: a device's reset, the connection of a front end, or of a board the queue's start and its stop,
+ * bus mastering and a new memory map.
+ */
 #define VIRTIO_ORDER_WAITERS 8
 
 struct virtio_order_text {
