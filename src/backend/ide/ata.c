@@ -241,7 +241,9 @@ static bool take_feature(struct ide_drive *d, uint8_t feature)
 
 static void ata_cache_is_off(struct ide_drive *d, int err)
 {
-	d->write_cache = err != 0;
+	/* One that could not be emptied is as it was; one that was off holds nothing. */
+	if (!err)
+		d->write_cache = false;
 	ata_flushed(d, err);
 }
 

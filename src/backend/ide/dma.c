@@ -17,6 +17,7 @@ void ide_dma_reset(struct ide_dma *dma)
 
 void ide_dma_start(struct ide_dma *dma)
 {
+	dma->starts++;
 	dma->status |= BM_STATUS_ACTIVE;
 	dma->place = (struct ide_dma_place){.entry = dma->table};
 }

@@ -31,6 +31,7 @@ struct ide_dma {
 	bool enabled; /* the function may be master on its bus */
 	uint8_t command, status;
 	uint32_t table;
+	uint32_t starts; /* so often has it been started */
 	struct ide_dma_place place;
 	struct ide_drive *drive; /* that is moving data, NULL: none */
 };

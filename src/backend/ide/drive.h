@@ -79,13 +79,14 @@ enum ide_transfer_kind {
 /* The command under way. */
 struct ide_transfer {
 	enum ide_transfer_kind kind;
-	bool ext;	/* 48-bit: the form in which an address is reported  */
-	bool begun;	/* past the first part, and interrupts with each     */
-	bool dma_waits; /* DRQ is shown, the bus master has not taken it yet */
-	unsigned flags; /* STORAGE_FUA                                       */
-	uint64_t lba;	/* first sector that is not done                     */
-	uint32_t left;	/* sectors that are not done                         */
-	uint32_t block; /* sectors between two interrupts                    */
+	bool ext;	    /* 48-bit: the form in which an address is reported  */
+	bool begun;	    /* past the first part, and interrupts with each     */
+	uint32_t dma_start; /* of which start of the bus master the part is */
+	bool dma_waits;	    /* DRQ is shown, the bus master has not taken it yet */
+	unsigned flags;	    /* STORAGE_FUA                                       */
+	uint64_t lba;	    /* first sector that is not done                     */
+	uint32_t left;	    /* sectors that are not done                         */
+	uint32_t block;	    /* sectors between two interrupts                    */
 
 	/* Of the part that is in the buffer, or in the slices of guest memory. */
 	uint32_t want;	    /* its sectors                                           */

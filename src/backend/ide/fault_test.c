@@ -3,6 +3,7 @@
 #include "backend/ide/ide_test.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -188,6 +189,121 @@ static void h_02_a_flush_that_fails_is_told(void **state)
 	guest_fini(&g);
 }
 
+/* One that was off stays off: nobody flushes what is written from then on. */
+static void a_cache_that_is_off_stays_off_when_a_flush_fails(void **state)
+{
+	uint8_t data[512];
+	struct guest g;
+
+	(void)state;
+	bad_start(&g, UINT64_MAX / ATA_SECTOR);
+	feature(&g, ATA_FEATURE_CACHE_OFF, 0);
+	assert_int_equal(status(&g), READY);
+	bad.flush = true;
+	feature(&g, ATA_FEATURE_CACHE_OFF, 0);
+	assert_int_equal(status(&g), LOST);
+	identify(&g, data);
+	assert_int_equal(word(data, ATA_ID_ENABLED_1) & 0x20, 0);
+	guest_fini(&g);
+}
+
+static void *stop_bus_master(void *g)
+{
+	out(g, BM + BM_COMMAND, 0, 1);
+	return NULL;
+}
+
+/* Whoever stops the bus master has its memory back: a part that fails is not done once more. */
+static void what_failed_is_not_repeated_when_the_bus_master_was_stopped(void **state)
+{
+	const struct ide_counters *counters;
+	pthread_t stopper;
+	struct guest g;
+	uint64_t before;
+
+	(void)state;
+	bad_start(&g, 1003);
+	counters = &g.ide->channels[0].counters;
+	before = counters->requests;
+	hold(&g);
+	prd(&g, 0, BUFFER, 4096, true);
+	command28(&g, ATA_READ_DMA, 1000, 8);
+	bm_start(&g, true);
+	assert_int_equal(pthread_create(&stopper, NULL, stop_bus_master, &g), 0);
+	/* It has stopped it, and waits until the request is over. */
+	while (in(&g, BM + BM_COMMAND, 1) & BM_COMMAND_START)
+		sched_yield();
+	let_go(&g);
+	pthread_join(stopper, NULL);
+	settle(&g);
+	assert_int_equal(counters->requests - before, 1);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(error(&g), ATA_ERROR_MEDIA);
+	assert_int_equal(lba_registers(&g), 1000);
+	bad.sector = UINT64_MAX / ATA_SECTOR;
+	healthy(&g);
+	guest_fini(&g);
+}
+
+static struct guest *held_in_repeats;
+
+/* The I/O thread stands still behind the part that failed, in front of its first sector. */
+static void bad_done_and_held(struct storage_io *io, int err)
+{
+	struct guest *g = held_in_repeats;
+
+	if (g && io->len > ATA_SECTOR) {
+		g->gate.run = gate_run;
+		reactor_post(worker_reactor(g->ide->io), &g->gate);
+	}
+	bad_done(io, err);
+}
+
+/* While sectors are repeated one by one their memory is in use as it was in one piece. */
+static void a_stop_waits_for_the_sector_at_hand(void **state)
+{
+	struct ide_channel *ch;
+	pthread_t stopper;
+	struct guest g;
+	uint64_t before;
+
+	(void)state;
+	bad_start(&g, 1003);
+	held_in_repeats = &g;
+	piix3_ide_drive(g.ide, 0)->request.done = bad_done_and_held;
+	ch = &g.ide->channels[0];
+	before = ch->counters.requests;
+	prd(&g, 0, BUFFER, 4096, true);
+	command28(&g, ATA_READ_DMA, 1000, 8);
+	bm_start(&g, true);
+	while (sem_wait(&g.reached))
+		;
+	/* Whoever stops it now waits, and no other drive may begin. */
+	pthread_mutex_lock(&g.plane.lock);
+	assert_ptr_equal(ch->dma.drive, piix3_ide_drive(g.ide, 0));
+	pthread_mutex_unlock(&g.plane.lock);
+	assert_int_equal(pthread_create(&stopper, NULL, stop_bus_master, &g), 0);
+	while (in(&g, BM + BM_COMMAND, 1) & BM_COMMAND_START)
+		sched_yield();
+	let_go(&g);
+	pthread_join(stopper, NULL);
+	settle(&g);
+	/* The whole, its first sector, and no more. */
+	assert_int_equal(ch->counters.requests - before, 2);
+	assert_null(ch->dma.drive);
+	/* The rest waits for the bus master, as the rest of any command does. */
+	assert_int_equal(status(&g), DATA);
+	held_in_repeats = NULL;
+	prd(&g, 0, BUFFER, 4096, true);
+	bm_start(&g, true);
+	assert_int_equal(status(&g), FAILED);
+	assert_int_equal(lba_registers(&g), 1003);
+	bad.sector = UINT64_MAX / ATA_SECTOR;
+	out(&g, BM + BM_COMMAND, 0, 1);
+	healthy(&g);
+	guest_fini(&g);
+}
+
 static void h_02_a_discard_that_fails_ends_the_trim(void **state)
 {
 	struct guest g;
@@ -215,6 +331,9 @@ int main(void)
 		cmocka_unit_test(h_02_a_write_names_its_bad_sector),
 		cmocka_unit_test(h_02_blocks_in_front_of_a_bad_sector_arrive),
 		cmocka_unit_test(h_02_a_flush_that_fails_is_told),
+		cmocka_unit_test(a_cache_that_is_off_stays_off_when_a_flush_fails),
+		cmocka_unit_test(what_failed_is_not_repeated_when_the_bus_master_was_stopped),
+		cmocka_unit_test(a_stop_waits_for_the_sector_at_hand),
 		cmocka_unit_test(h_02_a_discard_that_fails_ends_the_trim),
 	};
 

@@ -45,12 +45,28 @@ static bool transfer_writes(const struct ide_transfer *t)
 	return t->kind == IDE_PIO_OUT || t->kind == IDE_DMA_OUT;
 }
 
+static bool transfer_is_direct(const struct ide_transfer *t)
+{
+	return t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT;
+}
+
+/* The guest has stopped the bus master: the part's memory is not to be touched by anything new. */
+static bool transfer_lost_memory(const struct ide_drive *d)
+{
+	const struct ide_dma *dma = &d->channel->dma;
+
+	return transfer_is_direct(&d->t) && (!ide_dma_active(dma) || dma->starts != d->t.dma_start);
+}
+
 static void transfer_stepped(struct ide_drive *d, int err);
 
 static void transfer_step(struct ide_drive *d)
 {
 	struct ide_transfer *t = &d->t;
 
+	/* For each request anew: whoever stops the bus master waits for this one. */
+	if (transfer_is_direct(t))
+		d->channel->dma.drive = d;
 	t->step = t->single ? 1 : t->want - t->have;
 	ide_drive_submit(
 		d, transfer_writes(t) ? STORAGE_WRITE : STORAGE_READ, t->flags, t->lba + t->have,
@@ -63,12 +79,11 @@ static void transfer_failed(struct ide_drive *d, int err)
 {
 	struct ide_transfer *t = &d->t;
 	uint64_t lba = t->lba + t->have;
-	bool direct = t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT;
 
 	log_limited(&d->complaints, LOG_LEVEL_WARN, d->path, "a request failed: %s",
 		    strerror(-err));
 	t->left -= t->have;
-	if (direct)
+	if (transfer_is_direct(t))
 		ide_dma_done(&d->channel->dma);
 	if (transfer_writes(t))
 		ide_drive_fail_at(d, lba, ATA_STATUS_ERR | ATA_STATUS_FAULT, ATA_ERROR_ABORTED);
@@ -222,7 +237,7 @@ void ide_drive_dma(struct ide_drive *d)
 	}
 	t->want = (uint32_t)n;
 	t->have = 0;
-	dma->drive = d;
+	t->dma_start = dma->starts;
 	transfer_step(d);
 }
 
@@ -243,14 +258,14 @@ static void transfer_part_done(struct ide_drive *d)
 		offer_block(d, true);
 		return;
 	}
-	if (t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT)
+	if (transfer_is_direct(t))
 		d->channel->counters.direct += (uint64_t)t->want * ATA_SECTOR;
 	transfer_advance(d);
 	if (t->left) {
 		transfer_next_part(d);
 		return;
 	}
-	if (t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT)
+	if (transfer_is_direct(t))
 		ide_dma_done(&d->channel->dma);
 	ide_drive_done(d);
 }
@@ -259,7 +274,7 @@ static void transfer_stepped(struct ide_drive *d, int err)
 {
 	struct ide_transfer *t = &d->t;
 
-	if (err && t->step == 1) {
+	if (err && (t->step == 1 || transfer_lost_memory(d))) {
 		transfer_failed(d, err);
 		return;
 	}
@@ -270,6 +285,9 @@ static void transfer_stepped(struct ide_drive *d, int err)
 			t->want = (uint32_t)min_u64(t->want, t->block);
 	} else {
 		t->have += t->step;
+		/* The rest of the part waits for the bus master, as the rest of the command does. */
+		if (transfer_lost_memory(d))
+			t->want = t->have;
 	}
 	if (t->have < t->want)
 		transfer_step(d);
@@ -281,7 +299,7 @@ static void transfer_next_part(struct ide_drive *d)
 {
 	struct ide_transfer *t = &d->t;
 
-	if (t->kind == IDE_DMA_IN || t->kind == IDE_DMA_OUT || t->kind == IDE_TRIM) {
+	if (transfer_is_direct(t) || t->kind == IDE_TRIM) {
 		wait_for_dma(d);
 		return;
 	}
