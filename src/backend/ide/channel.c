@@ -45,6 +45,17 @@ void ide_channel_match(struct ide_channel *ch)
 	}
 }
 
+/* Until something has happened.  false: the machine stops, so do not wait. */
+static bool wait_a_moment(struct ide_channel *ch)
+{
+	const struct sysbus_host_ops *host = sysbus_host_of(ch->bus);
+
+	if (host && host->wait)
+		return host->wait(ch->bus->host);
+	pthread_cond_wait(&ch->landed, ch->lock);
+	return true;
+}
+
 /*
  * Until the request that uses guest memory now is over; not until later ones are, which other
  * processors may begin meanwhile.
@@ -57,8 +68,8 @@ static void wait_for_dma(struct ide_channel *ch)
 	if (!d)
 		return;
 	flight = d->flights;
-	while (d->flying && d->flights == flight)
-		pthread_cond_wait(&ch->landed, ch->lock);
+	while (d->flying && d->flights == flight && wait_a_moment(ch))
+		;
 }
 
 void ide_channel_enable_dma(struct ide_channel *ch, bool on)

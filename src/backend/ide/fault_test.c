@@ -304,6 +304,42 @@ static void a_stop_waits_for_the_sector_at_hand(void **state)
 	guest_fini(&g);
 }
 
+static unsigned moments;
+
+/* The machine stops while the storage does not answer. */
+static bool stop_soon(struct sysbus_host *host)
+{
+	(void)host;
+	return ++moments < 3;
+}
+
+static void who_waits_for_a_storage_that_hangs_leaves_when_the_machine_stops(void **state)
+{
+	static const struct sysbus_host_ops stopping = {.irq_set = guest_irq, .wait = stop_soon};
+	struct guest g;
+
+	(void)state;
+	bad_start(&g, UINT64_MAX / ATA_SECTOR);
+	g.host.ops = &stopping;
+	hold(&g);
+	for (unsigned i = 0; i < 2; i++) {
+		prd(&g, 0, BUFFER, 4096, true);
+		command28(&g, ATA_READ_DMA, 1000, 8);
+		bm_start(&g, true);
+		moments = 0;
+		alarm(60);
+		if (i)
+			config_out(&g, PCI_COMMAND, PCI_COMMAND_IO, 2);
+		else
+			out(&g, BM + BM_COMMAND, 0, 1);
+		alarm(0);
+		assert_int_equal(moments, 3);
+	}
+	let_go(&g);
+	settle(&g);
+	guest_fini(&g);
+}
+
 static void h_02_a_discard_that_fails_ends_the_trim(void **state)
 {
 	struct guest g;
@@ -334,6 +370,7 @@ int main(void)
 		cmocka_unit_test(a_cache_that_is_off_stays_off_when_a_flush_fails),
 		cmocka_unit_test(what_failed_is_not_repeated_when_the_bus_master_was_stopped),
 		cmocka_unit_test(a_stop_waits_for_the_sector_at_hand),
+		cmocka_unit_test(who_waits_for_a_storage_that_hangs_leaves_when_the_machine_stops),
 		cmocka_unit_test(h_02_a_discard_that_fails_ends_the_trim),
 	};
 
