@@ -169,6 +169,18 @@ static void tell_quiet(struct scsi_disk *disk)
 		disk->watcher->quiet(disk->watcher);
 }
 
+/*
+ * The cache was switched off while this was under way: whoever is told now takes it for stable, and
+ * it may have come behind the flush of that.  Discards see to it themselves (provision.c).
+ */
+static bool task_is_unstable(const struct scsi_task *task)
+{
+	const struct storage_io *io = &task->io;
+
+	return !task->disk->wce && (io->op == STORAGE_WRITE || io->op == STORAGE_WRITE_ZEROES) &&
+	       !(io->flags & STORAGE_FUA);
+}
+
 static void task_landed(struct scsi_task *task, int err)
 {
 	struct scsi_disk *disk = task->disk;
@@ -187,6 +199,10 @@ static void task_landed(struct scsi_task *task, int err)
 		disk->stats.read_bytes += io->len;
 	if (!err && io->op == STORAGE_WRITE)
 		disk->stats.written_bytes += io->len;
+	if (!err && task_is_unstable(task)) {
+		scsi_io(task, STORAGE_FLUSH, 0, 0, 0, 0, task->then);
+		return;
+	}
 	task_advance(task, task->then(task, err));
 }
 

@@ -316,6 +316,52 @@ static void sbc_writes_that_are_stable(void **state)
 	sr_free(r);
 }
 
+/* Done only when a flush has come behind it. */
+static void after_its_own_flush(struct scsi_task *task, enum scsi_step step)
+{
+	assert_int_equal(step, SCSI_DONE);
+	assert_int_equal(task->status, SCSI_GOOD);
+	assert_int_equal(task->disk->stats.writes, 1);
+	assert_int_equal(task->disk->stats.flushes, 2);
+	((struct scsi_rig *)task->owner)->done = true;
+}
+
+/*
+ * A write that is under way when the cache is switched off may land behind the flush of that; from
+ * then on its initiator takes what is told for stable.
+ */
+static void sbc_a_write_under_way_when_the_cache_goes_off_is_stable(void **state)
+{
+	static const uint8_t select[16] = {SCSI_MODE_SELECT_6, 0x10, 0, 0, 24};
+	static const uint8_t sense[16] = {SCSI_MODE_SENSE_6, 8, SCSI_PAGE_CACHING, 0, 24};
+	static const uint8_t out[512] = {1};
+	struct scsi_rig *r = sr_disk();
+	struct scsi_task *write, *mode;
+	uint8_t cdb[SCSI_CDB_MAX], page[24];
+
+	(void)state;
+	assert_int_equal(sr_command(r, sense, NULL), SCSI_GOOD);
+	memcpy(page, r->data, sizeof(page));
+	page[0] = 0;
+	page[2] = 0;
+	page[4 + 2] &= (uint8_t)~4; /* WCE */
+	write = begin(r, sr_rw(cdb, SCSI_WRITE_10, 0, 1), out);
+	write->done = after_its_own_flush;
+	assert_int_equal(r->step, SCSI_BUSY);
+	assert_int_equal(write->io.flags, 0);
+	mode = begin(r, select, page);
+	assert_int_equal(r->step, SCSI_BUSY);
+	assert_false(r->disk->wce);
+	some_turns(r);
+	assert_true(r->done);
+	assert_int_equal(mode->status, SCSI_GOOD);
+	assert_int_equal(r->disk->stats.flushes, 2);
+	assert_int_equal(r->disk->stats.written_bytes, 512);
+	scsi_task_free(write);
+	scsi_task_free(mode);
+	sr_free(r);
+}
+
 /* ---- when the storage fails ---- */
 
 static void sbc_errors_of_the_storage(void **state)
@@ -500,6 +546,7 @@ int main(void)
 		cmocka_unit_test(sam_an_aborted_ordered_task_holds_nobody_up),
 		cmocka_unit_test(sam_a_stopped_disk_forgets_every_task_once),
 		cmocka_unit_test(sbc_writes_that_are_stable),
+		cmocka_unit_test(sbc_a_write_under_way_when_the_cache_goes_off_is_stable),
 		cmocka_unit_test(sbc_errors_of_the_storage),
 		cmocka_unit_test(sbc_a_forgotten_write_holds_newer_ones_up),
 		cmocka_unit_test(sbc_an_image_that_changes_its_size),
