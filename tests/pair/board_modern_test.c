@@ -11,6 +11,7 @@
 #include "wire/virtio_blk.h"
 
 #include <string.h>
+#include <sys/eventfd.h>
 
 #define AT(member) ((unsigned)offsetof(struct virtio_pci_common_cfg, member))
 
@@ -581,6 +582,24 @@ static void kb_49_notifications_of_no_queue(void **state)
 	br_check_io(&R);
 }
 
+/* No driver should (4.1.5.2), but then it means both: each byte reaches the place that it has. */
+static void a_write_over_two_places_kicks_both_queues(void **state)
+{
+	eventfd_t n;
+
+	(void)state;
+	br_start(&R, 0, true);
+	wr(VIRTIO_PCI_AT_NOTIFY, UINT64_C(0x100000000), 8);
+	/* Kicks are counted and never read. */
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(eventfd_read(R.board->queues[i].kick_fd, &n), 0);
+		assert_int_equal(n, 1);
+	}
+	wr(VIRTIO_PCI_AT_NOTIFY + VIRTIO_PCI_NOTIFY_STRIDE, 1, 2);
+	assert_int_equal(eventfd_read(R.board->queues[0].kick_fd, &n), -1);
+	br_check_io(&R);
+}
+
 static void kb_23_kicks_before_driver_ok(void **state)
 {
 	(void)state;
@@ -758,6 +777,7 @@ int main(void)
 		T(st_d_05_features_asked_for_during_a_reset),
 		T(pci_d_16_notify_structure_has_room),
 		T(kb_49_notifications_of_no_queue),
+		T(a_write_over_two_places_kicks_both_queues),
 		T(kb_23_kicks_before_driver_ok),
 		T(kb_55_driver_ok_out_of_order),
 		T(pci_d_22_device_configuration_ends),

@@ -104,10 +104,12 @@ static void modern_write(struct sysbus_region *r, uint64_t offset, uint64_t valu
 	if (offset < VIRTIO_PCI_AT_ISR) {
 		virtio_pci_common_write(b, offset - VIRTIO_PCI_AT_COMMON, value, size);
 	} else if (offset >= VIRTIO_PCI_AT_NOTIFY) {
-		/* The place says which queue it is. */
-		uint64_t i = (offset - VIRTIO_PCI_AT_NOTIFY) / VIRTIO_PCI_NOTIFY_STRIDE;
+		/* The place says which queue it is; a write over several places is one for each. */
+		uint64_t first = (offset - VIRTIO_PCI_AT_NOTIFY) / VIRTIO_PCI_NOTIFY_STRIDE;
+		uint64_t last = (offset - VIRTIO_PCI_AT_NOTIFY + size - 1) /
+				VIRTIO_PCI_NOTIFY_STRIDE;
 
-		if (i < b->n_queues)
+		for (uint64_t i = first; i <= last && i < b->n_queues; i++)
 			virtio_pci_queue_kick(&b->queues[i]);
 	} else if (offset >= VIRTIO_PCI_AT_DEVICE) {
 		virtio_pci_config_write(b, offset - VIRTIO_PCI_AT_DEVICE, value, size);
