@@ -507,7 +507,7 @@ static void *hand_works(void *arg)
 
 static void workers_share_a_disk(void **state)
 {
-	struct place p = place_make("/dev/shm", 4 * MIB);
+	struct place p = place_with_room("/dev/shm", 4 * MIB);
 	struct storage_options o = {.target = p.path};
 	struct hand hands[4];
 	struct storage *s;

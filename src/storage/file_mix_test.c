@@ -241,7 +241,7 @@ static void run_mix(const struct storage_options *o, bool uring, bool discard_ze
 
 static void mix_on_file(const char *parent, bool direct, bool threads, bool uring)
 {
-	char *dir = scratch_make(parent);
+	char *dir = scratch_has_room(parent, DISK) ? scratch_make(parent) : NULL;
 	char *path;
 
 	if (!dir)

@@ -198,7 +198,7 @@ static void count_line(void *opaque, enum log_level level, const char *line)
 static void truncated_while_served(const char *parent)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		struct place p = place_make(parent, MIB);
+		struct place p = place_with_room(parent, MIB);
 		uint8_t *buf = aligned_alloc(4096, MIB);
 		struct rig rig;
 
@@ -252,7 +252,7 @@ static void a_file_in_memory_answers_at_once(void **state)
 	(void)state;
 	assert_non_null(buf);
 	for (unsigned threads = 0; threads < 2; threads++) {
-		struct place p = place_make("/dev/shm", MIB);
+		struct place p = place_with_room("/dev/shm", MIB);
 		struct storage_options o = {.target = p.path, .threads = threads};
 		struct iovec iov[3];
 		struct waited w = {.io = {.iov = iov}};
@@ -325,7 +325,7 @@ static void a_new_size_is_taken_over(void **state)
 static void discard_gives_back(const char *parent)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		struct place p = place_make(parent, 4 * MIB);
+		struct place p = place_with_room(parent, 4 * MIB);
 		uint8_t *buf = aligned_alloc(4096, 4 * MIB);
 		struct rig rig;
 		uint64_t full;
@@ -386,7 +386,7 @@ static void discard_is_a_hole_on_tmpfs(void **state)
 static void zeroes_keep_space_unless_unmapped(const char *parent)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		struct place p = place_make(parent, 4 * MIB);
+		struct place p = place_with_room(parent, 4 * MIB);
 		uint8_t *buf = aligned_alloc(4096, 4 * MIB);
 		struct rig rig;
 		uint64_t full;

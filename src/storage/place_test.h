@@ -28,6 +28,14 @@ static inline struct place place_make(const char *parent, uint64_t size)
 	return p;
 }
 
+/* One that will be written all over. */
+static inline struct place place_with_room(const char *parent, uint64_t size)
+{
+	if (!scratch_has_room(parent, size))
+		skip();
+	return place_make(parent, size);
+}
+
 static inline void place_remove(struct place *p)
 {
 	free(p->path);

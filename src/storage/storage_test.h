@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 struct rig {
@@ -29,6 +30,19 @@ struct waited {
 };
 
 /* A directory of our own below @parent; freed by scratch_remove(). */
+/* Whether files of @bytes in sum have room below @parent; /dev/shm may be small, or missing. */
+static inline bool scratch_has_room(const char *parent, uint64_t bytes)
+{
+	struct statvfs fs;
+
+	if (statvfs(parent, &fs))
+		return false;
+	if (fs.f_frsize * fs.f_bavail > bytes + bytes / 8)
+		return true;
+	print_message("# %s has no room for %llu KiB\n", parent, (unsigned long long)bytes >> 10);
+	return false;
+}
+
 static inline char *scratch_make(const char *parent)
 {
 	char *dir = NULL;
