@@ -57,8 +57,9 @@ struct file {
 	bool direct;
 	bool coarse; /* O_DIRECT on blocks above 512 bytes: finer requests are edits */
 	bool block_device;
-	bool threads; /* asked for by the user, or its file system may hang  */
-	bool instant; /* reads and writes are copies of memory: they cannot wait for a device */
+	bool threads;  /* asked for by the user, or its file system may hang  */
+	bool instant;  /* reads and writes are copies of memory: they cannot wait for a device */
+	bool may_hang; /* its file system may not answer, not even about a lock              */
 	/* Control thread. */
 	bool look_apart; /* on a thread of its own */
 	struct file_look *look;
@@ -112,7 +113,10 @@ void file_find_kind(struct file *f);
 /* The size, and one line when the path names something else now. -EAGAIN: no news yet. */
 int file_look(struct file *f, uint64_t *size);
 void file_look_end(struct file *f);
-/* Unlocks and closes f->fd; where that may hang, on a thread apart. */
+/*
+ * Unlocks and closes f->fd.  Nobody holds the lock any more when it returns, but on a file system
+ * that may hang: there the lock goes when that answers, on a thread apart.
+ */
 void file_close_fd(struct file *f);
 
 /* ---- file_lock.c ---- */

@@ -85,7 +85,7 @@ void file_find_kind(struct file *f)
 	if (!kind)
 		return;
 	f->threads = true;
-	f->look_apart = true;
+	f->may_hang = f->look_apart = true;
 	log_info(f->path, "on %s, which may not answer: read and written by threads of its own",
 		 kind);
 }
@@ -266,11 +266,11 @@ void file_look_end(struct file *f)
 
 void file_close_fd(struct file *f)
 {
-	if (f->look_apart) {
+	/* A ring, or a look, may hold the file open longer; the lock must not outlive this call. */
+	if (!f->may_hang)
+		file_unlock(f->fd);
+	if (f->look_apart)
 		close_apart(f->fd);
-		return;
-	}
-	/* A ring may hold the file open a little longer; the lock must not outlive this call. */
-	file_unlock(f->fd);
-	close(f->fd);
+	else
+		close(f->fd);
 }
