@@ -84,13 +84,27 @@ void iov_scatter(const struct iovec *iov, int n, uint64_t skip, const void *buf,
 		memcpy(at, from, size);
 }
 
-void iov_consume(struct iovec *iov, int n, uint64_t len)
+static void iov_move(struct iovec *iov, int64_t by)
 {
-	for (; len && n; iov++, n--) {
-		size_t size = min_u64(iov->iov_len, len);
+	iov->iov_base = (uint8_t *)iov->iov_base + by;
+	iov->iov_len -= (size_t)by;
+}
 
-		iov->iov_base = (uint8_t *)iov->iov_base + size;
-		iov->iov_len -= size;
-		len -= size;
-	}
+int iov_cut(struct iovec *iov, int n, uint64_t len)
+{
+	int i = 0;
+
+	while (i < n && len >= iov[i].iov_len)
+		len -= iov[i++].iov_len;
+	if (i < n)
+		iov_move(&iov[i], (int64_t)len);
+	return i;
+}
+
+void iov_uncut(struct iovec *iov, int i, uint64_t len)
+{
+	for (int before = 0; before < i; before++)
+		len -= iov[before].iov_len;
+	if (len)
+		iov_move(&iov[i], -(int64_t)len);
 }

@@ -37,7 +37,11 @@ bool iov_is_aligned(const struct iovec *iov, int n, size_t addr_align, size_t le
 /* Between @buf and the bytes [skip, skip + len) of what the vector covers. */
 void iov_gather(const struct iovec *iov, int n, uint64_t skip, void *buf, size_t len);
 void iov_scatter(const struct iovec *iov, int n, uint64_t skip, const void *buf, size_t len);
-/* Takes @len bytes off the front: elements used up stay, with length 0. */
-void iov_consume(struct iovec *iov, int n, uint64_t len);
+/*
+ * Cuts off the first @len bytes: what is left is iov[i] and what follows, i being returned; n if
+ * nothing is.  Nothing but iov[i] changes, and iov_uncut() makes it as it was.
+ */
+int iov_cut(struct iovec *iov, int n, uint64_t len);
+void iov_uncut(struct iovec *iov, int i, uint64_t len);
 
 #endif

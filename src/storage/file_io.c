@@ -140,9 +140,9 @@ static void step_rw(const struct file *f, const struct storage_io *io, struct fi
 		step->len = min_u64(left, BOUNCE_BYTES);
 		return;
 	}
-	while (n > 1 && !iov->iov_len) {
-		iov++;
-		n--;
+	if (unlikely(io->progress)) {
+		iov += io->cut;
+		n -= io->cut;
 	}
 	if (n == 1) {
 		step->buf = iov->iov_base;
@@ -241,6 +241,28 @@ enum file_verdict file_io_edges_done(const struct file *f, struct storage_io *io
 	return whole_blocks(f, io, &offset) ? FILE_MORE : changed(io);
 }
 
+/* The caller's memory from io->progress + @moved on; @moved 0: it is whole again. */
+static void move_on(struct storage_io *io, uint64_t moved)
+{
+	if (io->progress)
+		iov_uncut(io->iov, io->cut, io->progress);
+	if (moved)
+		io->cut = iov_cut(io->iov, io->iovcnt, io->progress + moved);
+}
+
+/* Whether steps read or write the caller's own memory. */
+static bool is_plain_rw(const struct storage_io *io)
+{
+	return io->op <= STORAGE_WRITE && !(io->state & (IO_BOUNCE | IO_RMW));
+}
+
+static enum file_verdict rw_done(struct storage_io *io, int result)
+{
+	if (is_plain_rw(io))
+		move_on(io, 0);
+	return done(io, result);
+}
+
 static enum file_verdict advance_rw(const struct file *f, struct storage_io *io, int res)
 {
 	uint64_t moved = (uint64_t)res, all = io->len, offset;
@@ -255,12 +277,12 @@ static enum file_verdict advance_rw(const struct file *f, struct storage_io *io,
 	moved = min_u64(moved, all - io->progress);
 	/* The file ends here: it was cut off while in use. */
 	if (!moved)
-		return done(io, -EIO);
+		return rw_done(io, -EIO);
 	if (io->state & IO_BOUNCE) {
 		if (io->op == STORAGE_READ)
 			iov_scatter(io->iov, io->iovcnt, io->progress, io->bounce, moved);
 	} else if (!(io->state & IO_ZERO_WRITE)) {
-		iov_consume(io->iov, io->iovcnt, moved);
+		move_on(io, io->progress + moved < all ? moved : 0);
 	}
 	io->progress += moved;
 	if (io->progress < all)
@@ -297,7 +319,7 @@ enum file_verdict file_io_advance(struct file *f, struct storage_io *io, int res
 	if (io->op == STORAGE_DISCARD || (io->state & (IO_PUNCH | IO_ZERO_RANGE)))
 		return advance_fallocate(f, io, res);
 	if (unlikely(res < 0))
-		return done(io, res);
+		return rw_done(io, res);
 	return advance_rw(f, io, res);
 }
 

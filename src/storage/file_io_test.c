@@ -71,6 +71,38 @@ static void h_02_short_transfers_are_finished(void **state)
 	assert_int_equal(io.result, 0);
 }
 
+/* Whoever is told of an error may send the same request again. */
+static void a_request_comes_back_with_its_vector_as_it_was(void **state)
+{
+	static const struct {
+		int res[3];
+		int result;
+	} ends[] = {
+		{{1100, 2996}, 0}, {{4095, 1}, 0},   {{1024, 512, 2560}, 0}, {{1, -EIO}, -EIO},
+		{{1536, 0}, -EIO}, {{1500, 0}, -EIO}, {{1, 1, -ENOSPC}, -ENOSPC}};
+	const struct iovec before[4] = {
+		{mem, 1024}, {mem + 4096, 0}, {mem + 8192, 512}, {mem + 16384, 2560}};
+	struct file f = buffered_file();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		struct iovec iov[4];
+		struct storage_io io = {.op = STORAGE_WRITE, .len = 4096, .iov = iov, .iovcnt = 4};
+		enum file_verdict v = FILE_MORE;
+		struct file_step s;
+
+		memcpy(iov, before, sizeof(iov));
+		file_io_begin(&f, &io);
+		for (int k = 0; v == FILE_MORE; k++) {
+			file_io_step(&f, &io, &s);
+			v = file_io_advance(&f, &io, ends[i].res[k]);
+		}
+		assert_int_equal(v, FILE_DONE);
+		assert_int_equal(io.result, ends[i].result);
+		assert_memory_equal(iov, before, sizeof(iov));
+	}
+}
+
 static void h_03_end_of_file_is_an_error(void **state)
 {
 	struct iovec iov = {mem, 4096};
@@ -398,6 +430,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h_02_short_transfers_are_finished),
+		cmocka_unit_test(a_request_comes_back_with_its_vector_as_it_was),
 		cmocka_unit_test(h_03_end_of_file_is_an_error),
 		cmocka_unit_test(h_02_errors_pass_as_they_are),
 		cmocka_unit_test(h_02_eintr_and_eagain_come_again),

@@ -18,7 +18,7 @@
 struct slot {
 	struct waited w;
 	struct iovec iov[MAX_IOV];
-	struct iovec iov_copy[MAX_IOV]; /* the engine may change the other one */
+	struct iovec iov_copy[MAX_IOV]; /* the other one is to be as it was, at the end */
 	uint8_t *mem;			/* LONGEST bytes and some to be odd in */
 	bool busy;
 };
@@ -123,6 +123,9 @@ static void reap(struct mix *m, struct slot *s)
 			 (unsigned long long)s->w.io.offset, (unsigned long long)s->w.io.len,
 			 s->w.err);
 	s->busy = false;
+	if (s->w.io.iovcnt &&
+	    memcmp(s->iov, s->iov_copy, (size_t)s->w.io.iovcnt * sizeof(s->iov[0])) != 0)
+		fail_msg("the caller's vector was left changed");
 	if (s->w.io.op == STORAGE_READ)
 		check_read(m, s);
 }

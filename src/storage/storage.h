@@ -37,7 +37,8 @@ struct storage_io {
 	unsigned flags;
 	uint64_t offset;   /* bytes                                                   */
 	uint64_t len;	   /* bytes                                                   */
-	struct iovec *iov; /* READ, WRITE: covers exactly len; its entries may change */
+	struct iovec *iov; /* READ, WRITE: covers exactly len; its entries may change meanwhile,
+			    * and are as they were when done comes: it may be sent again */
 	int iovcnt;
 	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never
 	 * a success. */
@@ -53,6 +54,7 @@ struct storage_io {
 	uint32_t state;
 	bool hold_edit;
 	int result;
+	int cut; /* the entry of iov that is changed at present */
 };
 
 /* What a disk is and can do; read by any thread.  The blocks are what a guest is to be shown
