@@ -2,6 +2,7 @@
 /* `ringside pc`: a small PC on KVM, with its serial port on standard input and output. */
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/disk_verbs.h"
 #include "cli/pc_options.h"
 #include "cli/pc_stats.h"
 #include "cli/tree.h"
@@ -82,13 +83,16 @@ static void pc_quit(struct console *c)
 	pc_stop(container_of(c, struct machine, console)->pc);
 }
 
-static json_t *pc_answer(struct control *c, const char *request)
+static json_t *pc_answer(struct control *c, const char *request, const json_t *arguments,
+			 struct error *err)
 {
 	const struct machine *m = container_of(c, struct machine, control);
 
 	if (!strcmp(request, "tree"))
 		return tree_machine(m->pc, &m->options);
-	return strcmp(request, "stats") ? NULL : pc_stats(m->pc);
+	if (!strcmp(request, "stats"))
+		return pc_stats(m->pc);
+	return disk_verb(&m->pc->room.storages, request, arguments, err);
 }
 
 static const struct control_ops control_ops = {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/disk_verbs.h"
 #include "cli/serve_items.h"
 #include "cli/tree.h"
 #include "control/control.h"
@@ -284,11 +285,14 @@ static unsigned choose_workers(const struct serve *s)
 	return s->workers ? s->workers : worker_pool_suits(serve_items_queues(&s->items));
 }
 
-static json_t *serve_answer(struct control *c, const char *request)
+static json_t *serve_answer(struct control *c, const char *request, const json_t *arguments,
+			    struct error *err)
 {
 	const struct serve *s = container_of(c, struct serve, control);
 
-	return strcmp(request, "tree") ? NULL : tree_server(s->server);
+	if (!strcmp(request, "tree"))
+		return tree_server(s->server);
+	return disk_verb(&server_room(s->server)->storages, request, arguments, err);
 }
 
 static const struct control_ops control_ops = {

@@ -218,7 +218,7 @@ static int tree_ask(const struct pc_options *o)
 	struct error err = {""};
 	json_t *root = NULL;
 
-	if (control_ask(o->of, "tree", &root, &err))
+	if (control_ask(o->of, "tree", NULL, 0, &root, &err))
 		return failure("%s", err.text);
 	return tree_print(root, o->json);
 }

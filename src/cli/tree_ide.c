@@ -28,6 +28,7 @@ static void add_disk(json_t *channel, const struct ide_drive *d, const struct di
 		tree_property(disk, "mode", "%s %u", mode_kind(d->mode), d->mode & 7);
 	if (d->standby)
 		tree_property(disk, "power", "standby");
+	tree_storage(disk, d->storage);
 }
 
 void tree_ide(json_t *function, const struct piix3_ide *ide, const struct disk_spec *specs)

@@ -19,6 +19,7 @@ static void add_disk(json_t *bus, unsigned id, const struct scsi_disk *disk, con
 	tree_property(device, "block-size", "%u", disk->block_size);
 	if (disk->stats.commands)
 		tree_property(device, "commands", "%" PRIu64, disk->stats.commands);
+	tree_storage(device, disk->storage);
 }
 
 void tree_scsi(json_t *card, const struct lsi *lsi, const struct pc_options *o)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "backend/blk/virtio_blk.h"
 #include "base/atomic.h"
 #include "cli/tree.h"
 #include "wire/virtio.h"
@@ -107,6 +108,18 @@ static void add_queue(json_t *device, const struct virtio_pci_queue *q,
 
 /* ---- the device ---- */
 
+void tree_storage(json_t *device, const struct storage *s)
+{
+	for (; storage_below(s); s = storage_below(s)) {
+		char state[300];
+
+		device = tree_node(device, NULL, storage_kind(s));
+		storage_describe(s, state, sizeof(state));
+		if (*state)
+			tree_property(device, "state", "%s", state);
+	}
+}
+
 json_t *tree_device(json_t *bus, const struct virtio_device *vdev)
 {
 	json_t *device = tree_node(bus, NULL, vdev->cls->name);
@@ -118,6 +131,8 @@ json_t *tree_device(json_t *bus, const struct virtio_device *vdev)
 		bits(device, "status", vdev->status, status_names, ARRAY_SIZE(status_names));
 	if (vdev->features)
 		bits(device, "features", vdev->features, feature_names, ARRAY_SIZE(feature_names));
+	if (vdev->cls->id == VIRTIO_ID_BLOCK)
+		tree_storage(device, container_of(vdev, const struct virtio_blk, vdev)->storage);
 	return device;
 }
 

@@ -94,7 +94,32 @@ static int client_read_answer(const char *line, size_t n, const char *path, json
 	return rc;
 }
 
-int control_ask(const char *path, const char *request, json_t **answer, struct error *err)
+/* The caller's to free; NULL: no memory, or an argument is no text. */
+static char *client_question(const char *request, char *const *arguments, unsigned n)
+{
+	json_t *list = json_array(), *question;
+	char *text, *line = NULL;
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, json_string(arguments[i]));
+	if (json_array_size(list) != n) {
+		json_decref(list);
+		return NULL;
+	}
+	question = n ? json_pack("{ss so}", "request", request, "arguments", list)
+		     : json_pack("{ss}", "request", request);
+	if (!n)
+		json_decref(list);
+	text = json_dumps(question, JSON_COMPACT);
+	json_decref(question);
+	if (text && asprintf(&line, "%s\n", text) < 0)
+		line = NULL;
+	free(text);
+	return line;
+}
+
+int control_ask(const char *path, const char *request, char *const *arguments, unsigned n_arguments,
+		json_t **answer, struct error *err)
 {
 	int fd = client_dial(path, err), rc;
 	char *text = NULL, *line = NULL;
@@ -103,7 +128,8 @@ int control_ask(const char *path, const char *request, json_t **answer, struct e
 	*answer = NULL;
 	if (fd < 0)
 		return fd;
-	if (asprintf(&text, "{\"request\": \"%s\"}\n", request) < 0) {
+	text = client_question(request, arguments, n_arguments);
+	if (!text) {
 		close(fd);
 		return error_set(err, -ENOMEM, "cannot ask %s", path);
 	}

@@ -2,7 +2,8 @@
 /*
  * The control socket: what a running program tells about itself.
  *
- *      asks      one line of JSON, {"request": "tree"}
+ *      asks      one line of JSON, {"request": "tree"}, or with what it is about:
+ *                {"request": "resume", "arguments": ["disk0"]}
  *      answers   one line of JSON, {"answer": ...} or {"error": "a sentence"}
  *
  * Whoever connects may ask as often as it likes.  The socket's mode lets only its owner in.
@@ -37,8 +38,12 @@
 struct control;
 
 struct control_ops {
-	/* The answer to that request, a new reference; NULL: there is no such request. */
-	json_t *(*answer)(struct control *c, const char *request);
+	/*
+	 * The answer to that request, a new reference; NULL: @err says why not, or nothing, and
+	 * then there is no such request.  @arguments: an array of strings, empty if none was given.
+	 */
+	json_t *(*answer)(struct control *c, const char *request, const json_t *arguments,
+			  struct error *err);
 };
 
 struct control {
@@ -55,7 +60,11 @@ int control_open(struct control *c, const struct control_ops *ops, const char *p
 /* Harmless when zeroed. */
 void control_close(struct control *c);
 
-/* The other side: asks the program that listens at @path.  *answer is the caller's. */
-int control_ask(const char *path, const char *request, json_t **answer, struct error *err);
+/*
+ * The other side: asks the program that listens at @path, with @n arguments.  *answer is the
+ * caller's.
+ */
+int control_ask(const char *path, const char *request, char *const *arguments, unsigned n,
+		json_t **answer, struct error *err);
 
 #endif

@@ -25,13 +25,20 @@ struct place {
 	unsigned asked;
 };
 
-static json_t *answer(struct control *c, const char *request)
+static json_t *answer(struct control *c, const char *request, const json_t *arguments,
+		      struct error *err)
 {
 	struct place *p = container_of(c, struct place, control);
 
 	p->asked++;
 	if (!strcmp(request, "count"))
 		return json_integer(p->asked);
+	if (!strcmp(request, "say")) {
+		if (json_array_size(arguments) == 2)
+			return json_incref(json_array_get(arguments, 1));
+		error_set(err, -EINVAL, "say two words.");
+		return NULL;
+	}
 	return strcmp(request, "echo") ? NULL : json_pack("{ss}", "you", "said echo");
 }
 
@@ -125,6 +132,14 @@ static void requests_are_answered_in_turn(void **state)
 	assert_string_equal(hear(p, fd), "{\"answer\":2}\n");
 	ask(fd, "{\"request\": \"nonsense\"}\n");
 	assert_non_null(strstr(hear(p, fd), "there is no such request"));
+	ask(fd, "{\"request\": \"say\", \"arguments\": [\"a\", \"b \\\"c\"]}\n");
+	assert_string_equal(hear(p, fd), "{\"answer\":\"b \\\"c\"}\n");
+	ask(fd, "{\"request\": \"say\", \"arguments\": [\"a\"]}\n");
+	assert_string_equal(hear(p, fd), "{\"error\":\"say two words\"}\n");
+	ask(fd, "{\"request\": \"say\", \"arguments\": [\"a\", 2]}\n");
+	assert_non_null(strstr(hear(p, fd), "this is no request"));
+	ask(fd, "{\"request\": \"say\", \"arguments\": \"a\"}\n");
+	assert_non_null(strstr(hear(p, fd), "this is no request"));
 	ask(fd, "nonsense\n");
 	assert_non_null(strstr(hear(p, fd), "this is no request"));
 	for (int i = 0; i < 100; i++) {
@@ -231,10 +246,10 @@ static void the_client_asks_and_is_told(void **state)
 
 	assert_int_equal(control_open(&p->control, &ops, p->path, p->home, NULL), 0);
 	assert_int_equal(pthread_create(&thread, NULL, run_home, p), 0);
-	assert_int_equal(control_ask(p->path, "echo", &told, &err), 0);
+	assert_int_equal(control_ask(p->path, "echo", NULL, 0, &told, &err), 0);
 	assert_string_equal(json_string_value(json_object_get(told, "you")), "said echo");
 	json_decref(told);
-	assert_int_equal(control_ask(p->path, "frob", &told, &err), -EPROTO);
+	assert_int_equal(control_ask(p->path, "frob", NULL, 0, &told, &err), -EPROTO);
 	assert_non_null(strstr(err.text, "there is no such request"));
 	assert_null(told);
 	reactor_stop(p->home);
@@ -284,7 +299,7 @@ static void a_socket_of_another_kind_is_said_to_be_one(void **state)
 		assert_int_equal(bind(s.fd, sock_address_of(&at), at.len), 0);
 		assert_int_equal(listen(s.fd, 1), 0);
 		assert_int_equal(pthread_create(&thread, NULL, run_stranger, &s), 0);
-		assert_int_equal(control_ask(p->path, "tree", &told, &err), -EPROTO);
+		assert_int_equal(control_ask(p->path, "tree", NULL, 0, &told, &err), -EPROTO);
 		if (!strstr(err.text, list[i].must_say))
 			fail_msg("\"%s\" gave: %s", list[i].says, err.text);
 		assert_non_null(strstr(err.text, "is no control socket"));
@@ -293,9 +308,9 @@ static void a_socket_of_another_kind_is_said_to_be_one(void **state)
 		close(s.fd);
 		unlink(p->path);
 	}
-	assert_int_equal(control_ask(p->path, "tree", &told, &err), -ENOENT);
+	assert_int_equal(control_ask(p->path, "tree", NULL, 0, &told, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "nobody answers"));
-	assert_int_equal(control_ask("", "tree", &told, &err), -EINVAL);
+	assert_int_equal(control_ask("", "tree", NULL, 0, &told, &err), -EINVAL);
 }
 
 /* An abstract socket has no mode; its owner alone is let in all the same. */

@@ -40,20 +40,38 @@ static void peer_say_error(struct control_peer *p, const char *sentence)
 	peer_say(p, json_pack("{ss}", "error", sentence));
 }
 
+/* The caller's; NULL: they are something else than strings. */
+static json_t *peer_arguments(const json_t *asked)
+{
+	json_t *given = json_object_get(asked, "arguments");
+
+	if (!given)
+		return json_array();
+	if (!json_is_array(given))
+		return NULL;
+	for (size_t i = 0; i < json_array_size(given); i++)
+		if (!json_is_string(json_array_get(given, i)))
+			return NULL;
+	return json_incref(given);
+}
+
 static void peer_answer_line(struct control_peer *p, const char *line, size_t n)
 {
 	json_t *asked = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL), *answer;
 	const char *request = json_string_value(json_object_get(asked, "request"));
+	json_t *arguments = peer_arguments(asked);
+	struct error err = {""};
 
-	if (!request) {
+	if (!request || !arguments) {
 		peer_say_error(p, "this is no request: {\"request\": \"tree\"} would be one.");
 	} else {
-		answer = p->control->ops->answer(p->control, request);
+		answer = p->control->ops->answer(p->control, request, arguments, &err);
 		if (answer)
 			peer_say(p, json_pack("{so}", "answer", answer));
 		else
-			peer_say_error(p, "there is no such request.");
+			peer_say_error(p, *err.text ? err.text : "there is no such request.");
 	}
+	json_decref(arguments);
 	json_decref(asked);
 }
 

@@ -138,6 +138,7 @@ static int find_target(struct words *w, struct disk_spec *spec, struct error *er
 
 /* What other engines and devices have: for the sentence that a word is none of this disk's. */
 #define FOREIGN_MAX 32
+#define LAYERS_MAX  16
 
 static void list_foreign(const struct words_table **list)
 {
@@ -155,8 +156,8 @@ static int take_options(enum disk_kind kind, struct words *w, const struct words
 			struct disk_spec *spec, struct error *err)
 {
 	const struct words_table *engine = storage_words(spec->file);
-	const struct words_table *foreign[FOREIGN_MAX + 1];
-	struct words_for tables[3] = {
+	const struct words_table *foreign[FOREIGN_MAX + 1], *layer;
+	struct words_for tables[3 + LAYERS_MAX] = {
 		{engine, &spec->storage},
 		{&device_tables[kind], spec},
 	};
@@ -165,6 +166,8 @@ static int take_options(enum disk_kind kind, struct words *w, const struct words
 
 	if (card)
 		tables[rules.n++] = *card;
+	for (unsigned i = 0; i < LAYERS_MAX && (layer = storage_layer_words_at(i)); i++)
+		tables[rules.n++] = (struct words_for){layer, &spec->storage};
 	list_foreign(foreign);
 	snprintf(of, sizeof(of), "%s of %s", device_tables[kind].of, engine->of);
 	rules.of = of;
@@ -198,8 +201,12 @@ int disk_spec_parse(const char *text, struct disk_spec *spec, struct error *err)
 
 void disk_spec_fini(struct disk_spec *spec)
 {
+	const struct words_table *layer;
+
 	if (spec->file)
 		words_clear(storage_words(spec->file), &spec->storage);
+	for (unsigned i = 0; (layer = storage_layer_words_at(i)); i++)
+		words_clear(layer, &spec->storage);
 	words_clear(&target_table, spec);
 	words_clear(&device_tables[DISK_VIRTIO], spec);
 	*spec = (struct disk_spec){0};
@@ -237,4 +244,6 @@ void disk_spec_help(FILE *out)
 				word_help(out, t, &t->words[k],
 					  is_common(t->words[k].name) ? NULL : t->of);
 	words_help(out, &device_tables[DISK_VIRTIO]);
+	for (unsigned i = 0; (t = storage_layer_words_at(i)); i++)
+		words_help(out, t);
 }

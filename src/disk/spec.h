@@ -4,7 +4,8 @@
  *
  * A first word without "=" is the file; so is one that begins with a scheme ("nbd://"), whatever
  * else is in it.  The file decides which engine of src/storage holds the bytes, and each engine has
- * a table of its own options.  The device in front has another, by its kind.  So a word is taken
+ * a table of its own options, and so does each layer that may be put on any of them
+ * ("throttle.iops=500").  The device in front has another, by its kind.  So a word is taken
  * where somebody obeys it, and refused everywhere else, never ignored.
  *
  * To add a device's option: a field here and a line in a table of spec.c.  An engine's: a field in
@@ -59,7 +60,8 @@ void disk_spec_fini(struct disk_spec *spec);
 /* The words of a device. */
 const struct words_table *disk_device_words(enum disk_kind kind);
 
-/* Every word of a virtio-blk disk with its values, one a line: the engines', then the device's. */
+/* Every word of a virtio-blk disk with its values, one a line: the engines', the device's, the
+ * layers'. */
 void disk_spec_help(FILE *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include "storage/storage.h"
 
 struct storage_engine_ops {
+	const char *kind;   /* "file", for a person */
 	const char *prefix; /* "null:"; NULL: takes every target that no prefix claims */
 	/* Whether it takes that target, in the place of the prefix.  Optional. */
 	bool (*claims)(const char *target);
@@ -30,6 +31,29 @@ struct storage_engine_ops {
 	void (*channel_close)(struct storage_channel *ch);
 	/* Bounds, read-only and capabilities have been checked; never fails. */
 	void (*submit)(struct storage_channel *ch, struct storage_io *io);
+	/* storage_describe(), storage_drain().  Optional: it has nothing to say, keeps nothing. */
+	void (*describe)(const struct storage *s, char *text, size_t size);
+	void (*drain)(struct storage_channel *ch, struct storage_drain *d);
+
+	/* ---- of layers alone, in the place of prefix, claims and open ---- */
+
+	/* Whether the disk's words ask for it. */
+	bool (*wanted)(const struct storage_options *o);
+	/* Puts itself on @below, which is its own on success. */
+	int (*stack)(const struct storage_options *o, struct storage *below, struct storage **out,
+		     struct error *err);
+	/* It cannot do what @below it cannot: storage_open() sees to that. */
+	bool passes;
+	/* Changes what the engine is told.  Optional. */
+	void (*prepare)(struct storage_options *engine);
+	/* Options that may change while it runs; optional, as what follows. */
+	struct words_table change_words;
+	/* Texts: NULL.  Numbers: as they are. */
+	void (*current)(const struct storage *s, struct storage_options *o);
+	/* Takes over new ones; a NULL text: as it was.  -EINVAL: they cannot be. */
+	int (*change)(struct storage *s, const struct storage_options *o, bool only_check,
+		      struct error *err);
+	unsigned (*resume)(struct storage *s);
 };
 
 /* Embedded by each engine's own disk struct. */
@@ -43,6 +67,8 @@ struct storage {
 	uint32_t size_unit; /* the engine needs sizes of a multiple of this; 0, or a power of two */
 	bool readonly;
 	struct storage_limits limits;
+	struct storage *below, *above; /* in the stack of its disk; NULL: none   */
+	struct storage_notice *notice; /* of the outermost; NULL: nobody watches */
 };
 
 struct storage_channel {
@@ -74,7 +100,29 @@ extern const struct storage_engine_ops file_engine_ops;
 /* Files in an image format; not in the table: files with a word more are its. */
 extern const struct storage_engine_ops format_engine_ops;
 
-/* table.c; ends with NULL. */
+extern const struct storage_engine_ops throttle_layer_ops;
+
+/* ---- stack.c ---- */
+
+void stack_prepare(struct storage_options *engine);
+/* Puts the layers that @o wants on *s, which becomes the outermost; on failure it is closed. */
+int stack_layers(const struct storage_options *o, struct storage **s, struct error *err);
+static inline const struct storage *stack_engine(const struct storage *s)
+{
+	while (s->below)
+		s = s->below;
+	return s;
+}
+/* Closes all of the stack. */
+void stack_close(struct storage *s);
+
+/*
+ * The size may be another; whoever watches the disk is told.  Any thread, before close.
+ */
+void storage_changed(struct storage *s);
+
+/* table.c, layer/table.c: from the one next to the engine outwards.  Both end with NULL. */
 extern const struct storage_engine_ops *const storage_engines[];
+extern const struct storage_engine_ops *const storage_layers[];
 
 #endif

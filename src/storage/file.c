@@ -283,6 +283,7 @@ static const struct word file_words[] = {
 };
 
 const struct storage_engine_ops file_engine_ops = {
+	.kind = "file",
 	.words = WORDS_TABLE("an image file", file_words),
 	.open = file_open,
 	.close = file_close,

@@ -77,9 +77,9 @@ static void a_request_comes_back_with_its_vector_as_it_was(void **state)
 	static const struct {
 		int res[3];
 		int result;
-	} ends[] = {
-		{{1100, 2996}, 0}, {{4095, 1}, 0},   {{1024, 512, 2560}, 0}, {{1, -EIO}, -EIO},
-		{{1536, 0}, -EIO}, {{1500, 0}, -EIO}, {{1, 1, -ENOSPC}, -ENOSPC}};
+	} ends[] = {{{1100, 2996}, 0},	       {{4095, 1}, 0},	  {{1024, 512, 2560}, 0},
+		    {{1, -EIO}, -EIO},	       {{1536, 0}, -EIO}, {{1500, 0}, -EIO},
+		    {{1, 1, -ENOSPC}, -ENOSPC}};
 	const struct iovec before[4] = {
 		{mem, 1024}, {mem + 4096, 0}, {mem + 8192, 512}, {mem + 16384, 2560}};
 	struct file f = buffered_file();

@@ -148,6 +148,7 @@ static bool format_is_at(const struct storage *s, const char *target)
 
 /* Its words are those of a file. */
 const struct storage_engine_ops format_engine_ops = {
+	.kind = "format",
 	.open = format_open,
 	.close = nbd_storage_close,
 	.is_at = format_is_at,

@@ -153,6 +153,7 @@ static const struct word memory_words[] = {
 };
 
 const struct storage_engine_ops memory_engine_ops = {
+	.kind = "memory",
 	.prefix = MEMORY_PREFIX,
 	.words = WORDS_TABLE("memory:", memory_words),
 	.open = memory_open,

@@ -217,6 +217,7 @@ void nbd_submit(struct storage_channel *base, struct storage_io *io)
 }
 
 const struct storage_engine_ops nbd_engine_ops = {
+	.kind = "nbd",
 	.prefix = "nbd:",
 	.claims = nbd_claims,
 	.words = NBD_WORDS,

@@ -78,6 +78,7 @@ static const struct word null_words[] = {
 };
 
 const struct storage_engine_ops null_engine_ops = {
+	.kind = "null",
 	.prefix = NULL_PREFIX,
 	.words = WORDS_TABLE("null:", null_words),
 	.open = null_open,

@@ -39,6 +39,11 @@ const struct words_table *storage_words_at(unsigned i)
 	return storage_engines[i] ? &storage_engines[i]->words : NULL;
 }
 
+const struct words_table *storage_layer_words_at(unsigned i)
+{
+	return storage_layers[i] ? &storage_layers[i]->words : NULL;
+}
+
 /* ---- opening ---- */
 
 /* The sentence of somebody in the way, when that is one of our own. */
@@ -46,8 +51,9 @@ static void explain_busy(const struct storage_options *o, struct error *err)
 {
 	list_for_each (l, &o->set->all) {
 		const struct storage *s = list_entry(l, struct storage, link);
+		const struct storage *e = stack_engine(s);
 
-		if (!s->ops->is_at || !s->ops->is_at(s, o->target))
+		if (!e->ops->is_at || !e->ops->is_at(e, o->target))
 			continue;
 		error_set(err, -EBUSY,
 			  "%s is in use by %s; one image is one disk, unless readonly=on on "
@@ -57,14 +63,12 @@ static void explain_busy(const struct storage_options *o, struct error *err)
 	}
 }
 
-int storage_open(const struct storage_options *o, struct storage **out, struct error *err)
+static int open_engine(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	const struct storage_engine_ops *ops;
 	struct storage *s;
-	char *disk = NULL;
 	int rc;
 
-	*out = NULL;
 	if (!o->target || !*o->target)
 		return error_set(err, -EINVAL,
 				 "no disk is named: give a path, null:SIZE, memory:SIZE or "
@@ -72,30 +76,50 @@ int storage_open(const struct storage_options *o, struct storage **out, struct e
 	rc = geometry_check(&o->geometry, o->target, err);
 	if (rc)
 		return rc;
-	if (o->disk && !(disk = strdup(o->disk)))
-		return error_set(err, -ENOMEM, "cannot open %s", o->target);
 	ops = engine_for(o->target);
 	if (o->format != STORAGE_FORMAT_RAW)
 		ops = &format_engine_ops;
 	rc = ops->open(o, &s, err);
 	if (rc) {
-		free(disk);
 		if (rc == -EBUSY && o->set)
 			explain_busy(o, err);
 		return rc;
 	}
 	s->ops = ops;
-	s->disk = disk;
-	list_init(&s->link);
-	if (o->set)
-		list_add_tail(&o->set->all, &s->link);
 	geometry_apply(s, &o->geometry);
 	s->judged = s->size;
 	rc = geometry_judge_size(s, o->target, s->size, err);
 	if (rc)
-		storage_close(&s);
-	*out = s;
+		stack_close(s);
+	else
+		*out = s;
 	return rc;
+}
+
+int storage_open(const struct storage_options *o, struct storage **out, struct error *err)
+{
+	struct storage_options engine = *o;
+	struct storage *s;
+	char *disk = NULL;
+	int rc;
+
+	*out = NULL;
+	if (o->disk && !(disk = strdup(o->disk)))
+		return error_set(err, -ENOMEM, "cannot open %s", o->target);
+	stack_prepare(&engine);
+	rc = open_engine(&engine, &s, err);
+	if (!rc)
+		rc = stack_layers(o, &s, err);
+	if (rc) {
+		free(disk);
+		return rc;
+	}
+	s->disk = disk;
+	list_init(&s->link);
+	if (o->set)
+		list_add_tail(&o->set->all, &s->link);
+	*out = s;
+	return 0;
 }
 
 void storage_close(struct storage **sp)
@@ -108,7 +132,7 @@ void storage_close(struct storage **sp)
 	if (s->link.next)
 		list_del(&s->link);
 	free(s->disk);
-	s->ops->close(s);
+	stack_close(s);
 	*sp = NULL;
 }
 
@@ -133,6 +157,12 @@ int storage_refresh(struct storage *s)
 	uint64_t size;
 	int rc;
 
+	if (!s->ops->measure && s->below) {
+		rc = storage_refresh(s->below);
+		if (rc > 0)
+			write_once(&s->size, storage_size(s->below));
+		return rc;
+	}
 	if (!s->ops->measure)
 		return 0;
 	rc = s->ops->measure(s, &size);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/reactor.h"
 #include "base/words.h"
+#include "storage/layers.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -85,11 +86,13 @@ struct storage_geometry {
  */
 struct storage_set {
 	struct list all;
+	struct list throttle_groups; /* those that have a name */
 };
 
 static inline void storage_set_init(struct storage_set *set)
 {
 	list_init(&set->all);
+	list_init(&set->throttle_groups);
 }
 
 /*
@@ -128,6 +131,7 @@ struct storage_options {
 	unsigned nbd_reconnect;	 /* seconds that requests wait for a server that is away    */
 	unsigned nbd_timeout;	 /* seconds until a mute server counts as gone; 0: never    */
 	struct storage_geometry geometry;
+	struct storage_layer_options layers;
 };
 
 struct storage; /* opaque outside src/storage */
@@ -139,6 +143,8 @@ int storage_open(const struct storage_options *o, struct storage **out, struct e
  * for words that are read, and for help texts.  The fields are those of struct storage_options. */
 const struct words_table *storage_words(const char *target);
 const struct words_table *storage_words_at(unsigned i);
+/* The same for the layers, each of which may be put on any engine. */
+const struct words_table *storage_layer_words_at(unsigned i);
 /* After the last channel is closed.  NULLs *s. */
 void storage_close(struct storage **s);
 
@@ -152,10 +158,45 @@ const struct storage_limits *storage_limits(const struct storage *s);
  */
 int storage_refresh(struct storage *s);
 
+/*
+ * To be told when there is reason for a storage_refresh(): by an engine that learns of a new size
+ * by itself.  @changed comes on the thread of @home.  One watch for each disk; it ends with
+ * storage_watch_stop(), at the latest before the storage is closed.  Control thread.  0 or -ENOMEM.
+ */
+struct storage_notice;
+struct storage_watch {
+	void (*changed)(struct storage_watch *w);
+	struct storage_notice *notice; /* the storage's */
+};
+int storage_watch_start(struct storage *s, struct reactor *home, struct storage_watch *w);
+/* Harmless when not started. */
+void storage_watch_stop(struct storage *s, struct storage_watch *w);
+
+/*
+ * The stack of a disk, from the layer that is outermost down to the engine: what @s stands on; NULL
+ * below the engine.
+ */
+struct storage *storage_below(const struct storage *s);
+/* "file", "throttle". */
+const char *storage_kind(const struct storage *s);
+/* What it does at present, for a person; empty: nothing to say.  Any thread. */
+void storage_describe(const struct storage *s, char *text, size_t size);
+
+/* The disk of that name in the set; NULL: there is none. */
+struct storage *storage_find(const struct storage_set *set, const char *disk);
+/*
+ * New values for options of the disk's layers, as they are written on the command line
+ * ("throttle.iops=500"); what is not named stays.  -EINVAL and a sentence: nothing has changed.
+ * Control thread.
+ */
+int storage_set_options(struct storage *s, const char *text, struct error *err);
+/* What layers hold until somebody says so goes on.  How many requests that are. Control thread. */
+unsigned storage_resume(struct storage *s);
+
 /* On the reactor's thread.  The channel is used and closed there too. */
 int storage_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 			 struct error *err);
-/* Nothing may be in flight.  NULLs *ch. */
+/* Nothing may be in flight; not from inside a done.  NULLs *ch. */
 void storage_channel_close(struct storage_channel **ch);
 
 /*
@@ -164,5 +205,21 @@ void storage_channel_close(struct storage_channel **ch);
  * offer.  A length of zero is done at once.
  */
 void storage_submit(struct storage_channel *ch, struct storage_io *io);
+
+/*
+ * Nothing may be kept back any longer: what waits in the layers of this channel for its turn, for
+ * time to pass or for an operator goes on at once, or is answered as if nothing could be awaited.
+ * On the channel's thread; requests may complete before it returns.  Whoever wants the disk quiet
+ * (a reset, a stop, a new memory map) submits no more, calls this, and waits for its requests.
+ *
+ * @d may be NULL, else its done() comes, once, on the channel's thread, when layers have nothing of
+ * this channel in flight.  An engine alone keeps nothing back, and its requests are counted by
+ * whoever sent them: there it comes at once.
+ */
+struct storage_drain {
+	void (*done)(struct storage_drain *d);
+	struct storage_drain *next; /* the layer's */
+};
+void storage_drain(struct storage_channel *ch, struct storage_drain *d);
 
 #endif

@@ -47,7 +47,7 @@ def options_of_help(text):
 
 def words_of_help(text):
     """Words of SPECs: a line of two blanks, the word, and an equals sign; `a=off, b=off` are two."""
-    return {w for term in terms(text) for w in re.findall(r"(?:^|, )([a-z-]+)=", term)} | set(re.findall(r"\(also: ([a-z][a-z-]*)\)", text))
+    return {w for term in terms(text) for w in re.findall(r"(?:^|, )([a-z.-]+)=", term)} | set(re.findall(r"\(also: ([a-z][a-z-]*)\)", text))
 
 
 def page(name):
@@ -63,7 +63,7 @@ def options_of_page(text):
 
 
 def words_of_page(text):
-    return {w for line in items(text) for w in re.findall(r"(?:Cm|,) ([a-z-]+)=", line)}
+    return {w for line in items(text) for w in re.findall(r"(?:Cm|,) ([a-z.-]+)=", line)}
 
 
 def compare(name, help_words, page_words):

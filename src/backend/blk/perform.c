@@ -317,6 +317,14 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 	return (int)n;
 }
 
+void blk_queue_let_go(struct virtio_device *vdev, struct virtio_queue *q)
+{
+	struct blk_queue *bq = q->device;
+
+	(void)vdev;
+	storage_drain(bq->channel, NULL);
+}
+
 int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct error *err)
 {
 	struct virtio_blk *blk = container_of(vdev, struct virtio_blk, vdev);

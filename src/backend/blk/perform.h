@@ -19,6 +19,8 @@
 
 int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct error *err);
 void blk_queue_stop(struct virtio_device *vdev, struct virtio_queue *q);
+/* What the storage's layers keep back is kept back no longer. */
+void blk_queue_let_go(struct virtio_device *vdev, struct virtio_queue *q);
 int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget);
 
 #endif

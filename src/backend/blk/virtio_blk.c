@@ -144,9 +144,15 @@ static const struct virtio_device_class virtio_blk_class = {
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
 	.process = blk_queue_process,
+	.let_go = blk_queue_let_go,
 };
 
 /* ---- life ---- */
+
+static void blk_storage_changed(struct storage_watch *w)
+{
+	virtio_blk_refresh(container_of(w, struct virtio_blk, watch));
+}
 
 int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *o,
 		      struct storage *storage, struct reactor *home, struct worker *const *workers,
@@ -170,6 +176,13 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *
 		free(blk);
 		return rc;
 	}
+	blk->watch.changed = blk_storage_changed;
+	rc = storage_watch_start(storage, home, &blk->watch);
+	if (rc) {
+		virtio_device_fini(&blk->vdev);
+		free(blk);
+		return error_set(err, rc, "%s: cannot set up the disk", o->path);
+	}
 	blk->storage = storage;
 	blk->vdev.queue_size_max = o->queue_size;
 	if (o->serial)
@@ -188,6 +201,7 @@ void virtio_blk_destroy(struct virtio_blk **blkp)
 	if (!blk)
 		return;
 	virtio_device_fini(&blk->vdev);
+	storage_watch_stop(blk->storage, &blk->watch);
 	storage_close(&blk->storage);
 	free(blk);
 	*blkp = NULL;

@@ -34,6 +34,7 @@ struct virtio_blk_options {
 struct virtio_blk {
 	struct virtio_device vdev;
 	struct storage *storage; /* ours from a successful create on */
+	struct storage_watch watch;
 	struct virtio_blk_config config;
 	bool write_through_at_start;
 	/*

@@ -104,6 +104,11 @@ static void drive_go(struct reactor_msg *msg)
 	storage_submit(d->io_channel, &d->request);
 }
 
+static void drive_let_go(struct reactor_msg *msg)
+{
+	storage_drain(container_of(msg, struct ide_drive, let_go)->io_channel, NULL);
+}
+
 void ide_drive_submit(struct ide_drive *d, enum storage_op op, unsigned flags, uint64_t lba,
 		      uint32_t sectors, int n_iov, void (*landed)(struct ide_drive *d, int err))
 {
@@ -129,6 +134,8 @@ void ide_drive_reset_begin(struct ide_drive *d)
 		return;
 	d->t = (struct ide_transfer){0};
 	d->cancelled = d->flying;
+	if (d->flying)
+		reactor_post(worker_reactor(d->io), &d->let_go);
 	d->irq = false;
 	d->regs.status = ATA_STATUS_BUSY;
 }
@@ -212,6 +219,7 @@ int ide_drive_init(struct ide_drive *d, const struct ide_drive_options *o, struc
 		memcpy(d->serial, made, min_u64((uint64_t)n, sizeof(d->serial)));
 	}
 	d->go.run = drive_go;
+	d->let_go.run = drive_let_go;
 	d->request.done = drive_request_done;
 	ide_drive_power_on(d);
 	return 0;

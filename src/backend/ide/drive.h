@@ -122,6 +122,7 @@ struct ide_drive {
 	struct worker *io;
 	struct storage_channel *io_channel; /* the I/O thread's */
 	struct reactor_msg go;
+	struct reactor_msg let_go; /* the storage shall keep nothing back */
 	struct storage_io request;
 	bool flying;
 	bool cancelled; /* a reset came meanwhile */

@@ -288,6 +288,7 @@ static void disk_run(struct reactor_msg *msg)
 {
 	struct scsi_disk *disk = container_of(msg, struct scsi_disk, msg);
 	struct list ready;
+	bool let_go;
 
 	list_init(&ready);
 	disk_lock(disk);
@@ -298,8 +299,12 @@ static void disk_run(struct reactor_msg *msg)
 	 * for ever.
 	 */
 	disk_choose(disk, &ready);
+	let_go = disk->orphans;
 	tell_quiet(disk);
 	disk_unlock(disk);
+	/* Nobody waits for them any more but those that come after. */
+	if (let_go)
+		storage_drain(disk->channel, NULL);
 	/* In flight, and so left alone by everybody else. */
 	while (!list_empty(&ready)) {
 		struct scsi_task *task = list_entry(ready.next, struct scsi_task, queue);
@@ -356,6 +361,7 @@ void scsi_task_free(struct scsi_task *task)
 	if (task->in_flight) {
 		task->orphan = true;
 		task->disk->orphans++;
+		disk_post(task->disk);
 		return;
 	}
 	task_give_back(task);

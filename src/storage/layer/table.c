@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* The layers, in the order in which they stand on the engine, the outermost last. */
+#include "storage/engine.h"
+
+const struct storage_engine_ops *const storage_layers[] = {
+	&throttle_layer_ops,
+	NULL,
+};

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio-blk on storage with layers, which keep requests back: resets, stops, new memory maps and
+ * the end of the device come all the same, and each request is answered once.
+ */
+#include "test.h"
+
+#include "rig.h"
+
+#include "base/endian.h"
+#include "storage/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MANY 24
+
+static const struct rig_options two_queues = {.queues = 2, .workers = 2};
+
+static struct storage *open_disk(const struct storage_options *o)
+{
+	struct error err = {""};
+	struct storage *s;
+
+	if (storage_open(o, &s, &err))
+		fail_msg("%s", err.text);
+	return s;
+}
+
+/* One request an hour, and a queue's worth of them on each queue. */
+static void rig_with_waiting(struct rig *rig, struct rig_io *ios)
+{
+	const struct storage_options o = {
+		.target = "memory:1M",
+		.layers.throttle = {.bps = 1},
+	};
+	char state[100], want[20];
+
+	rig_init(rig, open_disk(&o), &two_queues);
+	for (unsigned i = 0; i < 2 * MANY; i++)
+		rig_submit(rig, i % 2, &ios[i], VIRTIO_BLK_T_IN, i, 512, false);
+	/* All but the first. */
+	snprintf(want, sizeof(want), "%d waiting", 2 * MANY - 1);
+	do {
+		usleep(100);
+		storage_describe(rig->blk->storage, state, sizeof(state));
+	} while (!strstr(state, want));
+}
+
+static void a_reset_does_not_wait_for_a_throttle(void **state)
+{
+	static struct rig_io ios[2 * MANY];
+	struct rig rig;
+
+	(void)state;
+	memset(ios, 0, sizeof(ios));
+	rig_with_waiting(&rig, ios);
+	assert_int_equal(dr_reset(&rig.dev), 0);
+	rig_fini(&rig);
+}
+
+static void a_device_ends_with_requests_that_wait(void **state)
+{
+	static struct rig_io ios[2 * MANY];
+	struct rig rig;
+
+	(void)state;
+	memset(ios, 0, sizeof(ios));
+	rig_with_waiting(&rig, ios);
+	rig_fini(&rig);
+}
+
+static void a_new_memory_map_does_not_wait_for_a_throttle(void **state)
+{
+	static struct rig_io ios[2 * MANY];
+	struct rig rig;
+
+	(void)state;
+	memset(ios, 0, sizeof(ios));
+	rig_with_waiting(&rig, ios);
+	for (unsigned q = 0; q < 2; q++)
+		virtio_queue_set_mem(&rig.blk->vdev.queues[q], rig.dev.mem, rig_waiter(&rig));
+	assert_int_equal(rig_wait(&rig), 0);
+	for (unsigned i = 0; i < 2 * MANY; i++) {
+		assert_true(rig_finish(&rig, i % 2, &ios[i]));
+		assert_int_equal(rig_status(&rig, &ios[i]), VIRTIO_BLK_S_OK);
+	}
+	rig_fini(&rig);
+}
+
+static uint64_t capacity(struct rig *rig)
+{
+	le64 sectors;
+
+	assert_int_equal(virtio_device_config_read(&rig->blk->vdev, 0, &sectors, 8), 0);
+	return le64_get(sectors);
+}
+
+/* By whoever learns of it first, through all layers, without anybody looking. */
+static void a_new_size_is_pushed_to_the_driver(void **state)
+{
+	char path[] = "/tmp/blk-layers-XXXXXX";
+	int fd = mkstemp(path);
+	const struct storage_options o = {
+		.target = path,
+		.layers.throttle = {.iops = 1000000},
+	};
+	struct storage *s;
+	struct rig rig;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	s = open_disk(&o);
+	rig_init(&rig, s, &two_queues);
+	assert_int_equal(capacity(&rig), 2048);
+	assert_int_equal(ftruncate(fd, 2 << 20), 0);
+	storage_changed(storage_below(s));
+	storage_changed(storage_below(s));
+	rig_pump(&rig);
+	assert_int_equal(rig.dev.config_changes, 1);
+	assert_int_equal(capacity(&rig), 4096);
+	assert_true(rig_healthy(&rig, 1));
+	/* One that is under way when the disk goes. */
+	storage_changed(storage_below(s));
+	rig_fini(&rig);
+	close(fd);
+	unlink(path);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reset_does_not_wait_for_a_throttle),
+		cmocka_unit_test(a_device_ends_with_requests_that_wait),
+		cmocka_unit_test(a_new_memory_map_does_not_wait_for_a_throttle),
+		cmocka_unit_test(a_new_size_is_pushed_to_the_driver),
+	};
+
+	return cmocka_run_group_tests_name("pair/blk_layers", tests, NULL, NULL);
+}
