@@ -113,6 +113,7 @@ void gmem_put(struct gmem *mem)
 	if (!mem || __atomic_sub_fetch(&mem->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	lineage_leave(mem);
+	gmem_log_put(mem->log);
 	for (uint32_t i = 0; i < mem->n; i++)
 		mapping_put(mem->regions[i].mapping);
 	free(mem);
@@ -147,10 +148,12 @@ static int check_region(const struct gmem *mem, const struct gmem_region *add, s
 static int with_region(const struct gmem *mem, const struct gmem_region *add, struct gmem **out)
 {
 	uint32_t n = mem ? mem->n : 0, at = 0;
-	struct gmem *next = alloc_map(n + 1, mem);
+	struct gmem_log *log = mem ? mem->log : NULL;
+	int rc = log ? gmem_log_cover(log, add->gpa, add->size) : 0;
+	struct gmem *next = rc ? NULL : alloc_map(n + 1, mem);
 
 	if (!next)
-		return -ENOMEM;
+		return rc ? rc : -ENOMEM;
 	while (at < n && mem->regions[at].gpa < add->gpa)
 		at++;
 	for (uint32_t i = 0; i < n; i++) {
@@ -159,7 +162,7 @@ static int with_region(const struct gmem *mem, const struct gmem_region *add, st
 	}
 	next->regions[at] = *add;
 	next->n = n + 1;
-	next->log = mem ? mem->log : NULL;
+	next->log = log ? gmem_log_get(log) : NULL;
 	lineage_join(next);
 	*out = next;
 	return 0;
@@ -285,7 +288,31 @@ int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t u
 		next->regions[next->n++] = mem->regions[i];
 		__atomic_add_fetch(&mem->regions[i].mapping->refs, 1, __ATOMIC_RELAXED);
 	}
-	next->log = mem->log;
+	next->log = mem->log ? gmem_log_get(mem->log) : NULL;
+	lineage_join(next);
+	*out = next;
+	return 0;
+}
+
+int gmem_with_log(const struct gmem *mem, struct gmem_log *log, struct gmem **out)
+{
+	struct gmem *next;
+
+	for (uint32_t i = 0; log && i < mem->n; i++) {
+		int rc = gmem_log_cover(log, mem->regions[i].gpa, mem->regions[i].size);
+
+		if (rc)
+			return rc;
+	}
+	next = alloc_map(mem->n, mem);
+	if (!next)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < mem->n; i++) {
+		next->regions[i] = mem->regions[i];
+		__atomic_add_fetch(&mem->regions[i].mapping->refs, 1, __ATOMIC_RELAXED);
+	}
+	next->n = mem->n;
+	next->log = log ? gmem_log_get(log) : NULL;
 	lineage_join(next);
 	*out = next;
 	return 0;
@@ -369,8 +396,6 @@ int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64
 		if (left && !pos)
 			return -EFAULT; /* past 2^64 */
 	}
-	if (unlikely(write && mem->log))
-		gmem_mark_dirty(mem, at, len);
 	return n;
 }
 
@@ -387,17 +412,4 @@ int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *o
 		return 0;
 	}
 	return -EFAULT;
-}
-
-void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len)
-{
-	struct gmem_log *log = mem->log;
-	uint64_t page, last;
-
-	if (likely(!log) || !len)
-		return;
-	last = (at.v + len - 1) / GMEM_LOG_PAGE;
-	for (page = at.v / GMEM_LOG_PAGE; page <= last && page / 8 < log->size; page++)
-		__atomic_fetch_or(&log->bits[page / 8], (uint8_t)(1u << (page % 8)),
-				  __ATOMIC_SEQ_CST);
 }

@@ -18,6 +18,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "mem/log.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,7 +58,7 @@ struct gmem {
 	uint32_t refs;
 	uint32_t n;
 	bool lost;	      /* atomic: see gmem_lost(); on the line that a look-up reads */
-	struct gmem_log *log; /* dirty log, NULL when nobody asked for one */
+	struct gmem_log *log; /* of what devices write; NULL: nobody wants to know */
 	struct gmem_lineage *lineage; /* of maps that may share mappings */
 	struct list link;	      /* on lineage->maps */
 	struct gmem_region regions[]; /* sorted by gpa */
@@ -107,6 +108,12 @@ int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t
 int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user,
 		 struct gmem **out);
 
+/*
+ * A new map: the same memory, and what is written there stands in @log (a reference is taken); NULL:
+ * nowhere.  Maps that are made of it have the log, too.  -ENOMEM, -ENOSPC.
+ */
+int gmem_with_log(const struct gmem *mem, struct gmem_log *log, struct gmem **out);
+
 struct gmem *gmem_get(struct gmem *mem);
 /* Lets go of one reference; NULL is allowed. */
 void gmem_put(struct gmem *mem);
@@ -124,11 +131,11 @@ const void *gmem_at_read(const struct gmem *mem, struct gmem_hint *hint, gpa_t a
 
 /**
  * gmem_slices() - guest range as host memory, also across regions that touch
- * @write: the caller will write there, and not read (marks the range dirty)
+ * @write: the caller will write there, and not read
  * @iov:   room for @max slices
  *
  * Return: the number of slices; -EFAULT when any byte lies outside memory, -EACCES when
- * one lies in memory that may not be used so (nothing is marked then), -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
+ * one lies in memory that may not be used so, -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
  */
 int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
 		struct iovec *iov, int max);
@@ -137,9 +144,16 @@ int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64
  * lie in one region; -EFAULT. */
 int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *out);
 
-/* Tells the dirty log, if there is one, that guest bytes were written through a host pointer got
- * from gmem_at(). */
-void gmem_mark_dirty(const struct gmem *mem, gpa_t at, uint64_t len);
+/*
+ * Guest bytes *were* written: stands in the log, if there is one.  Not before they were: whoever
+ * moves the guest takes the mark, copies the page, and what is written then is lost.  Hence a
+ * look-up marks nothing, and the ring does it when a chain is given back (vring/device_log.c).
+ */
+static inline void gmem_wrote(const struct gmem *mem, gpa_t at, uint64_t len)
+{
+	if (unlikely(mem->log))
+		gmem_log_mark(mem->log, at.v, len);
+}
 
 /* ---- memory that goes away under us (a file made shorter: SIGBUS) ---- */
 

@@ -5,8 +5,6 @@
 
 #include "mem/gmem.h"
 
-#define GMEM_LOG_PAGE 4096
-
 struct gmem_mapping {
 	uint32_t refs; /* maps that hold it (atomic)                     */
 	bool lost;     /* a page went away and was replaced; lineage lock */
@@ -30,11 +28,5 @@ struct gmem_lineage {
 };
 void gmem_lineage_lock(struct gmem_lineage *l);
 void gmem_lineage_unlock(struct gmem_lineage *l);
-
-/* One bit per page of guest memory; shared with whoever migrates the guest. */
-struct gmem_log {
-	uint8_t *bits;
-	uint64_t size; /* bytes of @bits */
-};
 
 #endif

@@ -198,25 +198,44 @@ static void user_addresses_are_translated(void **state)
 	gmem_put(m);
 }
 
-static void dirty_log_marks_pages_and_stays_inside(void **state)
+/* Whatever map of the log's is written through, also memory that has been taken out of it. */
+static void a_log_follows_its_maps(void **state)
 {
-	struct gmem *m = three_regions();
-	uint8_t bits[4] = {0};
-	struct gmem_log log = {bits, 3};
-	struct gmem_hint hint = {0};
-	struct iovec iov[2];
+	struct gmem *m = three_regions(), *logged, *less, *more, *quiet;
+	struct gmem_log *log = gmem_log_new();
+	int fd = memfd(MIB);
+	uint64_t bits[2];
 
 	(void)state;
-	m->log = &log;
-	assert_int_equal(gmem_slices(m, &hint, gpa(4095), 2, true, iov, 2), 1);
-	assert_int_equal(bits[0], 3);
-	assert_int_equal(gmem_slices(m, &hint, gpa(8192), 2, false, iov, 2), 1);
-	assert_int_equal(bits[0], 3);
-	gmem_mark_dirty(m, gpa(23 * 4096), 10 * 4096); /* KB-34: the log is too short for it */
-	assert_int_equal(bits[2], 0x80);
-	assert_int_equal(bits[3], 0);
-	gmem_mark_dirty(m, gpa(0), 0);
+	assert_int_equal(gmem_with_log(m, log, &logged), 0);
+	gmem_wrote(m, gpa(0), 1); /* not a map of the log's */
+	gmem_wrote(logged, gpa(4095), 2);
+	gmem_wrote(logged, gpa(MIB - 1), 2);
+	gmem_wrote(logged, gpa(2 * MIB), 10); /* no memory there */
+	assert_int_equal(gmem_without(logged, 0, MIB, 0x9000000, &less), 0);
+	assert_int_equal(gmem_with_fd(less, UINT64_C(8) << 30, MIB, 0, fd, 0, &more, NULL), 0);
+	gmem_wrote(more, gpa((UINT64_C(8) << 30) + 3 * 4096), 1);
+	memset(bits, 0, sizeof(bits));
+	gmem_log_take(log, 0, 3 * MIB, 65536, bits);
+	assert_int_equal(bits[0], 1u << 0 | 1u << 15 | 1u << 16);
+	memset(bits, 0, sizeof(bits));
+	gmem_log_take(log, UINT64_C(8) << 30, MIB, 4096, bits);
+	assert_int_equal(bits[0], 8);
+	/* They are gone. */
+	gmem_log_take(log, 0, 3 * MIB, 65536, bits);
+	assert_int_equal(bits[0], 8);
+	assert_int_equal(gmem_with_log(more, NULL, &quiet), 0);
+	gmem_wrote(quiet, gpa(MIB), 1);
+	gmem_log_take(log, 0, 3 * MIB, 65536, bits);
+	assert_int_equal(bits[0], 8);
+	gmem_log_put(log);
 	gmem_put(m);
+	gmem_put(logged);
+	gmem_put(less);
+	gmem_put(quiet);
+	gmem_wrote(more, gpa(MIB), 1); /* the last one holds it */
+	gmem_put(more);
+	close(fd);
 }
 
 static void r_21_truncated_memory_does_not_kill(void **state)
@@ -288,7 +307,7 @@ int main(void)
 		cmocka_unit_test(v_06_regions_come_and_go),
 		cmocka_unit_test(v_05_more_than_the_slots),
 		cmocka_unit_test(user_addresses_are_translated),
-		cmocka_unit_test(dirty_log_marks_pages_and_stays_inside),
+		cmocka_unit_test(a_log_follows_its_maps),
 		cmocka_unit_test(r_21_truncated_memory_does_not_kill),
 	};
 

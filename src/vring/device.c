@@ -152,12 +152,14 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 	vq->ids = calloc((ids + 63) / 64, sizeof(*vq->ids));
 	if (!vq->ids)
 		return error_set(err, -ENOMEM, "no memory for a ring");
-	if (vq->in_order) {
+	rc = vqdev_log_open(vq);
+	if (!rc && vq->in_order) {
 		vq->held = calloc(vq->num, sizeof(*vq->held));
-		if (!vq->held) {
-			vqdev_fini(vq);
-			return error_set(err, -ENOMEM, "no memory for a ring");
-		}
+		rc = vq->held ? 0 : -ENOMEM;
+	}
+	if (rc) {
+		vqdev_fini(vq);
+		return error_set(err, rc, "no memory for a ring");
 	}
 	if (record) {
 		rc = vqdev_record_open(vq, record, err);
@@ -173,6 +175,7 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 void vqdev_fini(struct vqdev *vq)
 {
 	vqdev_record_close(vq);
+	vqdev_log_close(vq);
 	free(vq->held);
 	free(vq->ids);
 	free(vq->away);
@@ -187,6 +190,12 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 
 	vq->mem = mem;
 	vq->hint = vq->table_hint = (struct gmem_hint){0};
+	vqdev_log_close(vq);
+	rc = vqdev_log_open(vq);
+	if (rc) {
+		vqdev_break(vq, "no memory for the log of what is written");
+		return rc;
+	}
 	if (vqdev_map_areas(vq)) {
 		rc = vqdev_go_away(vq);
 		if (rc)
@@ -285,6 +294,8 @@ int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 {
 	if (unlikely(vq->why))
 		return -EPROTO;
+	if (unlikely(vq->log))
+		vqdev_log_begin(vq);
 	if (unlikely(vq->rec))
 		return vqdev_recorded_pop(vq, chain);
 	return vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
@@ -319,6 +330,9 @@ void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 {
 	assert(vq_id_in_flight(vq, ticket->id));
 	vq->in_flight--;
+	/* Also on a broken queue: what was written, was. */
+	if (unlikely(vq->log))
+		vqdev_log_pushed(vq, ticket->id);
 	if (unlikely(vq->why)) {
 		vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
 		return;
@@ -336,6 +350,8 @@ void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket)
 	assert(vq_id_in_flight(vq, ticket->id) && !vq->rec);
 	vq->in_flight--;
 	vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
+	if (unlikely(vq->log))
+		vqdev_log_unpopped(vq, ticket->id);
 	if (unlikely(vq->why))
 		return;
 	if (vq->in_order)

@@ -214,6 +214,7 @@ struct vqdev {
 	struct gmem_hint hint, table_hint;
 	const char *why; /* broken, and why */
 
+	struct vqdev_log *log;	    /* NULL: the map has none: device_log.c */
 	struct vring_inflight *rec; /* NULL: no record is kept: device_record.c */
 	struct vq_desc *noted;	    /* packed, with a record: the chain's descriptors as read */
 	uint64_t *ids;		    /* one bit per id in flight */

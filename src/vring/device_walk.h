@@ -82,6 +82,18 @@ int vqdev_recorded_pop(struct vqdev *vq, struct vq_chain *chain);
 void vqdev_recorded_filled(struct vqdev *vq, uint16_t id);
 void vqdev_recorded_publish(struct vqdev *vq);
 
+/*
+ * What chains in flight let the device write to, while the map has a log: device_log.c.  Called
+ * where vq->log is set; open and close in any case.
+ */
+int vqdev_log_open(struct vqdev *vq); /* -ENOMEM; @vq->log follows the map's */
+void vqdev_log_close(struct vqdev *vq);
+void vqdev_log_begin(struct vqdev *vq);				  /* a chain is about to be read */
+int vqdev_log_note(struct vqdev *vq, uint64_t gpa, uint32_t len); /* -ENOMEM */
+void vqdev_log_popped(struct vqdev *vq, uint16_t id);
+void vqdev_log_pushed(struct vqdev *vq, uint16_t id);
+void vqdev_log_unpopped(struct vqdev *vq, uint16_t id);
+
 /* Breaks the queue; for return statements. */
 static inline int vq_fail(struct vqdev *vq, const char *why)
 {
@@ -114,6 +126,8 @@ static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struc
 {
 	vq->ids[id / 64] |= BIT64(id % 64);
 	vq->in_flight++;
+	if (unlikely(vq->log))
+		vqdev_log_popped(vq, id);
 	chain->ticket = (struct vq_ticket){.id = id, .slots = slots, .seq = vq->seq_pop};
 	if (vq->in_order && ++vq->seq_pop == vq->num)
 		vq->seq_pop = 0;
@@ -175,6 +189,8 @@ static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct 
 	if (write) {
 		w->writable += n;
 		w->writable_len += d->len;
+		if (unlikely(vq->log) && vqdev_log_note(vq, d->addr, d->len))
+			return vq_fail(vq, "no memory for the log of what is written");
 	} else {
 		w->readable += n;
 		w->readable_len += d->len;
@@ -185,11 +201,10 @@ static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct 
 	return 0;
 }
 
-/* One predictable branch where no log runs. */
+/* The ring was written to.  One predictable branch where no log runs. */
 static inline void vq_dirty(const struct vqdev *vq, gpa_t area, uint64_t offset, uint64_t len)
 {
-	if (unlikely(vq->mem->log))
-		gmem_mark_dirty(vq->mem, gpa(area.v + offset), len);
+	gmem_wrote(vq->mem, gpa(area.v + offset), len);
 }
 
 #endif

@@ -166,6 +166,36 @@ struct vfio_user_write_multi {
 	uint64_t n; /* then as many struct vfio_user_write */
 };
 
+/* ---- features of the device ---- */
+
+#define VFIO_USER_FEATURE_MASK		 0xffffu
+#define VFIO_USER_FEATURE_GET		 0x10000u
+#define VFIO_USER_FEATURE_SET		 0x20000u
+#define VFIO_USER_FEATURE_PROBE		 0x40000u
+
+#define VFIO_USER_FEATURE_MIGRATION	 1u
+#define VFIO_USER_FEATURE_MIG_STATE	 2u
+#define VFIO_USER_FEATURE_LOGGING_START	 6u
+#define VFIO_USER_FEATURE_LOGGING_STOP	 7u
+#define VFIO_USER_FEATURE_LOGGING_REPORT 8u
+
+struct vfio_user_feature {
+	uint32_t argsz, flags; /* then the feature's own data, where it is set, or got */
+};
+
+struct vfio_user_logging_range {
+	uint64_t iova, length;
+};
+
+struct vfio_user_logging_start {
+	uint64_t page_size;
+	uint32_t ranges, reserved; /* then as many struct vfio_user_logging_range */
+};
+
+struct vfio_user_logging_report {
+	uint64_t iova, length, page_size; /* the answer: then a bitmap of 64-bit words */
+};
+
 _Static_assert(sizeof(struct vfio_user_header) == 16, "header");
 _Static_assert(sizeof(struct vfio_user_version) == 4, "VERSION");
 _Static_assert(sizeof(struct vfio_user_dma_map) == 32, "DMA_MAP");
@@ -178,5 +208,8 @@ _Static_assert(sizeof(struct vfio_user_irq_info) == 16, "GET_IRQ_INFO");
 _Static_assert(sizeof(struct vfio_user_irq_set) == 20, "SET_IRQS");
 _Static_assert(sizeof(struct vfio_user_access) == 16, "REGION_READ");
 _Static_assert(sizeof(struct vfio_user_write) == 24, "REGION_WRITE_MULTI");
+_Static_assert(sizeof(struct vfio_user_feature) == 8, "DEVICE_FEATURE");
+_Static_assert(sizeof(struct vfio_user_logging_start) == 16, "DMA_LOGGING_START");
+_Static_assert(sizeof(struct vfio_user_logging_report) == 24, "DMA_LOGGING_REPORT");
 
 #endif

@@ -22,7 +22,10 @@ struct aside;
 
 /* The most bytes of a region that one message may move; clients are told. */
 #define VFIO_USER_TRANSFER 65536u
-#define VFIO_USER_BODY_MAX (VFIO_USER_TRANSFER + (uint32_t)sizeof(struct vfio_user_access))
+/* As much, behind the longest of the commands' own fields. */
+#define VFIO_USER_BODY_MAX                                                 \
+	(VFIO_USER_TRANSFER + (uint32_t)sizeof(struct vfio_user_feature) + \
+	 (uint32_t)sizeof(struct vfio_user_logging_report))
 
 struct vfio_user_message {
 	struct vfio_user_header header;

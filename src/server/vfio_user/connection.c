@@ -4,6 +4,7 @@
 #include "base/aside.h"
 #include "base/clock.h"
 #include "base/evsignal.h"
+#include "server/vfio_user/feature.h"
 
 #include <errno.h>
 #include <string.h>
@@ -373,6 +374,16 @@ static int do_reset(struct command *cmd)
 	return ANSWER_LATER;
 }
 
+static int do_feature(struct command *cmd)
+{
+	struct vfio_user_feature_call call = {
+		.body = cmd->body, .size = cmd->size, .reply = cmd->reply};
+	int rc = vfio_user_feature(&cmd->c->device, &call);
+
+	cmd->reply_size = call.reply_size;
+	return !rc && call.moved ? move_memory(cmd) : rc;
+}
+
 /* Its fixed part's size, and whether fds may come along. */
 static const struct rule {
 	int (*carry_out)(struct command *cmd);
@@ -391,6 +402,7 @@ static const struct rule {
 	[VFIO_USER_REGION_READ] = {do_read, sizeof(struct vfio_user_access), false},
 	[VFIO_USER_REGION_WRITE] = {do_write, sizeof(struct vfio_user_access), false},
 	[VFIO_USER_DEVICE_RESET] = {do_reset, 0, false},
+	[VFIO_USER_DEVICE_FEATURE] = {do_feature, sizeof(struct vfio_user_feature), false},
 	[VFIO_USER_REGION_WRITE_MULTI] = {do_write_multi, sizeof(struct vfio_user_write_multi),
 					  false},
 };
@@ -430,6 +442,7 @@ static void connection_gone(struct vfio_user_device *d)
 
 	/* Nothing runs: the queues are reset, and the memory can go. */
 	vfio_user_irqs_reset(&d->irqs);
+	vfio_user_dma_log_drop(&d->dma);
 	vfio_user_dma_clear(&d->dma, &moved);
 	virtio_pci_set_mem(&d->card->board, d->dma.map, NULL);
 	vfio_user_channel_close(&c->ch);

@@ -18,6 +18,7 @@ int vfio_user_dma_init(struct vfio_user_dma *dma)
 
 void vfio_user_dma_fini(struct vfio_user_dma *dma)
 {
+	vfio_user_dma_log_drop(dma);
 	gmem_put(dma->map);
 	gmem_put(dma->empty);
 	free(dma->entries);
@@ -138,6 +139,61 @@ void vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved)
 	for (unsigned i = 0; i < dma->n; i++)
 		*moved |= dma->entries[i].mapped;
 	gmem_put(dma->map);
-	dma->map = gmem_get(dma->empty);
+	dma->map = gmem_get(dma->log ? dma->empty_logged : dma->empty);
 	dma->n = 0;
+}
+
+/* ---- the log ---- */
+
+int vfio_user_dma_log_start(struct vfio_user_dma *dma)
+{
+	struct gmem_log *log;
+	struct gmem *map, *empty;
+	int rc;
+
+	if (dma->log)
+		return -EALREADY;
+	log = gmem_log_new();
+	if (!log)
+		return -ENOMEM;
+	rc = gmem_with_log(dma->empty, log, &empty);
+	if (rc)
+		goto put_log;
+	rc = gmem_with_log(dma->map, log, &map);
+	if (rc)
+		goto put_empty;
+	gmem_put(dma->map);
+	dma->map = map;
+	dma->empty_logged = empty;
+	dma->log = log;
+	return 0;
+put_empty:
+	gmem_put(empty);
+put_log:
+	gmem_log_put(log);
+	return rc;
+}
+
+int vfio_user_dma_log_stop(struct vfio_user_dma *dma)
+{
+	struct gmem *map;
+	int rc;
+
+	if (!dma->log)
+		return -EALREADY;
+	rc = gmem_with_log(dma->map, NULL, &map);
+	if (rc)
+		return rc;
+	gmem_put(dma->map);
+	dma->map = map;
+	vfio_user_dma_log_drop(dma);
+	return 0;
+}
+
+void vfio_user_dma_log_drop(struct vfio_user_dma *dma)
+{
+	gmem_put(dma->empty_logged);
+	gmem_log_put(dma->log);
+	dma->empty_logged = NULL;
+	dma->log = NULL;
 }

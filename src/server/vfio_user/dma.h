@@ -25,8 +25,10 @@ struct vfio_user_dma_entry {
 struct vfio_user_dma {
 	struct vfio_user_dma_entry *entries;
 	unsigned n, room;
-	struct gmem *map;   /* what is reached at present; never NULL */
-	struct gmem *empty; /* is there from the start: taking everything back needs no memory */
+	struct gmem *map;     /* what is reached at present; never NULL */
+	struct gmem *empty;   /* is there from the start: taking everything back needs no memory */
+	struct gmem_log *log; /* what the device writes to; NULL: nobody wants to know */
+	struct gmem *empty_logged;
 };
 
 /* -ENOMEM */
@@ -49,5 +51,17 @@ int vfio_user_dma_add(struct vfio_user_dma *dma, const struct vfio_user_dma_map 
 int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size, bool *moved);
 /* Cannot fail: one client's memory never stays for the next. */
 void vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved);
+
+/*
+ * The log of what the device writes to, also of memory that is mapped later, and of memory that has
+ * been taken out since.  On success dma->map is a new one; what the device has in flight in the old
+ * one is not logged (start), or still is (stop).
+ */
+/* -EALREADY; -ENOMEM; -ENOSPC. */
+int vfio_user_dma_log_start(struct vfio_user_dma *dma);
+/* -EALREADY: there is no log; -ENOMEM: it goes on. */
+int vfio_user_dma_log_stop(struct vfio_user_dma *dma);
+/* Without a word, where no queue runs any more: the client has left. */
+void vfio_user_dma_log_drop(struct vfio_user_dma *dma);
 
 #endif

@@ -70,6 +70,7 @@ void drv_prepare(struct drv *d, struct rig *r, unsigned queues, bool packed, uin
 	drv_features(d, features);
 	drv_set_status(d, up | VIRTIO_STATUS_FEATURES_OK);
 	assert_true(drv_status(d) & VIRTIO_STATUS_FEATURES_OK);
+	assert_true(queues <= rig_get(r, BAR, COMMON(num_queues), 2));
 	for (unsigned q = 0; q < queues; q++)
 		drv_queue_up(d, q);
 }
