@@ -56,14 +56,22 @@ static int socket_watch_frames(struct socket_link *s)
 	return s->fd < 0 ? 0 : reactor_watch_start(s->reactor, &s->frames, s->fd, EPOLLIN);
 }
 
-static void socket_take_over(struct socket_link *s, int fd)
+/* Who is at the other end of @fd, which is closed when that cannot be. */
+static int socket_take_over(struct socket_link *s, int fd)
 {
-	int bytes = BUFFER_BYTES;
+	int bytes = BUFFER_BYTES, rc;
 
 	/* As much as the system lets us have. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	s->fd = fd;
+	rc = s->reactor ? socket_watch_frames(s) : 0;
+	if (rc) {
+		close(fd);
+		s->fd = -1;
+		return rc;
+	}
 	socket_set_up(s, true);
+	return 0;
 }
 
 static void socket_gone(struct socket_link *s)
@@ -87,12 +95,7 @@ static bool socket_somebody_came(struct acceptor *a, int fd)
 		close(fd);
 		return true;
 	}
-	socket_take_over(s, fd);
-	if (socket_watch_frames(s)) {
-		close(s->fd);
-		s->fd = -1;
-		socket_set_up(s, false);
-	}
+	(void)socket_take_over(s, fd);
 	return true;
 }
 
@@ -114,15 +117,14 @@ static int socket_try_connect(struct socket_link *s)
 		close(fd);
 		return rc;
 	}
-	socket_take_over(s, fd);
-	return 0;
+	return socket_take_over(s, fd);
 }
 
 static void socket_try_again(struct reactor_timer *t)
 {
 	struct socket_link *s = container_of(t, struct socket_link, retry);
 
-	if (socket_try_connect(s) || socket_watch_frames(s))
+	if (socket_try_connect(s))
 		reactor_timer_start(s->reactor, t, RETRY_NS);
 }
 
@@ -377,7 +379,7 @@ int net_socket_adopt(struct net_link **out, int fd, struct error *err)
 	s = socket_new();
 	if (!s)
 		return error_set(err, -ENOMEM, "cannot use fd %d", fd);
-	socket_take_over(s, fd);
+	(void)socket_take_over(s, fd);
 	*out = &s->link;
 	return 0;
 }

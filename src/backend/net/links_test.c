@@ -4,6 +4,7 @@
 
 #include "backend/net/card_test.h"
 #include "backend/net/links.h"
+#include "base/reactor_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +126,82 @@ static void abstract_sockets_too(void **state)
 	(void)state;
 	snprintf(name, sizeof(name), "@ringside-links-%d", getpid());
 	find_each_other_again(name);
+}
+
+/* ---- memory that is short, for watches on one thread ---- */
+
+static pthread_t short_thread;
+static bool short_of_watches; /* atomic */
+static unsigned refusals;     /* atomic */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+/* The sanitizers have an allocator of their own; there is memory then. */
+#ifndef SANITIZED
+extern void *__libc_calloc(size_t n, size_t size);
+
+void *calloc(size_t n, size_t size)
+{
+	if (size == sizeof(struct reactor_watch_op) && read_once(&short_of_watches) &&
+	    pthread_equal(pthread_self(), short_thread)) {
+		write_once(&refusals, refusals + 1);
+		return NULL;
+	}
+	return __libc_calloc(n, size);
+}
+#endif
+
+static void note_thread(void *thread)
+{
+	*(pthread_t *)thread = pthread_self();
+}
+
+/* A connection that cannot be watched is none: it is closed, and the next try is a new one. */
+static void a_connection_that_cannot_be_watched_is_tried_anew(void **state)
+{
+	uint64_t end = clock_ns() + HANG_NS;
+	struct net_link *link;
+	char name[64];
+
+	(void)state;
+#ifdef SANITIZED
+	skip();
+#endif
+	snprintf(name, sizeof(name), "@ringside-watch-%d", getpid());
+	assert_int_equal(net_socket_open(&link, name, NULL), 0);
+	card_init(&C, link);
+	assert_int_equal(net_socket_open(&link, name, NULL), 0);
+	card_init(&D, link);
+	changes(&C, 1, true);
+	worker_call(D.worker, note_thread, &short_thread);
+	/* The one who waited goes; the other one finds the next, and has no memory for it. */
+	card_fini(&C);
+	changes(&D, 1, false);
+	write_once(&short_of_watches, true);
+	assert_int_equal(net_socket_open(&link, name, NULL), 0);
+	card_init(&C, link);
+	while (read_once(&refusals) < 2 && clock_ns() < end)
+		usleep(1000);
+	write_once(&short_of_watches, false);
+	assert_true(refusals >= 2);
+	changes(&D, 2, true);
+	/* Both get over connections that came and went, as soon as they look. */
+	for (C.len = 0; C.len != 14 && clock_ns() < end; usleep(1000)) {
+		worker_call(D.worker, take, &D);
+		card_send(&D, "0123456789abcdef", 14);
+		worker_call(C.worker, take, &C);
+	}
+	assert_int_equal(C.len, 14);
+	assert_int_equal(card_send(&C, "0123456789abcdef", 13), 0);
+	assert_int_equal(card_receive(&D), 13);
+	card_fini(&C);
+	card_fini(&D);
 }
 
 static void socket_left_behind_is_taken_over(void **state)
@@ -417,6 +495,7 @@ int main(void)
 		cmocka_unit_test(sockets_only_of_the_right_kind),
 		cmocka_unit_test(sockets_find_each_other_again),
 		cmocka_unit_test(abstract_sockets_too),
+		cmocka_unit_test(a_connection_that_cannot_be_watched_is_tried_anew),
 		cmocka_unit_test(socket_left_behind_is_taken_over),
 		cmocka_unit_test(socket_place_that_is_taken),
 		cmocka_unit_test(tap_that_cannot_be_is_said),
