@@ -8,6 +8,8 @@
 #include "net_rig.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static struct net_rig R;
 
@@ -364,6 +366,53 @@ static void resets_under_load(void **state)
 	nr_fini(&R);
 }
 
+/* ---- memory that goes away ---- */
+
+#define PAGE 4096u
+
+/* A file without contents where guest memory is: the next touch raises SIGBUS. */
+static uint64_t lost_page(void)
+{
+	uint64_t at = nr_alloc(&R, PAGE, PAGE);
+	int fd = memfd_create("taken-away", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_ptr_equal(
+		mmap(nr_at(&R, at), PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0),
+		nr_at(&R, at));
+	close(fd);
+	return at;
+}
+
+/* Zeroes would be a header that may be, and a frame that is long enough. */
+static void what_is_in_no_memory_does_not_go_out(void **state)
+{
+	uint8_t back[2000];
+	struct virtio_net_hdr h;
+
+	(void)state;
+	assert_int_equal(gmem_guard_install(NULL), 0);
+	for (unsigned where = 0; where < 3; where++) {
+		struct vqdrv_buf bufs[2];
+
+		nr_init(&R, &(struct nr_options){0});
+		R.wire->link.copies = where == 2;
+		bufs[0] = (struct vqdrv_buf){where ? nr_alloc(&R, 12, 16) : lost_page(), 12};
+		bufs[1] = (struct vqdrv_buf){where ? lost_page() : nr_alloc(&R, 1000, 16), 1000};
+		if (where)
+			memset(nr_at(&R, bufs[0].addr), 0, 12);
+		nr_add(&R, 1, bufs, 2, 0, &R);
+		for (unsigned i = 0; i < 20000 && !R.net->pairs[0].sent.lost; i++) {
+			nr_pump(&R);
+			usleep(1000);
+		}
+		assert_int_equal(R.net->pairs[0].sent.lost, 1);
+		assert_int_equal(R.net->pairs[0].sent.frames, 0);
+		assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), -1);
+		nr_fini(&R);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +422,7 @@ int main(void)
 		cmocka_unit_test(receive_chain_with_readable_buffers_too_is_used),
 		cmocka_unit_test(small_buffers_without_mrg_rxbuf),
 		cmocka_unit_test(frame_larger_than_the_whole_ring_is_lost),
+		cmocka_unit_test(what_is_in_no_memory_does_not_go_out),
 		cmocka_unit_test(receive_ring_never_filled),
 		cmocka_unit_test(idle_receive_queue_sleeps),
 		cmocka_unit_test(wire_with_runts_and_lies),

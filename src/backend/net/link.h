@@ -81,6 +81,9 @@ struct net_link {
 	uint64_t offloads; /* feature bits that it can do: CSUM, GUEST_CSUM, HOST_*, GUEST_* */
 	unsigned pairs;	   /* that it can tell apart */
 	bool one_thread;
+	/* It reads frames itself where others leave that to the kernel: it is given one piece, and no
+	 * guest memory, which may go away under whoever reads it. */
+	bool copies;
 	uint16_t mtu; /* that the host's end has; 0: not known */
 	bool has_mac;
 	uint8_t mac

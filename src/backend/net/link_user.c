@@ -79,7 +79,6 @@ struct user_link {
 	struct user_flows flows;
 	struct list waiting;
 	size_t waiting_bytes;
-	uint8_t *flat;
 	struct log_limit complaints, refusals;
 };
 
@@ -404,19 +403,16 @@ static int user_send(struct net_link *l, unsigned pair, const struct virtio_net_
 		     const struct iovec *iov, int n, size_t len)
 {
 	struct user_link *u = user_of(l);
-	size_t at = 0;
+	const uint8_t *frame = iov->iov_base;
 
 	(void)pair;
 	(void)hdr;
-	for (int i = 0; i < n; i++) {
-		memcpy(u->flat + at, iov[i].iov_base, iov[i].iov_len);
-		at += iov[i].iov_len;
-	}
-	if (is_fragment(u->flat, len))
+	(void)n;
+	if (is_fragment(frame, len))
 		return -EPROTONOSUPPORT;
-	if (!user_flows_admit(&u->flows, u->flat, len))
+	if (!user_flows_admit(&u->flows, frame, len))
 		return -EMFILE;
-	slirp_input(u->slirp, u->flat, (int)len);
+	slirp_input(u->slirp, frame, (int)len);
 	u->flows.from = 0;
 	user_due(u);
 	return 0;
@@ -439,7 +435,6 @@ static void user_close(struct net_link *l)
 	free(u->ready);
 	free(u->place);
 	user_flows_fini(&u->flows);
-	free(u->flat);
 	free(u);
 }
 
@@ -564,15 +559,14 @@ int net_user_open(struct net_link **out, const struct net_user_options *o, struc
 		return error_set(err, -ENOMEM, "cannot set up user-mode networking");
 	u->link.ops = &user_ops;
 	u->link.pairs = 1;
-	u->link.one_thread = true;
+	u->link.one_thread = u->link.copies = true;
 	u->link.up = true;
 	u->watch.ready = user_set_ready;
 	list_init(&u->waiting);
 	reactor_poller_init(&u->poller, user_round, user_is_quiet);
 	reactor_timer_init(&u->timer, user_time_is_up);
 	u->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	u->flat = malloc(NET_FRAME_MAX);
-	if (u->epoll_fd >= 0 && u->flat)
+	if (u->epoll_fd >= 0)
 		u->slirp = slirp_new(&config, &callbacks, u);
 	if (!u->slirp)
 		rc = error_set(err, -ENOMEM, "cannot set up user-mode networking");

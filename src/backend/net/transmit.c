@@ -60,7 +60,8 @@ static bool flatten(struct transmit *t, struct iovec **iov, int *count, size_t l
 	return true;
 }
 
-static void send_chain(struct transmit *t, struct net_link *link, const struct vq_chain *chain)
+static void send_chain(struct transmit *t, struct virtio_queue *q, struct net_link *link,
+		       const struct vq_chain *chain)
 {
 	struct net_counters *c = &t->pair->sent;
 	struct virtio_net_hdr h = {0};
@@ -81,8 +82,9 @@ static void send_chain(struct transmit *t, struct net_link *link, const struct v
 		net_count(&c->bad, 1);
 		return;
 	}
-	if ((n > PIECES_MAX && !flatten(t, &iov, &n, len)) ||
-	    link->ops->send(link, t->pair->index, &h, iov, n, len)) {
+	if (((n > PIECES_MAX || link->copies) && !flatten(t, &iov, &n, len)) ||
+	    /* What was copied may be zeroes that nobody wrote; of the rest the kernel gets EFAULT. */
+	    gmem_lost(q->mem) || link->ops->send(link, t->pair->index, &h, iov, n, len)) {
 		net_count(&c->lost, 1);
 		return;
 	}
@@ -102,7 +104,7 @@ int net_transmit(struct virtio_net *net, struct virtio_queue *q, unsigned budget
 		if (rc <= 0)
 			break;
 		virtio_queue_spend(q, &chain);
-		send_chain(t, net->link, &chain);
+		send_chain(t, q, net->link, &chain);
 		virtio_queue_push(q, &chain.ticket, 0);
 	}
 	if (rc == -E2BIG)
