@@ -250,6 +250,7 @@ void serial_reset(struct serial *s)
 	s->divisor = DIVISOR_9600;
 	s->overrun = s->sent_pending = false;
 	s->fifo_n = 0;
+	tell_taken(s);
 	update_irq(s);
 }
 

@@ -267,6 +267,21 @@ static void the_fifo_goes_round(void **state)
 	assert_int_equal(in(&b, COM1 + 2), 0x01);
 }
 
+/* Who waits for room in the FIFO is told when a reset of the machine has made some. */
+static void a_reset_makes_room(void **state)
+{
+	struct board b;
+
+	(void)state;
+	set_up(&b);
+	out(&b, COM1 + 2, 1);
+	assert_int_equal(receive(&b, "0123456789abcdefgh"), SERIAL_FIFO);
+	b.taken = 0;
+	serial_reset(&b.serial);
+	assert_int_equal(b.taken, 1);
+	assert_int_equal(in(&b, COM1 + 5) & 1, 0);
+}
+
 static void a_full_line_loses_what_is_written_all_the_same(void **state)
 {
 	struct board b;
@@ -359,6 +374,7 @@ int main(void)
 		cmocka_unit_test(registers_keep_what_they_have),
 		cmocka_unit_test(the_first_cause_is_named_first),
 		cmocka_unit_test(the_fifo_goes_round),
+		cmocka_unit_test(a_reset_makes_room),
 		cmocka_unit_test(a_full_line_loses_what_is_written_all_the_same),
 		cmocka_unit_test(nothing_is_plugged_in),
 		cmocka_unit_test(a_loop_sends_too),
