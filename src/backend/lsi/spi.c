@@ -295,16 +295,20 @@ static void forget_unit(struct spi_nexus *n, struct list *from, bool all_luns)
 #define PERIOD_MIN 10
 #define OFFSET_MAX 31
 
+static uint8_t nexus_period(uint8_t asked)
+{
+	return asked < PERIOD_MIN ? PERIOD_MIN : asked;
+}
+
+/* Of @m there is only what its length says. */
 static void nexus_answer_extended(struct spi_nexus *n, const uint8_t *m)
 {
-	uint8_t period = m[3] < PERIOD_MIN ? PERIOD_MIN : m[3];
-
 	switch (m[2] | m[1] << 8) {
 	case SPI_EXT_SDTR | 3 << 8:
 		say(n, SPI_MSG_EXTENDED);
 		say(n, 3);
 		say(n, SPI_EXT_SDTR);
-		say(n, period);
+		say(n, nexus_period(m[3]));
 		say(n, m[4] > OFFSET_MAX ? OFFSET_MAX : m[4]);
 		break;
 	case SPI_EXT_WDTR | 2 << 8:
@@ -317,7 +321,7 @@ static void nexus_answer_extended(struct spi_nexus *n, const uint8_t *m)
 		say(n, SPI_MSG_EXTENDED);
 		say(n, 6);
 		say(n, SPI_EXT_PPR);
-		say(n, period);
+		say(n, nexus_period(m[3]));
 		say(n, 0);
 		say(n, m[5] > OFFSET_MAX ? OFFSET_MAX : m[5]);
 		say(n, m[6] ? 1 : 0);
