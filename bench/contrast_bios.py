@@ -6,7 +6,6 @@ one has more, is what a round costs, without the start.  io_uring is kept from t
 system call sleeps; the reactor waits by epoll then, and files are read by threads.
 """
 
-import ctypes
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import tempfile
 
 from bios import BIOS, BOOT_OK, COPY_AT, assemble
 from contrast_stats import total
+from no_uring import forbid_io_uring
 
 SHORT, LONG = 8, 56
 BYTES = 32 << 10  # of one call to the BIOS; a round is one read and one write
@@ -29,27 +29,6 @@ VARIANTS = [  # name, words before the image's, words after it, boot sector
     ("virtio", "--disk", "", "bootsector"),
     ("virtio-legacy", "--disk", ",disable-modern=on", "bootsector"),
 ]
-
-IO_URING_SETUP = 425
-ENOSYS = 38
-
-
-class Filter(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
-
-
-class Program(ctypes.Structure):
-    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
-
-
-def forbid_io_uring():
-    """In the child, before it becomes the program: seccomp answers io_uring_setup with ENOSYS."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    rules = (Filter * 4)(Filter(0x20, 0, 0, 0), Filter(0x15, 0, 1, IO_URING_SETUP),
-                         Filter(0x06, 0, 0, 0x00050000 | ENOSYS), Filter(0x06, 0, 0, 0x7fff0000))
-    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    if libc.prctl(22, 2, ctypes.byref(Program(4, rules)), 0, 0):  # PR_SET_SECCOMP
-        os._exit(126)
 
 
 def run(ringside, folder, variant, rounds):
