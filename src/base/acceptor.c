@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/acceptor.h"
 
+#include "base/aside.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -26,12 +27,28 @@ static int accept_next(int fd)
 	return rc < 0 ? -errno : rc;
 }
 
+void acceptor_restock(struct acceptor *a)
+{
+	if (!a->home || !a->keep_spare || a->spare >= 0)
+		return;
+	/* A copy of the listener: nothing need be there to be opened. */
+	a->spare = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+	/* The connection that has gone may not be closed yet. */
+	if (a->spare < 0)
+		reactor_timer_start(a->home, &a->again, RETRY_NS);
+}
+
 /* The same, with the file that is kept if there is no other. */
 static int accept_somehow(struct acceptor *a)
 {
 	int fd = accept_next(a->fd);
 
 	a->on_spare = false;
+	if (fd >= 0 && a->keep_spare && a->spare < 0) {
+		/* It has the file that was to be kept, if there is no other now. */
+		acceptor_restock(a);
+		a->on_spare = a->spare < 0;
+	}
 	if (!limits_is_ours(fd) || a->spare < 0)
 		return fd;
 	close(a->spare);
@@ -41,17 +58,23 @@ static int accept_somehow(struct acceptor *a)
 	return fd;
 }
 
-void acceptor_restock(struct acceptor *a)
+/* Strangers whose closing takes long: they cost no more files than these. */
+static int accept_unless_stuck(struct acceptor *a)
 {
-	/* A copy of the listener: nothing need be there to be opened. */
-	if (a->home && a->keep_spare && a->spare < 0)
-		a->spare = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+	return aside_is_stuck(a->aside, 0) ? -EDEADLK : accept_somehow(a);
 }
 
 static void complain(struct acceptor *a, int rc)
 {
 	char reason[160];
 
+	if (rc == -EDEADLK) {
+		log_limited(&a->complaints, LOG_LEVEL_ERR, a->name,
+			    "%u connections take long to be closed; nobody else is let in until "
+			    "some of them are",
+			    aside_waiting(a->aside));
+		return;
+	}
 	log_limited(&a->complaints, LOG_LEVEL_ERR, a->name,
 		    "cannot accept a connection: %s; trying again",
 		    limits_reason(rc, reason, sizeof(reason)));
@@ -63,10 +86,11 @@ void acceptor_look(struct acceptor *a)
 
 	a->full = false;
 	for (int i = 0; a->home && !a->full; i++) {
-		int fd = i < AT_ONCE ? accept_somehow(a) : -EBUSY;
+		int fd = i < AT_ONCE ? accept_unless_stuck(a) : -EBUSY;
 
 		if (fd >= 0 && a->owner_only && !sock_peer_is_ours(fd)) {
-			close(fd);
+			shutdown(fd, SHUT_RDWR);
+			aside_close(a->aside, fd);
 			continue;
 		}
 		if (fd >= 0) {
@@ -109,10 +133,14 @@ void acceptor_init(struct acceptor *a, const char *name, bool (*came)(struct acc
 
 int acceptor_start(struct acceptor *a, struct reactor *home, int fd)
 {
-	int rc = reactor_watch_start(home, &a->watch, fd, EPOLLIN);
+	int rc = aside_create(&a->aside, home);
 
-	if (rc)
+	if (!rc)
+		rc = reactor_watch_start(home, &a->watch, fd, EPOLLIN);
+	if (rc) {
+		aside_release(&a->aside);
 		return rc;
+	}
 	a->home = home;
 	a->fd = fd;
 	a->full = false;
@@ -126,6 +154,7 @@ void acceptor_stop(struct acceptor *a)
 		return;
 	reactor_watch_stop(a->home, &a->watch);
 	reactor_timer_stop(a->home, &a->again);
+	aside_release(&a->aside);
 	if (a->spare >= 0)
 		close(a->spare);
 	a->home = NULL;

@@ -23,10 +23,14 @@ struct acceptor {
 	 * acceptor_look().  It may stop the acceptor. */
 	bool (*came)(struct acceptor *a, int fd);
 	/* To be set between init and start. */
-	bool owner_only; /* our own user and root; others are hung up on       */
+	bool owner_only; /* our own user and root; strangers are hung up on    */
 	bool keep_spare; /* a file for a client who finds none                  */
 
-	/* The acceptor's: */
+	/*
+	 * The acceptor's, from start to stop: closes what may take long, strangers for example, who
+	 * may have sent files along.  While too many take long, nobody else is let in.
+	 */
+	struct aside *aside;
 	bool on_spare;	      /* within came(): this one has that file              */
 	int spare;	      /* -1: none                                           */
 	struct reactor *home; /* NULL: stopped */

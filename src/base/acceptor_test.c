@@ -5,6 +5,8 @@
 #include "base/acceptor.h"
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/sock.h"
+#include "lingering.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,6 +206,39 @@ static void others_are_hung_up_on_where_the_owner_alone_may_come(void **state)
 	door_close(&d);
 }
 
+/* What a stranger has sent along is closed with the connection, and may take as long as he likes. */
+static void a_stranger_keeps_up_nobody(void **state)
+{
+	const struct iovec text = {"x", 1};
+	int strangers[3], other[3], client;
+	struct door d;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	door_open(&d, CROWD);
+	d.acceptor.owner_only = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(strangers); i++) {
+		int fd = test_lingering(&other[i]);
+
+		assert_int_equal(seteuid(65534), 0);
+		strangers[i] = knock(&d);
+		assert_int_equal(seteuid(0), 0);
+		assert_int_equal(sock_send_some(strangers[i], &text, 1, &fd, 1), 1);
+		close(fd); /* another one is on its way */
+		/* He has gone, and what he sent is there still. */
+		close(strangers[i]);
+	}
+	client = knock(&d);
+	alarm(20);
+	door_wait(&d, 1);
+	alarm(0);
+	close(client);
+	door_close(&d);
+	for (unsigned i = 0; i < ARRAY_SIZE(other); i++)
+		close(other[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +247,7 @@ int main(void)
 		cmocka_unit_test(who_finds_no_room_waits_until_there_is_some),
 		cmocka_unit_test(it_may_be_stopped_by_a_client),
 		cmocka_unit_test(others_are_hung_up_on_where_the_owner_alone_may_come),
+		cmocka_unit_test(a_stranger_keeps_up_nobody),
 	};
 
 	log_setup(LOG_LEVEL_WARN, count_complaints, NULL);

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define RETRY_NS (100 * NSEC_PER_MSEC)
+#define RETRY_NS  (100 * NSEC_PER_MSEC)
+#define STUCK_MIN 64
 
 struct aside {
 	pthread_mutex_t lock; /* protects what follows; taken alone */
@@ -196,4 +197,9 @@ void aside_run(struct aside *a, struct aside_job *job)
 unsigned aside_waiting(const struct aside *a)
 {
 	return read_once(&a->waiting);
+}
+
+bool aside_is_stuck(const struct aside *a, unsigned usual)
+{
+	return aside_waiting(a) > STUCK_MIN + usual;
 }

@@ -47,5 +47,11 @@ void aside_close(struct aside *a, int fd);
 void aside_run(struct aside *a, struct aside_job *job);
 /* How many fds and jobs wait, the one at hand included. */
 unsigned aside_waiting(const struct aside *a);
+/*
+ * Whether more wait than come together in passing, of which there may be @usual more than of most
+ * peers.  From such a peer nothing more is taken until some have been through: what waits here is
+ * files of this process.
+ */
+bool aside_is_stuck(const struct aside *a, unsigned usual);
 
 #endif

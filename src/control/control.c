@@ -42,9 +42,9 @@ void control_close(struct control *c)
 {
 	if (!c->home)
 		return;
-	acceptor_stop(&c->acceptor);
 	list_for_each_safe (l, &c->peers)
 		control_peer_destroy(list_entry(l, struct control_peer, link));
+	acceptor_stop(&c->acceptor);
 	socket_listener_close(&c->listener);
 	c->home = NULL;
 }

@@ -16,7 +16,7 @@
  * time, for a short while, with a descriptor that is kept for it: nobody who asks is left without
  * an answer.  A peer costs a bounded amount of memory besides its one answer, and is not read while
  * that has not gone out; nobody waits for a peer, and one that asks without end has only so much of
- * each turn; what it sends wrongly is answered.
+ * each turn; what it sends wrongly is answered; who sends files along is hung up on.
  *
  * What the requests are and mean is the business of those whom they are about (struct control_ops).
  *

@@ -2,9 +2,11 @@
 /* Both sides of the control socket in one process. */
 #include "test.h"
 
+#include "base/aside.h"
 #include "base/bits.h"
-#include "base/sock_address.h"
-#include "control/control.h"
+#include "base/sock.h"
+#include "control/peer.h"
+#include "lingering.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -57,10 +60,20 @@ static int set_up(void **state)
 	return 0;
 }
 
+static void poll_home(struct place *p, int ms)
+{
+	poll(&(struct pollfd){.fd = reactor_fd(p->home), .events = POLLIN}, 1, ms);
+	reactor_process(p->home);
+}
+
 static int tear_down(void **state)
 {
 	struct place *p = *state;
 
+	/* Connections that are being closed: the next test may count files. */
+	while (p->control.home &&
+	       (!list_empty(&p->control.peers) || aside_waiting(p->control.acceptor.aside)))
+		poll_home(p, 1);
 	control_close(&p->control);
 	control_close(&p->control);
 	reactor_destroy(&p->home);
@@ -92,10 +105,7 @@ static void ask(int fd, const char *line)
 
 static void turn(struct place *p)
 {
-	struct pollfd fd = {.fd = reactor_fd(p->home), .events = POLLIN};
-
-	poll(&fd, 1, reactor_timeout_ms(p->home));
-	reactor_process(p->home);
+	poll_home(p, reactor_timeout_ms(p->home));
 }
 
 /* What comes back, up to the end of a line; the other side runs meanwhile.  NULL: it hung up. */
@@ -212,7 +222,8 @@ static void a_client_is_served_when_files_have_run_out(void **state)
 	dial(c, p->path);
 	ask(b, "{\"request\": \"count\"}\n");
 	ask(c, "{\"request\": \"count\"}\n");
-	close(a);
+	/* His end stays open: the one file of his connection is all that there is. */
+	shutdown(a, SHUT_RDWR);
 	assert_string_equal(hear(p, b), "{\"answer\":2}\n");
 	shutdown(b, SHUT_RDWR);
 	assert_string_equal(hear(p, c), "{\"answer\":3}\n");
@@ -220,13 +231,84 @@ static void a_client_is_served_when_files_have_run_out(void **state)
 	assert_null(hear(p, c));
 	close(c);
 	close(b);
+	close(a);
 
 	while (n)
 		close(fds[--n]);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	while (!list_empty(&p->control.peers))
+	while (!list_empty(&p->control.peers) || p->control.acceptor.spare < 0)
 		turn(p);
-	assert_true(p->control.acceptor.spare >= 0);
+}
+
+static struct control_peer *only_peer(struct place *p)
+{
+	while (list_empty(&p->control.peers))
+		turn(p);
+	return list_entry(p->control.peers.next, struct control_peer, link);
+}
+
+/* Whoever else the thread serves has its turn, though the line never ends. */
+static void a_line_without_end_is_read_a_piece_at_a_time(void **state)
+{
+	struct place *p = *state;
+	static const char piece[4096] = {'x'};
+	int fd = new_client(), size = 1 << 20, before, after;
+	const struct control_peer *peer;
+
+	assert_int_equal(control_open(&p->control, &ops, p->path, p->home, NULL), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	dial(fd, p->path);
+	peer = only_peer(p);
+	while (send(fd, piece, sizeof(piece), MSG_NOSIGNAL) > 0)
+		;
+	assert_int_equal(ioctl(peer->fd, FIONREAD, &before), 0);
+	assert_true(before > 32 * CONTROL_LINE_MAX);
+	reactor_process(p->home);
+	assert_int_equal(ioctl(peer->fd, FIONREAD, &after), 0);
+	assert_in_range(before - after, 1, 16 * CONTROL_LINE_MAX);
+	/* And gets on. */
+	while (after > 0) {
+		turn(p);
+		assert_int_equal(ioctl(peer->fd, FIONREAD, &after), 0);
+	}
+	ask(fd, "\n");
+	assert_non_null(strstr(hear(p, fd), "this line is too long"));
+	close(fd);
+}
+
+/* Files that a client sends along, read or not: nobody waits until they are closed. */
+static void a_client_whose_files_take_long_to_be_closed_keeps_up_nobody(void **state)
+{
+	struct place *p = *state;
+	int other[2], fds[2];
+
+	assert_int_equal(control_open(&p->control, &ops, p->path, p->home, NULL), 0);
+	alarm(20);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct iovec text = {"x", 1};
+		int fd = new_client();
+
+		fds[i] = test_lingering(&other[i]);
+		dial(fd, p->path);
+		(void)only_peer(p);
+		assert_int_equal(sock_send_some(fd, &text, 1, &fds[i], 1), 1);
+		close(fds[i]); /* another one is on its way */
+		if (i)	       /* it goes before anything of it is read */
+			control_peer_destroy(only_peer(p));
+		close(fd);
+		while (!list_empty(&p->control.peers))
+			turn(p);
+		fd = new_client();
+		dial(fd, p->path);
+		ask(fd, "{\"request\": \"echo\"}\n");
+		assert_string_equal(hear(p, fd), "{\"answer\":{\"you\":\"said echo\"}}\n");
+		close(fd);
+		while (!list_empty(&p->control.peers))
+			turn(p);
+	}
+	alarm(0);
+	close(other[0]);
+	close(other[1]);
 }
 
 /* ---- the other side ---- */
@@ -343,8 +425,7 @@ static void an_abstract_socket_lets_only_its_owner_in(void **state)
 		_exit(recv(fd, &c, 1, 0) > 0);
 	}
 	while (!waitpid(other, &status, WNOHANG)) {
-		poll(&(struct pollfd){.fd = reactor_fd(p->home), .events = POLLIN}, 1, 20);
-		reactor_process(p->home);
+		poll_home(p, 20);
 	}
 	assert_int_equal(status, 0);
 }
@@ -357,6 +438,11 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_client_is_served_when_files_have_run_out, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_line_without_end_is_read_a_piece_at_a_time,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_client_whose_files_take_long_to_be_closed_keeps_up_nobody, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(the_client_asks_and_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_socket_of_another_kind_is_said_to_be_one, set_up,
 						tear_down),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "control/peer.h"
 
+#include "base/aside.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/sock.h"
@@ -9,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define ANSWERS_AT_ONCE 4
-#define PAUSE_NS	NSEC_PER_MSEC
-#define BRIEF_NS	NSEC_PER_SEC
+/* Of a turn of the thread, whoever else it serves: so many answers and pieces of lines. */
+#define SHARE	 8
+#define PAUSE_NS NSEC_PER_MSEC
+#define BRIEF_NS NSEC_PER_SEC
 
 /* ---- answering ---- */
 
@@ -120,9 +123,11 @@ static bool peer_take_line(struct control_peer *p)
 /* false: nothing has arrived, or nothing will any more. */
 static bool peer_receive(struct control_peer *p)
 {
-	ssize_t n = sock_recv_some(p->fd, p->line + p->line_n, sizeof(p->line) - p->line_n, NULL);
+	/* Files that come along are nobody's, and may take long to be closed. */
+	struct sock_fds none = {.aside = p->control->acceptor.aside};
+	ssize_t n = sock_recv_some(p->fd, p->line + p->line_n, sizeof(p->line) - p->line_n, &none);
 
-	p->broken |= n < 0;
+	p->broken |= n < 0 || none.more;
 	if (n <= 0)
 		return false;
 	p->line_n += (size_t)n;
@@ -140,16 +145,14 @@ static void peer_leave(struct control_peer *p)
 /* Goes on until the peer has nothing to say, or takes nothing, or has had its share. */
 static void peer_converse(struct control_peer *p)
 {
-	unsigned answers = 0;
+	unsigned done = 0;
 
 	while (peer_flush(p)) {
-		if (answers == ANSWERS_AT_ONCE) {
+		if (done++ == SHARE) {
 			reactor_timer_start(p->control->home, &p->again, PAUSE_NS);
 			return;
 		}
-		if (peer_take_line(p))
-			answers++;
-		else if (!peer_receive(p))
+		if (!peer_take_line(p) && !peer_receive(p))
 			break;
 	}
 	if (p->broken)
@@ -206,7 +209,9 @@ void control_peer_destroy(struct control_peer *p)
 	reactor_timer_stop(p->control->home, &p->again);
 	reactor_timer_stop(p->control->home, &p->patience);
 	list_del(&p->link);
-	close(p->fd);
+	/* The other side sees the end now, whenever the rest of it comes. */
+	shutdown(p->fd, SHUT_RDWR);
+	aside_close(p->control->acceptor.aside, p->fd);
 	free(p->answer);
 	free(p);
 }

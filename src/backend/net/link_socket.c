@@ -2,6 +2,7 @@
 #include "backend/net/links.h"
 
 #include "base/acceptor.h"
+#include "base/aside.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/clock.h"
@@ -92,7 +93,7 @@ static bool socket_somebody_came(struct acceptor *a, int fd)
 
 	/* One cable, two ends. */
 	if (s->fd >= 0) {
-		close(fd);
+		aside_close(a->aside, fd);
 		return true;
 	}
 	(void)socket_take_over(s, fd);

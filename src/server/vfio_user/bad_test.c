@@ -3,6 +3,7 @@
 #include "server/vfio_user/driver_test.h"
 
 #include "base/aside.h"
+#include "lingering.h"
 #include "wire/virtio_blk.h"
 #include "wire/virtio_pci.h"
 
@@ -463,6 +464,38 @@ static void a_kick_that_the_client_holds_up_keeps_up_nobody(void **state)
 	rig_fini(&r);
 }
 
+/* What waits to be closed is files of the server: a client cannot make them more and more. */
+static void a_client_whose_files_take_long_to_be_closed_has_to_wait(void **state)
+{
+	struct vfio_user_irq_set set = {sizeof(set), FD_TRIGGER, VFIO_USER_IRQ_MSIX, 0, 1};
+	int other, slow = test_lingering(&other), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	unsigned answers = 0;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, "memory:1M");
+	alarm(60);
+	rig_say(&r, VFIO_USER_DEVICE_SET_IRQS, VFIO_USER_TYPE_COMMAND, &set, sizeof(set), &slow, 1);
+	close(slow); /* another one is on its way */
+	assert_int_equal(rig_hear(&r), EINVAL);
+	for (; answers < 200; answers++) {
+		rig_say(&r, VFIO_USER_DEVICE_SET_IRQS, VFIO_USER_TYPE_COMMAND, &set, sizeof(set),
+			&null, 1);
+		if (rig_silent(&r))
+			break;
+		assert_int_equal(rig_hear(&r), EINVAL);
+	}
+	assert_in_range(answers, 32, 128);
+	assert_in_range(aside_waiting(r.c.aside), 32, 128);
+	/* It gets on as soon as they are. */
+	close(other);
+	assert_int_equal(rig_hear(&r), EINVAL);
+	alarm(0);
+	close(null);
+	works(&r);
+	rig_fini(&r);
+}
+
 /* ---- interrupts ---- */
 
 static void interrupts_that_cannot_be(void **state)
@@ -539,6 +572,8 @@ static void a_client_triggers_its_own_interrupts(void **state)
 	rig_put(&r, CONFIG, PCI_COMMAND, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY, 2);
 	rig_put(&r, CONFIG, cap + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE, 2);
 	assert_int_equal(rig_irqs(&r, FD_TRIGGER, 2, 1, 1, &fd, 1), 0);
+	/* None of the MSI that there are not are taken away: MSI-X stays. */
+	assert_int_equal(rig_irqs(&r, NONE_TRIGGER, 1, 0, 0, NULL, 0), 0);
 	assert_int_equal(rig_irqs(&r, NONE_TRIGGER, 2, 0, 2, NULL, 0), 0);
 	assert_int_equal(eventfd_read(fd, &n), 0);
 	assert_int_equal(n, 1);
@@ -568,6 +603,7 @@ int main(void)
 		cmocka_unit_test(accesses_of_every_width_at_every_place),
 		cmocka_unit_test(many_writes_in_one_message),
 		cmocka_unit_test(a_kick_that_the_client_holds_up_keeps_up_nobody),
+		cmocka_unit_test(a_client_whose_files_take_long_to_be_closed_has_to_wait),
 		cmocka_unit_test(interrupts_that_cannot_be),
 		cmocka_unit_test(a_client_triggers_its_own_interrupts),
 	};

@@ -16,6 +16,9 @@
 /* Commands in a row before others' devices have their turn. */
 #define COMMANDS_MAX 64
 
+/* How soon it is looked again at a client whose fds do not close. */
+#define STUCK_NS (10 * NSEC_PER_MSEC)
+
 /* What a command's handler returns besides 0 and -errno: its answer comes later. */
 #define ANSWER_LATER 1
 
@@ -480,6 +483,15 @@ static void connection_talk(struct vfio_user_connection *c)
 			return;
 		if (n == COMMANDS_MAX) {
 			reactor_timer_start(c->home, &c->more, 0);
+			return;
+		}
+		if (aside_is_stuck(c->aside, 0)) {
+			/* A client whose fds do not close gives us no more of them. */
+			log_limited(
+				&c->complaints, LOG_LEVEL_WARN, c->name,
+				"%u file descriptors of the client take long to close; it waits",
+				aside_waiting(c->aside));
+			reactor_timer_start(c->home, &c->more, STUCK_NS);
 			return;
 		}
 		rc = vfio_user_channel_receive(&c->ch, &why);

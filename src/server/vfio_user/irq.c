@@ -206,7 +206,8 @@ int vfio_user_irqs_set(struct vfio_user_irqs *irqs, const struct vfio_user_irq_s
 		return -EINVAL;
 	if (set->index == VFIO_USER_IRQ_INTX)
 		return pin_set(irqs, set, data, fds, n_fds);
-	return vectors_set(irqs, set, data, fds, n_fds);
+	/* Of the other kinds there are none, and none of them to be taken away. */
+	return set->index == VFIO_USER_IRQ_MSIX ? vectors_set(irqs, set, data, fds, n_fds) : 0;
 }
 
 void vfio_user_irqs_reset(struct vfio_user_irqs *irqs)

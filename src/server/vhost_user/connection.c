@@ -15,9 +15,7 @@
 
 /* Messages handled before others on the control thread get their turn. */
 #define MESSAGES_PER_TURN 32
-/* Fds that may wait to be closed before no more are taken, beside those of the rings. */
-#define ASIDE_MAX 64
-#define RETRY_NS  (10 * NSEC_PER_MSEC)
+#define RETRY_NS	  (10 * NSEC_PER_MSEC)
 
 static vhost_user_handler *const handlers[VHOST_USER_REQUEST_MAX] = {
 	[VHOST_USER_GET_FEATURES] = vhost_user_get_features,
@@ -241,7 +239,7 @@ static void pump(struct vhost_user_connection *c)
 			reactor_post(c->home, &c->more);
 			return;
 		}
-		if (aside_waiting(c->aside) > ASIDE_MAX + 4 * vhost_user_device(c)->n_queues) {
+		if (aside_is_stuck(c->aside, 4 * vhost_user_device(c)->n_queues)) {
 			/* A front end whose fds do not close gives us no more of them. */
 			log_limited(&c->complaints, LOG_LEVEL_WARN, c->bus.name,
 				    "%u file descriptors of the front end take long to close; it "
