@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +18,58 @@ static struct {
 	void *opaque;
 } log_state = {LOG_LEVEL_INFO, to_stderr, NULL};
 
+/* ---- standard error ---- */
+
+/* Of a thread that others need, when another one is just writing. */
+#define PATIENCE_NS (20 * NSEC_PER_MSEC)
+
+static struct {
+	pthread_mutex_t lock; /* from the look to the write; protects @lost */
+	unsigned lost;	      /* lines since the last one that was written  */
+} log_stderr = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/*
+ * A terminal that was stopped and a pipe that nobody reads take nothing, and whoever writes waits:
+ * guests cause lines, on workers.  A line is shorter than what a pipe takes at once (PIPE_BUF).
+ */
+static bool stderr_takes_a_line(void)
+{
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&fd, 1, 0) != 0;
+}
+
+static void write_stderr(const char *out, size_t n)
+{
+	char lost[80];
+	int len;
+
+	if (!stderr_takes_a_line()) {
+		log_stderr.lost++;
+		return;
+	}
+	if (log_stderr.lost) {
+		len = snprintf(lost, sizeof(lost),
+			       "ringside: warning: %u lines were lost, as nobody took them\n",
+			       log_stderr.lost);
+		log_stderr.lost = 0;
+		if (write(STDERR_FILENO, lost, (size_t)len) < 0)
+			return;
+		if (!stderr_takes_a_line()) {
+			log_stderr.lost++;
+			return;
+		}
+	}
+	if (write(STDERR_FILENO, out, n) < 0)
+		return; /* nowhere left to complain to */
+}
+
 /* One write per line, so that lines of several threads do not mix. */
 static void to_stderr(void *opaque, enum log_level level, const char *line)
 {
+	uint64_t until = clock_ns() + PATIENCE_NS;
+	const struct timespec ts = {.tv_sec = (time_t)(until / NSEC_PER_SEC),
+				    .tv_nsec = (long)(until % NSEC_PER_SEC)};
 	char out[1100];
 	int n;
 
@@ -29,9 +80,13 @@ static void to_stderr(void *opaque, enum log_level level, const char *line)
 		return;
 	if ((size_t)n >= sizeof(out))
 		n = sizeof(out) - 1;
-	if (write(STDERR_FILENO, out, (size_t)n) < 0)
-		return; /* nowhere left to complain to */
+	if (pthread_mutex_clocklock(&log_stderr.lock, CLOCK_MONOTONIC, &ts))
+		return;
+	write_stderr(out, (size_t)n);
+	pthread_mutex_unlock(&log_stderr.lock);
 }
+
+/* ---- lines ---- */
 
 void log_setup(enum log_level level, log_sink_fn *sink, void *opaque)
 {

@@ -4,6 +4,9 @@
  * the project; main sets them once, before any thread runs.  A line that a guest or a peer can
  * cause at will goes through log_limited(), which lets a burst pass and then counts what it holds
  * back.
+ *
+ * Standard error that nobody reads (a full pipe, a terminal that was stopped) is waited for by
+ * nobody: the line is lost, and the next one that is taken says how many were.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
