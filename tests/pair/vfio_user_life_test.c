@@ -147,6 +147,33 @@ static void memory_comes_and_goes_under_io(void **state)
 	}
 }
 
+static void memory_that_shrinks_breaks_the_queue_and_nothing_else(void **state)
+{
+	const uint64_t half = RIG_MEM_SIZE / 2;
+	struct drive d;
+
+	(void)state;
+	assert_int_equal(gmem_guard_install(NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(without); i++) {
+		drive_init(&d);
+		/* Rings are in what is left, or in what goes. */
+		drive_start(&d, without[i], true);
+		fill(&d);
+		assert_false(ftruncate(d.r.mem_fd, i % 2 ? 0 : (off_t)half));
+		drive_release(&d);
+		for (unsigned q = 0; q < DRIVE_QUEUES; q++)
+			vpci_kick(&d.v, &d.queues[q].kick, q);
+		assert_true(rig_silent(&d.r));
+		assert_int_equal(rig_unmap(&d.r, RIG_MEM_AT, RIG_MEM_SIZE, 0), 0);
+		/* The client makes it whole again, and the device works as if nothing had been. */
+		assert_false(ftruncate(d.r.mem_fd, RIG_MEM_SIZE));
+		assert_int_equal(rig_map(&d.r, RIG_MEM_AT, RIG_MEM_SIZE, RW, 0, d.r.mem_fd), 0);
+		drive_start(&d, without[i], true);
+		drive_works(&d);
+		drive_fini(&d);
+	}
+}
+
 /* ---- resets ---- */
 
 static void reset_waits_for_what_is_in_flight(void **state)
@@ -515,6 +542,7 @@ int main(void)
 		cmocka_unit_test(unmap_of_all_waits_too),
 		cmocka_unit_test(unmap_of_a_part_is_refused_and_io_goes_on),
 		cmocka_unit_test(memory_comes_and_goes_under_io),
+		cmocka_unit_test(memory_that_shrinks_breaks_the_queue_and_nothing_else),
 		cmocka_unit_test(reset_waits_for_what_is_in_flight),
 		cmocka_unit_test(status_0_reads_as_something_else_while_requests_are_in_flight),
 		cmocka_unit_test(queue_reset_leaves_the_other_queue_alone),
