@@ -349,9 +349,9 @@ static void ata_decode_follows_configuration(void **state)
 	assert_int_equal(in(&g, CTL, 1), 0xff);
 	/* A machine's reset: as firmware finds it. */
 	config_out(&g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
-	pthread_mutex_lock(&g.plane.lock);
+	backplane_lock(&g.plane);
 	pci_function_reset(&g.ide->fn);
-	pthread_mutex_unlock(&g.plane.lock);
+	backplane_unlock(&g.plane);
 	assert_int_equal(in(&g, CTL, 1), 0xff);
 	config_out(&g, PCI_BAR0 + 16, BM, 4);
 	config_out(&g, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);

@@ -52,7 +52,7 @@ static bool wait_a_moment(struct ide_channel *ch)
 
 	if (host && host->wait)
 		return host->wait(ch->bus->host);
-	pthread_cond_wait(&ch->landed, ch->lock);
+	pthread_cond_wait(&ch->landed, &ch->lock->mutex);
 	return true;
 }
 
@@ -400,7 +400,7 @@ void ide_channel_reset(struct ide_channel *ch)
 	for (unsigned i = 0; i < IDE_DRIVES; i++) {
 		ide_drive_reset_begin(&ch->drives[i]);
 		while (ch->drives[i].flying)
-			pthread_cond_wait(&ch->landed, ch->lock);
+			pthread_cond_wait(&ch->landed, &ch->lock->mutex);
 	}
 	ch->control_register = 0;
 	ch->selected = 0;
@@ -411,7 +411,7 @@ void ide_channel_reset(struct ide_channel *ch)
 }
 
 void ide_channel_init(struct ide_channel *ch, unsigned index, struct sysbus *bus, struct gmem *mem,
-		      pthread_mutex_t *lock)
+		      struct fair_lock *lock)
 {
 	static const struct {
 		const char *name;

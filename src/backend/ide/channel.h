@@ -26,6 +26,7 @@
 #include "backend/ide/dma.h"
 #include "backend/ide/drive.h"
 #include "backend/sysbus/sysbus.h"
+#include "base/fair_lock.h"
 
 #define IDE_DRIVES 2u
 
@@ -44,8 +45,8 @@ struct ide_counters {
 struct ide_channel {
 	const char *name; /* "ide.0" */
 	struct sysbus *bus;
-	pthread_mutex_t *lock; /* the machine lock */
-	unsigned index;	       /* of the controller's channels */
+	struct fair_lock *lock; /* the machine lock */
+	unsigned index;		/* of the controller's channels */
 	unsigned irq;
 	struct sysbus_region command, control;
 	bool decoded; /* they are mapped */
@@ -61,7 +62,7 @@ struct ide_channel {
 };
 
 void ide_channel_init(struct ide_channel *ch, unsigned index, struct sysbus *bus, struct gmem *mem,
-		      pthread_mutex_t *lock);
+		      struct fair_lock *lock);
 /* Nothing is in flight. */
 void ide_channel_fini(struct ide_channel *ch);
 /* Whether it answers at its ports. */

@@ -80,7 +80,7 @@ static void drive_request_done(struct storage_io *io, int err)
 	struct ide_drive *d = container_of(io, struct ide_drive, request);
 	struct ide_channel *ch = d->channel;
 
-	pthread_mutex_lock(ch->lock);
+	fair_lock_take(ch->lock);
 	d->flying = false;
 	if (ch->dma.drive == d)
 		ch->dma.drive = NULL;
@@ -94,7 +94,7 @@ static void drive_request_done(struct storage_io *io, int err)
 	pthread_cond_broadcast(&ch->landed);
 	if (ch->idle && !ide_channel_flies(ch))
 		ch->idle(ch);
-	pthread_mutex_unlock(ch->lock);
+	fair_lock_give(ch->lock);
 }
 
 static void drive_go(struct reactor_msg *msg)

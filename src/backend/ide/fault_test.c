@@ -279,9 +279,9 @@ static void a_stop_waits_for_the_sector_at_hand(void **state)
 	while (sem_wait(&g.reached))
 		;
 	/* Whoever stops it now waits, and no other drive may begin. */
-	pthread_mutex_lock(&g.plane.lock);
+	backplane_lock(&g.plane);
 	assert_ptr_equal(ch->dma.drive, piix3_ide_drive(g.ide, 0));
-	pthread_mutex_unlock(&g.plane.lock);
+	backplane_unlock(&g.plane);
 	assert_int_equal(pthread_create(&stopper, NULL, stop_bus_master, &g), 0);
 	while (in(&g, BM + BM_COMMAND, 1) & BM_COMMAND_START)
 		sched_yield();

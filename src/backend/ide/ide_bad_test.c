@@ -450,9 +450,9 @@ static void p_memory_is_free_when_the_bus_master_is_off(void **state)
 		} else if (how == 1) {
 			config_out(&g, PCI_COMMAND, PCI_COMMAND_IO, 2);
 		} else if (how == 2) {
-			pthread_mutex_lock(&g.plane.lock);
+			backplane_lock(&g.plane);
 			pci_function_reset(&g.ide->fn);
-			pthread_mutex_unlock(&g.plane.lock);
+			backplane_unlock(&g.plane);
 		} else {
 			backplane_reset(&g.plane);
 		}

@@ -54,51 +54,51 @@ static const struct sysbus_host_ops guest_host = {.irq_set = guest_irq};
 
 static inline void out(struct guest *g, unsigned port, uint32_t v, unsigned size)
 {
-	pthread_mutex_lock(&g->plane.lock);
+	backplane_lock(&g->plane);
 	sysbus_write(&g->plane.bus, SYSBUS_PORT, port, v, size);
-	pthread_mutex_unlock(&g->plane.lock);
+	backplane_unlock(&g->plane);
 }
 
 static inline uint32_t in(struct guest *g, unsigned port, unsigned size)
 {
 	uint64_t v;
 
-	pthread_mutex_lock(&g->plane.lock);
+	backplane_lock(&g->plane);
 	v = sysbus_read(&g->plane.bus, SYSBUS_PORT, port, size);
-	pthread_mutex_unlock(&g->plane.lock);
+	backplane_unlock(&g->plane);
 	return (uint32_t)v;
 }
 
 static inline void outs(struct guest *g, const void *data, size_t n)
 {
-	pthread_mutex_lock(&g->plane.lock);
+	backplane_lock(&g->plane);
 	sysbus_write_string(&g->plane.bus, CMD, data, 2, (uint32_t)(n / 2));
-	pthread_mutex_unlock(&g->plane.lock);
+	backplane_unlock(&g->plane);
 }
 
 static inline void ins(struct guest *g, void *data, size_t n)
 {
-	pthread_mutex_lock(&g->plane.lock);
+	backplane_lock(&g->plane);
 	sysbus_read_string(&g->plane.bus, CMD, data, 2, (uint32_t)(n / 2));
-	pthread_mutex_unlock(&g->plane.lock);
+	backplane_unlock(&g->plane);
 }
 
 static inline void config_out(struct guest *g, unsigned offset, uint32_t v, unsigned size)
 {
-	pthread_mutex_lock(&g->plane.lock);
+	backplane_lock(&g->plane);
 	pci_bus_config_write(&g->pci, IDE_DEVFN, offset, v, size);
-	pthread_mutex_unlock(&g->plane.lock);
+	backplane_unlock(&g->plane);
 }
 
 /* Nothing is at the storage, and nothing is on its way there. */
 static inline void settle(struct guest *g)
 {
-	pthread_mutex_lock(&g->plane.lock);
+	backplane_lock(&g->plane);
 	for (unsigned i = 0; i < PIIX3_IDE_DISKS_MAX; i++)
 		while (piix3_ide_drive(g->ide, i)->flying)
 			pthread_cond_wait(&piix3_ide_drive(g->ide, i)->channel->landed,
-					  &g->plane.lock);
-	pthread_mutex_unlock(&g->plane.lock);
+					  &g->plane.lock.mutex);
+	backplane_unlock(&g->plane);
 }
 
 static void gate_run(struct reactor_msg *msg)

@@ -131,9 +131,9 @@ static void ide_destroy(struct card *card)
 	for (unsigned i = 0; i < PIIX3_IDE_CHANNELS; i++) {
 		struct ide_channel *ch = &ide->channels[i];
 
-		pthread_mutex_lock(ch->lock);
+		fair_lock_take(ch->lock);
 		ide_channel_reset(ch);
-		pthread_mutex_unlock(ch->lock);
+		fair_lock_give(ch->lock);
 		ide_channel_fini(ch);
 	}
 	pci_bus_detach(&ide->fn);

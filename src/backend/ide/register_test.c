@@ -217,12 +217,12 @@ static void ata_strings_of_bytes_are_registers(void **state)
 
 	(void)state;
 	guest_start(&g, "memory:1M");
-	pthread_mutex_lock(&g.plane.lock);
+	backplane_lock(&g.plane);
 	sysbus_read_string(&g.plane.bus, CMD + ATA_REG_STATUS, bytes, 1, 2);
 	sysbus_read_string(&g.plane.bus, CMD, bytes + 2, 1, 2);
 	sysbus_write_string(&g.plane.bus, CMD + ATA_REG_COUNT, counts, 1, 3);
 	sysbus_write_string(&g.plane.bus, CMD, counts, 1, 3);
-	pthread_mutex_unlock(&g.plane.lock);
+	backplane_unlock(&g.plane);
 	assert_int_equal(bytes[0], READY);
 	assert_int_equal(bytes[1], READY);
 	assert_int_equal(bytes[2], 0xff);

@@ -239,9 +239,9 @@ static void wait_for_port(struct rig *r, unsigned writes)
 
 	while (seen < writes) {
 		wait_for_word(r);
-		pthread_mutex_lock(&r->plane.lock);
+		backplane_lock(&r->plane);
 		seen = r->ports;
-		pthread_mutex_unlock(&r->plane.lock);
+		backplane_unlock(&r->plane);
 	}
 }
 

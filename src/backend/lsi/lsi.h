@@ -85,7 +85,7 @@ struct lsi {
 	struct gmem_hint hint;
 	struct reactor *home;
 	struct worker *io; /* NULL: none */
-	pthread_mutex_t *lock;
+	struct fair_lock *lock;
 
 	uint8_t reg[LSI_REGISTERS];
 	uint8_t ram[LSI_RAM_BYTES];

@@ -28,17 +28,17 @@ static uint8_t in8(struct machine *m, unsigned reg)
 {
 	uint8_t v;
 
-	pthread_mutex_lock(&m->rig.plane.lock);
+	backplane_lock(&m->rig.plane);
 	v = lr_in8(&m->rig, reg);
-	pthread_mutex_unlock(&m->rig.plane.lock);
+	backplane_unlock(&m->rig.plane);
 	return v;
 }
 
 static void out32(struct machine *m, unsigned reg, uint32_t v)
 {
-	pthread_mutex_lock(&m->rig.plane.lock);
+	backplane_lock(&m->rig.plane);
 	lr_out32(&m->rig, reg, v);
-	pthread_mutex_unlock(&m->rig.plane.lock);
+	backplane_unlock(&m->rig.plane);
 }
 
 /* Writes a block, reads it back, and so on; now and then it aborts what it has begun. */
@@ -65,15 +65,15 @@ static void *cpu(void *arg)
 				       .slot = i & 1};
 		bool abandon = i % 16 == 15;
 
-		pthread_mutex_lock(&m->rig.plane.lock);
+		backplane_lock(&m->rig.plane);
 		memset(r->ram + LR_DATA_OF(i & 1), i & 1 ? 0 : (int)i, 4096);
 		lr_begin(r);
 		lr_driver(r, &c);
-		pthread_mutex_unlock(&m->rig.plane.lock);
+		backplane_unlock(&m->rig.plane);
 		out32(m, LSI_DSA, LR_TABLE + 0x100 * c.slot);
 		out32(m, LSI_DSP, LR_CODE);
 		if (abandon) {
-			pthread_mutex_lock(&m->rig.plane.lock);
+			backplane_lock(&m->rig.plane);
 			lr_out8(r, LSI_ISTAT, ISTAT_ABRT);
 			lr_out8(r, LSI_ISTAT, 0);
 			lr_out8(r, LSI_SCNTL1, SCNTL1_RST);
@@ -81,21 +81,21 @@ static void *cpu(void *arg)
 			r->lsi->bus.disks[0]->attention = 0;
 			lr_in8(r, LSI_SIST);
 			lr_in8(r, LSI_DSTAT);
-			pthread_mutex_unlock(&m->rig.plane.lock);
+			backplane_unlock(&m->rig.plane);
 			continue;
 		}
 		while (!(in8(m, LSI_ISTAT) & (ISTAT_SIP | ISTAT_DIP)))
 			sched_yield();
 		if (in8(m, LSI_DSTAT) != (DSTAT_DFE | DSTAT_SIR))
 			break;
-		pthread_mutex_lock(&m->rig.plane.lock);
+		backplane_lock(&m->rig.plane);
 		m->good += *lr_status(r, c.slot) == SCSI_GOOD &&
 			   (c.out || r->ram[LR_DATA_OF(1) + 4095] == i - 1);
-		pthread_mutex_unlock(&m->rig.plane.lock);
+		backplane_unlock(&m->rig.plane);
 	}
-	pthread_mutex_lock(&m->rig.plane.lock);
+	backplane_lock(&m->rig.plane);
 	m->off = true;
-	pthread_mutex_unlock(&m->rig.plane.lock);
+	backplane_unlock(&m->rig.plane);
 	return NULL;
 }
 
@@ -112,10 +112,10 @@ static void run(const char *target, bool worker)
 		struct pollfd fd = {.fd = reactor_fd(m->rig.home), .events = POLLIN};
 
 		poll(&fd, 1, 1);
-		pthread_mutex_lock(&m->rig.plane.lock);
+		backplane_lock(&m->rig.plane);
 		reactor_process(m->rig.home);
 		off = m->off;
-		pthread_mutex_unlock(&m->rig.plane.lock);
+		backplane_unlock(&m->rig.plane);
 	}
 	pthread_join(thread, NULL);
 	assert_int_equal(m->good, COMMANDS - COMMANDS / 16);

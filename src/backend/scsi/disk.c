@@ -119,13 +119,13 @@ static bool task_settle(struct scsi_task *task)
 static void disk_lock(const struct scsi_disk *disk)
 {
 	if (disk->threads.lock)
-		pthread_mutex_lock(disk->threads.lock);
+		fair_lock_take(disk->threads.lock);
 }
 
 static void disk_unlock(const struct scsi_disk *disk)
 {
 	if (disk->threads.lock)
-		pthread_mutex_unlock(disk->threads.lock);
+		fair_lock_give(disk->threads.lock);
 }
 
 static void task_give_back(struct scsi_task *task)
@@ -533,7 +533,7 @@ void scsi_disk_destroy(struct scsi_disk **diskp)
 		return;
 	disk_lock(disk);
 	while (disk->threads.lock && !scsi_disk_quiet(disk))
-		pthread_cond_wait(&disk->quiet, disk->threads.lock);
+		pthread_cond_wait(&disk->quiet, &disk->threads.lock->mutex);
 	disk_unlock(disk);
 	on_its_thread(disk, close_channel, disk);
 	storage_close(&disk->storage);

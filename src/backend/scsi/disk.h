@@ -29,6 +29,7 @@
 #define BACKEND_SCSI_DISK_H
 
 #include "base/error.h"
+#include "base/fair_lock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/reactor.h"
@@ -98,7 +99,7 @@ struct scsi_disk_options {
 struct scsi_disk_threads {
 	struct worker *io;	 /* NULL: the reactor of this thread           */
 	struct reactor *reactor; /* with a worker: its own, and may be NULL    */
-	pthread_mutex_t *lock;	 /* that everything else is under; with a worker */
+	struct fair_lock *lock;	 /* that everything else is under; with a worker */
 };
 
 struct scsi_disk_stats {

@@ -211,7 +211,7 @@ int backplane_init(struct backplane *bp, struct reactor *home, struct error *err
 			return rc;
 		bp->home_is_ours = true;
 	}
-	pthread_mutex_init(&bp->lock, NULL);
+	fair_lock_init(&bp->lock);
 	sysbus_init(&bp->bus, NULL);
 	list_init(&bp->cards);
 	bp->wake.run = backplane_woken;
@@ -229,6 +229,6 @@ void backplane_fini(struct backplane *bp)
 		backplane_turn(bp);
 	if (bp->home_is_ours)
 		reactor_destroy(&bp->home);
-	pthread_mutex_destroy(&bp->lock);
+	fair_lock_fini(&bp->lock);
 	*bp = (struct backplane){0};
 }

@@ -30,9 +30,8 @@
 #define BACKEND_SYSBUS_BACKPLANE_H
 
 #include "backend/sysbus/sysbus.h"
+#include "base/fair_lock.h"
 #include "base/reactor.h"
-
-#include <pthread.h>
 
 struct card;
 
@@ -70,7 +69,7 @@ struct card {
 
 struct backplane {
 	struct sysbus bus;
-	pthread_mutex_t lock;
+	struct fair_lock lock;
 	struct reactor *home;
 	bool home_is_ours;
 	struct list cards;
@@ -89,11 +88,11 @@ void backplane_fini(struct backplane *bp);
 /* Any thread. */
 static inline void backplane_lock(struct backplane *bp)
 {
-	pthread_mutex_lock(&bp->lock);
+	fair_lock_take(&bp->lock);
 }
 static inline void backplane_unlock(struct backplane *bp)
 {
-	pthread_mutex_unlock(&bp->lock);
+	fair_lock_give(&bp->lock);
 }
 
 /* One turn of the home reactor, which may sleep.  Not from inside the reactor. */
