@@ -61,7 +61,8 @@ struct file {
 	bool instant;  /* reads and writes are copies of memory: they cannot wait for a device */
 	bool may_hang; /* its file system may not answer, not even about a lock              */
 	/* Control thread. */
-	bool look_apart; /* on a thread of its own */
+	bool look_apart;  /* on a thread of its own                     */
+	bool place_apart; /* so is it looked where it is, and only that */
 	struct file_look *look;
 	enum file_place place;
 	uint32_t align;	     /* of offset and length on fd; 1 without O_DIRECT      */

@@ -9,6 +9,10 @@
  * thread takes over what the last look has found.  A file that is on no such file system is looked
  * at on the spot, until a look has taken LOOK_SLOW_NS.
  *
+ * Its path is another matter: a directory or a symbolic link on the way may lie on any file system.
+ * While the path names our file the kernel has all of it at hand; only so far is it followed on the
+ * spot (RESOLVE_CACHED), and from the first time that this does not do on a thread apart.
+ *
  * A look that hangs may outlive its disk: struct file_look belongs to both, and the last one frees
  * it.
  */
@@ -21,9 +25,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -107,6 +113,28 @@ static enum file_place place_of(int fd, const char *path, bool block_device)
 									       : FILE_REPLACED;
 	return there.st_dev == ours.st_dev && there.st_ino == ours.st_ino ? FILE_IN_PLACE
 									  : FILE_REPLACED;
+}
+
+/*
+ * Whether what the kernel knows without asking anybody says that the path names our file.  false:
+ * it has to be followed, which may take for ever.
+ */
+static bool is_plainly_in_place(int fd, const char *path)
+{
+	const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+	const unsigned want = STATX_TYPE | STATX_INO;
+	struct statx ours, there;
+	bool same;
+	int at = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	if (at < 0)
+		return false;
+	same = !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, want, &ours) &&
+	       !statx(at, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, want, &there) &&
+	       ours.stx_dev_major == there.stx_dev_major &&
+	       ours.stx_dev_minor == there.stx_dev_minor && ours.stx_ino == there.stx_ino;
+	close(at);
+	return same;
 }
 
 static struct file_state look_at(int fd, const char *path, bool block_device)
@@ -235,6 +263,17 @@ static void tell_place(struct file *f, enum file_place place)
 	}
 }
 
+/* Where it is, as far as that can be told without waiting; else as it was told last. */
+static enum file_place place_without_waiting(struct file *f)
+{
+	struct file_state s;
+
+	if (!f->place_apart && is_plainly_in_place(f->fd, f->path))
+		return FILE_IN_PLACE;
+	f->place_apart = true;
+	return look_apart(f, &s) ? f->place : s.place;
+}
+
 int file_look(struct file *f, uint64_t *size)
 {
 	struct file_state s;
@@ -247,8 +286,9 @@ int file_look(struct file *f, uint64_t *size)
 			return rc;
 	} else {
 		began = clock_ns();
-		s = look_at(f->fd, f->path, f->block_device);
+		s.rc = file_probe_size(f->fd, f->block_device, &s.size);
 		f->look_apart = clock_ns() - began > LOOK_SLOW_NS;
+		s.place = place_without_waiting(f);
 	}
 	if (s.rc)
 		return s.rc;
