@@ -14,7 +14,7 @@ static const char *const states[] = {
 };
 
 static const char *const vfio_user_states[] = {
-	[VFIO_USER_IDLE] = "no front end",
+	[VFIO_USER_IDLE] = "none",
 	[VFIO_USER_TALKING] = "serving",
 	[VFIO_USER_BUSY] = "serving",
 	[VFIO_USER_LEAVING] = "draining",

@@ -46,11 +46,21 @@ void tree_counters(json_t *queue, const struct virtio_queue *q)
 
 /* ---- queues of a card ---- */
 
+/* Vectors are known to the card's host by number, and what is in the table is not used. */
+static bool host_keeps_tables(const struct virtio_pci *b)
+{
+	const struct sysbus_host_ops *host = sysbus_host_of(b->fn.bus->sysbus);
+
+	return host && host->keeps_tables;
+}
+
 static const char *kick_way(const struct virtio_pci_queue *q)
 {
 	if (!q->running)
 		return "none";
-	return q->modern_kick.on || q->legacy_kick.on ? "ioeventfd" : "exit";
+	if (q->modern_kick.on || q->legacy_kick.on)
+		return "ioeventfd";
+	return host_keeps_tables(q->board) ? "message" : "exit";
 }
 
 static const char *call_way(const struct pci_call *call)
@@ -77,6 +87,10 @@ static void add_call(json_t *node, const struct virtio_pci_queue *q)
 	}
 	if (q->vector >= msix->n) {
 		tree_property(node, "interrupt", "none");
+		return;
+	}
+	if (host_keeps_tables(q->board)) {
+		tree_property(node, "interrupt", "vector %u, %s", q->vector, call_way(&q->call));
 		return;
 	}
 	word = msix->entries[q->vector].word;
