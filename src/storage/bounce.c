@@ -108,3 +108,25 @@ void iov_uncut(struct iovec *iov, int i, uint64_t len)
 	if (len)
 		iov_move(&iov[i], -(int64_t)len);
 }
+
+void iov_window_open(struct iov_window *w, struct iovec *iov, uint64_t skip, uint64_t len)
+{
+	int i = 0, last;
+	uint64_t left;
+
+	while (skip >= iov[i].iov_len)
+		skip -= iov[i++].iov_len;
+	left = skip + len;
+	for (last = i; left > iov[last].iov_len; last++)
+		left -= iov[last].iov_len;
+	*w = (struct iov_window){
+		.first = i, .last = last, .was_first = iov[i], .was_last = iov[last]};
+	iov[last].iov_len = (size_t)left;
+	iov_move(&iov[i], (int64_t)skip);
+}
+
+void iov_window_close(const struct iov_window *w, struct iovec *iov)
+{
+	iov[w->last] = w->was_last;
+	iov[w->first] = w->was_first;
+}

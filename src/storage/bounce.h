@@ -44,4 +44,14 @@ void iov_scatter(const struct iovec *iov, int n, uint64_t skip, const void *buf,
 int iov_cut(struct iovec *iov, int n, uint64_t len);
 void iov_uncut(struct iovec *iov, int i, uint64_t len);
 
+/* A part of what a vector covers, as a vector: iov[first] up to iov[last]. */
+struct iov_window {
+	int first, last;
+	struct iovec was_first, was_last;
+};
+/* @len is not 0, and the vector covers it.  Nothing but the two elements changes. */
+void iov_window_open(struct iov_window *w, struct iovec *iov, uint64_t skip, uint64_t len);
+/* The vector is as it was. */
+void iov_window_close(const struct iov_window *w, struct iovec *iov);
+
 #endif

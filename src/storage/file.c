@@ -6,6 +6,7 @@
  */
 #include "storage/file.h"
 
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -282,11 +283,17 @@ static const struct word file_words[] = {
 	 WORD_NO_SWITCH(struct storage_options, no_lock)},
 };
 
+static bool file_spoiled(const struct storage *s)
+{
+	return load_acquire(&container_of(s, const struct file, base)->sync.lost) != 0;
+}
+
 const struct storage_engine_ops file_engine_ops = {
 	.kind = "file",
 	.words = WORDS_TABLE("an image file", file_words),
 	.open = file_open,
 	.close = file_close,
+	.spoiled = file_spoiled,
 	.measure = file_measure,
 	.is_at = file_is_at,
 	.channel_open = file_channel_open,

@@ -17,8 +17,28 @@ struct storage_throttle_options {
 	char *group;	       /* NULL: the disk is alone; owned by whoever has the words */
 };
 
+struct storage_faulty_options {
+	char *rules; /* layer/faulty_rules.h; NULL: none; owned by whoever has the words */
+	uint32_t seed;
+};
+
+enum storage_policy {
+	STORAGE_POLICY_NONE, /* not said: as report */
+	STORAGE_REPORT,
+	STORAGE_RETRY,
+	STORAGE_HOLD,
+	STORAGE_ENOSPC, /* hold what lacks space, report the rest */
+};
+
+struct storage_errors_options {
+	uint32_t rerror, werror; /* enum storage_policy */
+	uint32_t timeout;	 /* seconds; 0: never   */
+};
+
 struct storage_layer_options {
+	struct storage_faulty_options faulty;
 	struct storage_throttle_options throttle;
+	struct storage_errors_options errors;
 };
 
 #endif

@@ -175,13 +175,22 @@ struct storage *storage_find(const struct storage_set *set, const char *disk)
 
 /* ---- changed while they run ---- */
 
-static int change_all(struct storage *s, const struct storage_options *o, bool only_check,
-		      struct error *err)
+static bool is_named(const struct storage *s, const struct words *w)
+{
+	for (size_t i = 0; s->ops->change && i < w->n; i++)
+		if (words_find(&s->ops->change_words, w->given[i].name))
+			return true;
+	return false;
+}
+
+/* A layer none of whose words is named is left in peace. */
+static int change_all(struct storage *s, const struct words *w, const struct storage_options *o,
+		      bool only_check, struct error *err)
 {
 	int rc = 0;
 
 	for (; s && !rc; s = s->below)
-		if (s->ops->change)
+		if (is_named(s, w))
 			rc = s->ops->change(s, o, only_check, err);
 	return rc;
 }
@@ -208,11 +217,11 @@ int storage_set_options(struct storage *s, const char *text, struct error *err)
 	if (rc)
 		return rc;
 	rc = words_set(&w, &rules, err);
+	if (!rc)
+		rc = change_all(s, &w, &o, true, err);
+	if (!rc)
+		rc = change_all(s, &w, &o, false, err);
 	words_fini(&w);
-	if (!rc)
-		rc = change_all(s, &o, true, err);
-	if (!rc)
-		rc = change_all(s, &o, false, err);
 	for (size_t i = 0; i < rules.n; i++)
 		words_clear(tables[i].table, &o);
 	return rc;

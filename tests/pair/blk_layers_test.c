@@ -17,7 +17,9 @@
 
 #define MANY 24
 
-static const struct rig_options two_queues = {.queues = 2, .workers = 2};
+/* In order, nobody would be told of anything behind a request that waits. */
+static const struct rig_options two_queues = {
+	.queues = 2, .workers = 2, .without = BIT64(VIRTIO_F_IN_ORDER)};
 
 static struct storage *open_disk(const struct storage_options *o)
 {
@@ -29,6 +31,16 @@ static struct storage *open_disk(const struct storage_options *o)
 	return s;
 }
 
+static void wait_for_state(struct rig *rig, const char *want)
+{
+	char state[200];
+
+	do {
+		usleep(100);
+		storage_describe(rig->blk->storage, state, sizeof(state));
+	} while (!strstr(state, want));
+}
+
 /* One request an hour, and a queue's worth of them on each queue. */
 static void rig_with_waiting(struct rig *rig, struct rig_io *ios)
 {
@@ -36,17 +48,14 @@ static void rig_with_waiting(struct rig *rig, struct rig_io *ios)
 		.target = "memory:1M",
 		.layers.throttle = {.bps = 1},
 	};
-	char state[100], want[20];
+	char want[20];
 
 	rig_init(rig, open_disk(&o), &two_queues);
 	for (unsigned i = 0; i < 2 * MANY; i++)
 		rig_submit(rig, i % 2, &ios[i], VIRTIO_BLK_T_IN, i, 512, false);
 	/* All but the first. */
 	snprintf(want, sizeof(want), "%d waiting", 2 * MANY - 1);
-	do {
-		usleep(100);
-		storage_describe(rig->blk->storage, state, sizeof(state));
-	} while (!strstr(state, want));
+	wait_for_state(rig, want);
 }
 
 static void a_reset_does_not_wait_for_a_throttle(void **state)
@@ -86,6 +95,84 @@ static void a_new_memory_map_does_not_wait_for_a_throttle(void **state)
 	for (unsigned i = 0; i < 2 * MANY; i++) {
 		assert_true(rig_finish(&rig, i % 2, &ios[i]));
 		assert_int_equal(rig_status(&rig, &ios[i]), VIRTIO_BLK_S_OK);
+	}
+	rig_fini(&rig);
+}
+
+/* Held for lack of space, on two queues. */
+static void rig_with_held(struct rig *rig, struct rig_io *ios)
+{
+	char rules[] = "error:op=write:errno=ENOSPC";
+	const struct storage_options o = {
+		.target = "memory:1M",
+		.disk = "disk0",
+		.layers = {.errors.werror = STORAGE_ENOSPC, .faulty.rules = rules},
+	};
+	char want[20];
+
+	rig_init(rig, open_disk(&o), &two_queues);
+	for (unsigned i = 0; i < 2 * MANY; i++)
+		rig_submit(rig, i % 2, &ios[i], VIRTIO_BLK_T_OUT, i, 512, true);
+	snprintf(want, sizeof(want), "%d held", 2 * MANY);
+	wait_for_state(rig, want);
+}
+
+static void a_reset_ends_what_is_held(void **state)
+{
+	static struct rig_io ios[2 * MANY];
+	struct rig rig;
+
+	(void)state;
+	memset(ios, 0, sizeof(ios));
+	rig_with_held(&rig, ios);
+	assert_int_equal(dr_reset(&rig.dev), 0);
+	wait_for_state(&rig, "0 held");
+	rig_fini(&rig);
+
+	memset(ios, 0, sizeof(ios));
+	rig_with_held(&rig, ios);
+	rig_fini(&rig);
+}
+
+static void what_is_held_goes_on_when_the_operator_says_so(void **state)
+{
+	static struct rig_io ios[2 * MANY];
+	struct error err;
+	struct rig rig;
+
+	(void)state;
+	memset(ios, 0, sizeof(ios));
+	rig_with_held(&rig, ios);
+	/* Others are served meanwhile. */
+	assert_int_equal(rig_do(&rig, 0, &(struct rig_io){0}, VIRTIO_BLK_T_IN, 0, 512, false), 0);
+	assert_int_equal(storage_resume(rig.blk->storage), 2 * MANY);
+	assert_int_equal(storage_set_options(rig.blk->storage, "faulty.rules=", &err), 0);
+	wait_for_state(&rig, "held");
+	storage_resume(rig.blk->storage);
+	for (unsigned i = 0; i < 2 * MANY; i++) {
+		/* The first resume may have met the rules still, and be on its way. */
+		assert_true(rig_finish(&rig, i % 2, &ios[i]));
+		assert_int_equal(rig_status(&rig, &ios[i]), VIRTIO_BLK_S_OK);
+	}
+	assert_true(rig_healthy(&rig, 1));
+	rig_fini(&rig);
+}
+
+/* A map of the same memory: they are tried once more, and told. */
+static void a_new_memory_map_has_what_is_held_told(void **state)
+{
+	static struct rig_io ios[2 * MANY];
+	struct rig rig;
+
+	(void)state;
+	memset(ios, 0, sizeof(ios));
+	rig_with_held(&rig, ios);
+	for (unsigned q = 0; q < 2; q++)
+		virtio_queue_set_mem(&rig.blk->vdev.queues[q], rig.dev.mem, rig_waiter(&rig));
+	assert_int_equal(rig_wait(&rig), 0);
+	for (unsigned i = 0; i < 2 * MANY; i++) {
+		assert_true(rig_finish(&rig, i % 2, &ios[i]));
+		assert_int_equal(rig_status(&rig, &ios[i]), VIRTIO_BLK_S_IOERR);
 	}
 	rig_fini(&rig);
 }
@@ -136,6 +223,9 @@ int main(void)
 		cmocka_unit_test(a_reset_does_not_wait_for_a_throttle),
 		cmocka_unit_test(a_device_ends_with_requests_that_wait),
 		cmocka_unit_test(a_new_memory_map_does_not_wait_for_a_throttle),
+		cmocka_unit_test(a_reset_ends_what_is_held),
+		cmocka_unit_test(what_is_held_goes_on_when_the_operator_says_so),
+		cmocka_unit_test(a_new_memory_map_has_what_is_held_told),
 		cmocka_unit_test(a_new_size_is_pushed_to_the_driver),
 	};
 
