@@ -244,6 +244,20 @@ static void a_full_eventfd_in_blocking_mode_is_signalled_without_waiting(void **
 	close(fd);
 }
 
+static void an_eventfd_that_somebody_else_has_emptied_is_taken_from_without_waiting(void **state)
+{
+	int fd = eventfd(3, 0);
+
+	(void)state;
+	assert_true(fd >= 0);
+	alarm(20);
+	assert_int_equal(evsignal_take(fd), 3);
+	assert_int_equal(evsignal_take(fd), 0);
+	alarm(0);
+	close(fd);
+	assert_int_equal(evsignal_take(fd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +267,8 @@ int main(void)
 		cmocka_unit_test(without_any_thread_a_release_loses_nothing),
 		cmocka_unit_test(only_eventfds_are_eventfds),
 		cmocka_unit_test(a_full_eventfd_in_blocking_mode_is_signalled_without_waiting),
+		cmocka_unit_test(
+			an_eventfd_that_somebody_else_has_emptied_is_taken_from_without_waiting),
 	};
 
 	return cmocka_run_group_tests_name("base/aside", tests, NULL, NULL);

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Completions that may lie in the kernel's ring before they are taken out. */
@@ -94,6 +96,19 @@ int evsignal_send(struct evsignal *s, int fd)
 		rc = sys_io_submit(s->ctx, &io);
 	}
 	return rc;
+}
+
+uint64_t evsignal_take(int fd)
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+	uint64_t count = 0;
+	struct iovec iov = {&count, sizeof(count)};
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	/* Before Linux 5.8 a look has to do. */
+	if (n < 0 && errno == EOPNOTSUPP && poll(&readable, 1, 0) == 1)
+		n = read(fd, &count, sizeof(count));
+	return n == (ssize_t)sizeof(count) ? count : 0;
 }
 
 /* The kernel's own name of the file; no file system is asked for it. */

@@ -16,6 +16,7 @@
 #define BASE_EVSIGNAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct evsignal;
 
@@ -27,6 +28,12 @@ bool evsignal_works(struct evsignal *s);
 void evsignal_destroy(struct evsignal **s);
 /* 0; -EINVAL: not an eventfd; -EBADF. */
 int evsignal_send(struct evsignal *s, int fd);
+
+/*
+ * The other way about: takes the count of an eventfd that somebody else holds, too, and may have
+ * emptied, or made blocking, since it was found readable.  Never waits.  0: nothing was there.
+ */
+uint64_t evsignal_take(int fd);
 
 /*
  * Whether @fd is an eventfd.  Asks the kernel, not the file, so no file can make the caller wait.

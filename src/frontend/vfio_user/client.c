@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/evsignal.h"
 #include "base/sock.h"
 
 #include <errno.h>
@@ -317,7 +318,9 @@ void vfio_user_client_ask_kicks(struct vfio_user_client *c,
 		const struct vfio_user_io_fd *f = &reply.fd[i];
 		int fd;
 
-		if (f->type != VFIO_USER_IO_FD_IOEVENTFD || f->fd_index >= take.n)
+		/* Of another file a kick could make us wait; it is a message then. */
+		if (f->type != VFIO_USER_IO_FD_IOEVENTFD || f->fd_index >= take.n ||
+		    fd_is_eventfd(fds[f->fd_index]) != 1)
 			continue;
 		fd = dup(fds[f->fd_index]);
 		if (fd < 0)

@@ -3,6 +3,7 @@
  */
 #include "frontend/vhost_user/client_priv.h"
 
+#include "base/evsignal.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -315,7 +316,6 @@ unsigned client_process(struct transport *t)
 
 	for (int i = 0; i < n; i++) {
 		uint32_t what = e[i].data.u32;
-		eventfd_t count;
 
 		if (what == CLIENT_WATCH_SOCKET) {
 			/* Said once: else it would be readable for ever. */
@@ -326,7 +326,7 @@ unsigned client_process(struct transport *t)
 			if (c->back_fd >= 0)
 				events |= hear_back(c);
 		} else if (what < c->n_queues && c->queues[what].err_fd >= 0 &&
-			   !eventfd_read(c->queues[what].err_fd, &count)) {
+			   evsignal_take(c->queues[what].err_fd)) {
 			c->status |= VIRTIO_STATUS_NEEDS_RESET;
 			events |= TRANSPORT_EVENT_STATUS;
 		}

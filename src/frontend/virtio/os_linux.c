@@ -2,6 +2,7 @@
 #include "frontend/virtio/os.h"
 
 #include "base/clock.h"
+#include "base/evsignal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,9 +90,8 @@ void os_event_signal(int event)
 
 uint64_t os_event_take(int event)
 {
-	eventfd_t n;
-
-	return eventfd_read(event, &n) ? 0 : n;
+	/* The device holds it, too. */
+	return evsignal_take(event);
 }
 
 /* ---- sleep ---- */

@@ -2,6 +2,7 @@
 #include "frontend/virtio_pci/vfio_board.h"
 
 #include "base/bits.h"
+#include "base/evsignal.h"
 #include "frontend/pci/vfiodev.h"
 #include "frontend/virtio_pci/transport.h"
 
@@ -107,9 +108,8 @@ static int event_fd(const struct vpci_platform *p)
 static bool changed(struct vpci_platform *p)
 {
 	struct vfio_board *b = of(p);
-	eventfd_t n;
 
-	if (!eventfd_read(b->config_fd, &n))
+	if (evsignal_take(b->config_fd))
 		return true;
 	/* One vector only is a queue's; without any the pin would say it. */
 	return b->t.v.n_vectors < 2 && vpci_isr(&b->t.v) & VIRTIO_PCI_ISR_CONFIG;
