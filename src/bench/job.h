@@ -27,6 +27,7 @@ const char *job_op_name(enum job_op op);
 
 struct job {
 	const char *target; /* borrowed from the command line */
+	const char *uri;    /* how it is reached, where its name does not tell; borrowed */
 
 	/* What is asked for. */
 	bool random;

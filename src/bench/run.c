@@ -392,7 +392,8 @@ static int open_target(struct run *r, struct error *err)
 	/* A table is one more place to fetch from: no tables where every request fits the ring itself. */
 	if (job->depth * REQUEST_ENTRIES <= RING_ENTRIES)
 		options.features_off = BIT64(VIRTIO_F_INDIRECT_DESC);
-	rc = ringside_open(job->target, &options, &r->disk, ringside_err(err));
+	rc = ringside_open(job->uri ? job->uri : job->target, &options, &r->disk,
+			   ringside_err(err));
 	if (rc)
 		return rc;
 	ringside_get_info(r->disk, &r->result->info);

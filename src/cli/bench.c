@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `ringside bench`: the load generator's command line, progress line and exit status. */
+#include "base/bits.h"
 #include "base/log.h"
 #include "bench/run.h"
 #include "cli/bench_report.h"
@@ -14,11 +15,13 @@
 static const char help[] =
 	"Usage: ringside bench [OPTION...] TARGET\n"
 	"\n"
-	"Puts load on a virtio-blk back end and tells what it took. TARGET is a URI:\n"
-	"vhost-user:/path/of/socket, vfio-user:/path/of/socket or pci:0000:00:04.0 (a PCI device\n"
-	"bound to vfio-pci), with\n"
-	"options behind a question mark (?packed=on&queues=4); or local:DISK, our own device in\n"
-	"this process (DISK as in ringside serve --disk).\n"
+	"Puts load on a virtio-blk back end and tells what it took.  TARGET is one of:\n"
+	"  vhost-user:SOCKET      a disk that a server offers\n"
+	"  vfio-user:SOCKET       the same with its PCI board\n"
+	"  pci:ADDRESS            a PCI device bound to vfio-pci, as pci:0000:00:04.0\n"
+	"  local:DISK             our own device in this process, DISK as in ringside serve "
+	"--disk\n"
+	"The first three may have options behind a question mark: '?packed=on&queues=4'.\n"
 	"\n"
 	"What to do:\n"
 	"  --rw=read|randread|write|randwrite|rw|randrw   the default is read; the words with a\n"
@@ -54,7 +57,9 @@ static const char help[] =
 	"  --quiet                no progress line\n"
 	"\n"
 	"Exit status: 0 done, 1 something failed or read back wrong, 2 usage, 130 or 143 ended\n"
-	"early by SIGINT or SIGTERM (the report is printed all the same).\n";
+	"early by SIGINT or SIGTERM (the report is printed all the same).\n"
+	"\n"
+	"More: ringside-bench(1)\n";
 
 static void progress(void *opaque, const struct progress *p)
 {
@@ -83,6 +88,16 @@ static int bench_report(const struct job *job, const struct result *r)
 	return EXIT_OK;
 }
 
+static bool is_target(const char *target)
+{
+	static const char *const schemes[] = {"vhost-user:", "vfio-user:", "pci:"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncmp(target, schemes[i], strlen(schemes[i])))
+			return true;
+	return local_is(target);
+}
+
 static int bench_main(int argc, char **argv)
 {
 	struct result result;
@@ -100,9 +115,14 @@ static int bench_main(int argc, char **argv)
 	}
 	if (job_parse(&job, argc, argv, &err))
 		return usage_error("bench", "%s.", err.text);
+	if (!is_target(job.target))
+		return usage_error("bench",
+				   "'%s' is no target; vhost-user:SOCKET, vfio-user:SOCKET, "
+				   "pci:ADDRESS and local:DISK are.",
+				   job.target);
 	if (local_is(job.target)) {
 		log_setup(LOG_LEVEL_WARN, NULL, NULL);
-		if (local_start(job.target, &local, &job.target, &err))
+		if (local_start(job.target, &local, &job.uri, &err))
 			return failure("%s", err.text);
 	}
 	line = !job.quiet && isatty(STDERR_FILENO);

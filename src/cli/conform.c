@@ -20,15 +20,13 @@ static const char help[] =
 	"Usage: ringside conform [OPTION...] TARGET\n"
 	"       ringside conform --list [--only=GLOB,...] [--skip=GLOB,...]\n"
 	"\n"
-	"Checks a virtio-blk back end against virtio 1.4 and the vhost-user protocol, without a "
-	"virtual machine.\n"
-	"TARGET is vhost-user:SOCKET; or pci:ADDRESS (0000:00:04.0), a PCI device bound to "
-	"vfio-pci;\n"
-	"or vfio-user:SOCKET, a board that a server offers;\n"
-	"or local:DISK, our own device in this process, DISK as in\n"
-	"ringside serve --disk; or local-pci:DISK, the same on a PCI board, DISK as in ringside "
-	"pc\n"
-	"--disk.\n"
+	"Checks a virtio-blk back end against virtio 1.4 and the vhost-user protocol, without a\n"
+	"virtual machine.  TARGET is one of:\n"
+	"  vhost-user:SOCKET  a disk that a server offers\n"
+	"  vfio-user:SOCKET   the same with its PCI board\n"
+	"  pci:ADDRESS        a PCI device bound to vfio-pci, as pci:0000:00:04.0\n"
+	"  local:DISK         our own device in this process, DISK as in ringside serve --disk\n"
+	"  local-pci:DISK     the same on a PCI board, DISK as in ringside pc --disk\n"
 	"\n"
 	"  --allow-writes     also cases that write to the disk; what they overwrite is put back\n"
 	"  --offset=BYTES     where they write (0)\n"
@@ -41,7 +39,8 @@ static const char help[] =
 	"  --timeout=SECONDS  how long the back end may take for anything (5)\n"
 	"\n"
 	"Exit status: 0 no MUST is broken, 1 some are, 2 it could not be checked.\n"
-	"ringside-conform(1) says more.\n";
+	"\n"
+	"More: ringside-conform(1)\n";
 
 static void list(const struct conform_options *o)
 {

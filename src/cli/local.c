@@ -55,7 +55,7 @@ int local_start(const char *target, struct local **out, const char **uri, struct
 	if (rc)
 		goto free_local;
 	snprintf(l->folder, sizeof(l->folder), "%s/ringside-XXXXXX",
-		 tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+		 tmp && *tmp == '/' && strlen(tmp) < 40 && !strchr(tmp, '?') ? tmp : "/tmp");
 	if (!mkdtemp(l->folder)) {
 		rc = error_set(err, -errno, "cannot make a folder %s", l->folder);
 		goto fini_spec;

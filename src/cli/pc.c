@@ -97,6 +97,7 @@ static json_t *pc_answer(struct control *c, const char *request, const json_t *a
 
 static const struct control_ops control_ops = {
 	.answer = pc_answer,
+	.requests = "tree, stats, set, resume",
 };
 
 static int pc_run_machine(struct machine *m, struct error *err)

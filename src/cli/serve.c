@@ -46,6 +46,7 @@ static const char capabilities[] = "{\n"
 static const char serve_help_head[] =
 	"Usage: ringside serve --vhost-user SOCKET --disk SPEC [--vhost-user SOCKET --disk "
 	"SPEC]...\n"
+	"       ringside serve --vfio-user SOCKET --disk SPEC|--net SPEC ...\n"
 	"\n"
 	"Gives virtual machines disks over vhost-user or vfio-user: one socket for each disk, in "
 	"the\n"
@@ -297,6 +298,7 @@ static json_t *serve_answer(struct control *c, const char *request, const json_t
 
 static const struct control_ops control_ops = {
 	.answer = serve_answer,
+	.requests = "tree, set, resume",
 };
 
 static int serve_offer(struct serve *s, struct error *err)

@@ -93,7 +93,8 @@ int serve_items_check(struct serve_items *items, struct error *err)
 	if (!things)
 		return error_set(err, -EINVAL, "which disk? Give --disk file=PATH.");
 	if (!places)
-		return error_set(err, -EINVAL, "where? Give --vhost-user SOCKET for the disk.");
+		return error_set(err, -EINVAL,
+				 "where? Give --vhost-user SOCKET or --vfio-user SOCKET for it.");
 	if (places != things)
 		return error_set(err, -EINVAL,
 				 "%u socket%s for %u disk%s: each --disk needs one --vhost-user or "

@@ -48,8 +48,10 @@ int peer_connect(struct peer *p, const char *path, int wait_ms)
 		p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (p->fd < 0)
 			return -errno;
-		if (!connect(p->fd, sock_address_of(&a), a.len))
+		if (!connect(p->fd, sock_address_of(&a), a.len)) {
+			p->met = true;
 			return 0;
+		}
 		rc = -errno;
 		close(p->fd);
 		p->fd = -1;

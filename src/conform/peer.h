@@ -41,6 +41,7 @@ struct message {
 struct peer {
 	int fd; /* -1: not connected */
 	int timeout_ms;
+	bool met;		       /* somebody took the connection */
 	bool heard;		       /* the back end has said something, or closed */
 	uint64_t offered, acked;       /* virtio feature bits */
 	uint64_t proto_offered, proto; /* protocol feature bits */

@@ -149,7 +149,7 @@ void report_end(struct report *r, bool gone)
 		"%s%u cases: %u kept, %u skipped; broken: %u MUST, %u SHOULD, %u of practice\n",
 		before, r->number, r->passed, r->skipped, r->failed[LEVEL_MUST],
 		r->failed[LEVEL_SHOULD], r->failed[LEVEL_PRACTICE]);
-	if (gone)
+	if (gone && r->number)
 		fprintf(r->out,
 			"%sthe back end went away and nothing started it again (--respawn)\n",
 			before);

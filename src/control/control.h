@@ -44,6 +44,7 @@ struct control_ops {
 	 */
 	json_t *(*answer)(struct control *c, const char *request, const json_t *arguments,
 			  struct error *err);
+	const char *requests; /* all that there are, for who asks something else */
 };
 
 struct control {

@@ -71,8 +71,12 @@ static void peer_answer_line(struct control_peer *p, const char *line, size_t n)
 		answer = p->control->ops->answer(p->control, request, arguments, &err);
 		if (answer)
 			peer_say(p, json_pack("{so}", "answer", answer));
+		else if (*err.text)
+			peer_say_error(p, err.text);
 		else
-			peer_say_error(p, *err.text ? err.text : "there is no such request.");
+			peer_say(p, json_pack("{so}", "error",
+					      json_sprintf("there is no such request here (%s).",
+							   p->control->ops->requests)));
 	}
 	json_decref(arguments);
 	json_decref(asked);

@@ -294,9 +294,14 @@ def bad_lines_are_usage_errors():
     with server(disk="null:1M") as s:
         for line in (["--bs=5"], ["--depth=0"], ["--what=1"], ["--rw=erase"], ["--poll=1"], ["--ramp=1"]):
             check("Try 'ringside bench --help'." in bench(s.target, *line, want=2).err, line)
-        bench("nowhere", want=2)
+        check("local:DISK" in bench("nowhere", want=2).err)
         bench(s.target + "?colour=red", want=2)
         bench(s.target, "--size=2M", want=1)
+
+
+@case
+def a_disk_of_our_own_has_the_name_that_was_given():
+    check(bench("local:null:16M", "--ios=10").json["target"] == "local:null:16M")
 
 
 @case

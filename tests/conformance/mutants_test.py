@@ -100,7 +100,8 @@ def absent(ringside, _):
     done = subprocess.run([ringside, "conform", "--timeout=0.1", "vhost-user:/nonexistent/socket"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     good = done.returncode == 2 and done.stderr.startswith("ringside: ") and done.stderr.count("\n") == 1
-    return [] if good else [f"exit status {done.returncode}: {done.stderr}"]
+    good = good and "no back end at /nonexistent/socket" in done.stderr and "went away" not in done.stdout
+    return [] if good else [f"exit status {done.returncode}: {done.stderr} {done.stdout}"]
 
 
 def died(ringside, program):
