@@ -45,7 +45,7 @@ static json_t *answer(struct control *c, const char *request, const json_t *argu
 	return strcmp(request, "echo") ? NULL : json_pack("{ss}", "you", "said echo");
 }
 
-static const struct control_ops ops = {.answer = answer, .requests = "count, echo"};
+static const struct control_ops ops = {.answer = answer, .requests = "count, echo, say"};
 
 static int set_up(void **state)
 {
@@ -332,7 +332,7 @@ static void the_client_asks_and_is_told(void **state)
 	assert_string_equal(json_string_value(json_object_get(told, "you")), "said echo");
 	json_decref(told);
 	assert_int_equal(control_ask(p->path, "frob", NULL, 0, &told, &err), -EPROTO);
-	assert_non_null(strstr(err.text, "there is no such request here (count, echo)"));
+	assert_non_null(strstr(err.text, "there is no such request here (count, echo, say)"));
 	assert_null(told);
 	reactor_stop(p->home);
 	pthread_join(thread, NULL);

@@ -91,6 +91,8 @@ def commands():
     listed = set(re.findall(r"^  ([a-z]+) ", help_of(), re.MULTILINE))
     case("every_command_has_a_page", [c for c in sorted(listed) if not (MAN / f"ringside-{c}.1").exists()] +
          [c for c in sorted(listed ^ set(COMMANDS))])
+    # groff repeats one word of the name only, mandoc all of it.
+    case("a_name_of_two_words_is_quoted", [c for c in COMMANDS if f'.Sh NAME\n.Nm "ringside {c}"\n' not in page(f"ringside-{c}.1")])
     for command in COMMANDS:
         short = subprocess.run([RINGSIDE, command, "-h"], capture_output=True, text=True, check=False, timeout=20)
         case(f"short_help_of_{command}", [] if short.stdout == help_of(command) and not short.returncode else [short.stderr])
