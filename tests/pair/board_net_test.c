@@ -14,6 +14,7 @@
 #include "wire/virtio.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -324,6 +325,54 @@ static void two_machines_burst(void **state)
 	machine_fini(&B);
 }
 
+/* ---- a device that takes its time ---- */
+
+struct pause {
+	struct reactor_msg msg;
+	sem_t in, go;
+};
+
+static void pause_run(struct reactor_msg *msg)
+{
+	struct pause *p = container_of(msg, struct pause, msg);
+
+	sem_post(&p->in);
+	while (sem_wait(&p->go))
+		;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* What it says at last is no answer to what is asked next. */
+static void a_late_answer_is_nobody_elses(void **state)
+{
+	struct pause pause = {.msg.run = pause_run};
+	struct error err = {""};
+
+	(void)state;
+	machine_init(&A, &nr_wire_new()->link, &(struct br_options){0}, &(struct nic_options){0},
+		     &place_ops);
+	sem_init(&pause.in, 0, 0);
+	sem_init(&pause.go, 0, 0);
+	reactor_post(worker_reactor(A.place.rig.worker), &pause.msg);
+	while (sem_wait(&pause.in))
+		;
+	A.nic->options.command_ms = 1;
+	assert_int_equal(nic_set_promisc(A.nic, true), -ETIMEDOUT);
+	A.nic->options.command_ms = 0;
+	sem_post(&pause.go);
+	for (unsigned i = 0; i < 3; i++)
+		worker_call(A.place.rig.worker, nothing, NULL);
+	assert_int_equal(nic_set_promisc(A.nic, false), -EPROTO);
+	assert_int_equal(nic_stop(A.nic, &err), 0);
+	assert_int_equal(nic_start(A.nic, &err), 0);
+	assert_int_equal(nic_set_promisc(A.nic, false), 0);
+	machine_fini(&A);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +380,7 @@ int main(void)
 		cmocka_unit_test(net_d_03_offloads_pass_both_ways),
 		cmocka_unit_test(net_d_04_commands),
 		cmocka_unit_test(stop_and_start),
+		cmocka_unit_test(a_late_answer_is_nobody_elses),
 		cmocka_unit_test(two_machines),
 		cmocka_unit_test(two_machines_burst),
 	};

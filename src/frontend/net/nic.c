@@ -11,7 +11,7 @@
 #define QUEUE_SIZE_DEFAULT 256
 #define CONTROL_SIZE	   16
 #define COMMAND_BYTES	   1024
-#define COMMAND_NS	   (5 * NSEC_PER_SEC)
+#define COMMAND_MS	   5000u
 
 #define GUEST_GSO                                                          \
 	(BIT64(VIRTIO_NET_F_GUEST_TSO4) | BIT64(VIRTIO_NET_F_GUEST_TSO6) | \
@@ -150,7 +150,8 @@ static int make_queues(struct nic *nic, struct error *err)
 
 static int wait_for_answer(struct nic *nic)
 {
-	uint64_t until = clock_ns() + COMMAND_NS;
+	uint32_t ms = nic->options.command_ms ? nic->options.command_ms : COMMAND_MS;
+	uint64_t until = clock_ns() + ms * NSEC_PER_MSEC;
 
 	for (;;) {
 		struct pollfd p = {.fd = nic->control.call_fd, .events = POLLIN};
@@ -167,6 +168,15 @@ static int wait_for_answer(struct nic *nic)
 		poll(&p, 1, 1);
 		vqueue_disarm(&nic->control);
 	}
+}
+
+/* The command's memory is the device's, for as long as it likes: nothing else is put there. */
+static void give_up_control(struct nic *nic)
+{
+	void *cookie;
+
+	while (vqdrv_detach(&nic->control.ring, &cookie))
+		;
 }
 
 int nic_command(struct nic *nic, uint8_t class, uint8_t command, const void *data, uint32_t len)
@@ -191,6 +201,8 @@ int nic_command(struct nic *nic, uint8_t class, uint8_t command, const void *dat
 		return rc;
 	vqueue_commit(&nic->control);
 	rc = wait_for_answer(nic);
+	if (rc == -ETIMEDOUT)
+		give_up_control(nic);
 	if (rc)
 		return rc;
 	return read_once(ack) == VIRTIO_NET_OK ? 0 : -EPERM;

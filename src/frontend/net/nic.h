@@ -23,6 +23,7 @@ struct nic_options {
 	uint64_t features_off; /* not to be accepted */
 	uint16_t pairs;	       /* 0: 1 */
 	uint16_t queue_size;   /* 0: 256 */
+	uint32_t command_ms;   /* how long an answer is waited for; 0: 5 s */
 };
 
 struct nic_stats {
@@ -82,7 +83,9 @@ bool nic_link_up(struct nic *nic);
 
 /*
  * A command; waits for the answer.  0; -EPERM: the device refused; -ENOTSUP: there is no control
- * queue; -E2BIG; -ETIMEDOUT; -EPROTO: the queue is broken.
+ * queue; -E2BIG; -ETIMEDOUT; -EPROTO: the queue is broken.  After a command that was not answered in
+ * time it counts as broken, until the next start: the answer that comes later would be taken for the
+ * next command's.
  */
 int nic_command(struct nic *nic, uint8_t class, uint8_t command, const void *data, uint32_t len);
 int nic_set_promisc(struct nic *nic, bool on);
