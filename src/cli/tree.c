@@ -183,19 +183,59 @@ json_t *tree_machine(const struct pc *pc, const struct pc_options *o)
 
 /* ---- printing ---- */
 
+/* What came over a socket: names and properties are texts, children are such nodes again. */
+static bool is_tree(const json_t *n)
+{
+	const json_t *at = json_object_get(n, "at"), *all = json_object_get(n, "properties");
+	const json_t *children = json_object_get(n, "children");
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	if (!json_is_string(json_object_get(n, "name")) || (at && !json_is_string(at)) ||
+	    (all && !json_is_object(all)) || (children && !json_is_array(children)))
+		return false;
+	json_object_foreach((json_t *)(uintptr_t)all, key, value)
+	{
+		if (!json_is_string(value))
+			return false;
+	}
+	json_array_foreach(children, i, value)
+	{
+		if (!is_tree(value))
+			return false;
+	}
+	return true;
+}
+
+/* A file's name may be anything, and must not command the terminal. */
+static void print_word(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
 static void print_text(const json_t *n, int depth)
 {
 	const char *at = json_string_value(json_object_get(n, "at")), *key;
 	json_t *value;
 	size_t i;
 
-	printf("%*s%s%s%s", depth * 2, "", at ? at : "", at ? " " : "",
-	       json_string_value(json_object_get(n, "name")));
+	printf("%*s", depth * 2, "");
+	if (at) {
+		print_word(at);
+		putchar(' ');
+	}
+	print_word(json_string_value(json_object_get(n, "name")));
 	i = 0;
 	json_object_foreach(json_object_get(n, "properties"), key, value)
 	{
-		if (*json_string_value(value))
-			printf("%s%s %s", i++ ? ", " : "  (", key, json_string_value(value));
+		if (!*json_string_value(value))
+			continue;
+		fputs(i++ ? ", " : "  (", stdout);
+		print_word(key);
+		putchar(' ');
+		print_word(json_string_value(value));
 	}
 	puts(i ? ")" : "");
 	json_array_foreach(json_object_get(n, "children"), i, value) print_text(value, depth + 1);
@@ -220,6 +260,10 @@ static int tree_ask(const struct pc_options *o)
 
 	if (control_ask(o->of, "tree", NULL, 0, &root, &err))
 		return failure("%s", err.text);
+	if (!is_tree(root)) {
+		json_decref(root);
+		return failure("%s answers with something that is no tree", o->of);
+	}
 	return tree_print(root, o->json);
 }
 

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 RINGSIDE = os.environ["RINGSIDE"]
@@ -246,6 +247,35 @@ def inherited_sockets():
     listening.close()
 
 
+STRANGE_TREES = {
+    "of_nothing": {},
+    "without_a_name": {"properties": {}},
+    "with_a_number_for_a_name": {"name": 1},
+    "with_a_number_for_a_property": {"name": "a", "properties": {"b": 1}},
+    "with_a_text_for_properties": {"name": "a", "properties": "b"},
+    "with_a_child_that_is_none": {"name": "a", "children": [{"name": "b"}, 1]},
+}
+
+
+def strange_tree(answer):
+    """What `ringside tree` makes of that."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("strange")
+        listener.listen(1)
+
+        def give():
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall((json.dumps({"answer": answer}) + "\n").encode())
+        giver = threading.Thread(target=give)
+        giver.start()
+        got = run("tree", "--of", "strange")
+        giver.join()
+    os.unlink("strange")
+    return got
+
+
 def control():
     image("tree.raw", 1 << 20)
     server = Server("--vhost-user", "s.sock", "--disk", "file=tree.raw,queues=2", "--control", "control")
@@ -265,6 +295,11 @@ def control():
     case("tree_of_a_disk_socket", got.returncode == 1 and "s.sock is no control socket" in got.stderr and "--control" in got.stderr and
          len(got.stderr.splitlines()) == 1, got.stderr)
     case("and_the_disk_is_still_served", answers("s.sock"))
+    for name, answer in STRANGE_TREES.items():
+        got = strange_tree(answer)
+        case("tree_" + name, got.returncode == 1 and "strange answers with something that is no tree" in got.stderr, f"{got.returncode} {got.stderr}")
+    got = strange_tree({"name": "a\x1b[31m\nb", "properties": {"k\r": "v\x7f"}})
+    case("tree_with_orders_to_the_terminal", got.returncode == 0 and got.stdout == "a?[31m?b  (k? v?)\n", got.stdout)
     case("control_goes_with_the_server", server.stop() == 0 and not os.path.exists("control"), server.text())
     refused("control_nowhere", 1, ["nowhere/control"], "serve", "--vhost-user", "s.sock", "--disk", "file=tree.raw",
             "--control", "nowhere/control")
