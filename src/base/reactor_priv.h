@@ -63,6 +63,7 @@ struct reactor {
 
 	bool quiet;	      /* io_uring: an entry may ask for no completion */
 	unsigned uncancelled; /* io_uring: stopped watches that are still armed for want of room */
+	unsigned unarmed;     /* io_uring: live ones that are not, for the same reason           */
 	struct log_limit complaints;
 
 	const char *noted; /* atomic */

@@ -207,6 +207,43 @@ static void a_watch_stopped_while_an_event_waits_is_gone(bool uring)
 	reactor_destroy(&r);
 }
 
+/* As the kernel does when it has no memory to tell of an event. */
+static void end_the_poll(struct reactor *r, const struct counter *c)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(r);
+
+	assert_non_null(sqe);
+	io_uring_prep_cancel64(sqe, (uintptr_t)c->watch.op | 1, 0);
+	reactor_sqe_set(r, sqe, NULL);
+	reactor_submit(r);
+	turn(r, 2);
+}
+
+static void a_poll_that_the_kernel_ends_is_made_anew(void **state)
+{
+	struct reactor *r = new_reactor(true);
+	struct counter c = {.r = r, .watch.ready = count_watch};
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	(void)state;
+	assert_int_equal(reactor_watch_start(r, &c.watch, fd, EPOLLIN), 0);
+	turn(r, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		end_the_poll(r, &c);
+		assert_int_equal(c.events & EPOLLERR, 0);
+		c.n = 0;
+		assert_int_equal(eventfd_write(fd, 1), 0);
+		turn(r, 2);
+		assert_true(c.n >= 1);
+	}
+	assert_int_equal(r->unarmed, 0);
+	reactor_watch_stop(r, &c.watch);
+	turn(r, 2);
+	assert_int_equal(stopped_watches(r), 0);
+	close(fd);
+	reactor_destroy(&r);
+}
+
 static void hang_up_is_told_once(bool uring)
 {
 	struct reactor *r = new_reactor(uring);
@@ -612,6 +649,7 @@ int main(void)
 		BOTH(watch_tells_each_signal),
 		BOTH(watch_stopped_inside_its_callback),
 		BOTH(a_watch_stopped_while_an_event_waits_is_gone),
+		cmocka_unit_test(a_poll_that_the_kernel_ends_is_made_anew),
 		BOTH(hang_up_is_told_once),
 		BOTH(timers_expire_in_order),
 		BOTH(poller_is_polled_until_armed),

@@ -138,16 +138,50 @@ static void cancel_the_rest(struct reactor *r)
 	}
 }
 
+/* Those that are not watched for want of room in the ring; what came meanwhile is told then. */
+static void arm_the_rest(struct reactor *r)
+{
+	r->unarmed = 0;
+	list_for_each (l, &r->watches) {
+		struct reactor_watch_op *op = list_entry(l, struct reactor_watch_op, link);
+
+		if (!op->watch || op->armed || op->over)
+			continue;
+		if (uring_kind_watch(r, op)) {
+			r->unarmed++;
+			return;
+		}
+	}
+}
+
+/*
+ * The kernel may end a poll by itself, when it has no memory to tell of an event, say.  That is no
+ * word about the file: something may have come, and it is watched anew.
+ */
+static uint32_t watch_events(const struct reactor_watch_op *op, int res)
+{
+	switch (res) {
+	case -ECANCELED:
+	case -ENOMEM:
+	case -EAGAIN:
+	case -EINTR:
+	case -EOVERFLOW:
+		return op->events;
+	default:
+		return res < 0 ? EPOLLERR : (uint32_t)res;
+	}
+}
+
 static void watch_completed(struct reactor *r, struct reactor_watch_op *op, int res, uint32_t flags)
 {
 	op->armed = flags & IORING_CQE_F_MORE;
-	reactor_watch_deliver(op, res < 0 ? EPOLLERR : (uint32_t)res);
+	reactor_watch_deliver(op, watch_events(op, res));
 	if (op->armed)
 		return;
 	if (!op->watch)
 		forget(op);
 	else if (!op->over && uring_kind_watch(r, op))
-		reactor_watch_deliver(op, EPOLLERR);
+		r->unarmed++;
 }
 
 static unsigned uring_kind_reap(struct reactor *r)
@@ -187,6 +221,8 @@ static unsigned uring_kind_reap(struct reactor *r)
 	}
 	if (unlikely(r->uncancelled))
 		cancel_the_rest(r);
+	if (unlikely(r->unarmed))
+		arm_the_rest(r);
 	return n;
 }
 
