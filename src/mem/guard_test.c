@@ -33,19 +33,42 @@ static int memfd(size_t size, unsigned flags)
 	return fd;
 }
 
-/* One region of the whole file at 0, with its page's number in each page's first byte. */
-static struct gmem *numbered(int fd, uint8_t **at)
-{
-	struct gmem_hint hint = {0};
+/* Memory that somebody works with: one region of the whole file, at 0. */
+struct guarded {
+	int fd;
 	struct gmem *m;
+	struct gmem_guard guard;
+	uint8_t *p;
+};
 
-	assert_int_equal(gmem_with_fd(NULL, 0, PAGES * PAGE, 0, fd, 0, &m, NULL), 0);
-	*at = gmem_at(m, &hint, gpa(0), PAGES * PAGE);
-	for (unsigned i = 0; i < PAGES; i++)
-		(*at)[i * PAGE] = (uint8_t)(i + 1);
+/* false: such a file cannot be mapped here. */
+static bool guarded_map(struct guarded *g, int fd, size_t size)
+{
+	g->fd = fd;
+	if (gmem_with_fd(NULL, 0, size, 0, fd, 0, &g->m, NULL)) {
+		close(fd);
+		return false;
+	}
+	g->p = gmem_at(g->m, &(struct gmem_hint){0}, gpa(0), size);
 	/* Here, because cmocka has a handler of its own for each test. */
 	assert_int_equal(gmem_guard_install(NULL), 0);
-	return m;
+	gmem_guard_enter(&g->guard, g->m);
+	return true;
+}
+
+/* With its page's number in each page's first byte. */
+static void guarded_number(struct guarded *g)
+{
+	assert_true(guarded_map(g, memfd(PAGES * PAGE, 0), PAGES * PAGE));
+	for (unsigned i = 0; i < PAGES; i++)
+		g->p[i * PAGE] = (uint8_t)(i + 1);
+}
+
+static void guarded_end(struct guarded *g)
+{
+	gmem_guard_leave(&g->guard);
+	gmem_put(g->m);
+	close(g->fd);
 }
 
 /* The page may be replaced while another thread looks: that is what is tested, and no race of ours. */
@@ -57,38 +80,31 @@ __attribute__((noinline, no_sanitize("thread"))) static uint8_t touch(const uint
 /* A hole may be anywhere: the pages behind it are still the guest's. */
 static void one_page_is_replaced_and_not_the_rest(void **state)
 {
-	int fd = memfd(PAGES * PAGE, 0);
-	struct gmem_guard guard;
-	struct gmem *m;
-	uint8_t *p;
+	struct guarded g;
 
 	(void)state;
-	m = numbered(fd, &p);
-	gmem_guard_enter(&guard, m);
-	assert_int_equal(ftruncate(fd, 4 * PAGE), 0);
-	assert_int_equal(touch(p + 5 * PAGE), 0);
-	assert_true(gmem_lost(m));
+	guarded_number(&g);
+	assert_int_equal(ftruncate(g.fd, 4 * PAGE), 0);
+	assert_int_equal(touch(g.p + 5 * PAGE), 0);
+	assert_true(gmem_lost(g.m));
 	/* Longer again: what was not touched meanwhile is the file's. */
-	assert_int_equal(ftruncate(fd, PAGES * PAGE), 0);
-	assert_int_equal(pwrite(fd, "x", 1, 9 * PAGE), 1);
-	assert_int_equal(touch(p + 9 * PAGE), 'x');
-	assert_int_equal(touch(p + 3 * PAGE), 4);
+	assert_int_equal(ftruncate(g.fd, PAGES * PAGE), 0);
+	assert_int_equal(pwrite(g.fd, "x", 1, 9 * PAGE), 1);
+	assert_int_equal(touch(g.p + 9 * PAGE), 'x');
+	assert_int_equal(touch(g.p + 3 * PAGE), 4);
 	/* And the one that was replaced stays so: the map does not become right again. */
-	assert_int_equal(pwrite(fd, "x", 1, 5 * PAGE), 1);
-	assert_int_equal(touch(p + 5 * PAGE), 0);
-	assert_true(gmem_lost(m));
-	gmem_guard_leave(&guard);
-	gmem_put(m);
-	close(fd);
+	assert_int_equal(pwrite(g.fd, "x", 1, 5 * PAGE), 1);
+	assert_int_equal(touch(g.p + 5 * PAGE), 0);
+	assert_true(gmem_lost(g.m));
+	guarded_end(&g);
 }
 
 /* As /dev/shm may be: room for some of a sparse file's pages only. */
 static void a_hole_in_a_full_file_system(void **state)
 {
 	char dir[] = "/tmp/ringside-guard.XXXXXX", path[64];
-	struct gmem_guard guard;
-	struct gmem *m;
-	uint8_t *p, full[PAGE];
+	uint8_t full[PAGE];
+	struct guarded g;
 	int fd, fill;
 
 	(void)state;
@@ -102,24 +118,19 @@ static void a_hole_in_a_full_file_system(void **state)
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, PAGES * PAGE), 0);
-	assert_int_equal(gmem_with_fd(NULL, 0, PAGES * PAGE, 0, fd, 0, &m, NULL), 0);
-	p = gmem_at(m, &(struct gmem_hint){0}, gpa(0), PAGES * PAGE);
-	assert_int_equal(gmem_guard_install(NULL), 0);
-	gmem_guard_enter(&guard, m);
-	*(volatile uint8_t *)(p + 7 * PAGE) = 7;
+	assert_true(guarded_map(&g, fd, PAGES * PAGE));
+	*(volatile uint8_t *)(g.p + 7 * PAGE) = 7;
 	snprintf(path, sizeof(path), "%s/fill", dir);
 	fill = open(path, O_RDWR | O_CREAT, 0600);
 	memset(full, 1, sizeof(full));
 	while (write(fill, full, sizeof(full)) > 0)
 		;
-	assert_false(gmem_lost(m));
-	*(volatile uint8_t *)(p + 2 * PAGE) = 2;
-	assert_true(gmem_lost(m));
-	assert_int_equal(touch(p + 7 * PAGE), 7);
-	gmem_guard_leave(&guard);
-	gmem_put(m);
+	assert_false(gmem_lost(g.m));
+	*(volatile uint8_t *)(g.p + 2 * PAGE) = 2;
+	assert_true(gmem_lost(g.m));
+	assert_int_equal(touch(g.p + 7 * PAGE), 7);
+	guarded_end(&g);
 	close(fill);
-	close(fd);
 	umount(dir);
 	rmdir(dir);
 }
@@ -129,34 +140,21 @@ static void a_huge_page_goes_as_a_whole(void **state)
 {
 	const size_t huge = (size_t)2 << 20;
 	int fd = memfd(2 * huge, MFD_HUGETLB | MFD_HUGE_2MB);
-	struct gmem_guard guard;
-	struct gmem *m;
-	uint8_t *p;
+	struct guarded g;
 
 	(void)state;
-	if (fd < 0)
+	if (fd < 0 || !guarded_map(&g, fd, 2 * huge))
 		skip();
-	if (gmem_with_fd(NULL, 0, 2 * huge, 0, fd, 0, &m, NULL)) {
-		close(fd);
-		skip();
-	}
-	p = gmem_at(m, &(struct gmem_hint){0}, gpa(0), 2 * huge);
-	assert_int_equal(gmem_guard_install(NULL), 0);
-	gmem_guard_enter(&guard, m);
-	*(volatile uint8_t *)p = 1;
-	if (gmem_lost(m)) { /* no huge page is free here */
-		gmem_guard_leave(&guard);
-		gmem_put(m);
-		close(fd);
+	*(volatile uint8_t *)g.p = 1;
+	if (gmem_lost(g.m)) { /* no huge page is free here */
+		guarded_end(&g);
 		skip();
 	}
 	assert_int_equal(ftruncate(fd, (off_t)huge), 0);
-	assert_int_equal(touch(p + huge + 5 * PAGE), 0);
-	assert_true(gmem_lost(m));
-	assert_int_equal(touch(p), 1);
-	gmem_guard_leave(&guard);
-	gmem_put(m);
-	close(fd);
+	assert_int_equal(touch(g.p + huge + 5 * PAGE), 0);
+	assert_true(gmem_lost(g.m));
+	assert_int_equal(touch(g.p), 1);
+	guarded_end(&g);
 }
 
 /*
@@ -165,19 +163,16 @@ static void a_huge_page_goes_as_a_whole(void **state)
  */
 static void every_map_that_holds_the_page_is_told(void **state)
 {
-	int fd = memfd(PAGES * PAGE, 0), other = memfd(PAGE, 0);
-	struct gmem *m, *more, *less;
-	struct gmem_guard guard;
-	uint8_t *p;
+	struct gmem *more, *less;
+	int other = memfd(PAGE, 0);
+	struct guarded g;
 
 	(void)state;
-	m = numbered(fd, &p);
-	assert_int_equal(gmem_with_fd(m, 1 << 20, PAGE, 0, other, 0, &more, NULL), 0);
-	gmem_guard_enter(&guard, m);
-	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(touch(p + PAGE), 0);
-	gmem_guard_leave(&guard);
-	assert_true(gmem_lost(m));
+	guarded_number(&g);
+	assert_int_equal(gmem_with_fd(g.m, 1 << 20, PAGE, 0, other, 0, &more, NULL), 0);
+	assert_int_equal(ftruncate(g.fd, PAGE), 0);
+	assert_int_equal(touch(g.p + PAGE), 0);
+	assert_true(gmem_lost(g.m));
 	assert_true(gmem_lost(more));
 	/* One that is made later inherits it. */
 	assert_int_equal(gmem_without(more, 1 << 20, PAGE, 0, &less), 0);
@@ -187,9 +182,8 @@ static void every_map_that_holds_the_page_is_told(void **state)
 	assert_false(gmem_lost(less));
 	gmem_put(less);
 	gmem_put(more);
-	gmem_put(m);
+	guarded_end(&g);
 	close(other);
-	close(fd);
 }
 
 struct witness {
@@ -216,21 +210,22 @@ static void who_sees_the_page_sees_the_mark(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 50; i++) {
-		int fd = memfd(PAGES * PAGE, 0);
 		struct witness w[2] = {0};
 		pthread_t thread;
-		uint8_t *p;
+		struct guarded g;
 
-		w[0].mem = w[1].mem = numbered(fd, &p);
-		w[0].page = w[1].page = p + 2 * PAGE;
+		guarded_number(&g);
+		gmem_guard_leave(&g.guard);
+		w[0].mem = w[1].mem = g.m;
+		w[0].page = w[1].page = g.p + 2 * PAGE;
 		assert_int_equal(pthread_create(&thread, NULL, look_until_zero, &w[1]), 0);
-		assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+		assert_int_equal(ftruncate(g.fd, 2 * PAGE), 0);
 		look_until_zero(&w[0]);
 		pthread_join(thread, NULL);
 		assert_false(w[0].believed);
 		assert_false(w[1].believed);
-		gmem_put(w[0].mem);
-		close(fd);
+		gmem_put(g.m);
+		close(g.fd);
 	}
 }
 
@@ -238,23 +233,15 @@ static void who_sees_the_page_sees_the_mark(void **state)
 static void more_holes_than_mappings_may_have(void **state)
 {
 	const size_t pages = 140000;
-	int fd = memfd(pages * PAGE, 0);
-	struct gmem_guard guard;
-	struct gmem *m;
-	uint8_t *p;
+	struct guarded g;
 
 	(void)state;
-	assert_int_equal(gmem_with_fd(NULL, 0, pages * PAGE, 0, fd, 0, &m, NULL), 0);
-	p = gmem_at(m, &(struct gmem_hint){0}, gpa(0), pages * PAGE);
-	assert_int_equal(gmem_guard_install(NULL), 0);
-	gmem_guard_enter(&guard, m);
-	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_true(guarded_map(&g, memfd(pages * PAGE, 0), pages * PAGE));
+	assert_int_equal(ftruncate(g.fd, 0), 0);
 	for (size_t i = 0; i < pages; i += 2)
-		(void)touch(p + i * PAGE);
-	assert_true(gmem_lost(m));
-	gmem_guard_leave(&guard);
-	gmem_put(m);
-	close(fd);
+		(void)touch(g.p + i * PAGE);
+	assert_true(gmem_lost(g.m));
+	guarded_end(&g);
 }
 
 /* How a child ends that does @what: its signal, or 0. */
@@ -322,24 +309,18 @@ static void what_is_not_ours_ends_the_process(void **state)
 /* Only a touch (AR) loses the page; the notice before (AO) does not. */
 static void memory_errors_are_told_apart(void **state)
 {
-	int fd = memfd(PAGES * PAGE, 0);
-	struct gmem_guard guard;
-	struct gmem *m;
-	uint8_t *p;
+	struct guarded g;
 
 	(void)state;
-	m = numbered(fd, &p);
-	gmem_guard_enter(&guard, m);
-	send_code(BUS_MCEERR_AO, p + 3 * PAGE);
-	assert_false(gmem_lost(m));
-	assert_int_equal(touch(p + 3 * PAGE), 4);
-	send_code(BUS_MCEERR_AR, p + 3 * PAGE + 8);
-	assert_true(gmem_lost(m));
-	assert_int_equal(touch(p + 3 * PAGE), 0);
-	assert_int_equal(touch(p + 4 * PAGE), 5);
-	gmem_guard_leave(&guard);
-	gmem_put(m);
-	close(fd);
+	guarded_number(&g);
+	send_code(BUS_MCEERR_AO, g.p + 3 * PAGE);
+	assert_false(gmem_lost(g.m));
+	assert_int_equal(touch(g.p + 3 * PAGE), 4);
+	send_code(BUS_MCEERR_AR, g.p + 3 * PAGE + 8);
+	assert_true(gmem_lost(g.m));
+	assert_int_equal(touch(g.p + 3 * PAGE), 0);
+	assert_int_equal(touch(g.p + 4 * PAGE), 5);
+	guarded_end(&g);
 }
 
 int main(void)
