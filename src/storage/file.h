@@ -23,6 +23,7 @@
 #define STORAGE_FILE_H
 
 #include "base/bits.h"
+#include "mem/far_copy.h"
 #include "storage/bounce.h"
 #include "storage/engine.h"
 #include "storage/file_sync.h"
@@ -87,6 +88,8 @@ struct file_channel {
 	bool fixed;		/* the fds stand in the ring's table, at their own number */
 	struct rmw_channel rmw; /* of a coarse file */
 	struct bounce_pool bounce;
+	struct far_copy copy;	    /* into bounce buffers ... */
+	bool copies;		    /* ... once there was one  */
 	struct io_fifo need_bounce; /* wait for a buffer                                   */
 	struct io_fifo retry;	    /* the kernel took no more, or asked to come again     */
 	struct reactor_poller retry_poller;
@@ -190,8 +193,11 @@ enum file_verdict file_io_edges_done(const struct file *f, struct storage_io *io
 
 /* io->op, and for zeroing IO_EDGES and the way of the middle, are set. */
 void file_rmw_begin(const struct file *f, struct storage_io *io);
-/* Before a step is started: what it writes into the buffer. */
-void file_rmw_fill(const struct file *f, const struct storage_io *io);
+/*
+ * Before a step is started: how many of the request's bytes, from io->progress on, it writes, and
+ * where they go in the buffer.
+ */
+size_t file_rmw_fill(const struct file *f, const struct storage_io *io, void **to);
 void file_rmw_step(const struct file *f, const struct storage_io *io, struct file_step *step);
 enum file_verdict file_rmw_advance(const struct file *f, struct storage_io *io, int res);
 

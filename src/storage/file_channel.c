@@ -24,22 +24,43 @@ static void wait_to_retry(struct file_channel *ch, struct storage_io *io)
 /* Bytes that the worker copies itself. */
 #define INSTANT_MAX (256u << 10)
 
-static void fill_bounce(const struct file *f, const struct storage_io *io)
+/*
+ * 0 or -errno.  By the kernel: were a guest's memory to go away under a copy of our own, a page of
+ * zeroes would stand in for it, and be written to the disk.
+ */
+static int fill_bounce(struct file_channel *ch, const struct storage_io *io)
 {
+	void *to = io->bounce;
+	size_t len = 0;
+	int rc;
+
 	if (io->state & IO_RMW)
-		file_rmw_fill(f, io);
+		len = file_rmw_fill(ch->file, io, &to);
 	else if (io->op == STORAGE_WRITE)
-		iov_gather(io->iov, io->iovcnt, io->progress, io->bounce,
-			   min_u64(io->len - io->progress, BOUNCE_BYTES));
+		len = min_u64(io->len - io->progress, BOUNCE_BYTES);
+	if (!len)
+		return 0;
+	if (!ch->copies) {
+		rc = far_copy_init(&ch->copy);
+		if (rc)
+			return rc;
+		ch->copies = true;
+	}
+	return far_copy_in(&ch->copy, io->iov, io->iovcnt, io->progress, to, len);
 }
 
 /* false: the ring is full. */
 static bool start_step(struct file_channel *ch, struct storage_io *io)
 {
 	struct file_step step;
+	int rc = 0;
 
 	if (unlikely(io->bounce))
-		fill_bounce(ch->file, io);
+		rc = fill_bounce(ch, io);
+	if (unlikely(rc)) {
+		file_channel_outcome(ch, io, rc);
+		return true;
+	}
 	file_io_step(ch->file, io, &step);
 	if (ch->uring && step.kind != FILE_BLKDISCARD)
 		return file_uring_start(ch, io, &step);
@@ -369,6 +390,8 @@ void file_channel_close(struct storage_channel *base)
 		rmw_detach(&ch->rmw);
 	reactor_poller_stop(base->reactor, &ch->retry_poller);
 	bounce_fini(&ch->bounce);
+	if (ch->copies)
+		far_copy_fini(&ch->copy);
 	pthread_mutex_destroy(&ch->lock);
 	free(ch);
 }

@@ -73,17 +73,17 @@ void file_rmw_begin(const struct file *f, struct storage_io *io)
 	begin_piece(f, io);
 }
 
-void file_rmw_fill(const struct file *f, const struct storage_io *io)
+size_t file_rmw_fill(const struct file *f, const struct storage_io *io, void **to)
 {
 	struct piece p = current_piece(f, io);
-	uint8_t *to = (uint8_t *)io->bounce + (p.start - p.lo);
 
+	*to = (uint8_t *)io->bounce + (p.start - p.lo);
 	if (!(io->state & IO_RMW_WRITE))
-		return;
+		return 0;
 	if (io->op == STORAGE_WRITE)
-		iov_gather(io->iov, io->iovcnt, io->progress, to, p.end - p.start);
-	else
-		memset(to, 0, p.end - p.start);
+		return p.end - p.start;
+	memset(*to, 0, p.end - p.start);
+	return 0;
 }
 
 void file_rmw_step(const struct file *f, const struct storage_io *io, struct file_step *step)

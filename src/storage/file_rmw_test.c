@@ -106,8 +106,12 @@ static int play(struct played *p)
 	while (v == FILE_MORE) {
 		struct file_step s;
 
-		if (p->io.state & IO_RMW)
-			file_rmw_fill(&p->f, &p->io);
+		if (p->io.state & IO_RMW) {
+			void *to;
+			size_t len = file_rmw_fill(&p->f, &p->io, &to);
+
+			iov_gather(p->io.iov, p->io.iovcnt, p->io.progress, to, len);
+		}
 		file_io_step(&p->f, &p->io, &s);
 		v = file_io_advance(&p->f, &p->io, play_step(p, &s));
 		assert_true(p->steps < 100);
