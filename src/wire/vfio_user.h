@@ -183,6 +183,28 @@ struct vfio_user_feature {
 	uint32_t argsz, flags; /* then the feature's own data, where it is set, or got */
 };
 
+/* What can be done with it beside running. */
+#define VFIO_USER_MIGRATION_STOP_COPY 1u
+
+struct vfio_user_migration_flags {
+	uint64_t flags;
+};
+
+#define VFIO_USER_STATE_ERROR	  0u
+#define VFIO_USER_STATE_STOP	  1u
+#define VFIO_USER_STATE_RUNNING	  2u
+#define VFIO_USER_STATE_STOP_COPY 3u
+#define VFIO_USER_STATE_RESUMING  4u
+#define VFIO_USER_STATES	  8u /* the others of VFIO are not for us */
+
+struct vfio_user_mig_state {
+	uint32_t state, data_fd; /* unused: the state goes by messages */
+};
+
+struct vfio_user_mig_data {
+	uint32_t argsz, size; /* then the data, in what carries it */
+};
+
 struct vfio_user_logging_range {
 	uint64_t iova, length;
 };
@@ -209,6 +231,9 @@ _Static_assert(sizeof(struct vfio_user_irq_set) == 20, "SET_IRQS");
 _Static_assert(sizeof(struct vfio_user_access) == 16, "REGION_READ");
 _Static_assert(sizeof(struct vfio_user_write) == 24, "REGION_WRITE_MULTI");
 _Static_assert(sizeof(struct vfio_user_feature) == 8, "DEVICE_FEATURE");
+_Static_assert(sizeof(struct vfio_user_migration_flags) == 8, "MIGRATION");
+_Static_assert(sizeof(struct vfio_user_mig_state) == 8, "MIG_DEVICE_STATE");
+_Static_assert(sizeof(struct vfio_user_mig_data) == 8, "MIG_DATA_READ");
 _Static_assert(sizeof(struct vfio_user_logging_start) == 16, "DMA_LOGGING_START");
 _Static_assert(sizeof(struct vfio_user_logging_report) == 24, "DMA_LOGGING_REPORT");
 

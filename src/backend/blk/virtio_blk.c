@@ -124,6 +124,79 @@ static void blk_refresh(struct virtio_device *vdev)
 	virtio_blk_refresh(virtio_blk_of(vdev));
 }
 
+/* ---- state ---- */
+
+static void blk_save(const struct virtio_device *vdev, struct pack *p)
+{
+	const struct virtio_blk *blk = container_of(vdev, const struct virtio_blk, vdev);
+	const struct virtio_blk_config *c = &blk->config;
+
+	pack_bytes(p, blk->serial, sizeof(blk->serial));
+	pack_64(p, storage_size(blk->storage) / VIRTIO_BLK_SECTOR);
+	pack_32(p, le32_get(c->blk_size));
+	pack_32(p, le32_get(c->seg_max));
+	pack_16(p, le16_get(c->num_queues));
+	pack_32(p, le32_get(c->max_discard_sectors));
+	pack_32(p, le32_get(c->max_discard_seg));
+	pack_32(p, le32_get(c->max_write_zeroes_sectors));
+	pack_32(p, le32_get(c->max_write_zeroes_seg));
+	pack_8(p, blk->writeback);
+}
+
+/* The driver has read these, and sends requests by them. */
+static int check_limit(const char *what, uint32_t there, uint32_t here, struct error *err)
+{
+	if (here >= there)
+		return 0;
+	return error_set(err, -EINVAL, "its %s is %u, and this disk's %u.", what, there, here);
+}
+
+static int blk_load(struct virtio_device *vdev, struct unpack *u, bool *changed, struct error *err)
+{
+	struct virtio_blk *blk = virtio_blk_of(vdev);
+	const struct virtio_blk_config *c = &blk->config;
+	uint64_t here = storage_size(blk->storage) / VIRTIO_BLK_SECTOR, there;
+	char serial[sizeof(blk->serial)];
+	uint32_t block;
+	uint8_t writeback;
+	int rc;
+
+	unpack_bytes(u, serial, sizeof(serial));
+	if (memcmp(serial, blk->serial, sizeof(serial)))
+		return error_set(err, -EINVAL, "it is of a disk with another serial number.");
+	there = unpack_64(u);
+	if (there > here)
+		return error_set(err, -EINVAL, "its disk has %llu sectors, and this one %llu.",
+				 (unsigned long long)there, (unsigned long long)here);
+	block = unpack_32(u);
+	if (block != le32_get(c->blk_size))
+		return error_set(err, -EINVAL, "its disk has blocks of %u bytes, and this one %u.",
+				 block, le32_get(c->blk_size));
+	rc = check_limit("number of segments", unpack_32(u), le32_get(c->seg_max), err);
+	if (!rc)
+		rc = check_limit("number of queues", unpack_16(u), le16_get(c->num_queues), err);
+	if (!rc)
+		rc = check_limit("longest discard", unpack_32(u), le32_get(c->max_discard_sectors),
+				 err);
+	if (!rc)
+		rc = check_limit("number of ranges to discard", unpack_32(u),
+				 le32_get(c->max_discard_seg), err);
+	if (!rc)
+		rc = check_limit("longest write of zeroes", unpack_32(u),
+				 le32_get(c->max_write_zeroes_sectors), err);
+	if (!rc)
+		rc = check_limit("number of ranges of zeroes", unpack_32(u),
+				 le32_get(c->max_write_zeroes_seg), err);
+	if (rc)
+		return rc;
+	writeback = unpack_8(u);
+	if (writeback > 1)
+		return error_set(err, -EINVAL, "its cache is neither on nor off.");
+	*changed |= there != here;
+	write_once(&blk->writeback, writeback);
+	return 0;
+}
+
 static void blk_destroy(struct virtio_device *vdev)
 {
 	struct virtio_blk *blk = virtio_blk_of(vdev);
@@ -140,6 +213,8 @@ static const struct virtio_device_class virtio_blk_class = {
 	.features_set = blk_features_set,
 	.reset = blk_reset,
 	.refresh = blk_refresh,
+	.save = blk_save,
+	.load = blk_load,
 	.destroy = blk_destroy,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,

@@ -19,6 +19,7 @@
 
 #include "backend/virtio/bus.h"
 #include "backend/virtio/queue.h"
+#include "base/pack.h"
 
 struct virtio_device_class {
 	const char *name;
@@ -38,6 +39,14 @@ struct virtio_device_class {
 	void (*reset)(struct virtio_device *vdev);
 	/* Looks whether what the device stands on has another size.  Optional. */
 	void (*refresh)(struct virtio_device *vdev);
+	/*
+	 * No queue runs: what a driver has made of the device, beside features and status, and what
+	 * must be the same where it goes on; and from there.  load: the features are set; -EINVAL
+	 * for what cannot be, then the device has to be reset; *changed: the driver is to be told
+	 * that the config space is another.  Optional, both or none.
+	 */
+	void (*save)(const struct virtio_device *vdev, struct pack *p);
+	int (*load)(struct virtio_device *vdev, struct unpack *u, bool *changed, struct error *err);
 	/* All queues have stopped, and it is unplugged: gives everything back. */
 	void (*destroy)(struct virtio_device *vdev);
 

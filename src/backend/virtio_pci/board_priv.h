@@ -83,6 +83,9 @@ void virtio_pci_isr_config(struct virtio_pci *b);
 void virtio_pci_isr_look(struct virtio_pci *b);
 /* The queue's calls so far are nobody's; it does not run. */
 void virtio_pci_isr_forget(struct virtio_pci_queue *q);
+/* Whether it has called since the ISR was last read; and so it is from now on. */
+bool virtio_pci_isr_called(const struct virtio_pci_queue *q);
+void virtio_pci_isr_load(struct virtio_pci_queue *q, bool called);
 
 /* ---- status.c ---- */
 
@@ -110,6 +113,9 @@ void virtio_pci_queue_forget(struct virtio_pci_queue *q);
 /* The driver enables it: checked, and started if the device runs. */
 void virtio_pci_queue_enable(struct virtio_pci_queue *q);
 void virtio_pci_queue_start(struct virtio_pci_queue *q);
+/* The board stands still, the queue has stopped; and goes on. */
+void virtio_pci_queue_froze(struct virtio_pci_queue *q);
+void virtio_pci_queue_thaw(struct virtio_pci_queue *q);
 /* Stops it alone; enabled and resetting read as 0 when that is done. */
 void virtio_pci_queue_reset(struct virtio_pci_queue *q);
 void virtio_pci_queue_kick(struct virtio_pci_queue *q);

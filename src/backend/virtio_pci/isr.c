@@ -29,7 +29,7 @@ static uint64_t calls(const struct virtio_pci *b, unsigned queue)
 
 /* ---- with the lock ---- */
 
-static bool called(const struct virtio_pci_queue *q)
+bool virtio_pci_isr_called(const struct virtio_pci_queue *q)
 {
 	return q->running && calls(q->board, q->index) != q->calls_seen;
 }
@@ -37,7 +37,7 @@ static bool called(const struct virtio_pci_queue *q)
 static bool any_called(const struct virtio_pci *b)
 {
 	for (unsigned i = 0; i < b->n_queues; i++)
-		if (called(&b->queues[i]))
+		if (virtio_pci_isr_called(&b->queues[i]))
 			return true;
 	return false;
 }
@@ -47,13 +47,18 @@ void virtio_pci_isr_forget(struct virtio_pci_queue *q)
 	write_once(&q->calls_seen, calls(q->board, q->index));
 }
 
+void virtio_pci_isr_load(struct virtio_pci_queue *q, bool called)
+{
+	write_once(&q->calls_seen, calls(q->board, q->index) - called);
+}
+
 uint32_t virtio_pci_isr_read(struct virtio_pci *b)
 {
 	uint32_t isr = b->isr;
 
 	b->isr = 0;
 	for (unsigned i = 0; i < b->n_queues; i++) {
-		if (!called(&b->queues[i]))
+		if (!virtio_pci_isr_called(&b->queues[i]))
 			continue;
 		virtio_pci_isr_forget(&b->queues[i]);
 		isr |= VIRTIO_PCI_ISR_QUEUE;

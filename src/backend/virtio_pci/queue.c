@@ -4,6 +4,7 @@
  * kicked and where it calls.
  */
 #include "backend/virtio_pci/board_priv.h"
+#include "base/atomic.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static struct vring_config ring_config(const struct virtio_pci_queue *q)
 		.desc = gpa(q->desc),
 		.driver = gpa(q->driver),
 		.device = gpa(q->device),
-		.base = vring_base_initial(packed),
+		.base = q->base,
 	};
 }
 
@@ -156,26 +157,76 @@ static void start_done(struct virtio_waiter *w)
 		refuse(q, w->err.text);
 }
 
-void virtio_pci_queue_start(struct virtio_pci_queue *q)
+/* false: refused. */
+static bool order_start(struct virtio_pci_queue *q)
 {
 	struct vring_config config = ring_config(q);
 	struct virtio_queue *vq = device_queue(q);
 
+	q->start = (struct virtio_waiter){.done = start_done};
+	virtio_queue_set_enabled(vq, !q->board->master_gone, NULL);
+	if (!virtio_queue_start(vq, &config, q->board->mem, &q->start))
+		return true;
+	refuse(q, "the worker cannot be told");
+	return false;
+}
+
+void virtio_pci_queue_start(struct virtio_pci_queue *q)
+{
 	if (!q->board->mem) {
 		refuse(q, "there is no memory");
 		return;
 	}
 	/* Calls that are left over from before are not this ring's. */
 	virtio_pci_isr_forget(q);
-	q->start = (struct virtio_waiter){.done = start_done};
-	virtio_queue_set_enabled(vq, !q->board->master_gone, NULL);
-	if (virtio_queue_start(vq, &config, q->board->mem, &q->start)) {
-		refuse(q, "the worker cannot be told");
+	q->base = vring_base_initial(virtio_device_has(q->board->vdev, VIRTIO_F_RING_PACKED));
+	q->broken = q->moved = false;
+	if (!q->board->frozen && !order_start(q))
 		return;
-	}
 	q->running = true;
 	pci_call_start(&q->call);
 	virtio_pci_queue_update_kicks(q);
+}
+
+/* Its stop has been carried out: what the worker knew is there to read. */
+void virtio_pci_queue_froze(struct virtio_pci_queue *q)
+{
+	const struct virtio_queue *vq = device_queue(q);
+
+	/* One whose start was refused stands where it was to start. */
+	if (vq->life == vq->lives)
+		q->base = vq->base;
+	if (load_acquire(&vq->failed_life) != vq->lives || q->broken)
+		return;
+	/* The worker's own message comes too late: the queue does not count as started any more. */
+	q->broken = true;
+	virtio_device_needs_reset(q->board->vdev);
+}
+
+/* A call too many does no harm, one that got lost on the way would. */
+static void call_once(struct virtio_pci_queue *q)
+{
+	struct virtio_pci *b = q->board;
+
+	q->moved = false;
+	if (b->fn.msix.enabled) {
+		pci_msix_notify(&b->fn, q->vector);
+		return;
+	}
+	virtio_pci_isr_load(q, true);
+	virtio_pci_isr_look(b);
+}
+
+void virtio_pci_queue_thaw(struct virtio_pci_queue *q)
+{
+	if (!q->board->mem) {
+		refuse(q, "there is no memory");
+		return;
+	}
+	if (q->moved)
+		call_once(q);
+	if (!q->broken)
+		(void)order_start(q);
 }
 
 static bool areas_lie_in_memory(const struct virtio_pci_queue *q, const struct vring_config *c)

@@ -46,7 +46,9 @@ static void config_changed(struct virtio_bus *bus)
 {
 	struct virtio_pci *b = virtio_pci_of_bus(bus);
 
-	if (b->resetting || !(b->vdev->status & VIRTIO_STATUS_DRIVER_OK))
+	/* A board that stands still tells nobody anything. */
+	b->changed_frozen |= b->frozen;
+	if (b->frozen || b->resetting || !(b->vdev->status & VIRTIO_STATUS_DRIVER_OK))
 		return;
 	virtio_pci_isr_config(b);
 	pci_msix_notify(&b->fn, b->config_vector);
@@ -200,7 +202,7 @@ static void machine_reset(struct pci_function *fn)
 {
 	struct virtio_pci *b = virtio_pci_of_fn(fn);
 
-	b->master = b->master_gone = false;
+	b->master = b->master_gone = b->frozen = false;
 	virtio_pci_reset(b);
 }
 

@@ -15,6 +15,7 @@
  *      queue.c       a queue's life, kicks and calls
  *      status.c      status, features, reset
  *      isr.c         the ISR and the interrupt pin
+ *      state.c       standing still, and going on in another program
  *
  * Bus mastering that is taken away stops the queues as they are; the access ends when nothing is in
  * flight, where it can wait for that: who boots another kernel takes the memory back this way,
@@ -81,7 +82,10 @@ struct virtio_pci_queue {
 	bool enabled;
 	bool resetting;	     /* queue reset, not over yet ... */
 	bool reset_awaited;  /* ... and an access waits for that */
-	bool running;	     /* a start was ordered and no stop since */
+	bool running;	     /* a start was ordered and no stop since; of a frozen board: will be */
+	bool broken;	     /* when the board was frozen: it does not start again */
+	bool moved;	     /* it comes from another program: its driver is told once */
+	uint32_t base;	     /* where the ring starts, or goes on */
 	uint64_t calls_seen; /* of the device's queue, when the ISR was last read */
 
 	int kick_fd, call_fd;
@@ -115,6 +119,12 @@ struct virtio_pci {
 	bool pausing;	  /* not all have stopped yet ... */
 	bool pause_again; /* ... and it was on and off again meanwhile */
 	struct virtio_waiter pause;
+
+	/* state.h */
+	bool frozen;	     /* asked to be: queues are not started */
+	bool freezing;	     /* some have not stopped yet */
+	bool changed_frozen; /* the configuration has changed meanwhile */
+	struct virtio_waiter freeze;
 
 	bool resetting;
 	bool reset_awaited;    /* by an access */

@@ -130,8 +130,6 @@ static void commands_that_are_not_known_or_too_short(void **state)
 					VFIO_USER_DMA_READ,
 					VFIO_USER_DMA_WRITE,
 					VFIO_USER_DIRTY_PAGES,
-					VFIO_USER_MIG_DATA_READ,
-					VFIO_USER_MIG_DATA_WRITE,
 					VFIO_USER_COMMAND_MAX,
 					UINT16_MAX};
 	uint8_t zero[64] = {0};

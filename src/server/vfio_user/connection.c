@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* How often it is looked whether a reset by a legacy driver is over. */
+/* How often it is looked whether a reset by a legacy driver is over, or a device stands still. */
 #define LOOK_NS (200 * UINT64_C(1000))
 
 /* Commands in a row before others' devices have their turn. */
@@ -312,19 +312,25 @@ static void look_expired(struct reactor_timer *t)
 {
 	struct vfio_user_connection *c = container_of(t, struct vfio_user_connection, look);
 
-	if (vfio_user_device_write_waits(&c->device))
+	int rc = vfio_user_migration_go_on(&c->device.migration);
+
+	if (rc == -EINPROGRESS || vfio_user_device_write_waits(&c->device))
 		reactor_timer_start(c->home, &c->look, LOOK_NS);
 	else
-		connection_late_answer(c, 0, c->ch.out->header.size);
+		connection_late_answer(c, rc, c->ch.out->header.size);
+}
+
+/* What was asked for is under way: the answer, which is ready, follows it. */
+static int answer_when_done(struct command *cmd)
+{
+	cmd->c->ch.out->header.size = cmd->reply_size;
+	reactor_timer_start(cmd->c->home, &cmd->c->look, LOOK_NS);
+	return ANSWER_LATER;
 }
 
 static int after_write(struct command *cmd)
 {
-	if (!vfio_user_device_write_waits(&cmd->c->device))
-		return 0;
-	cmd->c->ch.out->header.size = cmd->reply_size;
-	reactor_timer_start(cmd->c->home, &cmd->c->look, LOOK_NS);
-	return ANSWER_LATER;
+	return vfio_user_device_write_waits(&cmd->c->device) ? answer_when_done(cmd) : 0;
 }
 
 static int do_write(struct command *cmd)
@@ -332,7 +338,8 @@ static int do_write(struct command *cmd)
 	struct vfio_user_access a;
 
 	memcpy(&a, cmd->body, sizeof(a));
-	if (!access_is_possible(cmd, &a) || a.count > cmd->size - sizeof(a))
+	if (!access_is_possible(cmd, &a) || a.count > cmd->size - sizeof(a) ||
+	    !vfio_user_migration_may_write(&cmd->c->device.migration))
 		return -EINVAL;
 	vfio_user_device_write(&cmd->c->device, a.region, a.offset, cmd->body + sizeof(a), a.count);
 	memcpy(cmd->reply, &a, sizeof(a));
@@ -348,7 +355,8 @@ static int do_write_multi(struct command *cmd)
 	struct vfio_user_write w;
 
 	memcpy(&m, cmd->body, sizeof(m));
-	if (m.n > (cmd->size - sizeof(m)) / sizeof(w))
+	if (m.n > (cmd->size - sizeof(m)) / sizeof(w) ||
+	    !vfio_user_migration_may_write(&cmd->c->device.migration))
 		return -EINVAL;
 	for (uint64_t i = 0; i < m.n; i++) {
 		memcpy(&w, at + i * sizeof(w), sizeof(w));
@@ -384,7 +392,37 @@ static int do_feature(struct command *cmd)
 	int rc = vfio_user_feature(&cmd->c->device, &call);
 
 	cmd->reply_size = call.reply_size;
+	if (rc == -EINPROGRESS)
+		return answer_when_done(cmd);
 	return !rc && call.moved ? move_memory(cmd) : rc;
+}
+
+static int do_mig_read(struct command *cmd)
+{
+	struct vfio_user_mig_data m;
+	int n;
+
+	memcpy(&m, cmd->body, sizeof(m));
+	if (m.size > VFIO_USER_TRANSFER || m.argsz < sizeof(m) || m.size > m.argsz - sizeof(m))
+		return -EINVAL;
+	n = vfio_user_migration_read(&cmd->c->device.migration, cmd->reply + sizeof(m), m.size);
+	if (n < 0)
+		return n;
+	m.size = (uint32_t)n;
+	m.argsz = (uint32_t)sizeof(m) + m.size;
+	memcpy(cmd->reply, &m, sizeof(m));
+	cmd->reply_size = m.argsz;
+	return 0;
+}
+
+static int do_mig_write(struct command *cmd)
+{
+	struct vfio_user_mig_data m;
+
+	memcpy(&m, cmd->body, sizeof(m));
+	if (m.size > cmd->size - sizeof(m))
+		return -EINVAL;
+	return vfio_user_migration_write(&cmd->c->device.migration, cmd->body + sizeof(m), m.size);
 }
 
 /* Its fixed part's size, and whether fds may come along. */
@@ -406,6 +444,8 @@ static const struct rule {
 	[VFIO_USER_REGION_WRITE] = {do_write, sizeof(struct vfio_user_access), false},
 	[VFIO_USER_DEVICE_RESET] = {do_reset, 0, false},
 	[VFIO_USER_DEVICE_FEATURE] = {do_feature, sizeof(struct vfio_user_feature), false},
+	[VFIO_USER_MIG_DATA_READ] = {do_mig_read, sizeof(struct vfio_user_mig_data), false},
+	[VFIO_USER_MIG_DATA_WRITE] = {do_mig_write, sizeof(struct vfio_user_mig_data), false},
 	[VFIO_USER_REGION_WRITE_MULTI] = {do_write_multi, sizeof(struct vfio_user_write_multi),
 					  false},
 };

@@ -196,6 +196,7 @@ static void device_quiet(struct card *card)
 	struct vfio_user_device *d = container_of(card->plane, struct vfio_user_device, plane);
 
 	card_reset(card);
+	vfio_user_migration_reset(&d->migration);
 	d->was_reset(d);
 }
 
@@ -239,6 +240,7 @@ int vfio_user_device_init(struct vfio_user_device *d, struct virtio_device *vdev
 	if (rc)
 		goto fini_plane;
 	d->fn = &d->card->board.fn;
+	vfio_user_migration_init(&d->migration, &d->card->board);
 	rc = vfio_user_irqs_init(&d->irqs, home, d->fn->config[PCI_INTERRUPT_PIN] != 0,
 				 d->fn->msix.n);
 	if (rc) {

@@ -9,6 +9,7 @@
  *        bus        a PCI bus with one function; its pin leads to the client
  *        irqs       the client's eventfds
  *        dma        the client's memory
+ *        migration  whether it stands still, and its state
  *        kicks      eventfds that stand for a write to a place of a BAR
  *
  * The client reaches BARs by their number and an offset, whether they are mapped or not.
@@ -23,6 +24,7 @@
 #include "backend/pci/bus.h"
 #include "server/vfio_user/dma.h"
 #include "server/vfio_user/irq.h"
+#include "server/vfio_user/migration.h"
 
 /* Two for each queue at most: the modern and the legacy one. */
 #define VFIO_USER_KICKS_MAX 512
@@ -45,6 +47,7 @@ struct vfio_user_device {
 	struct virtio_card *card;
 	struct vfio_user_irqs irqs;
 	struct vfio_user_dma dma;
+	struct vfio_user_migration migration;
 	struct vfio_user_kick kicks[VFIO_USER_KICKS_MAX];
 	unsigned n_kicks;
 

@@ -87,15 +87,61 @@ static int logging_report(struct vfio_user_device *d, struct vfio_user_feature_c
 	return 0;
 }
 
+/* ---- migration ---- */
+
+static int feature_data(struct vfio_user_feature_call *call, const void *data, uint32_t size)
+{
+	struct vfio_user_feature head;
+
+	memcpy(&head, call->body, HEAD);
+	if (head.argsz < HEAD + size)
+		return -EINVAL;
+	head.argsz = HEAD + size;
+	memcpy(call->reply, &head, HEAD);
+	memcpy(call->reply + HEAD, data, size);
+	call->reply_size = head.argsz;
+	return 0;
+}
+
+static int migration_get(struct vfio_user_device *d, struct vfio_user_feature_call *call)
+{
+	const struct vfio_user_migration_flags can = {VFIO_USER_MIGRATION_STOP_COPY};
+
+	(void)d;
+	return feature_data(call, &can, sizeof(can));
+}
+
+static int state_get(struct vfio_user_device *d, struct vfio_user_feature_call *call)
+{
+	const struct vfio_user_mig_state s = {.state = d->migration.state};
+
+	return feature_data(call, &s, sizeof(s));
+}
+
+static int state_set(struct vfio_user_device *d, struct vfio_user_feature_call *call)
+{
+	struct vfio_user_mig_state s;
+
+	if (call->size < HEAD + sizeof(s))
+		return -EINVAL;
+	memcpy(&s, call->body + HEAD, sizeof(s));
+	memcpy(call->reply, call->body, call->size);
+	call->reply_size = call->size;
+	return vfio_user_migration_set(&d->migration, s.state);
+}
+
 /* ---- the table ---- */
 
 static const struct feature {
 	int (*get)(struct vfio_user_device *d, struct vfio_user_feature_call *call);
 	int (*set)(struct vfio_user_device *d, struct vfio_user_feature_call *call);
+	bool of_migration;
 } features[] = {
-	[VFIO_USER_FEATURE_LOGGING_START] = {NULL, logging_start},
-	[VFIO_USER_FEATURE_LOGGING_STOP] = {NULL, logging_stop},
-	[VFIO_USER_FEATURE_LOGGING_REPORT] = {logging_report, NULL},
+	[VFIO_USER_FEATURE_MIGRATION] = {migration_get, NULL, true},
+	[VFIO_USER_FEATURE_MIG_STATE] = {state_get, state_set, true},
+	[VFIO_USER_FEATURE_LOGGING_START] = {NULL, logging_start, false},
+	[VFIO_USER_FEATURE_LOGGING_STOP] = {NULL, logging_stop, false},
+	[VFIO_USER_FEATURE_LOGGING_REPORT] = {logging_report, NULL, false},
 };
 
 int vfio_user_feature(struct vfio_user_device *d, struct vfio_user_feature_call *call)
@@ -113,6 +159,8 @@ int vfio_user_feature(struct vfio_user_device *d, struct vfio_user_feature_call 
 						VFIO_USER_FEATURE_SET | VFIO_USER_FEATURE_PROBE))
 		return -EINVAL;
 	f = index < ARRAY_SIZE(features) ? &features[index] : NULL;
+	if (f && f->of_migration && !vfio_user_migration_can(&d->migration))
+		f = NULL;
 	if (!f || (!f->get && !f->set) || (get && !f->get) || (set && !f->set))
 		return -ENOTTY;
 	if (head.flags & VFIO_USER_FEATURE_PROBE) {

@@ -2,7 +2,7 @@
 /*
  * DEVICE_FEATURE: what a device may have beside its registers, each got, set or probed.
  *
- *      1, 2        migration                  not yet
+ *      1, 2        migration: whether it can be; the state, and the way to another one
  *      6, 7, 8     the log of what the device writes to: start, stop, report
  *
  * Threads: the control thread.
@@ -23,7 +23,8 @@ struct vfio_user_feature_call {
 
 /*
  * 0; -ENOTTY: there is no such feature, or it cannot be done with it; -EINVAL; -E2BIG: the answer
- * does not fit a message; -EALREADY, -ENOMEM, ...
+ * does not fit a message; -EINPROGRESS: the reply is ready, and follows when
+ * vfio_user_migration_go_on() says so; -EALREADY, -ENOMEM, ...
  */
 int vfio_user_feature(struct vfio_user_device *d, struct vfio_user_feature_call *call);
 
