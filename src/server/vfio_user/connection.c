@@ -311,7 +311,6 @@ static int do_read(struct command *cmd)
 static void look_expired(struct reactor_timer *t)
 {
 	struct vfio_user_connection *c = container_of(t, struct vfio_user_connection, look);
-
 	int rc = vfio_user_migration_go_on(&c->device.migration);
 
 	if (rc == -EINPROGRESS || vfio_user_device_write_waits(&c->device))
