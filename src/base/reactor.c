@@ -263,10 +263,8 @@ void reactor_poller_init(struct reactor_poller *p, unsigned (*poll)(struct react
 	list_init(&p->link);
 }
 
-void reactor_poller_activate(struct reactor *r, struct reactor_poller *p)
+void reactor_poller_add(struct reactor *r, struct reactor_poller *p)
 {
-	if (list_is_linked(&p->link))
-		return;
 	p->idle_turns = 0;
 	list_add_tail(&r->pollers, &p->link);
 }

@@ -123,7 +123,12 @@ struct reactor_poller {
 void reactor_poller_init(struct reactor_poller *p, unsigned (*poll)(struct reactor_poller *p),
 			 bool (*arm)(struct reactor_poller *p));
 /* Polled from this turn on, until it has been armed or stopped. */
-void reactor_poller_activate(struct reactor *r, struct reactor_poller *p);
+void reactor_poller_add(struct reactor *r, struct reactor_poller *p); /* for one that is not */
+static inline void reactor_poller_activate(struct reactor *r, struct reactor_poller *p)
+{
+	if (unlikely(!list_is_linked(&p->link)))
+		reactor_poller_add(r, p);
+}
 void reactor_poller_stop(struct reactor *r, struct reactor_poller *p);
 
 /* ---- io_uring, for whoever has I/O to do ---- */

@@ -320,6 +320,8 @@ int gmem_with_log(const struct gmem *mem, struct gmem_log *log, struct gmem **ou
 
 /* ---- looking up ---- */
 
+const struct gmem_region gmem_nowhere;
+
 static bool region_has(const struct gmem_region *r, uint64_t at)
 {
 	return at >= r->gpa && at - r->gpa < r->size;
@@ -397,6 +399,15 @@ int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64
 			return -EFAULT; /* past 2^64 */
 	}
 	return n;
+}
+
+const struct gmem_region *gmem_near(const struct gmem *mem, const struct gmem_hint *hint)
+{
+	const struct gmem_region *r = &mem->regions[hint->region];
+
+	if (hint->region >= mem->n || mem->log || r->access != GMEM_BOTH)
+		return &gmem_nowhere;
+	return r;
 }
 
 int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *out)

@@ -140,6 +140,32 @@ const void *gmem_at_read(const struct gmem *mem, struct gmem_hint *hint, gpa_t a
 int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
 		struct iovec *iov, int max);
 
+/* A region that nothing lies in. */
+extern const struct gmem_region gmem_nowhere;
+
+/*
+ * The region that was hit last, for gmem_hit(), if look-ups there have nothing to do but to look: it
+ * may be read and written, and no log runs.  Else gmem_nowhere.
+ */
+const struct gmem_region *gmem_near(const struct gmem *mem, const struct gmem_hint *hint);
+
+/*
+ * The common case of gmem_slices(), without a call: whether the range is one slice in @near, which
+ * gmem_near() returned.  false says nothing, and is the answer for @len 0: ask gmem_slices().
+ */
+static inline bool gmem_hit(const struct gmem_region *near, gpa_t at, uint32_t len,
+			    struct iovec *slice)
+{
+	uint64_t offset = at.v - near->gpa; /* in front of the region: more than any size */
+
+	/* A length of 0 becomes the greatest. */
+	if (unlikely(offset >= near->size || (uint64_t)len - 1 >= near->size - offset))
+		return false;
+	slice->iov_base = near->host + offset;
+	slice->iov_len = len;
+	return true;
+}
+
 /* The guest address of a front end's own address (vhost-user ring addresses), when all @len bytes
  * lie in one region; -EFAULT. */
 int gmem_from_user(const struct gmem *mem, uint64_t user, uint64_t len, gpa_t *out);

@@ -294,9 +294,86 @@ static void regions_of_each_kind(void **state)
 	}
 }
 
+/* It never says more than the look-up, and as much where the range lies in the region hit last. */
+static void a_hit_says_what_a_look_up_says(void **state)
+{
+	static const uint64_t at[] = {0,
+				      1,
+				      MIB - 1,
+				      MIB,
+				      MIB + 1,
+				      2 * MIB - 1,
+				      2 * MIB,
+				      (UINT64_C(4) << 30) - 1,
+				      UINT64_C(4) << 30,
+				      (UINT64_C(4) << 30) + MIB - 1,
+				      (UINT64_C(4) << 30) + MIB,
+				      UINT64_MAX - 1,
+				      UINT64_MAX};
+	static const uint32_t len[] = {
+		0, 1, 2, MIB - 1, MIB, MIB + 1, 2 * MIB, UINT32_MAX - 1, UINT32_MAX};
+	struct gmem *m = three_regions();
+	unsigned hits = 0;
+
+	(void)state;
+	for (uint32_t region = 0; region < m->n; region++) {
+		const struct gmem_region *r = &m->regions[region];
+		struct gmem_hint hint = {region};
+		const struct gmem_region *near = gmem_near(m, &hint);
+
+		assert_ptr_equal(near, r);
+		for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
+			for (unsigned k = 0; k < ARRAY_SIZE(len); k++) {
+				struct iovec slice, iov[4];
+				struct gmem_hint none = {0};
+				bool inside = len[k] && at[i] >= r->gpa &&
+					      at[i] - r->gpa < r->size &&
+					      len[k] <= r->size - (at[i] - r->gpa);
+
+				assert_int_equal(gmem_hit(near, gpa(at[i]), len[k], &slice),
+						 inside);
+				assert_false(gmem_hit(&gmem_nowhere, gpa(at[i]), len[k], &slice));
+				if (!inside)
+					continue;
+				hits++;
+				assert_int_equal(
+					gmem_slices(m, &none, gpa(at[i]), len[k], true, iov, 4), 1);
+				assert_ptr_equal(iov[0].iov_base, slice.iov_base);
+				assert_int_equal(iov[0].iov_len, slice.iov_len);
+			}
+		}
+	}
+	assert_true(hits > 10);
+	gmem_put(m);
+}
+
+/* Where more is to be done than to look, there is no hit. */
+static void what_is_logged_or_not_for_all_is_no_hit(void **state)
+{
+	struct gmem_log *log = gmem_log_new();
+	struct gmem_hint hint = {0};
+	struct gmem *m = three_regions(), *logged;
+
+	(void)state;
+	assert_non_null(log);
+	assert_int_equal(gmem_with_log(m, log, &logged), 0);
+	assert_ptr_equal(gmem_near(logged, &hint), &gmem_nowhere);
+	gmem_put(logged);
+	gmem_log_put(log);
+	for (uint32_t access = GMEM_READ; access <= GMEM_BOTH; access++) {
+		m->regions[0].access = access;
+		assert_true((gmem_near(m, &hint) == &gmem_nowhere) == (access != GMEM_BOTH));
+	}
+	hint.region = m->n;
+	assert_ptr_equal(gmem_near(m, &hint), &gmem_nowhere);
+	gmem_put(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hit_says_what_a_look_up_says),
+		cmocka_unit_test(what_is_logged_or_not_for_all_is_no_hit),
 		cmocka_unit_test(lookup_is_all_or_nothing),
 		cmocka_unit_test(regions_of_each_kind),
 		cmocka_unit_test(r_10_slices_cross_touching_regions),

@@ -117,6 +117,11 @@ static int vqdev_set_base(struct vqdev *vq)
 	return 0;
 }
 
+static void vqdev_judge(struct vqdev *vq)
+{
+	vq->special = vq->why || vq->rec || vq->in_order || vq->log;
+}
+
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 	       struct error *err)
 {
@@ -126,6 +131,7 @@ int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct
 int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
 			const struct vqdev_record *record, struct error *err)
 {
+	/* Of those that no driver uses the kernel gives no page. */
 	size_t ids = config->packed ? 65536 : config->num;
 	int rc;
 
@@ -136,6 +142,7 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 				 config->packed ? "packed" : "split", config->num);
 	vq->config = *config;
 	vq->mem = mem;
+	vq->near = &gmem_nowhere;
 	vq->num = config->num;
 	vq->chain_max = vring_chain_max(config->num);
 	vq->is_packed = config->packed;
@@ -149,7 +156,7 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 	if (rc)
 		return error_set(err, rc,
 				 "the ring does not lie in guest memory that the device may use");
-	vq->ids = calloc((ids + 63) / 64, sizeof(*vq->ids));
+	vq->ids = calloc(ids, sizeof(*vq->ids));
 	if (!vq->ids)
 		return error_set(err, -ENOMEM, "no memory for a ring");
 	rc = vqdev_log_open(vq);
@@ -168,6 +175,7 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 			return rc;
 		}
 	}
+	vqdev_judge(vq);
 	vqdev_ask(vq, true);
 	return 0;
 }
@@ -189,6 +197,7 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 	int rc;
 
 	vq->mem = mem;
+	vq->near = &gmem_nowhere;
 	vq->hint = vq->table_hint = (struct gmem_hint){0};
 	vqdev_log_close(vq);
 	rc = vqdev_log_open(vq);
@@ -196,6 +205,7 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 		vqdev_break(vq, "no memory for the log of what is written");
 		return rc;
 	}
+	vqdev_judge(vq);
 	if (vqdev_map_areas(vq)) {
 		rc = vqdev_go_away(vq);
 		if (rc)
@@ -219,8 +229,16 @@ bool vqdev_away(const struct vqdev *vq)
 
 /* ---- chains ---- */
 
+int vq_fail(struct vqdev *vq, const char *why)
+{
+	vqdev_break(vq, why);
+	return -EPROTO;
+}
+
 int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d)
 {
+	struct iovec slice;
+
 	if (d->flags & VIRTQ_DESC_F_NEXT)
 		return vq_fail(vq, "indirect descriptor with a next one");
 	if (!d->len || d->len % sizeof(struct virtq_desc))
@@ -229,8 +247,41 @@ int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d)
 	if (d->addr + d->len < d->addr)
 		return vq_fail(vq, "indirect table outside memory");
 	t->gpa = d->addr;
-	t->at = gmem_at_read(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
+	t->at = gmem_hit(vq->near, gpa(d->addr), d->len, &slice)
+			? slice.iov_base
+			: gmem_at_read(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
 	t->aligned = t->at && !((uintptr_t)t->at % 8);
+	return 0;
+}
+
+/* What gmem_slices() could not do, as vq_walk_other() returns it. */
+static int vq_walk_no_slices(struct vqdev *vq, int rc, bool write)
+{
+	if (rc == -E2BIG)
+		return rc;
+	if (rc == -EACCES)
+		return vq_fail(vq, write ? "buffer in memory that must not be written"
+					 : "buffer in memory that must not be read");
+	return vq_fail(vq, "buffer outside memory");
+}
+
+int vq_walk_other(struct vqdev *vq, struct vq_walk *w, uint64_t addr, uint32_t len, uint32_t flags)
+{
+	bool write = flags & VIRTQ_DESC_F_WRITE;
+	int n;
+
+	if (!write && w->write)
+		return vq_fail(vq, "readable descriptor after a writable one");
+	w->len += len;
+	if (!len)
+		return 0;
+	n = gmem_slices(vq->mem, &vq->hint, gpa(addr), len, write, w->iov, (int)(w->end - w->iov));
+	if (n < 0)
+		return vq_walk_no_slices(vq, n, write);
+	if (write && vq->log && vqdev_log_note(vq, addr, len))
+		return vq_fail(vq, "no memory for the log of what is written");
+	w->iov += n;
+	vq->near = gmem_near(vq->mem, &vq->hint);
 	return 0;
 }
 
@@ -301,13 +352,13 @@ int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 	return vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
 }
 
-static inline void vqdev_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
+static void vqdev_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
 {
 	if (vq->is_packed)
 		vqdev_packed_fill(vq, id, slots, len);
 	else
 		vqdev_split_fill(vq, id, len);
-	if (unlikely(vq->rec))
+	if (vq->rec)
 		vqdev_recorded_filled(vq, id);
 }
 
@@ -319,37 +370,48 @@ static void vqdev_push_in_order(struct vqdev *vq, const struct vq_ticket *ticket
 		.len = len, .id = ticket->id, .slots = ticket->slots, .done = true};
 	for (h = &vq->held[vq->seq_push]; h->done; h = &vq->held[vq->seq_push]) {
 		h->done = false;
-		vq->ids[h->id / 64] &= ~BIT64(h->id % 64);
+		vq->ids[h->id] = false;
 		vqdev_fill(vq, h->id, h->slots, h->len);
 		if (++vq->seq_push == vq->num)
 			vq->seq_push = 0;
 	}
 }
 
+static __attribute__((noinline)) void
+vqdev_push_special(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
+{
+	/* Also on a broken queue: what was written, was. */
+	if (vq->log)
+		vqdev_log_pushed(vq, ticket->id);
+	if (!vq->why && vq->in_order) {
+		vqdev_push_in_order(vq, ticket, len);
+		return;
+	}
+	vq->ids[ticket->id] = false;
+	if (!vq->why)
+		vqdev_fill(vq, ticket->id, ticket->slots, len);
+}
+
 void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 {
 	assert(vq_id_in_flight(vq, ticket->id));
 	vq->in_flight--;
-	/* Also on a broken queue: what was written, was. */
-	if (unlikely(vq->log))
-		vqdev_log_pushed(vq, ticket->id);
-	if (unlikely(vq->why)) {
-		vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
+	if (unlikely(vq->special)) {
+		vqdev_push_special(vq, ticket, len);
 		return;
 	}
-	if (vq->in_order) {
-		vqdev_push_in_order(vq, ticket, len);
-		return;
-	}
-	vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
-	vqdev_fill(vq, ticket->id, ticket->slots, len);
+	vq->ids[ticket->id] = false;
+	if (vq->is_packed)
+		vqdev_packed_fill(vq, ticket->id, ticket->slots, len);
+	else
+		vqdev_split_fill(vq, ticket->id, len);
 }
 
 void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket)
 {
 	assert(vq_id_in_flight(vq, ticket->id) && !vq->rec);
 	vq->in_flight--;
-	vq->ids[ticket->id / 64] &= ~BIT64(ticket->id % 64);
+	vq->ids[ticket->id] = false;
 	if (unlikely(vq->log))
 		vqdev_log_unpopped(vq, ticket->id);
 	if (unlikely(vq->why))
@@ -436,6 +498,7 @@ void vqdev_break(struct vqdev *vq, const char *why)
 {
 	if (!vq->why)
 		vq->why = why;
+	vq->special = true;
 }
 
 unsigned vqdev_in_flight(const struct vqdev *vq)

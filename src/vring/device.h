@@ -195,6 +195,7 @@ struct vqdev {
 	uint32_t chain_max;
 	uint16_t num;
 	bool is_packed, event_idx, indirect, in_order;
+	bool special; /* broken, or more is to be done for each chain than to fill in an entry */
 
 	/* Where we are.  Split: avail and used are indexes that run freely; packed: slots, each
 	 * with its lap's wrap counter. */
@@ -211,13 +212,14 @@ struct vqdev {
 	uint32_t passed;      /* published since needs_interrupt was last asked                */
 	uint32_t slots_out;   /* packed: slots of chains popped whose used entry is not filled */
 	uint32_t in_flight;   /* chains popped and not pushed                                  */
+	const struct gmem_region *near; /* gmem_near() of @mem */
 	struct gmem_hint hint, table_hint;
 	const char *why; /* broken, and why */
 
 	struct vqdev_log *log;	    /* NULL: the map has none: device_log.c */
 	struct vring_inflight *rec; /* NULL: no record is kept: device_record.c */
 	struct vq_desc *noted;	    /* packed, with a record: the chain's descriptors as read */
-	uint64_t *ids;		    /* one bit per id in flight */
+	bool *ids;		    /* by id: in flight */
 	void *away;		    /* stands for the ring while the map lacks it */
 	struct vqdev_held *held;
 	uint16_t seq_pop, seq_push; /* IN_ORDER: next place to hand out, to complete */

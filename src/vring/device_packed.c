@@ -2,136 +2,189 @@
 /* The device half on a packed ring (virtio 1.4, 2.8). */
 #include "vring/device_walk.h"
 
-static int packed_walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t)
+/* The id that counts is the last descriptor's. */
+VQ_INLINE int packed_walk_done(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+			       uint16_t id, uint16_t slots)
 {
+	if (unlikely(vq_id_in_flight(vq, id)))
+		return vq_fail(vq, "buffer id already in flight");
+	return vq_walk_done(vq, w, chain, id, slots);
+}
+
+/* The same, and the chain's slots are passed. */
+VQ_INLINE int packed_walk_taken(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+				uint16_t id, uint16_t slots)
+{
+	uint32_t next = (uint32_t)vq->avail + slots;
+	int rc = packed_walk_done(vq, w, chain, id, slots);
+
+	if (unlikely(rc < 0))
+		return rc;
+	vq->slots_out += slots;
+	if (next >= vq->num) {
+		next -= vq->num;
+		vq->avail_wrap = !vq->avail_wrap;
+	}
+	vq->avail = (uint16_t)next;
+	return rc;
+}
+
+/* The table that a chain's only descriptor points at. */
+static int packed_walk_table(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+			     const struct vq_desc *from)
+{
+	struct vq_table t;
 	struct vq_desc d;
+	int rc = vq_table_open(vq, &t, from);
 
-	/* All of it, in order; NEXT and id mean nothing here (2.8.7). */
-	for (uint32_t i = 0; i < t->count; i++) {
-		int rc = vq_table_read(vq, t, i, &d, &d.link, &d.flags);
-
+	if (rc)
+		return rc;
+	/* All of its entries count, in order; NEXT and id mean nothing here (2.8.7). */
+	if (t.count > vq->chain_max)
+		return vq_fail(vq, "indirect table too long");
+	for (uint32_t i = 0; i < t.count; i++) {
+		rc = vq_table_read(vq, &t, i, &d, &d.link, &d.flags);
 		if (rc)
 			return rc;
 		if (d.flags & VIRTQ_DESC_F_INDIRECT)
 			return vq_fail(vq, "indirect descriptor in an indirect table");
-		rc = vq_walk_add(vq, w, &d);
+		rc = vq_walk_add(vq, w, chain, d.addr, d.len, d.flags);
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
-/* The @n-th descriptor of a chain. */
-static inline int packed_walk_desc(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d,
-				   uint32_t n)
+static inline struct vq_desc packed_read_desc(const struct vqdev *vq, uint32_t at, uint32_t flags)
 {
-	struct vq_table table;
+	const struct pvirtq_desc *p = &vq->packed.ring[at];
+
+	return (struct vq_desc){le64_read(&p->addr), le32_read(&p->len), (uint16_t)flags,
+				le16_read(&p->id)};
+}
+
+/* The flags of the head, if it is available; 0. */
+static inline uint32_t packed_head(const struct vqdev *vq)
+{
+	/* Pairs with the driver's release of them: the rest of the chain is there when they are. */
+	uint32_t flags = le16_load_acquire(&vq->packed.ring[vq->avail].flags);
+
+	return vq_packed_available(flags, vq->avail_wrap) ? flags : 0;
+}
+
+/* From the descriptor @d on, which has been read. */
+static __attribute__((noinline)) int packed_walk_long(struct vqdev *vq, struct vq_chain *chain,
+						      struct vq_walk w, struct vq_desc d)
+{
+	uint32_t room = vq->num - vq->slots_out, at, flags;
 	int rc;
 
-	if (!(d->flags & VIRTQ_DESC_F_INDIRECT))
-		return vq_walk_add(vq, w, d);
-	if (n)
-		return vq_fail(vq, "indirect descriptor behind a direct one");
-	rc = vq_table_open(vq, &table, d);
-	if (rc)
-		return rc;
-	/* All of its entries count. */
-	if (table.count > vq->chain_max)
-		return vq_fail(vq, "indirect table too long");
-	return packed_walk_table(vq, w, &table);
+	vq_walk_lengthen(&w, chain);
+	while (w.descs < room) {
+		if (vq->noted)
+			vq->noted[w.descs] = d;
+		if (d.flags & VIRTQ_DESC_F_INDIRECT) {
+			if (w.descs)
+				return vq_fail(vq, "indirect descriptor behind a direct one");
+			rc = packed_walk_table(vq, &w, chain, &d);
+			return rc ? rc : packed_walk_taken(vq, &w, chain, d.link, 1);
+		}
+		rc = vq_walk_add(vq, &w, chain, d.addr, d.len, d.flags);
+		if (rc)
+			return rc;
+		if (!(d.flags & VIRTQ_DESC_F_NEXT))
+			return packed_walk_taken(vq, &w, chain, d.link, (uint16_t)w.descs);
+		if (w.descs == room)
+			break;
+		at = vq->avail + w.descs;
+		at -= at < vq->num ? 0 : vq->num;
+		flags = le16_read(&vq->packed.ring[at].flags);
+		if (!vq_packed_available(flags, vq->avail_wrap != (at < vq->avail)))
+			return vq_fail(vq, "chain runs into a descriptor that is not available");
+		d = packed_read_desc(vq, at, flags);
+	}
+	return vq_fail(vq, "chain longer than the room in the ring");
+}
+
+int vqdev_packed_pop_noting(struct vqdev *vq, struct vq_chain *chain)
+{
+	uint32_t flags = packed_head(vq);
+
+	if (!flags)
+		return 0;
+	return packed_walk_long(vq, chain, vq_walk_begin(chain, 0),
+				packed_read_desc(vq, vq->avail, flags));
 }
 
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain)
 {
-	/* Pairs with the driver's release of the head's flags: the rest of the chain is there when
-	 * they are. */
-	uint16_t flags = le16_load_acquire(&vq->packed.ring[vq->avail].flags);
-	uint32_t room = vq->num - vq->slots_out;
-	uint16_t at = vq->avail;
-	bool wrap = vq->avail_wrap;
-	struct vq_desc d;
+	const struct pvirtq_desc *ring = vq->packed.ring, *end = ring + vq->num;
+	const struct pvirtq_desc *p = ring + vq->avail;
+	uint32_t flags = packed_head(vq), lap = flags & VQ_PACKED_LAP;
 	struct vq_walk w;
-	uint32_t n = 0;
-	int rc;
 
-	if (!vq_packed_available(flags, wrap))
+	if (!flags)
 		return 0;
-	vq_walk_init(&w, chain);
-	do {
-		const struct pvirtq_desc *p = &vq->packed.ring[at];
+	w = vq_walk_begin(chain, vq->num - vq->slots_out);
+	for (;;) {
+		uint64_t addr = le64_read(&p->addr);
+		uint32_t len = le32_read(&p->len);
 
-		if (unlikely(n == room))
-			return vq_fail(vq, "chain longer than the room in the ring");
-		if (n) {
-			flags = le16_read(&p->flags);
-			if (unlikely(!vq_packed_available(flags, wrap)))
-				return vq_fail(
-					vq, "chain runs into a descriptor that is not available");
+		if (unlikely(!vq_walk_hit(vq, &w, chain, addr, len, flags)))
+			return packed_walk_long(
+				vq, chain, w,
+				(struct vq_desc){addr, len, (uint16_t)flags, le16_read(&p->id)});
+		if (!(flags & VIRTQ_DESC_F_NEXT))
+			break;
+		if (unlikely(++p == end)) {
+			p = ring;
+			lap ^= VQ_PACKED_LAP;
 		}
-		d.addr = le64_read(&p->addr);
-		d.len = le32_read(&p->len);
-		d.link = le16_read(&p->id);
-		d.flags = flags;
-		rc = packed_walk_desc(vq, &w, &d, n);
-		if (unlikely(rc))
-			return rc;
-		if (unlikely(vq->noted))
-			vq->noted[n] = d;
-		n++;
-		if (++at == vq->num) {
-			at = 0;
-			wrap = !wrap;
-		}
-	} while (flags & VIRTQ_DESC_F_NEXT);
-
-	/* The id that counts is the last descriptor's. */
-	if (unlikely(vq_id_in_flight(vq, d.link)))
-		return vq_fail(vq, "buffer id already in flight");
-	vq->avail = at;
-	vq->avail_wrap = wrap;
-	vq->slots_out += n;
-	vq_walk_done(vq, &w, chain, d.link, (uint16_t)n);
-	return 1;
+		flags = le16_read(&p->flags);
+		if (unlikely((flags & VQ_PACKED_LAP) != lap))
+			return vq_fail(vq, "chain runs into a descriptor that is not available");
+	}
+	w.descs = (uint32_t)(w.iov - chain->iov);
+	return packed_walk_taken(vq, &w, chain, le16_read(&p->id), (uint16_t)w.descs);
 }
 
 int vqdev_packed_pop_again(struct vqdev *vq, struct vq_chain *chain, const struct vq_desc *descs,
 			   const uint16_t *next, uint16_t first, uint16_t n)
 {
-	struct vq_desc d = {0};
-	struct vq_walk w;
-	int rc;
+	struct vq_walk w = vq_walk_begin(chain, UINT32_MAX);
+	uint16_t at = first;
+	int rc = 0;
 
-	vq_walk_init(&w, chain);
-	for (uint32_t i = 0, at = first; i < n; i++, at = next[at]) {
-		d = descs[at];
-		rc = packed_walk_desc(vq, &w, &d, i);
-		if (rc)
-			return rc;
+	if (descs[at].flags & VIRTQ_DESC_F_INDIRECT && n == 1) {
+		rc = packed_walk_table(vq, &w, chain, &descs[at]);
+		return rc ? rc : packed_walk_done(vq, &w, chain, descs[at].link, n);
 	}
-	if (vq_id_in_flight(vq, d.link))
-		return vq_fail(vq, "buffer id already in flight");
-	vq_walk_done(vq, &w, chain, d.link, n);
-	return 1;
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		if (i)
+			at = next[at];
+		if (descs[at].flags & VIRTQ_DESC_F_INDIRECT)
+			return vq_fail(vq, "indirect descriptor in a chain");
+		rc = vq_walk_add(vq, &w, chain, descs[at].addr, descs[at].len, descs[at].flags);
+	}
+	return rc ? rc : packed_walk_done(vq, &w, chain, descs[at].link, n);
 }
 
 void vqdev_packed_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
 {
 	struct pvirtq_desc *p = &vq->packed.ring[vq->used];
-	uint16_t flags = vq->used_wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0;
 	uint32_t next = (uint32_t)vq->used + slots;
+	uint32_t flags = (vq->used_wrap ? VQ_PACKED_LAP : 0) | (len ? VIRTQ_DESC_F_WRITE : 0);
 
-	if (len)
-		flags |= VIRTQ_DESC_F_WRITE;
 	le32_write(&p->len, len);
 	le16_write(&p->id, id);
-	if (vq->batch) {
+	if (likely(vq->batch)) {
 		/* The driver looks at used entries in order, so the flags of the batch's first one
 		 * guard these too. */
-		le16_write(&p->flags, flags);
+		le16_write(&p->flags, (uint16_t)flags);
 	} else {
 		vq->batch = true;
 		vq->batch_at = vq->used;
-		vq->batch_flags = flags;
+		vq->batch_flags = (uint16_t)flags;
 	}
 	vq_dirty(vq, vq->config.desc, vq->used * sizeof(*p), sizeof(*p));
 	vq->batch_slots += slots;

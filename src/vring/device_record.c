@@ -50,7 +50,7 @@ int vqdev_recorded_pop(struct vqdev *vq, struct vq_chain *chain)
 
 	if (vring_inflight_again(vq->rec))
 		return vqdev_recorded_pop_again(vq, chain);
-	rc = vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
+	rc = vq->is_packed ? vqdev_packed_pop_noting(vq, chain) : vqdev_split_pop(vq, chain);
 	if (rc == 1)
 		vring_inflight_take(vq->rec, chain->ticket.id, vq->noted, chain->ticket.slots);
 	return rc;

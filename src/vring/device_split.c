@@ -2,77 +2,109 @@
 /* The device half on a split ring (virtio 1.4, 2.7). */
 #include "vring/device_walk.h"
 
-static void split_read_desc(const struct virtq_desc *p, struct vq_desc *d)
+VQ_INLINE int split_walk_done(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+			      uint16_t head)
 {
-	d->addr = le64_read(&p->addr);
-	d->len = le32_read(&p->len);
-	d->flags = le16_read(&p->flags);
-	d->link = le16_read(&p->next);
+	int rc = vq_walk_done(vq, w, chain, head, 1);
+
+	if (likely(rc > 0))
+		vq->avail++;
+	return rc;
 }
 
 /*
  * The table's chain starts at its first entry and may leave some out, so its size says little: at
- * most as many entries are followed as it has, and at most @budget.
+ * most as many entries are followed as it has, and at most what a chain may have.
  */
-static int split_walk_table(struct vqdev *vq, struct vq_walk *w, const struct vq_table *t,
-			    uint32_t budget)
+static int split_walk_table(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+			    uint16_t head, const struct vq_desc *from)
 {
+	uint32_t budget = vq->chain_max - w->descs, at = 0;
+	struct vq_table t;
 	struct vq_desc d;
-	uint32_t at = 0;
+	int rc = vq_table_open(vq, &t, from);
 
-	for (uint32_t left = t->count < budget ? t->count : budget; left; left--) {
-		int rc = vq_table_read(vq, t, at, &d, &d.flags, &d.link);
-
+	if (rc)
+		return rc;
+	for (uint32_t left = t.count < budget ? t.count : budget; left; left--) {
+		rc = vq_table_read(vq, &t, at, &d, &d.flags, &d.link);
 		if (rc)
 			return rc;
 		if (d.flags & VIRTQ_DESC_F_INDIRECT)
 			return vq_fail(vq, "indirect descriptor in an indirect table");
-		rc = vq_walk_add(vq, w, &d);
+		rc = vq_walk_add(vq, w, chain, d.addr, d.len, d.flags);
 		if (rc)
 			return rc;
 		if (!(d.flags & VIRTQ_DESC_F_NEXT))
-			return 0;
+			return split_walk_done(vq, w, chain, head);
 		at = d.link;
-		if (at >= t->count)
+		if (at >= t.count)
 			return vq_fail(vq, "next index beyond the indirect table");
 	}
-	return vq_fail(vq, t->count <= budget ? "loop in an indirect table" : "chain too long");
+	return vq_fail(vq, t.count <= budget ? "loop in an indirect table" : "chain too long");
 }
 
-static int split_walk(struct vqdev *vq, struct vq_walk *w, uint16_t head)
+static inline struct vq_desc split_read_desc(const struct vqdev *vq, uint32_t at)
 {
-	uint16_t at = head;
-	struct vq_table table;
-	struct vq_desc d;
+	const struct virtq_desc *p = &vq->split.desc[at];
 
+	return (struct vq_desc){le64_read(&p->addr), le32_read(&p->len), le16_read(&p->flags),
+				le16_read(&p->next)};
+}
+
+/* From the descriptor @d on, which has been read. */
+static __attribute__((noinline)) int split_walk_long(struct vqdev *vq, struct vq_chain *chain,
+						     uint16_t head, struct vq_walk w,
+						     struct vq_desc d)
+{
+	int rc;
+
+	vq_walk_lengthen(&w, chain);
 	/* The budget of a direct chain is the table's size: a longer one must come by the same
 	 * place twice. */
-	for (uint32_t n = 0; n < vq->num; n++) {
-		int rc;
-
-		split_read_desc(&vq->split.desc[at], &d);
-		if (d.flags & VIRTQ_DESC_F_INDIRECT) {
-			rc = vq_table_open(vq, &table, &d);
-			return rc ? rc : split_walk_table(vq, w, &table, vq->chain_max - n);
-		}
-		rc = vq_walk_add(vq, w, &d);
+	while (w.descs < vq->num) {
+		if (d.flags & VIRTQ_DESC_F_INDIRECT)
+			return split_walk_table(vq, &w, chain, head, &d);
+		rc = vq_walk_add(vq, &w, chain, d.addr, d.len, d.flags);
 		if (rc)
 			return rc;
 		if (!(d.flags & VIRTQ_DESC_F_NEXT))
-			return 0;
-		at = d.link;
+			return split_walk_done(vq, &w, chain, head);
+		if (d.link >= vq->num)
+			return vq_fail(vq, "next index out of range");
+		d = split_read_desc(vq, d.link);
+	}
+	return vq_fail(vq, "loop in a chain");
+}
+
+static int split_walk(struct vqdev *vq, struct vq_chain *chain, uint16_t head)
+{
+	struct vq_walk w = vq_walk_begin(chain, vq->num);
+	uint32_t at = head;
+
+	for (;;) {
+		const struct virtq_desc *p = &vq->split.desc[at];
+		uint64_t addr = le64_read(&p->addr);
+		uint32_t len = le32_read(&p->len), flags = le16_read(&p->flags);
+
+		at = le16_read(&p->next);
+		if (unlikely(!vq_walk_hit(vq, &w, chain, addr, len, flags)))
+			return split_walk_long(
+				vq, chain, head, w,
+				(struct vq_desc){addr, len, (uint16_t)flags, (uint16_t)at});
+		if (!(flags & VIRTQ_DESC_F_NEXT))
+			break;
 		if (unlikely(at >= vq->num))
 			return vq_fail(vq, "next index out of range");
 	}
-	return vq_fail(vq, "loop in a chain");
+	w.descs = (uint32_t)(w.iov - chain->iov);
+	return split_walk_done(vq, &w, chain, head);
 }
 
 int vqdev_split_pop(struct vqdev *vq, struct vq_chain *chain)
 {
 	const struct virtq_avail *avail = vq->split.avail;
-	struct vq_walk w;
 	uint16_t head;
-	int rc;
 
 	/* The shared line is touched only when everything seen before is taken. */
 	if (vq->avail_seen == vq->avail) {
@@ -92,26 +124,17 @@ int vqdev_split_pop(struct vqdev *vq, struct vq_chain *chain)
 		return vq_fail(vq, "head index out of range");
 	if (unlikely(vq_id_in_flight(vq, head)))
 		return vq_fail(vq, "head already in flight");
-	vq_walk_init(&w, chain);
-	rc = split_walk(vq, &w, head);
-	if (unlikely(rc))
-		return rc;
-	vq->avail++;
-	vq_walk_done(vq, &w, chain, head, 1);
-	return 1;
+	return split_walk(vq, chain, head);
 }
 
 int vqdev_split_pop_again(struct vqdev *vq, struct vq_chain *chain, uint16_t head)
 {
-	struct vq_walk w;
-	int rc;
+	int rc = split_walk(vq, chain, head);
 
-	vq_walk_init(&w, chain);
-	rc = split_walk(vq, &w, head);
-	if (rc)
-		return rc;
-	vq_walk_done(vq, &w, chain, head, 1);
-	return 1;
+	/* Its place in the ring was passed long ago. */
+	if (rc > 0)
+		vq->avail--;
+	return rc;
 }
 
 void vqdev_split_fill(struct vqdev *vq, uint16_t id, uint32_t len)

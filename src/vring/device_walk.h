@@ -25,17 +25,23 @@ struct vq_desc {
 	uint16_t link; /* split: next; packed: id */
 };
 
-/* A chain on its way into a struct vq_chain. */
+/*
+ * A chain on its way into a struct vq_chain.
+ *
+ * There are two walks for each layout.  The short one takes what most chains consist of: descriptors
+ * of one slice each, in the region that was hit last.  It calls nothing, so all it has is in
+ * registers.  What it meets first of anything else it hands on, with the walk so far, to the long
+ * one, which takes everything.
+ */
 struct vq_walk {
-	struct iovec *iov;
-	int iov_max;
-	int readable;
-	int writable;
-	uint64_t readable_len;
-	uint64_t writable_len;
-	bool writing;	/* a writable descriptor has been seen */
-	uint32_t descs; /* descriptors read                    */
+	struct iovec *iov, *end; /* next to fill, and behind the last */
+	uint64_t len;	/* of the readable ones; from the first writable one on, of those */
+	uint32_t descs; /* descriptors read: counted by the long walk */
+	uint32_t write; /* VIRTQ_DESC_F_WRITE from the first writable one on, else 0 */
 };
+
+/* For what must be inlined to keep its arguments out of memory. */
+#define VQ_INLINE static inline __attribute__((always_inline))
 
 /* An indirect table. */
 struct vq_table {
@@ -53,6 +59,8 @@ bool vqdev_split_waiting(const struct vqdev *vq);
 bool vqdev_split_wanted(struct vqdev *vq);
 
 int vqdev_packed_pop(struct vqdev *vq, struct vq_chain *chain);
+/* The same, and the descriptors are noted in vq->noted. */
+int vqdev_packed_pop_noting(struct vqdev *vq, struct vq_chain *chain);
 /*
  * Chains popped before, by the record: at @head; of @n descriptors, linked by @next from @first on.
  */
@@ -65,7 +73,10 @@ void vqdev_packed_ask(struct vqdev *vq, bool kicks);
 bool vqdev_packed_waiting(const struct vqdev *vq);
 bool vqdev_packed_wanted(struct vqdev *vq);
 
-/* 0, or -EPROTO and the queue is broken.  How much of the table is believed is the caller's. */
+/*
+ * The table that a descriptor points at: 0, or -EPROTO and the queue is broken.  How much of it is
+ * believed is the caller's.
+ */
 int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d);
 
 /* vq_table_read() where the table is not aligned, or not in one piece. */
@@ -94,48 +105,79 @@ void vqdev_log_popped(struct vqdev *vq, uint16_t id);
 void vqdev_log_pushed(struct vqdev *vq, uint16_t id);
 void vqdev_log_unpopped(struct vqdev *vq, uint16_t id);
 
-/* Breaks the queue; for return statements. */
-static inline int vq_fail(struct vqdev *vq, const char *why)
-{
-	vqdev_break(vq, why);
-	return -EPROTO;
-}
+/* Breaks the queue; for return statements: -EPROTO. */
+__attribute__((cold)) int vq_fail(struct vqdev *vq, const char *why);
 
 static inline bool vq_id_in_flight(const struct vqdev *vq, uint16_t id)
 {
-	return vq->ids[id / 64] & BIT64(id % 64);
+	return vq->ids[id];
 }
 
-static inline void vq_walk_init(struct vq_walk *w, const struct vq_chain *chain)
+/* @max: descriptors of the longest chain.  Each takes a slice, so one end is that of both. */
+VQ_INLINE struct vq_walk vq_walk_begin(const struct vq_chain *chain, uint32_t max)
 {
-	*w = (struct vq_walk){.iov = chain->iov, .iov_max = chain->iov_max};
+	uint32_t room = (uint32_t)chain->iov_max;
+
+	return (struct vq_walk){.iov = chain->iov, .end = chain->iov + (room < max ? room : max)};
 }
 
-/* AVAIL says this lap and USED the one before: only then is the descriptor ours (PK-D-03: neither
- * alone is enough). */
-static inline bool vq_packed_available(uint16_t flags, bool wrap)
+/* For the long walk: what the short one knows without counting. */
+VQ_INLINE void vq_walk_lengthen(struct vq_walk *w, const struct vq_chain *chain)
 {
-	bool avail = flags & VIRTQ_DESC_F_AVAIL, used = flags & VIRTQ_DESC_F_USED;
-
-	return avail == wrap && used != wrap;
+	w->descs = (uint32_t)(w->iov - chain->iov);
+	w->end = chain->iov + chain->iov_max;
 }
 
-/* The chain is good: it is in flight from here on. */
-static inline void vq_walk_done(struct vqdev *vq, const struct vq_walk *w, struct vq_chain *chain,
-				uint16_t id, uint16_t slots)
+/*
+ * AVAIL says this lap and USED the one before: only then is the descriptor ours (PK-D-03: neither
+ * alone is enough).
+ */
+#define VQ_PACKED_LAP (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)
+static inline uint32_t vq_packed_lap(bool wrap)
 {
-	vq->ids[id / 64] |= BIT64(id % 64);
+	return wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+}
+
+static inline bool vq_packed_available(uint32_t flags, bool wrap)
+{
+	return (flags & VQ_PACKED_LAP) == vq_packed_lap(wrap);
+}
+
+/* What follows is writable. */
+VQ_INLINE void vq_walk_turn(struct vq_walk *w, struct vq_chain *chain)
+{
+	chain->readable = (int)(w->iov - chain->iov);
+	chain->readable_len = w->len;
+	w->len = 0;
+	w->write = VIRTQ_DESC_F_WRITE;
+}
+
+/*
+ * 1: the chain is good and in flight from here on; or -EPROTO and the queue is broken, which stands
+ * where it stood.
+ */
+VQ_INLINE int vq_walk_done(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain, uint16_t id,
+			   uint16_t slots)
+{
+	if (!w->write)
+		vq_walk_turn(w, chain);
+	/* Two sums of fewer than 2^17 lengths of 32 bits: they do not wrap. */
+	if (unlikely(chain->readable_len + w->len > CHAIN_BYTES_MAX))
+		return vq_fail(vq, "chain of more than 4 GiB");
+	chain->writable = (int)(w->iov - chain->iov) - chain->readable;
+	chain->writable_len = w->len;
+	chain->descs = w->descs;
+	chain->ticket = (struct vq_ticket){.id = id, .slots = slots};
+	if (unlikely(vq->in_order)) {
+		chain->ticket.seq = vq->seq_pop;
+		if (++vq->seq_pop == vq->num)
+			vq->seq_pop = 0;
+	}
+	vq->ids[id] = true;
 	vq->in_flight++;
 	if (unlikely(vq->log))
 		vqdev_log_popped(vq, id);
-	chain->ticket = (struct vq_ticket){.id = id, .slots = slots, .seq = vq->seq_pop};
-	if (vq->in_order && ++vq->seq_pop == vq->num)
-		vq->seq_pop = 0;
-	chain->readable = w->readable;
-	chain->writable = w->writable;
-	chain->readable_len = w->readable_len;
-	chain->writable_len = w->writable_len;
-	chain->descs = w->descs;
+	return 1;
 }
 
 /*
@@ -157,48 +199,33 @@ static inline int vq_table_read(struct vqdev *vq, const struct vq_table *t, uint
 	return 0;
 }
 
-/* What gmem_slices() could not do, as vq_walk_add() returns it. */
-static inline int vq_walk_no_slices(struct vqdev *vq, int rc, bool write)
+/* Adds one descriptor, if it is one for the short walk. */
+VQ_INLINE bool vq_walk_hit(const struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+			   uint64_t addr, uint32_t len, uint32_t flags)
 {
-	if (rc == -E2BIG)
-		return rc;
-	if (rc == -EACCES)
-		return vq_fail(vq, write ? "buffer in memory that must not be written"
-					 : "buffer in memory that must not be read");
-	return vq_fail(vq, "buffer outside memory");
+	if ((flags & (VIRTQ_DESC_F_INDIRECT | VIRTQ_DESC_F_WRITE)) != w->write) {
+		if (unlikely(w->write || flags & VIRTQ_DESC_F_INDIRECT))
+			return false;
+		vq_walk_turn(w, chain);
+	}
+	if (unlikely(w->iov == w->end || !gmem_hit(vq->near, gpa(addr), len, w->iov)))
+		return false;
+	w->len += len;
+	w->iov++;
+	return true;
 }
 
-/* Adds one data descriptor: 0, -E2BIG, or -EPROTO and the queue is broken. */
-static inline int vq_walk_add(struct vqdev *vq, struct vq_walk *w, const struct vq_desc *d)
-{
-	bool write = d->flags & VIRTQ_DESC_F_WRITE;
-	int used = w->readable + w->writable;
-	int n;
+/* Adds one data descriptor that is none for the short walk: 0, -E2BIG, or -EPROTO. */
+int vq_walk_other(struct vqdev *vq, struct vq_walk *w, uint64_t addr, uint32_t len, uint32_t flags);
 
+/* Adds one data descriptor, whatever it is: 0, -E2BIG, or -EPROTO and the queue is broken. */
+VQ_INLINE int vq_walk_add(struct vqdev *vq, struct vq_walk *w, struct vq_chain *chain,
+			  uint64_t addr, uint32_t len, uint32_t flags)
+{
 	w->descs++;
-	if (write)
-		w->writing = true;
-	else if (unlikely(w->writing))
-		return vq_fail(vq, "readable descriptor after a writable one");
-	if (unlikely(!d->len))
+	if (likely(vq_walk_hit(vq, w, chain, addr, len, flags)))
 		return 0;
-	n = gmem_slices(vq->mem, &vq->hint, gpa(d->addr), d->len, write, w->iov + used,
-			w->iov_max - used);
-	if (unlikely(n < 0))
-		return vq_walk_no_slices(vq, n, write);
-	if (write) {
-		w->writable += n;
-		w->writable_len += d->len;
-		if (unlikely(vq->log) && vqdev_log_note(vq, d->addr, d->len))
-			return vq_fail(vq, "no memory for the log of what is written");
-	} else {
-		w->readable += n;
-		w->readable_len += d->len;
-	}
-	/* Two sums of at most chain_max lengths of 32 bits each: neither wraps. */
-	if (unlikely(w->readable_len + w->writable_len > CHAIN_BYTES_MAX))
-		return vq_fail(vq, "chain of more than 4 GiB");
-	return 0;
+	return vq_walk_other(vq, w, addr, len, flags);
 }
 
 /* The ring was written to.  One predictable branch where no log runs. */

@@ -74,7 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			touch(iov, chain.readable + chain.writable);
 			if (!blk_request_parse(&parsed, &chain, &limits)) {
 				*parsed.status = 0;
-				touch(parsed.data, parsed.n_data);
+				if (parsed.action == BLK_READ || parsed.action == BLK_WRITE ||
+				    parsed.action == BLK_GET_ID)
+					touch(parsed.data, parsed.n_data);
 			}
 			if (i % 3)
 				vqdev_push(&vq, &ticket, 1);

@@ -194,23 +194,6 @@ static void blk_get_id(struct blk_queue *bq, const struct vq_ticket *ticket)
 	blk_give_back(bq, ticket, r->status, VIRTIO_BLK_S_OK, r->writable, done);
 }
 
-/* The data's slices move from the scratch array to the task. */
-static int blk_task_keep_slices(struct blk_task *task, const struct blk_request *r)
-{
-	struct iovec *iov = task->inside;
-
-	if (unlikely(r->n_data > SLICES_INSIDE)) {
-		iov = blk_task_block(task, (unsigned)r->n_data);
-		if (!iov)
-			return -ENOMEM;
-	}
-	for (int i = 0; i < r->n_data; i++)
-		iov[i] = r->data[i];
-	task->io.iov = iov;
-	task->io.iovcnt = r->n_data;
-	return 0;
-}
-
 static int blk_task_keep_ranges(struct blk_task *task, const struct blk_request *r)
 {
 	_Static_assert(sizeof(r->ranges) <= BLOCK_BYTES, "ranges fit a block");
@@ -224,60 +207,147 @@ static int blk_task_keep_ranges(struct blk_task *task, const struct blk_request 
 	return 0;
 }
 
-static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
+static inline struct blk_task *blk_task_begin(struct blk_queue *bq, const struct vq_ticket *ticket,
+					      uint8_t *status, uint64_t writable)
 {
-	const struct blk_request *r = &bq->request;
-	bool through = bq->write_through || !read_once(&bq->blk->writeback);
-	struct blk_task *task;
+	struct blk_task *task = blk_task_get(bq);
 
-	if (r->action == BLK_ANSWER) {
-		blk_answer(bq, ticket, r->answer);
-		return;
-	}
-	if (r->action == BLK_GET_ID) {
-		blk_get_id(bq, ticket);
-		return;
-	}
-	task = blk_task_get(bq);
 	task->ticket = *ticket;
-	task->status = r->status;
-	task->writable = (uint32_t)r->writable;
+	task->status = status;
+	task->writable = (uint32_t)writable;
 	task->data_in = 0;
 	task->slices_out = 0;
-	task->io.flags = through ? STORAGE_FUA : 0;
+	return task;
+}
+
+static unsigned blk_flags(const struct blk_queue *bq)
+{
+	return bq->write_through || !read_once(&bq->blk->writeback) ? STORAGE_FUA : 0;
+}
+
+/* The data's slices move from the scratch array to the task. */
+static inline void blk_start_transfer(struct blk_queue *bq, const struct vq_ticket *ticket,
+				      const struct blk_transfer *t)
+{
+	struct blk_task *task = blk_task_begin(bq, ticket, t->status, t->writable);
+	struct iovec *iov = task->inside;
+
+	if (unlikely(t->n_data > SLICES_INSIDE)) {
+		iov = blk_task_block(task, (unsigned)t->n_data);
+		if (!iov) {
+			blk_task_finish(task, -ENOMEM);
+			return;
+		}
+	}
+	iov[0] = t->data[0];
+	for (int i = 1; i < t->n_data; i++)
+		iov[i] = t->data[i];
+	task->io.iov = iov;
+	task->io.iovcnt = t->n_data;
+	task->io.offset = t->sector * VIRTIO_BLK_SECTOR;
+	task->io.len = t->data_len;
 	task->io.done = blk_transfer_done;
-	switch (r->action) {
-	case BLK_READ:
-	case BLK_WRITE:
-		if (blk_task_keep_slices(task, r)) {
-			blk_task_finish(task, -ENOMEM);
-			return;
-		}
-		task->io.op = r->action == BLK_READ ? STORAGE_READ : STORAGE_WRITE;
-		task->io.offset = r->sector * VIRTIO_BLK_SECTOR;
-		task->io.len = r->data_len;
-		if (r->action == BLK_READ) {
-			task->io.flags = 0;
-			task->data_in = (uint32_t)r->data_len;
-		}
-		break;
-	case BLK_FLUSH:
-		task->io.op = STORAGE_FLUSH;
+	if (!t->write) {
+		task->io.op = STORAGE_READ;
 		task->io.flags = 0;
-		task->io.offset = 0;
-		task->io.len = 0;
-		break;
-	default:
-		if (blk_task_keep_ranges(task, r)) {
-			blk_task_finish(task, -ENOMEM);
-			return;
-		}
-		task->io.op = r->action == BLK_DISCARD ? STORAGE_DISCARD : STORAGE_WRITE_ZEROES;
-		task->io.done = blk_range_done;
-		blk_range_submit(task);
-		return;
+		task->data_in = (uint32_t)t->data_len;
+	} else {
+		task->io.op = STORAGE_WRITE;
+		task->io.flags = blk_flags(bq);
 	}
 	storage_submit(bq->channel, &task->io);
+}
+
+static void blk_transfer(struct blk_queue *bq, const struct vq_ticket *ticket)
+{
+	const struct blk_request *r = &bq->request;
+	const struct blk_transfer t = {r->status,
+				       r->sector,
+				       r->data,
+				       r->n_data,
+				       r->data_len,
+				       r->writable,
+				       r->action == BLK_WRITE};
+
+	blk_start_transfer(bq, ticket, &t);
+}
+
+static void blk_flush(struct blk_queue *bq, const struct vq_ticket *ticket)
+{
+	const struct blk_request *r = &bq->request;
+	struct blk_task *task = blk_task_begin(bq, ticket, r->status, r->writable);
+
+	task->io.op = STORAGE_FLUSH;
+	task->io.flags = 0;
+	task->io.offset = 0;
+	task->io.len = 0;
+	task->io.done = blk_transfer_done;
+	storage_submit(bq->channel, &task->io);
+}
+
+static void blk_ranges(struct blk_queue *bq, const struct vq_ticket *ticket)
+{
+	const struct blk_request *r = &bq->request;
+	struct blk_task *task = blk_task_begin(bq, ticket, r->status, r->writable);
+
+	if (blk_task_keep_ranges(task, r)) {
+		blk_task_finish(task, -ENOMEM);
+		return;
+	}
+	task->io.op = r->action == BLK_DISCARD ? STORAGE_DISCARD : STORAGE_WRITE_ZEROES;
+	task->io.flags = blk_flags(bq);
+	task->io.done = blk_range_done;
+	blk_range_submit(task);
+}
+
+static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
+{
+	switch (bq->request.action) {
+	case BLK_READ:
+	case BLK_WRITE:
+		blk_transfer(bq, ticket);
+		return;
+	case BLK_ANSWER:
+		blk_answer(bq, ticket, bq->request.answer);
+		return;
+	case BLK_GET_ID:
+		blk_get_id(bq, ticket);
+		return;
+	case BLK_FLUSH:
+		blk_flush(bq, ticket);
+		return;
+	case BLK_DISCARD:
+	case BLK_WRITE_ZEROES:
+		blk_ranges(bq, ticket);
+		return;
+	}
+}
+
+/* The chain, or its header, may have been read from a page of zeroes. */
+static bool blk_chain_lost(struct blk_queue *bq, const struct vq_chain *chain)
+{
+	struct virtio_queue *q = bq->q;
+
+	if (likely(!gmem_lost(q->mem)))
+		return false;
+	vqdev_break(&q->ring, "guest memory was taken away");
+	vqdev_push(&q->ring, &chain->ticket, 0);
+	return true;
+}
+
+static __attribute__((noinline)) void blk_unusual(struct blk_queue *bq,
+						  const struct vq_chain *chain)
+{
+	struct virtio_queue *q = bq->q;
+
+	if (blk_request_parse(&bq->request, chain, &bq->limits)) {
+		vqdev_push(&q->ring, &chain->ticket, 0);
+		vqdev_break(&q->ring, "a request without a byte for its status");
+		return;
+	}
+	if (blk_chain_lost(bq, chain))
+		return;
+	blk_perform(bq, &chain->ticket);
 }
 
 int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget)
@@ -290,6 +360,8 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 	(void)vdev;
 	bq->limits.sectors = storage_size(bq->blk->storage) / VIRTIO_BLK_SECTOR;
 	for (n = 0; n < budget && !virtio_queue_spent(q); n++) {
+		struct blk_transfer t;
+
 		if (unlikely(blk_queue_full(bq))) {
 			/* Whatever completes has this looked at again. */
 			virtio_queue_rest(q);
@@ -299,18 +371,10 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 		if (rc <= 0)
 			break;
 		virtio_queue_spend(q, &chain);
-		if (blk_request_parse(&bq->request, &chain, &bq->limits)) {
-			vqdev_push(&q->ring, &chain.ticket, 0);
-			vqdev_break(&q->ring, "a request without a byte for its status");
-			break;
-		}
-		/* The chain, or its header, may have been read from a page of zeroes. */
-		if (unlikely(gmem_lost(q->mem))) {
-			vqdev_break(&q->ring, "guest memory was taken away");
-			vqdev_push(&q->ring, &chain.ticket, 0);
-			break;
-		}
-		blk_perform(bq, &chain.ticket);
+		if (unlikely(!blk_request_plain(&chain, &bq->limits, &t)))
+			blk_unusual(bq, &chain);
+		else if (likely(!blk_chain_lost(bq, &chain)))
+			blk_start_transfer(bq, &chain.ticket, &t);
 	}
 	if (rc == -E2BIG)
 		vqdev_break(&q->ring, "a chain of too many pieces");

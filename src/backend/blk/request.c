@@ -37,37 +37,6 @@ static bool window_take(struct window *w, void *buf, size_t len)
 	return true;
 }
 
-/* The header most often lies in one piece: then its size is known to the compiler. */
-static bool window_take_header(struct window *w, struct virtio_blk_req *header)
-{
-	if (unlikely(!w->n || w->iov->iov_len < sizeof(*header)))
-		return window_take(w, header, sizeof(*header));
-	memcpy(header, w->iov->iov_base, sizeof(*header));
-	w->len -= sizeof(*header);
-	w->iov->iov_base = (uint8_t *)w->iov->iov_base + sizeof(*header);
-	w->iov->iov_len -= sizeof(*header);
-	if (!w->iov->iov_len) {
-		w->iov++;
-		w->n--;
-	}
-	return true;
-}
-
-/* Takes the last byte off the back. */
-static uint8_t *window_take_last(struct window *w)
-{
-	struct iovec *last;
-
-	if (!w->len)
-		return NULL;
-	last = &w->iov[w->n - 1];
-	last->iov_len--;
-	w->len--;
-	if (!last->iov_len)
-		w->n--;
-	return (uint8_t *)last->iov_base + last->iov_len;
-}
-
 static int blk_request_answer(struct blk_request *p, uint8_t status)
 {
 	p->action = BLK_ANSWER;
@@ -80,38 +49,39 @@ static bool in_disk(const struct blk_limits *l, uint64_t sector, uint64_t sector
 	return sector <= l->sectors && sectors <= l->sectors - sector;
 }
 
-static int blk_request_transfer(struct blk_request *p, const struct blk_limits *l,
-				enum blk_action action, const struct window *data,
-				const struct window *wrong_way)
+static inline int blk_request_transfer(struct blk_request *p, const struct blk_limits *l,
+				       enum blk_action action, struct window data, bool wrong_way)
 {
-	if (!data->len && wrong_way->len)
+	if (unlikely(!data.len && wrong_way))
 		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
-	if (data->len % VIRTIO_BLK_SECTOR || data->len >= UINT32_MAX ||
-	    !in_disk(l, p->sector, data->len / VIRTIO_BLK_SECTOR))
+	if (unlikely(data.len % VIRTIO_BLK_SECTOR || data.len >= UINT32_MAX ||
+		     !in_disk(l, p->sector, data.len / VIRTIO_BLK_SECTOR)))
 		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
 	if (action == BLK_WRITE && l->readonly)
 		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
-	if (!data->len)
+	if (unlikely(!data.len))
 		return blk_request_answer(p, VIRTIO_BLK_S_OK);
 	p->action = action;
-	p->data = data->iov;
-	p->n_data = data->n;
-	p->data_len = data->len;
+	p->data = data.iov;
+	p->n_data = data.n;
+	p->data_len = data.len;
 	return 0;
 }
 
 /* All ranges are checked before the first is touched: a refused request changes nothing. */
-static int blk_request_ranges(struct blk_request *p, const struct blk_limits *l,
-			      enum blk_action action, struct window *data)
+static __attribute__((noinline)) int blk_request_ranges(struct blk_request *p,
+							const struct blk_limits *l,
+							enum blk_action action, struct window data)
 {
 	bool zeroes = action == BLK_WRITE_ZEROES;
 	uint32_t max = zeroes ? l->max_write_zeroes_sectors : l->max_discard_sectors;
 	struct virtio_blk_range raw;
 	bool bad = false;
 
-	if (!data->len || data->len % sizeof(raw) || data->len / sizeof(raw) > BLK_RANGES_MAX)
+	if (!data.len || data.len % sizeof(raw) || data.len / sizeof(raw) > BLK_RANGES_MAX)
 		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
-	while (window_take(data, &raw, sizeof(raw))) {
+	p->n_ranges = 0;
+	while (window_take(&data, &raw, sizeof(raw))) {
 		struct blk_range *r = &p->ranges[p->n_ranges++];
 		uint32_t flags = le32_get(raw.flags);
 
@@ -130,29 +100,17 @@ static int blk_request_ranges(struct blk_request *p, const struct blk_limits *l,
 	return 0;
 }
 
-int blk_request_parse(struct blk_request *p, const struct vq_chain *chain,
-		      const struct blk_limits *limits)
+/* @out and @in: what is left of the chain between the header and the status byte. */
+static inline int blk_request_of_type(struct blk_request *p, uint32_t type,
+				      const struct blk_limits *limits, struct window out,
+				      struct window in)
 {
-	struct window out = {chain->iov, chain->readable, chain->readable_len};
-	struct window in = {chain->iov + chain->readable, chain->writable, chain->writable_len};
-	struct virtio_blk_req header;
+	if (likely(type == VIRTIO_BLK_T_IN))
+		return blk_request_transfer(p, limits, BLK_READ, in, out.len);
+	if (likely(type == VIRTIO_BLK_T_OUT))
+		return blk_request_transfer(p, limits, BLK_WRITE, out, in.len);
 
-	p->status = window_take_last(&in);
-	if (!p->status)
-		return -EPROTO;
-	p->writable = in.len;
-	p->n_data = 0;
-	p->data_len = 0;
-	p->n_ranges = 0;
-	if (!window_take_header(&out, &header))
-		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
-	p->sector = le64_get(header.sector);
-
-	switch (le32_get(header.type)) {
-	case VIRTIO_BLK_T_IN:
-		return blk_request_transfer(p, limits, BLK_READ, &in, &out);
-	case VIRTIO_BLK_T_OUT:
-		return blk_request_transfer(p, limits, BLK_WRITE, &out, &in);
+	switch (type) {
 	case VIRTIO_BLK_T_FLUSH:
 	case VIRTIO_BLK_T_FLUSH_OUT:
 		p->action = BLK_FLUSH;
@@ -166,12 +124,55 @@ int blk_request_parse(struct blk_request *p, const struct vq_chain *chain,
 	case VIRTIO_BLK_T_DISCARD:
 		if (!limits->discard)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
-		return blk_request_ranges(p, limits, BLK_DISCARD, &out);
+		return blk_request_ranges(p, limits, BLK_DISCARD, out);
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		if (!limits->write_zeroes)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
-		return blk_request_ranges(p, limits, BLK_WRITE_ZEROES, &out);
+		return blk_request_ranges(p, limits, BLK_WRITE_ZEROES, out);
 	default:
 		return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
 	}
+}
+
+/* The header lies in pieces, or is too short. */
+static __attribute__((noinline)) int blk_request_gather(struct blk_request *p,
+							const struct blk_limits *limits,
+							struct window out, struct window in)
+{
+	struct virtio_blk_req header;
+
+	if (!window_take(&out, &header, sizeof(header)))
+		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
+	p->sector = le64_get(header.sector);
+	return blk_request_of_type(p, le32_get(header.type), limits, out, in);
+}
+
+int blk_request_parse(struct blk_request *p, const struct vq_chain *chain,
+		      const struct blk_limits *limits)
+{
+	struct window out = {chain->iov, chain->readable, chain->readable_len};
+	struct window in = {chain->iov + chain->readable, chain->writable, chain->writable_len};
+	struct virtio_blk_req header;
+	struct iovec *last;
+
+	if (unlikely(!in.len))
+		return -EPROTO;
+	/* The status is the last byte that the device may write. */
+	last = &in.iov[in.n - 1];
+	last->iov_len--;
+	in.len--;
+	if (likely(!last->iov_len))
+		in.n--;
+	p->status = (uint8_t *)last->iov_base + last->iov_len;
+	p->writable = in.len;
+
+	/* The header most often is a slice of its own. */
+	if (unlikely(!out.n || out.iov->iov_len != sizeof(header)))
+		return blk_request_gather(p, limits, out, in);
+	memcpy(&header, out.iov->iov_base, sizeof(header));
+	out.iov++;
+	out.n--;
+	out.len -= sizeof(header);
+	p->sector = le64_get(header.sector);
+	return blk_request_of_type(p, le32_get(header.type), limits, out, in);
 }

@@ -13,6 +13,7 @@
 #include "wire/virtio_blk.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Ranges in one DISCARD or WRITE_ZEROES: max_discard_seg, max_write_zeroes_seg. */
 #define BLK_RANGES_MAX 32
@@ -68,5 +69,50 @@ struct blk_request {
  */
 int blk_request_parse(struct blk_request *p, const struct vq_chain *chain,
 		      const struct blk_limits *limits);
+
+/* A read or write, as nearly all requests are. */
+struct blk_transfer {
+	uint8_t *status;
+	uint64_t sector;
+	const struct iovec *data;
+	int n_data;
+	uint64_t data_len;
+	uint64_t writable;
+	bool write;
+};
+
+/*
+ * The same as blk_request_parse(), faster, for transfers of the usual shape: a header, data and a
+ * status byte of slices of their own, and nothing else.  false: nothing is known of the chain, and it
+ * was not changed.  What it read of it is forgotten.
+ */
+static inline bool blk_request_plain(const struct vq_chain *chain, const struct blk_limits *limits,
+				     struct blk_transfer *t)
+{
+	const struct iovec *iov = chain->iov, *last = iov + chain->readable + chain->writable - 1;
+	struct virtio_blk_req header;
+	uint32_t type;
+
+	if (unlikely(!chain->readable || !chain->writable || iov->iov_len != sizeof(header) ||
+		     last->iov_len != 1))
+		return false;
+	memcpy(&header, iov->iov_base, sizeof(header));
+	/* That was the one time: the guest may change it meanwhile. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	type = le32_get(header.type);
+	t->status = last->iov_base;
+	t->sector = le64_get(header.sector);
+	t->data = iov + 1;
+	t->n_data = (int)(last - t->data);
+	t->data_len = chain->readable_len + chain->writable_len - sizeof(header) - 1;
+	t->writable = chain->writable_len - 1;
+	t->write = type == VIRTIO_BLK_T_OUT;
+	if (unlikely(t->write ? chain->writable != 1 || limits->readonly
+			      : chain->readable != 1 || type != VIRTIO_BLK_T_IN))
+		return false;
+	return likely(t->data_len && t->data_len % VIRTIO_BLK_SECTOR == 0 &&
+		      t->data_len < UINT32_MAX && t->sector <= limits->sectors &&
+		      t->data_len / VIRTIO_BLK_SECTOR <= limits->sectors - t->sector);
+}
 
 #endif

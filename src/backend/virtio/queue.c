@@ -94,7 +94,6 @@ static unsigned queue_poll(struct reactor_poller *p)
 			q->silenced = true;
 		}
 		q->resting = false;
-		q->spent_descs = 0;
 		q->spent_bytes = 0;
 		n = q->vdev->cls->process(q->vdev, q, budget);
 		if (n > 0) {
@@ -148,13 +147,6 @@ static void queue_kick_ready(struct reactor_watch *w, uint32_t events)
 		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "the kick fd was closed");
 	if (q->running)
 		reactor_poller_activate(q->reactor, &q->poller);
-}
-
-void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len)
-{
-	vqdev_push(&q->ring, ticket, len);
-	q->pushed++;
-	reactor_poller_activate(q->reactor, &q->poller);
 }
 
 void virtio_queue_wake(struct virtio_queue *q)

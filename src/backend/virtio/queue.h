@@ -64,8 +64,7 @@ struct virtio_queue {
 	unsigned quiescing;   /* orders that wait for nothing in flight  */
 	struct list orders;   /* those orders                            */
 	unsigned pushed;      /* not yet published                       */
-	uint32_t spent_descs; /* in this turn: virtio_queue_spend()    */
-	uint64_t spent_bytes;
+	uint64_t spent_bytes; /* in this turn: virtio_queue_spend()    */
 	struct vqdev ring;
 	struct gmem *mem;
 	struct gmem_guard guard;
@@ -128,25 +127,32 @@ void virtio_queue_kick(struct virtio_queue *q);
 /* ---- for the device type, on the worker ---- */
 
 /*
- * What a turn may cost, so that the other queues of the worker need not wait: descriptors read and
- * bytes moved, since one chain may have 32,768 of the ones and 4 GiB of the others.  A queue that
- * has spent them pops no more in this turn; the last chain may go beyond.
+ * What a turn may cost, so that the other queues of the worker need not wait: bytes moved and
+ * descriptors read, since one chain may have 4 GiB of the ones and 32,768 of the others; a descriptor
+ * counts as much as so many bytes.  A queue that has spent them pops no more in this turn; the last
+ * chain may go beyond.
  */
-#define VIRTIO_TURN_DESCS 1024
 #define VIRTIO_TURN_BYTES (256u << 10)
+#define VIRTIO_DESC_BYTES 256u
 
 static inline void virtio_queue_spend(struct virtio_queue *q, const struct vq_chain *chain)
 {
-	q->spent_descs += chain->descs;
-	q->spent_bytes += chain->readable_len + chain->writable_len;
+	q->spent_bytes += chain->readable_len + chain->writable_len +
+			  (uint64_t)chain->descs * VIRTIO_DESC_BYTES;
 }
 static inline bool virtio_queue_spent(const struct virtio_queue *q)
 {
-	return q->spent_descs >= VIRTIO_TURN_DESCS || q->spent_bytes >= VIRTIO_TURN_BYTES;
+	return q->spent_bytes >= VIRTIO_TURN_BYTES;
 }
 
 /* Gives a chain back; the driver sees it at the end of the turn. */
-void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket, uint32_t len);
+static inline void virtio_queue_push(struct virtio_queue *q, const struct vq_ticket *ticket,
+				     uint32_t len)
+{
+	vqdev_push(&q->ring, ticket, len);
+	q->pushed++;
+	reactor_poller_activate(q->reactor, &q->poller);
+}
 
 /*
  * From inside process: what waits in the ring is for later, and kicks are not wanted.  process does
