@@ -115,6 +115,7 @@ static int make_queues(struct nic *nic, struct error *err)
 	uint32_t want = nic->options.queue_size ? nic->options.queue_size : QUEUE_SIZE_DEFAULT;
 	uint16_t num, ctrl = 0;
 	uint64_t each, control = 0;
+	unsigned hint = 0;
 	uint8_t *at;
 	void *shared;
 	int rc;
@@ -133,6 +134,7 @@ static int make_queues(struct nic *nic, struct error *err)
 	if (rc)
 		return rc;
 	at = nic->shared = shared;
+	nic->shift = vdriver_address(&nic->v, shared, &hint) - (uintptr_t)shared;
 	nic->pairs = calloc(nic->n_pairs, sizeof(nic->pairs[0]));
 	if (!nic->pairs)
 		return error_set(err, -ENOMEM, "no memory for %u pairs of queues", nic->n_pairs);
@@ -184,8 +186,8 @@ int nic_command(struct nic *nic, uint8_t class, uint8_t command, const void *dat
 	struct virtio_net_ctrl head = {class, command};
 	uint8_t *ack = nic->command + COMMAND_BYTES - 1;
 	const struct vqdrv_buf bufs[] = {
-		{(uintptr_t)nic->command, (uint32_t)sizeof(head) + len},
-		{(uintptr_t)ack, 1},
+		{nic_address(nic, nic->command), (uint32_t)sizeof(head) + len},
+		{nic_address(nic, ack), 1},
 	};
 	int rc;
 

@@ -67,7 +67,14 @@ struct nic {
 	bool has_control;
 	uint8_t *command; /* shared: header, data, answer */
 	void *shared;
+	uint64_t shift; /* from an address in it to the device's */
 };
+
+/* An address of the shared memory as the device knows it. */
+static inline uint64_t nic_address(const struct nic *nic, const void *p)
+{
+	return (uintptr_t)p + nic->shift;
+}
 
 /* Open over a transport, which becomes the card's, on failure too. */
 int nic_open(struct transport *t, const struct nic_options *o, struct nic **out, struct error *err);

@@ -100,7 +100,7 @@ int nic_pair_start(struct nic_pair *p, struct error *err)
 
 static int pair_give(struct nic_pair *p, uint8_t *buffer)
 {
-	const struct vqdrv_buf buf = {(uintptr_t)buffer, p->buffer_bytes};
+	const struct vqdrv_buf buf = {nic_address(p->nic, buffer), p->buffer_bytes};
 
 	return vqdrv_add(&p->rx.ring, &buf, 0, 1, buffer);
 }
@@ -253,8 +253,8 @@ int nic_send(struct nic_pair *p, const struct virtio_net_hdr *h, const void *fra
 	slot = p->free_headers[p->n_free - 1];
 	p->headers[slot] = *h;
 	p->headers[slot].num_buffers = le16_make(0);
-	bufs[0] = (struct vqdrv_buf){(uintptr_t)&p->headers[slot], p->nic->header_bytes};
-	bufs[1] = (struct vqdrv_buf){(uintptr_t)frame, len};
+	bufs[0] = (struct vqdrv_buf){nic_address(p->nic, &p->headers[slot]), p->nic->header_bytes};
+	bufs[1] = (struct vqdrv_buf){vdriver_address(&p->nic->v, frame, &hint), len};
 	rc = vqdrv_add(&p->tx.ring, bufs, 2, 0, &p->cookies[slot]);
 	if (rc)
 		return rc;

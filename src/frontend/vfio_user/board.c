@@ -184,8 +184,11 @@ static int make_transport(struct vfio_user_board *b, const struct vfio_user_boar
 	rc = vpci_transport_init(&b->t, &b->dev, &b->platform, err);
 	if (rc)
 		return rc;
-	if (b->t.v.type != VIRTIO_ID_BLOCK)
-		return error_set(err, -ENODEV, "the server's device is no virtio-blk.");
+	if (b->t.v.type != (o->type ? o->type : VIRTIO_ID_BLOCK))
+		return error_set(err, -ENODEV,
+				 "the server's device is not of the type that is wanted: it is a "
+				 "virtio device of type %u.",
+				 b->t.v.type);
 	/* Nobody listens to the pin. */
 	b->t.base.no_calls = !b->t.v.msix;
 	b->t.base.regions_max = VFIO_USER_MEMORY_MAX;

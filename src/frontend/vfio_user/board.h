@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-blk board behind a vfio-user socket, as a struct transport: the place that
+ * A virtio board behind a vfio-user socket, as a struct transport: the place that
  * virtio_pci/transport.h wants, made of client.h.
  *
  * MSI-X vectors are the queues' own eventfds.  Kicks are eventfds of the server where it has such,
@@ -17,6 +17,7 @@ struct vfio_user_board_options {
 	uint16_t queues;     /* so many get interrupts of their own, and no more can be used */
 	uint32_t timeout_ms; /* for each answer                                              */
 	bool legacy;	     /* by the legacy interface                                      */
+	uint16_t type;	     /* VIRTIO_ID_*, which it has to be; 0: a disk                   */
 };
 
 /* @path: of the socket.  -errno with a sentence. */
