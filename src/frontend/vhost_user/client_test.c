@@ -294,6 +294,42 @@ static void refused_memory_is_not_used(void **state)
 
 /* ---- configuration ---- */
 
+/* It stays the device's, whichever message takes memory back, and can be asked for once more. */
+static void memory_that_is_not_given_back_is_kept(void **state)
+{
+	static const struct {
+		uint64_t protocol;
+		uint32_t request;
+	} ways[] = {{ALL_PROTOCOL, VHOST_USER_REM_MEM_REG},
+		    {P(REPLY_ACK) | P(CONFIG), VHOST_USER_SET_MEM_TABLE}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct vdriver v;
+		struct transport *t;
+		struct back b;
+		unsigned hint = 0;
+		void *p[2];
+
+		back_init(&b);
+		b.protocol = ways[i].protocol;
+		assert_int_equal(adopt(&b, &t), 0);
+		vdriver_init(&v, t);
+		for (unsigned m = 0; m < 2; m++)
+			assert_int_equal(vdriver_mem_alloc(&v, 4096, &p[m], NULL), 0);
+		b.prank_at = ways[i].request;
+		b.prank = PRANK_REFUSE;
+		assert_int_equal(vdriver_mem_remove(&v, p[0], NULL), -EREMOTEIO);
+		assert_true(vdriver_mem_has(&v, p[0], 1, &hint));
+		b.prank = PRANK_NONE;
+		assert_int_equal(vdriver_mem_remove(&v, p[0], NULL), 0);
+		assert_int_equal(b.seen[b.n - 1].request, ways[i].request);
+		vdriver_fini(&v);
+		t->ops->destroy(t);
+		back_end(&b);
+	}
+}
+
 static void configuration_is_read_whole_and_served_in_fields(void **state)
 {
 	struct transport *t;
@@ -395,6 +431,7 @@ int main(void)
 		cmocka_unit_test(memory_by_tables),
 		cmocka_unit_test(memory_longer_than_its_file_is_refused),
 		cmocka_unit_test(refused_memory_is_not_used),
+		cmocka_unit_test(memory_that_is_not_given_back_is_kept),
 		cmocka_unit_test(configuration_is_read_whole_and_served_in_fields),
 		cmocka_unit_test(changes_come_on_the_channel_back),
 	};

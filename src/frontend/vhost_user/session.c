@@ -230,20 +230,27 @@ int client_mem_add(struct transport *t, const struct dma_region *r, struct error
 int client_mem_remove(struct transport *t, const struct dma_region *r, struct error *err)
 {
 	struct client *c = client_of(t);
+	struct dma_region gone;
 	unsigned i = 0;
+	int rc;
 
 	while (i < c->n_mem && c->mem[i].host != r->host)
 		i++;
 	if (i == c->n_mem)
 		return error_set(err, -ENOENT, "the back end does not have this memory.");
+	gone = c->mem[i];
 	c->mem[i] = c->mem[--c->n_mem];
 	if (client_has(c, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
 		struct vhost_user_mem_reg reg = {.region = wire_region(r)};
 
-		return channel_tell(&c->ch, VHOST_USER_REM_MEM_REG, &reg, sizeof(reg), NULL, 0,
-				    err);
+		rc = channel_tell(&c->ch, VHOST_USER_REM_MEM_REG, &reg, sizeof(reg), NULL, 0, err);
+	} else {
+		rc = send_table(c, err);
 	}
-	return send_table(c, err);
+	/* What it does not give back it has still, and is told of again when it comes back. */
+	if (rc == -EREMOTEIO)
+		c->mem[c->n_mem++] = gone;
+	return rc;
 }
 
 /* ---- what the back end says by itself ---- */
