@@ -2,13 +2,15 @@
 #include "frontend/virtio_pci/transport.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
+#include "frontend/virtio/os.h"
 
 #include <errno.h>
 
 #define RESET_MS_DEFAULT 10000
 #define REGIONS_DEFAULT	 64
-/* Looks at a queue that is being reset; each is an access to the device. */
-#define QUEUE_RESET_LOOKS 10000000u
+/* Looks in a row at a queue that is being reset; each is an access to the device. */
+#define QUEUE_RESET_LOOKS 1000u
 
 static struct vpci_transport *of(struct transport *t)
 {
@@ -167,12 +169,20 @@ static int queue_enable(struct transport *t, uint16_t index, struct error *err)
 static int queue_reset(struct transport *t, uint16_t index, struct error *err)
 {
 	struct vpci_transport *vt = of(t);
+	uint64_t until = clock_ns() + t->reset_ms * NSEC_PER_MSEC;
 
 	vpci_queue_reset(&vt->v, index);
-	for (unsigned i = 0; i < QUEUE_RESET_LOOKS; i++)
-		if (!vpci_queue_resetting(&vt->v, index))
-			return 0;
-	return error_set(err, -ETIMEDOUT, "the reset of queue %u does not end", index);
+	for (unsigned i = 0; vpci_queue_resetting(&vt->v, index); i++) {
+		if (i < QUEUE_RESET_LOOKS)
+			continue;
+		if (!t->ops->alive(t))
+			return gone(err);
+		if (clock_ns() >= until)
+			return error_set(err, -ETIMEDOUT, "the reset of queue %u does not end.",
+					 index);
+		os_nap();
+	}
+	return 0;
 }
 
 static void kick(struct transport *t, uint16_t index, uint32_t value)

@@ -29,6 +29,7 @@ struct board {
 	uint64_t queue_fields; /* first bytes of those written, one bit each */
 	uint64_t fields_at_enable;
 	unsigned busy_looks, early_status; /* what a reset takes, and writes meanwhile */
+	unsigned reset_looks, gone_after;  /* at a queue's reset; 0: it stays there    */
 };
 
 static struct board B;
@@ -97,6 +98,8 @@ static uint32_t mem_read(uint64_t address, unsigned size)
 	}
 	if (at < 64 && (width_at(at) != size))
 		B.bad_width++;
+	if (at == 58 && ++B.reset_looks == B.gone_after)
+		B.gone = true;
 	if (B.no_vectors && (at == 16 || at == 26))
 		return 0xffff;
 	if (at == 20 && B.busy_looks) {
@@ -466,6 +469,31 @@ static void pci_g_06_a_reset_is_awaited(void **state)
 	assert_int_equal(load(B.mem + 20, 1), VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 }
 
+/* Each look costs an access, and may cost a message: they become fewer, and end. */
+static void a_queues_reset_is_not_awaited_for_ever(void **state)
+{
+	static const struct vpci_platform_ops nothing = {0};
+	struct vpci_platform platform = {.ops = &nothing};
+	static struct vpci_transport t;
+	struct pcidev dev;
+	struct error err;
+
+	(void)state;
+	bare(0x1042, 1);
+	good_caps();
+	assert_int_equal(pcidev_open(&dev, &B.access, 0), 0);
+	assert_int_equal(vpci_transport_init(&t, &dev, &platform, &err), 0);
+	t.base.reset_ms = 20;
+	B.reset_looks = 0;
+	assert_int_equal(t.base.ops->queue_reset(&t.base, 0, &err), -ETIMEDOUT);
+	assert_true(B.reset_looks < 2000);
+	/* One that goes meanwhile is not waited for at all. */
+	t.base.reset_ms = 3600000;
+	B.reset_looks = 0;
+	B.gone_after = 1010;
+	assert_int_equal(t.base.ops->queue_reset(&t.base, 0, &err), -ENOTCONN);
+}
+
 /*
  * There is one kind of access to capabilities, by reading: no window into a BAR is
  * used, no vendor's data.
@@ -620,6 +648,7 @@ int main(void)
 		cmocka_unit_test(pci_g_06_queue_fields_before_enable),
 		cmocka_unit_test(pci_g_06_a_queue_reset_is_over_when_it_reads_0),
 		cmocka_unit_test(pci_g_06_a_reset_is_awaited),
+		cmocka_unit_test(a_queues_reset_is_not_awaited_for_ever),
 		cmocka_unit_test(pci_g_08_capabilities_are_only_read),
 		cmocka_unit_test(pci_g_09_vectors),
 		cmocka_unit_test(pci_g_10_notifications),
