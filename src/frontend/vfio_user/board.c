@@ -96,6 +96,11 @@ static bool board_going(const struct vpci_platform *p)
 		&container_of(p, const struct vfio_user_board, platform)->client);
 }
 
+static int board_hangup_fd(const struct vpci_platform *p)
+{
+	return container_of(p, const struct vfio_user_board, platform)->client.fd;
+}
+
 static int board_watch_socket(struct vfio_user_board *b, struct error *err)
 {
 	struct epoll_event e = {.events = EPOLLRDHUP};
@@ -135,6 +140,7 @@ static const struct vpci_platform_ops platform_ops = {
 	.map = board_map,
 	.unmap = board_unmap,
 	.going = board_going,
+	.hangup_fd = board_hangup_fd,
 	.recover = board_recover,
 	.runs = board_runs,
 	.event_fd = board_event_fd,

@@ -202,14 +202,20 @@ static void config_write(struct pci_access *a, unsigned bdf, unsigned offset, ui
 			 unsigned size)
 {
 	struct vfio_user_client *c = of(a);
+	uint32_t place;
 
 	if (bdf)
 		return;
 	region_write(c, VFIO_USER_REGION_CONFIG, offset, value, size);
-	/* Accesses are decoded here, and sent by the BAR's number. */
-	if (offset >= PCI_BAR0 && offset < PCI_BAR0 + 4 * PCI_BARS)
-		c->bars[(offset - PCI_BAR0) / 4] = region_read(c, VFIO_USER_REGION_CONFIG,
-							       offset & ~3u, 4);
+	if (offset < PCI_BAR0 || offset >= PCI_BAR0 + 4 * PCI_BARS)
+		return;
+	/*
+	 * Accesses are decoded here, and sent by the BAR's number.  What is read from nobody is no
+	 * place: the one before is told to whoever comes next (redial).
+	 */
+	place = region_read(c, VFIO_USER_REGION_CONFIG, offset & ~3u, 4);
+	if (!read_once(&c->dead))
+		c->bars[(offset - PCI_BAR0) / 4] = place;
 }
 
 /* Which BAR has @address; -1: none. */
@@ -559,7 +565,11 @@ int vfio_user_client_redial(struct vfio_user_client *c, struct error *err)
 		rc = send_map(c, &c->memory[i], err);
 	for (unsigned i = 0; !rc && i < PCI_BARS; i++)
 		config_write(&c->access, 0, PCI_BAR0 + 4 * i, bars[i], 4);
-	if (rc)
+	if (!rc && read_once(&c->dead))
+		rc = error_set(err, -ENOTCONN, "the server has gone again.");
+	if (rc) {
 		client_lost(c, rc);
+		memcpy(c->bars, bars, sizeof(bars));
+	}
 	return rc;
 }

@@ -232,6 +232,14 @@ static bool alive(const struct transport *t)
 	return !vt->gone && pcidev_alive(vt->v.dev);
 }
 
+static int hangup_fd(const struct transport *t)
+{
+	const struct vpci_platform *p =
+		container_of(t, const struct vpci_transport, base)->platform;
+
+	return p->ops->hangup_fd ? p->ops->hangup_fd(p) : -1;
+}
+
 /* Whatever state it is in: without bus mastering it reaches no memory. */
 static void disconnect(struct transport *t)
 {
@@ -291,6 +299,7 @@ static const struct transport_ops vpci_transport_ops = {
 	.event_fd = event_fd,
 	.process = process,
 	.alive = alive,
+	.hangup_fd = hangup_fd,
 	.reconnect = reconnect,
 	.disconnect = disconnect,
 	.destroy = destroy,

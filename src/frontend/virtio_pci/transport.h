@@ -31,6 +31,8 @@ struct vpci_platform_ops {
 	int (*unmap)(struct vpci_platform *p, const struct dma_region *r, struct error *err);
 	/* The device is about to be taken away, although it still answers. */
 	bool (*going)(const struct vpci_platform *p);
+	/* An fd that hangs up when it goes: who sleeps until a request is done is woken by that. */
+	int (*hangup_fd)(const struct vpci_platform *p);
 	/* Resets the function from outside, after which it is as vpci_transport_init() left it. */
 	int (*recover)(struct vpci_platform *p, struct error *err);
 	/* Queues run from now on, more of them than before perhaps: kicks may go by other ways. */
