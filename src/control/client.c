@@ -33,10 +33,12 @@ static int client_dial(const char *path, struct error *err)
 
 static int client_no_control(const char *path, const char *how, struct error *err)
 {
-	return error_set(err, -EPROTO,
-			 "%s is no control socket: %s.  A control socket is what ringside serve or "
-			 "pc was given by --control; what it was given by --vhost-user is a disk.",
-			 path, how);
+	return error_set(
+		err, -EPROTO,
+		"%s is no control socket: %s.  A control socket is what ringside serve or "
+		"pc was given by --control; what it was given by --vhost-user or --vfio-user "
+		"is a disk.",
+		path, how);
 }
 
 /* Reads up to the end of a line: *line is the caller's to free, on failure too. */

@@ -487,7 +487,14 @@ static int client_versions(struct vfio_user_client *c, struct error *err)
 
 	if (!rc && (got < sizeof(m.v) || m.v.major != VFIO_USER_MAJOR))
 		rc = EPROTO;
-	return rc ? error_set(err, rc > 0 ? -rc : rc, "the server does not agree on a version") : 0;
+	if (rc == -ENOTCONN)
+		return error_set(
+			err, rc,
+			"the server hung up when it was asked for its version; a server of "
+			"vhost-user does so.");
+	if (rc < 0)
+		return error_set(err, rc, "the server does not tell its version");
+	return rc ? error_set(err, -rc, "the server does not agree on a version") : 0;
 }
 
 static int client_look(struct vfio_user_client *c, struct error *err)
