@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include "base/atomic.h"
 #include "base/clock.h"
 
 #include <poll.h>
@@ -13,10 +14,12 @@
 static void to_stderr(void *opaque, enum log_level level, const char *line);
 
 static struct {
-	enum log_level level;
+	enum log_level level; /* atomic */
+	/* Who is in the sink holds it: what @opaque stands for stays until then. */
+	pthread_rwlock_t lock;
 	log_sink_fn *sink;
 	void *opaque;
-} log_state = {LOG_LEVEL_INFO, to_stderr, NULL};
+} log_state = {LOG_LEVEL_INFO, PTHREAD_RWLOCK_INITIALIZER, to_stderr, NULL};
 
 /* ---- standard error ---- */
 
@@ -90,20 +93,24 @@ static void to_stderr(void *opaque, enum log_level level, const char *line)
 
 void log_setup(enum log_level level, log_sink_fn *sink, void *opaque)
 {
-	log_state.level = level;
+	write_once(&log_state.level, level);
+	pthread_rwlock_wrlock(&log_state.lock);
 	log_state.sink = sink ? sink : to_stderr;
 	log_state.opaque = opaque;
+	pthread_rwlock_unlock(&log_state.lock);
 }
 
 void log_let_go(const void *opaque)
 {
+	pthread_rwlock_wrlock(&log_state.lock);
 	if (log_state.opaque == opaque)
 		log_state.opaque = NULL;
+	pthread_rwlock_unlock(&log_state.lock);
 }
 
 bool log_wants(enum log_level level)
 {
-	return level <= log_state.level;
+	return level <= read_once(&log_state.level);
 }
 
 __attribute__((format(printf, 3, 0))) static void emit(enum log_level level, const char *path,
@@ -119,7 +126,9 @@ __attribute__((format(printf, 3, 0))) static void emit(enum log_level level, con
 			n = (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
 	}
 	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	pthread_rwlock_rdlock(&log_state.lock);
 	log_state.sink(log_state.opaque, level, line);
+	pthread_rwlock_unlock(&log_state.lock);
 }
 
 void log_line(enum log_level level, const char *path, const char *fmt, ...)

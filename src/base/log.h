@@ -26,7 +26,10 @@ typedef void log_sink_fn(void *opaque, enum log_level level, const char *line);
 
 /* Main only, before threads start.  A NULL @sink means standard error. */
 void log_setup(enum log_level level, log_sink_fn *sink, void *opaque);
-/* If the sink was given this @opaque it gets NULL instead: what it stood for goes away. */
+/*
+ * If the sink was given this @opaque it gets NULL instead: what it stood for goes away.  Waits for
+ * whoever is in the sink; not from inside it.
+ */
 void log_let_go(const void *opaque);
 bool log_wants(enum log_level level);
 

@@ -2,10 +2,13 @@
 /* Lines that nobody takes. */
 #include "test.h"
 
+#include "base/atomic.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -62,10 +65,62 @@ static void a_line_waits_for_nobody(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* ---- a sink that goes away ---- */
+
+static sem_t entered, get_on;
+static bool left; /* atomic */
+
+static void slow_sink(void *opaque, enum log_level level, const char *line)
+{
+	(void)opaque;
+	(void)level;
+	(void)line;
+	sem_post(&entered);
+	while (sem_wait(&get_on))
+		;
+	store_release(&left, true);
+}
+
+static void *say(void *arg)
+{
+	log_line(LOG_LEVEL_ERR, NULL, "%s", (const char *)arg);
+	return NULL;
+}
+
+static void *let_get_on(void *arg)
+{
+	(void)arg;
+	usleep(10000);
+	sem_post(&get_on);
+	return NULL;
+}
+
+/* Whoever frees what a sink uses does so behind this. */
+static void a_sink_is_let_go_when_nobody_is_in_it(void **state)
+{
+	static char line[] = "a line";
+	pthread_t t[2];
+
+	(void)state;
+	sem_init(&entered, 0, 0);
+	sem_init(&get_on, 0, 0);
+	log_setup(LOG_LEVEL_INFO, slow_sink, line);
+	assert_int_equal(pthread_create(&t[0], NULL, say, line), 0);
+	while (sem_wait(&entered))
+		;
+	assert_int_equal(pthread_create(&t[1], NULL, let_get_on, NULL), 0);
+	log_let_go(line);
+	assert_true(load_acquire(&left));
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	log_setup(LOG_LEVEL_INFO, NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_waits_for_nobody),
+		cmocka_unit_test(a_sink_is_let_go_when_nobody_is_in_it),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
