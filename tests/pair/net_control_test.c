@@ -9,6 +9,7 @@
 
 #include "base/atomic.h"
 
+#include <errno.h>
 #include <string.h>
 
 static struct net_rig R;
@@ -463,6 +464,111 @@ static void net_d_carrier_is_told(void **state)
 	nr_fini(&R);
 }
 
+/* ---- another program ---- */
+
+/* A card of the same kind that nobody drives. */
+static struct virtio_net *another(struct nr_wire **wire, uint8_t last, uint16_t mtu)
+{
+	struct virtio_net_options o = {
+		.path = "net1", .pairs = 2, .mtu = mtu, .queue_size = NET_QUEUE_SIZE_MAX};
+	struct virtio_net *net;
+
+	memcpy(o.mac, nr_mac, sizeof(nr_mac));
+	o.mac[5] = (uint8_t)(o.mac[5] ^ last);
+	*wire = nr_wire_new();
+	assert_int_equal(virtio_net_create(&net, &o, &(*wire)->link, R.dev.home, R.dev.workers,
+					   R.dev.n_workers, 0, NULL),
+			 0);
+	assert_int_equal(virtio_device_set_features(&net->vdev, R.net->vdev.features), 0);
+	return net;
+}
+
+static size_t save(struct virtio_net *net, uint8_t *to, size_t size)
+{
+	struct pack p = {.to = to, .room = size};
+
+	net->vdev.cls->save(&net->vdev, &p);
+	assert_false(p.full);
+	return p.n;
+}
+
+static int load(struct virtio_net *net, const uint8_t *from, size_t n, bool *changed)
+{
+	struct unpack u = {.from = from, .left = n};
+	struct error err;
+	int rc = net->vdev.cls->load(&net->vdev, &u, changed, &err);
+
+	if (!rc)
+		assert_false(u.bad || u.left);
+	return rc;
+}
+
+static void a_card_takes_its_settings_along(void **state)
+{
+	uint8_t vlan[2] = {5, 0}, pairs[2] = {2, 0}, offloads[8] = {0}, was[4096], is[4096];
+	struct table t = {.n = 0};
+	struct virtio_net *net;
+	struct nr_wire *wire;
+	bool changed = false;
+	size_t n;
+
+	(void)state;
+	nr_init(&R, &(struct nr_options){.pairs = 2, .mtu = 1500});
+	table_add(&t, 2, OTHER);
+	table_add(&t, NET_FILTER_MACS + 1, MULTI);
+	assert_int_equal(table_set(&t), VIRTIO_NET_OK);
+	assert_int_equal(rx_mode(VIRTIO_NET_CTRL_RX_NOBCAST, 1), VIRTIO_NET_OK);
+	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, vlan, 2),
+			 VIRTIO_NET_OK);
+	assert_int_equal(
+		nr_command(&R, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, OTHER, 6),
+		VIRTIO_NET_OK);
+	assert_int_equal(
+		nr_command(&R, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, pairs, 2),
+		VIRTIO_NET_OK);
+	offloads[0] = 1u << VIRTIO_NET_F_GUEST_CSUM;
+	assert_int_equal(nr_command(&R, VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+				    VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, offloads, 8),
+			 VIRTIO_NET_OK);
+	n = save(R.net, was, sizeof(was));
+	net = another(&wire, 0, 1500);
+	assert_int_equal(load(net, was, n, &changed), 0);
+	assert_int_equal(save(net, is, sizeof(is)), n);
+	assert_memory_equal(is, was, n);
+	assert_int_equal(wire->offloads, BIT64(VIRTIO_NET_F_GUEST_CSUM));
+	assert_int_equal(wire->pairs, 2);
+	/* The driver is to make itself known at the new place. */
+	assert_true(changed && net->announce);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct net_filter *f = &net->pairs[i].settings.filter;
+
+		assert_true(f->nobcast && f->multicast.overflow && f->vlans[0] == 32);
+		assert_int_equal(f->unicast.n, 2);
+		assert_int_equal(net->pairs[i].settings.pairs, 2);
+		assert_true(net->pairs[i].settings.may.csum && !net->pairs[i].settings.may.tso4);
+	}
+	/* Whatever else stands there is refused or harmless; a link that cannot do it, too. */
+	for (size_t i = 0; i < n; i++) {
+		memcpy(is, was, n);
+		is[i] ^= 0xff;
+		(void)load(net, is, n, &changed);
+		assert_int_equal(load(net, was, i, &changed), -EINVAL);
+		assert_true(net->pairs[0].settings.filter.unicast.n <= NET_FILTER_MACS);
+		assert_true(net->wanted.pairs && net->wanted.pairs <= 2);
+	}
+	wire->refuses = true;
+	assert_int_equal(load(net, was, n, &changed), -EINVAL);
+	virtio_net_destroy(&net);
+	/* Another card's. */
+	net = another(&wire, 1, 1500);
+	assert_int_equal(load(net, was, n, &changed), -EINVAL);
+	virtio_net_destroy(&net);
+	net = another(&wire, 0, 1400);
+	assert_int_equal(load(net, was, n, &changed), -EINVAL);
+	virtio_net_destroy(&net);
+	nr_fini(&R);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +577,7 @@ int main(void)
 		cmocka_unit_test(net_d_04_rx_modes),
 		cmocka_unit_test(net_d_04_without_ctrl_rx_everything_passes),
 		cmocka_unit_test(net_d_04_mac_table),
+		cmocka_unit_test(a_card_takes_its_settings_along),
 		cmocka_unit_test(net_d_04_malformed_tables_change_nothing),
 		cmocka_unit_test(net_d_04_mac_address_is_set),
 		cmocka_unit_test(net_d_04_vlans),

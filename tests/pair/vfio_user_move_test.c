@@ -8,6 +8,7 @@
 #include "backend/virtio_pci/state.h"
 #include "base/pack.h"
 #include "held_disk.h"
+#include "net_wire.h"
 #include "wire/virtio.h"
 #include "wire/virtio_blk.h"
 
@@ -265,16 +266,21 @@ static void map_all(struct rig *r)
 }
 
 /* Two servers with one guest's memory. */
-static void two_servers(struct rig *a, struct rig *b, const char *disk)
+static void share(struct rig *a, struct rig *b)
 {
-	rig_init(a, disk);
-	rig_init(b, disk);
 	munmap(b->mem, RIG_MEM_SIZE);
 	assert_int_equal(dup2(a->mem_fd, b->mem_fd), b->mem_fd);
 	b->mem = mmap(NULL, RIG_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, b->mem_fd, 0);
 	assert_ptr_not_equal(b->mem, MAP_FAILED);
 	map_all(a);
 	map_all(b);
+}
+
+static void two_servers(struct rig *a, struct rig *b, const char *disk)
+{
+	rig_init(a, disk);
+	rig_init(b, disk);
+	share(a, b);
 }
 
 static void stop_waits_for_what_is_in_flight(void **state)
@@ -593,6 +599,41 @@ static void a_broken_queue_stays_broken(void **state)
 	rig_fini(&b);
 }
 
+static void a_network_card_moves(void **state)
+{
+	struct rig a, b;
+	struct saved s;
+	struct drv d;
+
+	(void)state;
+	rig_init_net(&a, &nr_wire_new()->link);
+	rig_init_net(&b, &nr_wire_new()->link);
+	share(&a, &b);
+	drv_up(&d, &a, 2, false, 0);
+	s = save(&a, 100);
+	assert_int_equal(load(&b, s.at, s.n, 100), 0);
+	same_registers(&a, &b, 3);
+	assert_int_equal(set_state(&b, RUNNING), 0);
+	/* Its queues run there: going back they have to stop. */
+	reset(&a);
+	free(s.at);
+	s = save(&b, 65536);
+	assert_int_equal(load(&a, s.at, s.n, 65536), 0);
+	same_registers(&b, &a, 3);
+	assert_int_equal(set_state(&a, RUNNING), 0);
+	d.r = &a;
+	assert_false(drv_status(&d) & VIRTIO_STATUS_NEEDS_RESET);
+	free(s.at);
+	/* A disk's state is nothing for it. */
+	rig_fini(&b);
+	rig_init(&b, "memory:1M");
+	s = save(&b, 65536);
+	assert_int_equal(load(&a, s.at, s.n, 65536), EINVAL);
+	free(s.at);
+	rig_fini(&a);
+	rig_fini(&b);
+}
+
 /* ---- states that cannot be ---- */
 
 static void seal(uint8_t *at, uint32_t n)
@@ -764,6 +805,7 @@ int main(void)
 		cmocka_unit_test(back_and_forth_packed),
 		cmocka_unit_test(the_driver_is_called_once),
 		cmocka_unit_test(a_broken_queue_stays_broken),
+		cmocka_unit_test(a_network_card_moves),
 		cmocka_unit_test(damaged_states_are_refused),
 		cmocka_unit_test(made_up_states_harm_nobody),
 		cmocka_unit_test(foreign_states_are_refused),

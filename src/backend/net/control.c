@@ -162,6 +162,14 @@ static bool set_pairs(struct virtio_net *net, struct reader *data)
 	return true;
 }
 
+bool net_offloads_possible(const struct virtio_net *net, uint64_t bits)
+{
+	uint64_t with_ground = bits | BIT64(VIRTIO_F_VERSION_1);
+
+	return !(bits & ~(net->vdev.features & net_offload_bits_in())) &&
+	       net->vdev.cls->grounded(with_ground) == with_ground;
+}
+
 /* 5.1.6.5.6: which of the offloads that were negotiated are used from now on. */
 static bool set_offloads(struct virtio_net *net, struct reader *data)
 {
@@ -172,9 +180,7 @@ static bool set_offloads(struct virtio_net *net, struct reader *data)
 	if (!has(net, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) || !take_all(data, &raw, sizeof(raw)))
 		return false;
 	bits = le64_get(raw);
-	if (bits & ~(net->vdev.features & net_offload_bits_in()) ||
-	    net->vdev.cls->grounded(bits | BIT64(VIRTIO_F_VERSION_1)) !=
-		    (bits | BIT64(VIRTIO_F_VERSION_1)) ||
+	if (!net_offloads_possible(net, bits) ||
 	    (link->ops->set_offloads && link->ops->set_offloads(link, bits)))
 		return false;
 	net->offloads = bits;

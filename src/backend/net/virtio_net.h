@@ -8,6 +8,7 @@
  *      receive.c   link -> receive queue               its worker
  *      transmit.c  transmit queue -> link              its worker
  *      control.c   the control queue's commands        its worker
+ *      state.c     its settings, for another program   control thread
  *      virtio_net.c  features, config space, life      control thread
  *
  * What a command changes for receiving stands in net_settings.  The control queue has the master
@@ -123,6 +124,12 @@ void net_transmit_stop(struct virtio_queue *q);
 int net_transmit(struct virtio_net *net, struct virtio_queue *q, unsigned budget);
 int net_control(struct virtio_net *net, struct virtio_queue *q, unsigned budget);
 
+/* state.c: as in struct virtio_device_class. */
+void net_save(const struct virtio_device *vdev, struct pack *p);
+int net_load(struct virtio_device *vdev, struct unpack *u, bool *changed, struct error *err);
+
+/* Whether a driver may have these of the offloads that it negotiated (5.1.6.5.6). */
+bool net_offloads_possible(const struct virtio_net *net, uint64_t bits);
 /* The settings that a driver finds with these features; every pair has them.  No queue runs. */
 void net_settings_begin(struct virtio_net *net, uint64_t features);
 struct virtio_queue *net_control_queue(struct virtio_net *net);

@@ -146,6 +146,9 @@ static int do_dma_map(struct command *cmd)
 	}
 	log_dbg(c->name, "maps %llu bytes at 0x%llx%s", (unsigned long long)m.size,
 		(unsigned long long)m.iova, before == c->device.dma.map ? ", out of reach" : "");
+	/* QEMU's ROMs never have one, and no device is sent there. */
+	if (before == c->device.dma.map && !(m.flags & VFIO_USER_DMA_WRITABLE))
+		return 0;
 	if (before == c->device.dma.map) {
 		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
 			    "%llu bytes at 0x%llx come without a file descriptor, so the device "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/vfio_user/rig_test.h"
 
+#include "backend/net/virtio_net.h"
 #include "base/aside.h"
 #include "base/clock.h"
 #include "base/sock.h"
@@ -51,13 +52,13 @@ static void rig_prepare(struct rig *r)
 	assert_int_equal(disk_room_init(&r->room, r->home, &pool, &err), 0);
 }
 
-static void rig_offer(struct rig *r, struct virtio_blk *blk)
+static void rig_offer(struct rig *r, struct virtio_device *vdev)
 {
 	const struct virtio_pci_options board = {0};
 	struct error err = {""};
 
-	assert_int_equal(
-		vfio_user_connection_init(&r->c, &blk->vdev, &board, r->home, rig_gone, &err), 0);
+	assert_int_equal(vfio_user_connection_init(&r->c, vdev, &board, r->home, rig_gone, &err),
+			 0);
 	r->mem_fd = memfd_create("rig", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(r->mem_fd, RIG_MEM_SIZE), 0);
 	r->mem = mmap(NULL, RIG_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, r->mem_fd, 0);
@@ -75,7 +76,7 @@ void rig_init_mute(struct rig *r, const char *disk)
 	assert_int_equal(disk_spec_parse(disk, &spec, &err), 0);
 	assert_int_equal(disk_from_spec(&r->room, &spec, "disk", &blk, &err), 0);
 	disk_spec_fini(&spec);
-	rig_offer(r, blk);
+	rig_offer(r, &blk->vdev);
 }
 
 void rig_init_storage(struct rig *r, struct storage *storage, unsigned queues)
@@ -87,7 +88,20 @@ void rig_init_storage(struct rig *r, struct storage *storage, unsigned queues)
 	assert_int_equal(virtio_blk_create(&blk, &options, storage, r->home, r->room.pool.workers,
 					   r->room.pool.n, 0, NULL),
 			 0);
-	rig_offer(r, blk);
+	rig_offer(r, &blk->vdev);
+	assert_int_equal(rig_version(r, 0, 1, NULL), 0);
+}
+
+void rig_init_net(struct rig *r, struct net_link *link)
+{
+	struct virtio_net_options options = {.path = "net", .pairs = 1, .mac = {2}};
+	struct virtio_net *net;
+
+	rig_prepare(r);
+	assert_int_equal(virtio_net_create(&net, &options, link, r->home, r->room.pool.workers,
+					   r->room.pool.n, 0, NULL),
+			 0);
+	rig_offer(r, &net->vdev);
 	assert_int_equal(rig_version(r, 0, 1, NULL), 0);
 }
 

@@ -14,6 +14,8 @@
 #define RIG_MEM_AT   UINT64_C(0x100000)
 #define RIG_MEM_SIZE UINT64_C(0x100000)
 
+struct net_link;
+
 struct rig {
 	struct disk_room room;
 	struct reactor *home;
@@ -36,6 +38,8 @@ void rig_init(struct rig *r, const char *disk);
 void rig_init_mute(struct rig *r, const char *disk);
 /* Takes over @storage. */
 void rig_init_storage(struct rig *r, struct storage *storage, unsigned queues);
+/* A network card.  Takes over @link. */
+void rig_init_net(struct rig *r, struct net_link *link);
 void rig_fini(struct rig *r);
 
 void rig_connect(struct rig *r);
