@@ -5,6 +5,7 @@
  */
 #include "vfio_user_drive.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/sock.h"
@@ -26,7 +27,7 @@
 /* Both queues have all that fits into them at the disk, which holds it. */
 static void fill(struct drive *d)
 {
-	d->disk->hold = true;
+	write_once(&d->disk->hold, true);
 	for (unsigned i = 0; i < DRIVE_QUEUES; i++)
 		drive_submit(d, i, VIRTIO_BLK_T_OUT, DRIVE_IOS);
 	drive_held(d, IN_FLIGHT);
@@ -253,7 +254,7 @@ static void bus_master_off_waits_and_on_again_goes_on(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(without); i++) {
 		drive_init(&d);
 		drive_start(&d, without[i], true);
-		d.disk->hold = true;
+		write_once(&d.disk->hold, true);
 		for (unsigned q = 0; q < DRIVE_QUEUES; q++)
 			drive_submit(&d, q, VIRTIO_BLK_T_OUT, 2);
 		drive_held(&d, 2 * DRIVE_QUEUES);
@@ -528,7 +529,7 @@ static void kicks_without_end_do_nothing_twice(void **state)
 	fill(&d);
 	for (unsigned i = 0; i < 2000; i++)
 		vpci_kick(&d.v, &d.queues[i % DRIVE_QUEUES].kick, i % DRIVE_QUEUES);
-	assert_int_equal(d.disk->n, IN_FLIGHT);
+	assert_int_equal(load_acquire(&d.disk->n), IN_FLIGHT);
 	drive_release(&d);
 	all_done(&d);
 	drive_works(&d);
