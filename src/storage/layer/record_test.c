@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * record: the log tells what was done in which order, and what it makes of it is what the disk held,
+ * at every point; what a crash may leave is all of that and no more.
+ */
+#include "storage/layer/model_test.h"
+#include "storage/layer/record_log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#define DISK 32768u
+
+struct place {
+	char *dir, *log;
+};
+
+static struct place place_make(void)
+{
+	struct place p = {.dir = scratch_make("/tmp")};
+
+	assert_non_null(p.dir);
+	assert_true(asprintf(&p.log, "%s/log", p.dir) > 0);
+	return p;
+}
+
+static void place_remove(struct place *p)
+{
+	free(p->log);
+	scratch_remove(p->dir);
+}
+
+static void open_recorded(struct rig *rig, struct place *p)
+{
+	struct storage_options o = {.target = "memory:32K", .layers.record = p->log};
+	struct error err = {""};
+
+	if (rig_open(rig, &o, true, &err))
+		fail_msg("%s", err.text);
+}
+
+static void put(struct rig *rig, unsigned sector, unsigned sectors, uint8_t v, unsigned flags)
+{
+	uint8_t buf[8192];
+
+	memset(buf, v, sizeof(buf));
+	assert_int_equal(rig_rw(rig, STORAGE_WRITE, flags, sector * 512, buf, sectors * 512), 0);
+}
+
+static void open_log(struct record_log *l, const struct place *p)
+{
+	struct error err = {""};
+
+	if (record_log_open(l, p->log, &err))
+		fail_msg("%s", err.text);
+}
+
+struct choice {
+	struct record_choice c;
+	uint64_t lost; /* by bits */
+	bool torn;
+	uint64_t seed;
+};
+
+static enum record_fate choice_fate(struct record_choice *c, size_t k)
+{
+	const struct choice *mine = container_of(c, struct choice, c);
+
+	return mine->torn ? RECORD_TORN : mine->lost >> k & 1 ? RECORD_LOST : RECORD_KEPT;
+}
+
+static uint64_t choice_random(struct record_choice *c)
+{
+	struct choice *mine = container_of(c, struct choice, c);
+
+	mine->seed = mine->seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	return mine->seed >> 33;
+}
+
+/* What the first @n events leave of a disk of zeroes. */
+static void image_of(const struct record_log *l, size_t n, uint64_t lost, uint8_t *image)
+{
+	struct choice c = {.c = {choice_fate, choice_random}, .lost = lost};
+	FILE *f = tmpfile();
+
+	assert_non_null(f);
+	assert_int_equal(ftruncate(fileno(f), DISK), 0);
+	assert_int_equal(record_apply(l, n, &c.c, fileno(f), NULL), 0);
+	assert_int_equal(pread(fileno(f), image, DISK, 0), DISK);
+	fclose(f);
+}
+
+static void every_prefix_is_what_the_disk_held(void **state)
+{
+	struct place p = place_make();
+	uint8_t(*held)[DISK] = calloc(12, DISK), image[DISK];
+	struct record_log l;
+	struct rig rig;
+	unsigned n = 0;
+
+	(void)state;
+	assert_non_null(held);
+	open_recorded(&rig, &p);
+	for (unsigned i = 0; i < 11; i++) {
+		if (i % 4 == 3)
+			assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, 0, i * 512, 4096), 0);
+		else
+			put(&rig, i * 3, 1 + i % 5, (uint8_t)(i + 1), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, held[++n], DISK), 0);
+	}
+	rig_close(&rig);
+	open_log(&l, &p);
+	assert_int_equal(l.disk_size, DISK);
+	assert_int_equal(l.n, 2 * n);
+	for (unsigned i = 0; i <= n; i++) {
+		image_of(&l, 2 * i, 0, image);
+		assert_memory_equal(image, held[i], DISK);
+	}
+	record_log_close(&l);
+	free(held);
+	place_remove(&p);
+}
+
+static void a_crash_loses_what_is_not_stable(void **state)
+{
+	struct place p = place_make();
+	struct record_log l;
+	uint8_t image[DISK];
+	struct rig rig;
+
+	(void)state;
+	open_recorded(&rig, &p);
+	put(&rig, 0, 1, 1, 0);						    /* 0, 1 */
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);	    /* 2, 3 */
+	put(&rig, 0, 1, 2, 0);						    /* 4, 5 */
+	put(&rig, 1, 1, 3, STORAGE_FUA);				    /* 6, 7 */
+	assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, 0, 0, 512), 0); /* 8, 9 */
+	rig_close(&rig);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 10);
+	/* Submitted; done; the flush submitted, too; and done. */
+	assert_int_equal(record_volatile(&l, 1), 1);
+	assert_int_equal(record_volatile(&l, 2), 1);
+	assert_int_equal(record_volatile(&l, 3), 1);
+	assert_int_equal(record_volatile(&l, 4), 0);
+	assert_int_equal(record_volatile(&l, 6), 1);
+	assert_int_equal(record_volatile(&l, 7), 2);
+	assert_int_equal(record_volatile(&l, 8), 1);
+	assert_int_equal(record_volatile(&l, 10), 2);
+	assert_true(record_is_stable(&l, 10, 0) && record_is_stable(&l, 10, 6));
+	for (unsigned lost = 0; lost < 4; lost++) {
+		static const uint8_t first[] = {0, 0, 2, 1};
+
+		image_of(&l, 10, lost, image);
+		assert_true(all_bytes_are(image, first[lost], 512));
+		assert_true(all_bytes_are(image + 512, 3, 512));
+	}
+	record_log_close(&l);
+	place_remove(&p);
+}
+
+/* One that was under way may be there in part, one that was done wholly or not at all. */
+static void what_was_under_way_may_be_torn(void **state)
+{
+	struct place p = place_make();
+	unsigned torn = 0;
+	struct record_log l;
+	struct rig rig;
+
+	(void)state;
+	open_recorded(&rig, &p);
+	put(&rig, 0, 8, 7, 0);
+	rig_close(&rig);
+	open_log(&l, &p);
+	for (unsigned n = 1; n <= 2; n++)
+		for (unsigned seed = 0; seed < 64; seed++) {
+			struct choice c = {
+				.c = {choice_fate, choice_random}, .torn = true, .seed = seed};
+			unsigned there = 0;
+			uint8_t image[4096];
+			FILE *f = tmpfile();
+
+			assert_non_null(f);
+			assert_int_equal(ftruncate(fileno(f), DISK), 0);
+			assert_int_equal(record_apply(&l, n, &c.c, fileno(f), NULL), 0);
+			assert_int_equal(pread(fileno(f), image, 4096, 0), 4096);
+			fclose(f);
+			for (unsigned s = 0; s < 8; s++)
+				there += image[s * 512] == 7;
+			torn += n == 1 && there && there < 8;
+			assert_true(n == 1 || !there || there == 8);
+		}
+	assert_true(torn > 30);
+	record_log_close(&l);
+	place_remove(&p);
+}
+
+/* A program that was killed: entries are missing, or the end is. */
+static void gaps_are_skipped(void **state)
+{
+	struct place p = place_make();
+	uint8_t none[512] = {0};
+	struct record_log l;
+	struct rig rig;
+	uint64_t second;
+	int fd;
+
+	(void)state;
+	open_recorded(&rig, &p);
+	for (unsigned i = 0; i < 3; i++)
+		put(&rig, i * 8, 8, (uint8_t)(i + 1), 0);
+	rig_close(&rig);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 6);
+	second = l.events[2].at;
+	record_log_close(&l);
+
+	fd = open(p.log, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	/* Its data are there, its entry is not. */
+	assert_int_equal(pwrite(fd, none, 512, (off_t)second), 512);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 5);
+	assert_int_equal(l.events[2].type, RECORD_DONE);
+	assert_true(l.events[2].partner == SIZE_MAX);
+	assert_int_equal(l.events[3].offset, 8192);
+	record_log_close(&l);
+	/* As long as it was while the program ran. */
+	assert_int_equal(ftruncate(fd, INT64_C(1) << 40), 0);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 5);
+	record_log_close(&l);
+	close(fd);
+	place_remove(&p);
+}
+
+static void a_log_is_begun_in_a_new_file(void **state)
+{
+	struct place p = place_make();
+	struct storage_options o = {.target = "memory:32K", .layers.record = p.log};
+	struct record_log l;
+	struct error err = {""};
+	struct storage *s;
+	struct rig rig;
+	FILE *f;
+
+	(void)state;
+	open_recorded(&rig, &p);
+	rig_close(&rig);
+	assert_int_equal(storage_open(&o, &s, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "new file"));
+	o.readonly = STORAGE_READONLY;
+	assert_int_equal(storage_open(&o, &s, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "read-only"));
+	f = fopen(p.log, "w");
+	fputs("something else, which is longer than a sector would have to be to be one", f);
+	fclose(f);
+	assert_int_equal(record_log_open(&l, p.log, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "no log of a recorded disk"));
+	o.readonly = STORAGE_WRITABLE;
+	o.layers.record = p.dir;
+	assert_true(storage_open(&o, &s, &err) < 0);
+	place_remove(&p);
+}
+
+/* What cannot be recorded is not done: the log may not become longer. */
+static void a_log_that_cannot_be_written_fails_changes(void **state)
+{
+	struct place p = place_make();
+	struct rlimit before, small;
+	struct record_log l;
+	uint8_t buf[4096] = {9};
+	struct rig rig;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = 4096;
+	open_recorded(&rig, &p);
+	put(&rig, 0, 1, 1, 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t is[512];
+
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, buf, 8 * 512), -EFBIG);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, is, 512), 0);
+		assert_int_equal(is[0], 1);
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	rig_close(&rig);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 2);
+	record_log_close(&l);
+	place_remove(&p);
+}
+
+static void the_model_disk(void **state)
+{
+	struct place p = place_make();
+	struct storage_options o = {.target = "memory:4M", .layers.record = p.log};
+	struct record_log l;
+
+	(void)state;
+	model_run(&o, 150);
+	open_log(&l, &p);
+	assert_true(l.n > 600);
+	for (size_t i = 0; i < l.n; i++)
+		assert_true(l.events[i].partner < l.n);
+	record_log_close(&l);
+	place_remove(&p);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_prefix_is_what_the_disk_held),
+		cmocka_unit_test(a_crash_loses_what_is_not_stable),
+		cmocka_unit_test(what_was_under_way_may_be_torn),
+		cmocka_unit_test(gaps_are_skipped),
+		cmocka_unit_test(a_log_is_begun_in_a_new_file),
+		cmocka_unit_test(a_log_that_cannot_be_written_fails_changes),
+		cmocka_unit_test(the_model_disk),
+	};
+
+	return cmocka_run_group_tests_name("storage/layer/record", tests, NULL, NULL);
+}
