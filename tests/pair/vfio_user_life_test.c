@@ -536,6 +536,153 @@ static void kicks_without_end_do_nothing_twice(void **state)
 	drive_fini(&d);
 }
 
+/* ---- all of it, in any order ---- */
+
+struct storm {
+	struct drive d;
+	uint64_t random;
+};
+
+static uint32_t pick(struct storm *s, uint32_t below)
+{
+	s->random = s->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(s->random >> 33) % below;
+}
+
+/* Says it while requests are in flight, and hears the answer when they are not. */
+static void say_and_release(struct drive *d, uint16_t command, const void *body, uint32_t size,
+			    const int *fds, unsigned n_fds)
+{
+	rig_say(&d->r, command, 0, body, size, fds, n_fds);
+	rig_turn(&d->r, 0);
+	drive_release(d);
+	assert_int_equal(rig_hear(&d->r), 0);
+	assert_int_equal(d->r.h.id, d->r.id);
+}
+
+static void storm_memory(struct storm *s)
+{
+	struct vfio_user_dma_map m = {sizeof(m), RW, 0, OTHER_AT, OTHER_LEN};
+
+	say_and_release(&s->d, VFIO_USER_DMA_MAP, &m, sizeof(m), &s->d.r.mem_fd, 1);
+	assert_int_equal(rig_unmap(&s->d.r, OTHER_AT, OTHER_LEN, 0), 0);
+}
+
+static void storm_master(struct storm *s)
+{
+	const uint16_t on = PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
+	struct {
+		struct vfio_user_access a;
+		uint16_t v;
+	} __attribute__((packed)) m = {{PCI_COMMAND, CONFIG, 2}, on & ~PCI_COMMAND_MASTER};
+
+	say_and_release(&s->d, VFIO_USER_REGION_WRITE, &m, sizeof(m), NULL, 0);
+	rig_put(&s->d.r, CONFIG, PCI_COMMAND, on, 2);
+}
+
+static void storm_vectors(struct storm *s)
+{
+	const uint32_t flags = VFIO_USER_IRQ_DATA_FD | VFIO_USER_IRQ_ACTION_TRIGGER;
+	unsigned q = pick(s, DRIVE_QUEUES);
+
+	if (pick(s, 2)) {
+		rig_put(&s->d.r, CONFIG, s->d.v.msix_cap + PCI_MSIX_CONTROL,
+			PCI_MSIX_CONTROL_ENABLE | PCI_MSIX_CONTROL_MASK, 2);
+		drive_release(&s->d);
+		rig_put(&s->d.r, CONFIG, s->d.v.msix_cap + PCI_MSIX_CONTROL,
+			PCI_MSIX_CONTROL_ENABLE, 2);
+		return;
+	}
+	assert_int_equal(rig_irqs(&s->d.r, flags, VFIO_USER_IRQ_MSIX, q + 1, 1, NULL, 0), 0);
+	drive_release(&s->d);
+	assert_int_equal(
+		rig_irqs(&s->d.r, flags, VFIO_USER_IRQ_MSIX, q + 1, 1, &s->d.queues[q].call, 1), 0);
+}
+
+static void storm_kicks(struct storm *s)
+{
+	for (unsigned i = 0; i < 20; i++)
+		vpci_kick(&s->d.v, &s->d.queues[i % DRIVE_QUEUES].kick, i % DRIVE_QUEUES);
+}
+
+/* From here on what was in flight is done, or never will be. */
+
+static void storm_reset(struct storm *s)
+{
+	say_and_release(&s->d, VFIO_USER_DEVICE_RESET, NULL, 0, NULL, 0);
+	drive_find(&s->d);
+}
+
+static void storm_take_all(struct storm *s)
+{
+	struct vfio_user_dma_unmap m = {sizeof(m), 0, RIG_MEM_AT, RIG_MEM_SIZE};
+
+	say_and_release(&s->d, VFIO_USER_DMA_UNMAP, &m, sizeof(m), NULL, 0);
+	assert_int_equal(rig_map(&s->d.r, RIG_MEM_AT, RIG_MEM_SIZE, RW, 0, s->d.r.mem_fd), 0);
+}
+
+static void storm_leave(struct storm *s)
+{
+	close(s->d.r.fd);
+	s->d.r.fd = -1;
+	rig_turn(&s->d.r, 0);
+	drive_release(&s->d);
+	rig_hang_up(&s->d.r);
+	drive_come_back(&s->d);
+}
+
+/* How many writes the disk was given. */
+static unsigned writes(const struct drive *d)
+{
+	return __atomic_load_n(&d->disk->fua, __ATOMIC_ACQUIRE) +
+	       __atomic_load_n(&d->disk->rest, __ATOMIC_ACQUIRE);
+}
+
+static void events_in_any_order_lose_nothing_and_repeat_nothing(void **state)
+{
+	static const struct {
+		void (*happen)(struct storm *s);
+		bool goes_on; /* what is in flight will be completed */
+	} events[] = {
+		{storm_memory, true}, {storm_master, true}, {storm_vectors, true},
+		{storm_kicks, true},  {storm_reset, false}, {storm_take_all, false},
+		{storm_leave, false},
+	};
+	struct storm s = {.random = 1};
+
+	(void)state;
+	drive_init(&s.d);
+	drive_start(&s.d, 0, true);
+	for (unsigned i = 0; i < 300; i++) {
+		unsigned what = pick(&s, ARRAY_SIZE(events)), in_flight = 0;
+		unsigned before = writes(&s.d);
+
+		/* A disk that does not hold is a race, and that is as good. */
+		write_once(&s.d.disk->hold, pick(&s, 3) != 0);
+		for (unsigned q = 0; q < DRIVE_QUEUES; q++) {
+			unsigned n = pick(&s, DRIVE_IOS + 1);
+
+			drive_submit(&s.d, q, VIRTIO_BLK_T_OUT, n);
+			in_flight += n;
+		}
+		if (s.d.disk->hold)
+			drive_held(&s.d, in_flight);
+		events[what].happen(&s);
+		drive_release(&s.d);
+		if (events[what].goes_on) {
+			all_done(&s.d);
+			assert_int_equal(writes(&s.d) - before, in_flight);
+		} else {
+			assert_in_range(writes(&s.d) - before, 0, in_flight);
+			for (unsigned q = 0; q < DRIVE_QUEUES; q++)
+				(void)drive_reap(&s.d, q);
+			drive_start(&s.d, without[pick(&s, ARRAY_SIZE(without))], true);
+		}
+	}
+	drive_works(&s.d);
+	drive_fini(&s.d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -556,6 +703,7 @@ int main(void)
 		cmocka_unit_test(what_is_asked_meanwhile_is_answered_afterwards_in_order),
 		cmocka_unit_test(a_full_socket_never_blocks_the_server),
 		cmocka_unit_test(kicks_without_end_do_nothing_twice),
+		cmocka_unit_test(events_in_any_order_lose_nothing_and_repeat_nothing),
 	};
 
 	return cmocka_run_group_tests_name("pair/vfio_user_life", tests, NULL, NULL);
