@@ -80,7 +80,8 @@ static const struct words_table device_tables[] = {
 /* The one word that comes before all tables: it says which of them count. */
 static const struct word target_words[] = {
 	{"file", .kind = WORD_TEXT, .min = 1, .sample = "TARGET",
-	 .help = "image file, block device, null:SIZE, memory:SIZE or nbd://HOST/EXPORT (needed)",
+	 .help = "image file, block device, null:SIZE, memory:SIZE, nbd://HOST/EXPORT, "
+		 "rbd:POOL/IMAGE (needed)",
 	 WORD_FIELD(struct disk_spec, file)},
 };
 
@@ -109,7 +110,7 @@ static int take_target(struct disk_spec *spec, struct word_given *g, const char 
 	if (!value || !*value)
 		return error_set(err, -EINVAL,
 				 "\"%s%s\" cannot be: the value must be a path, null:SIZE, "
-				 "memory:SIZE or nbd://HOST/EXPORT.",
+				 "memory:SIZE, nbd://HOST/EXPORT or rbd:POOL/IMAGE.",
 				 g->name, value ? "=" : "");
 	g->taken = true;
 	spec->file = strdup(value);
@@ -132,7 +133,7 @@ static int find_target(struct words *w, struct disk_spec *spec, struct error *er
 	if (!rc && !spec->file)
 		rc = error_set(err, -EINVAL,
 			       "the disk names no file; add file=PATH, file=null:SIZE, "
-			       "file=memory:SIZE or file=nbd://HOST/EXPORT.");
+			       "file=memory:SIZE, file=nbd://HOST/EXPORT or file=rbd:POOL/IMAGE.");
 	return rc;
 }
 

@@ -113,9 +113,10 @@ static void wrong_words_are_one_sentence(void **state)
 		{",", "missing"},
 		{"a,", "missing"},
 		{"file=a,,", NULL}, /* a literal comma at the end is fine */
-		{"file=", "a path, null:SIZE, memory:SIZE or nbd://HOST/EXPORT"},
-		{"file", "a path, null:SIZE, memory:SIZE or nbd://HOST/EXPORT"},
-		{"readonly=on,file", "a path, null:SIZE, memory:SIZE or nbd://HOST/EXPORT"},
+		{"file=", "a path, null:SIZE, memory:SIZE, nbd://HOST/EXPORT or rbd:POOL/IMAGE"},
+		{"file", "a path, null:SIZE, memory:SIZE, nbd://HOST/EXPORT or rbd:POOL/IMAGE"},
+		{"readonly=on,file",
+		 "a path, null:SIZE, memory:SIZE, nbd://HOST/EXPORT or rbd:POOL/IMAGE"},
 		{"null:1G,cache=none",
 		 "null: has no option \"cache\", which is for an image file; it has readonly"},
 		{"null:1G,cache=hot", "null: has no option \"cache\""},
@@ -133,6 +134,8 @@ static void wrong_words_are_one_sentence(void **state)
 		{"null:1G,format=qcow2", "no option \"format\""},
 		{"file=a,nbd.reconnect=1", "no option \"nbd.reconnect\""},
 		{"nbd://h/e,cache=none", "no option \"cache\""},
+		{"rbd:p/i,nbd.reconnect=1", "no option \"nbd.reconnect\""},
+		{"file=a,rbd.conf=b", "no option \"rbd.conf\""},
 		{"file=a,FILE=b", "no option \"FILE\""},
 		{"file=a,file=b", "file is given twice"},
 		{"a,file=b", "file is given twice"},
@@ -215,7 +218,7 @@ struct table_case {
 	const char *target; /* of a disk to which the table belongs */
 };
 
-static const char *const targets[] = {"null:1G", "memory:1M", "nbd://h/e", "vm.raw"};
+static const char *const targets[] = {"null:1G", "memory:1M", "nbd://h/e", "rbd:p/i", "vm.raw"};
 
 static void engine_targets_are_all_there(void **state)
 {

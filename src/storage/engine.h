@@ -99,6 +99,7 @@ struct storage_channel {
 extern const struct storage_engine_ops null_engine_ops;
 extern const struct storage_engine_ops memory_engine_ops;
 extern const struct storage_engine_ops nbd_engine_ops;
+extern const struct storage_engine_ops rbd_engine_ops;
 extern const struct storage_engine_ops file_engine_ops;
 /* Files in an image format; not in the table: files with a word more are its. */
 extern const struct storage_engine_ops format_engine_ops;

@@ -113,8 +113,10 @@ struct nbd_link {
 	bool over; /* never again: what the server's own memory held is lost */
 	/* Changes that were answered without being stable, and how many of them a flush covers. */
 	uint64_t changes, stable;
-	bool failed;	      /* a call of libnbd has left a reason */
-	uint64_t since_ns;    /* absent since; or the last sign of life              */
+	bool failed;	    /* a call of libnbd has left a reason */
+	uint64_t since_ns;  /* the last sign of life                               */
+	uint64_t absent_ns; /* no connection that was worth it since               */
+	uint64_t connected_ns;
 	uint64_t next_try_ns; /* while there is no handle                            */
 	uint64_t backoff_ns;
 	struct nbd_fifo pending;

@@ -22,6 +22,7 @@
 #define BACKOFF_MIN_NS	 (50 * NSEC_PER_MSEC)
 #define BACKOFF_MAX_NS	 (1000 * NSEC_PER_MSEC)
 #define BACKOFF_EXTRA_NS (10 * NSEC_PER_SEC)
+#define PROOF_NS	 (10 * NSEC_PER_SEC) /* of a connection that is asked nothing */
 #define CONNECT_SECONDS	 NBD_OPEN_SECONDS
 
 /* ---- its life ---- */
@@ -147,15 +148,16 @@ static void link_lost(struct nbd_link *l, const char *why)
 		log_limited(&l->log, LOG_LEVEL_WARN, l->way.name,
 			    "the connection to the server is lost (%s); %u commands were in flight",
 			    why, l->in_flight);
-		l->since_ns = now;
 		l->was_lost = true;
 	}
-	/* One that lets us in and answers nothing is not asked again and again without a pause. */
-	if (l->up && l->proven)
+	/* One that lets us in and goes at once is as one that is away. */
+	if (l->up && (l->proven || now - l->connected_ns >= PROOF_NS)) {
+		l->absent_ns = now;
 		l->backoff_ns = 0;
-	else
+	} else {
 		l->backoff_ns = min_u64(max_u64(2 * l->backoff_ns, BACKOFF_MIN_NS),
 					longest_pause(l));
+	}
 	nbd_close(l->nbd);
 	l->nbd = NULL;
 	nbd_server_end(&l->server, l->way.name, !l->up);
@@ -266,7 +268,7 @@ static void link_connected(struct nbd_link *l)
 	l->up = true;
 	l->proven = false;
 	l->given_up = false;
-	l->since_ns = clock_ns();
+	l->since_ns = l->connected_ns = clock_ns();
 }
 
 /* ---- its thread ---- */
@@ -274,7 +276,9 @@ static void link_connected(struct nbd_link *l)
 /* With the server that is there, or that is not. */
 static uint64_t patience_ends(const struct nbd_link *l)
 {
-	return l->since_ns + (l->up ? l->way.timeout : l->way.reconnect) * NSEC_PER_SEC;
+	if (l->up)
+		return l->since_ns + l->way.timeout * NSEC_PER_SEC;
+	return l->absent_ns + l->way.reconnect * NSEC_PER_SEC;
 }
 
 static void look_after_handle(struct nbd_link *l, uint64_t now)
@@ -399,7 +403,7 @@ static void *link_thread(void *arg)
 {
 	struct nbd_link *l = arg;
 
-	l->since_ns = clock_ns();
+	l->absent_ns = clock_ns();
 	while (link_take_inbox(l)) {
 		uint64_t now = clock_ns();
 

@@ -71,8 +71,8 @@ static int open_engine(const struct storage_options *o, struct storage **out, st
 
 	if (!o->target || !*o->target)
 		return error_set(err, -EINVAL,
-				 "no disk is named: give a path, null:SIZE, memory:SIZE or "
-				 "nbd://HOST/EXPORT.");
+				 "no disk is named: give a path, null:SIZE, memory:SIZE, "
+				 "nbd://HOST/EXPORT or rbd:POOL/IMAGE.");
 	rc = geometry_check(&o->geometry, o->target, err);
 	if (rc)
 		return rc;

@@ -87,12 +87,14 @@ struct storage_geometry {
 struct storage_set {
 	struct list all;
 	struct list throttle_groups; /* those that have a name */
+	struct list rbd_clusters;    /* connected; each is one for all its disks */
 };
 
 static inline void storage_set_init(struct storage_set *set)
 {
 	list_init(&set->all);
 	list_init(&set->throttle_groups);
+	list_init(&set->rbd_clusters);
 }
 
 /*
@@ -119,7 +121,7 @@ enum storage_format {
 #define STORAGE_RECONNECT_SECONDS 30
 
 struct storage_options {
-	const char *target;	 /* PATH, null:SIZE, memory:SIZE, nbd://...                 */
+	const char *target;	 /* PATH, null:SIZE, memory:SIZE, nbd://..., rbd:...         */
 	const char *disk;	 /* its name, for sentences; may be NULL                     */
 	struct storage_set *set; /* to be listed in while open; NULL: none            */
 	unsigned readonly;	 /* enum storage_access                                     */
@@ -130,6 +132,8 @@ struct storage_options {
 	unsigned format;	 /* enum storage_format; of a file alone                    */
 	unsigned nbd_reconnect;	 /* seconds that requests wait for a server that is away    */
 	unsigned nbd_timeout;	 /* seconds until a mute server counts as gone; 0: never    */
+	char *rbd_conf, *rbd_name, *rbd_keyring,
+		*rbd_namespace; /* of rbd: alone; NULL: default   */
 	struct storage_geometry geometry;
 	struct storage_layer_options layers;
 };

@@ -4,5 +4,6 @@
 #include "storage/engine.h"
 
 const struct storage_engine_ops *const storage_engines[] = {
-	&null_engine_ops, &memory_engine_ops, &nbd_engine_ops, &file_engine_ops, NULL,
+	&null_engine_ops, &memory_engine_ops, &nbd_engine_ops,
+	&rbd_engine_ops,  &file_engine_ops,   NULL,
 };
