@@ -2,11 +2,13 @@
 #include "base/sock.h"
 
 #include "base/aside.h"
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/limits.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -140,6 +142,82 @@ ssize_t sock_recv_some(int fd, void *data, size_t size, struct sock_fds *take)
 		return rc;
 	}
 	return n ? n : -EPIPE;
+}
+
+ssize_t sock_recv_packet(int fd, void *data, size_t size, struct aside *aside)
+{
+	union control control;
+	struct sock_fds none = {.aside = aside};
+	struct iovec iov = {.iov_base = data, .iov_len = size};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+	(void)take_fds(&m, &none);
+	if (none.more)
+		return -EPROTO;
+	return n ? n : -EPIPE;
+}
+
+#define EMPTY_MAX 1024
+
+struct farewell {
+	struct aside_job job;
+	int fd;
+};
+
+static void farewell_run(struct aside_job *job)
+{
+	struct farewell *f = container_of(job, struct farewell, job);
+	union control control;
+	char byte;
+
+	/* Empty messages look like the end: past as many as the kernel lets a sender have there. */
+	for (unsigned empty = 0; empty < EMPTY_MAX;) {
+		struct iovec iov = {.iov_base = &byte, .iov_len = sizeof(byte)};
+		struct msghdr m = {.msg_iov = &iov,
+				   .msg_iovlen = 1,
+				   .msg_control = control.bytes,
+				   .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(f->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (n < 0)
+			break;
+		empty += !n;
+		(void)take_fds(&m, NULL);
+	}
+	close(f->fd);
+	f->fd = -1;
+}
+
+static void farewell_drop(struct aside_job *job)
+{
+	struct farewell *f = container_of(job, struct farewell, job);
+
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f);
+}
+
+void sock_close_aside(struct aside *aside, int fd)
+{
+	struct farewell *f = malloc(sizeof(*f));
+
+	/* Nothing more comes in, and the other side sees the end now. */
+	shutdown(fd, SHUT_RDWR);
+	if (!f) {
+		aside_close(aside, fd);
+		return;
+	}
+	*f = (struct farewell){
+		.job = {.run = farewell_run, .done = farewell_drop, .drop = farewell_drop},
+		.fd = fd,
+	};
+	aside_run(aside, &f->job);
 }
 
 /* ---- until a deadline ---- */

@@ -57,6 +57,19 @@ ssize_t sock_send_some(int fd, const struct iovec *iov, unsigned iovcnt, const i
 ssize_t sock_recv_some(int fd, void *data, size_t size, struct sock_fds *take);
 
 /*
+ * A message of a socket that keeps them apart (SOCK_SEQPACKET), as much of it as @size holds, without
+ * waiting.  >0: how long it is; 0: nothing at present; -EPIPE: the end, or an empty one; -EPROTO:
+ * files came along, and are closed by @aside; another -errno: the peer is gone.
+ */
+ssize_t sock_recv_packet(int fd, void *data, size_t size, struct aside *aside);
+
+/*
+ * Closes @fd, some time.  What lies in it unread goes first: the last reference to the socket may be
+ * one that an io_uring lets go of later, on the thread that must not wait for files in it.
+ */
+void sock_close_aside(struct aside *aside, int fd);
+
+/*
  * 0: one of @events (POLLIN, POLLOUT) or the end of the connection; -ETIMEDOUT, -errno.
  * Looks at least once.
  */

@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/reactor.h"
+#include "base/sock.h"
 #include "base/sock_address.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ struct socket_link {
 	dev_t dev;		/* of the socket that we made, so that no other is removed */
 	ino_t ino;
 	struct reactor *reactor; /* NULL: receiving has not started */
+	struct aside *aside;	 /* as long: who sends files along may make their closing wait */
 	struct reactor_watch frames;
 	struct acceptor clients;
 	struct reactor_timer retry;
@@ -75,16 +77,18 @@ static int socket_take_over(struct socket_link *s, int fd)
 	return 0;
 }
 
+/* Receiving has started. */
 static void socket_gone(struct socket_link *s)
 {
-	if (s->reactor)
-		reactor_watch_stop(s->reactor, &s->frames);
-	close(s->fd);
+	reactor_watch_stop(s->reactor, &s->frames);
+	sock_close_aside(s->aside, s->fd);
 	s->fd = -1;
 	socket_set_up(s, false);
-	if (s->listen_fd < 0 && s->at.len && s->reactor)
+	/* Others that take long to be closed: nobody comes until some are. */
+	if (s->at.len && (s->listen_fd < 0 || aside_is_stuck(s->aside, 0)))
 		reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
-	acceptor_look(&s->clients);
+	else
+		acceptor_look(&s->clients);
 }
 
 static bool socket_somebody_came(struct acceptor *a, int fd)
@@ -92,12 +96,14 @@ static bool socket_somebody_came(struct acceptor *a, int fd)
 	struct socket_link *s = container_of(a, struct socket_link, clients);
 
 	/* One cable, two ends. */
-	if (s->fd >= 0) {
-		aside_close(a->aside, fd);
+	if (s->fd >= 0)
+		sock_close_aside(s->aside, fd);
+	else
+		(void)socket_take_over(s, fd);
+	if (!aside_is_stuck(s->aside, 0))
 		return true;
-	}
-	(void)socket_take_over(s, fd);
-	return true;
+	reactor_timer_start(s->reactor, &s->retry, RETRY_NS);
+	return false;
 }
 
 static int socket_open(void)
@@ -125,8 +131,10 @@ static void socket_try_again(struct reactor_timer *t)
 {
 	struct socket_link *s = container_of(t, struct socket_link, retry);
 
-	if (socket_try_connect(s))
+	if (aside_is_stuck(s->aside, 0) || (s->listen_fd < 0 && socket_try_connect(s)))
 		reactor_timer_start(s->reactor, t, RETRY_NS);
+	else if (s->listen_fd >= 0)
+		acceptor_look(&s->clients);
 }
 
 static int socket_wait_there(struct socket_link *s)
@@ -174,14 +182,12 @@ static ssize_t socket_receive(struct net_link *l, unsigned pair, struct virtio_n
 	(void)pair;
 	if (s->fd < 0)
 		return 0;
-	n = recv(s->fd, buf, size, MSG_DONTWAIT | MSG_TRUNC);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	/* An empty message is no frame, and cannot be told from the end. */
-	if (n <= 0) {
+	n = sock_recv_packet(s->fd, buf, size, s->aside);
+	/* An empty message is no frame, and cannot be told from the end; files are none either. */
+	if (n < 0)
 		socket_gone(s);
+	if (n <= 0)
 		return 0;
-	}
 	*hdr = (struct virtio_net_hdr){0};
 	return (size_t)n > size ? -EMSGSIZE : n;
 }
@@ -214,11 +220,14 @@ static int socket_receive_start(struct net_link *l, unsigned pair, struct reacto
 
 	(void)pair;
 	s->reactor = r;
-	rc = socket_watch_frames(s);
+	rc = aside_create(&s->aside, r);
+	if (!rc)
+		rc = socket_watch_frames(s);
 	if (!rc && s->listen_fd >= 0)
 		rc = acceptor_start(&s->clients, r, s->listen_fd);
 	if (rc) {
 		reactor_watch_stop(r, &s->frames);
+		aside_release(&s->aside);
 		s->reactor = NULL;
 		return error_set(err, rc, "the socket cannot be waited for");
 	}
@@ -235,6 +244,7 @@ static void socket_receive_stop(struct net_link *l, unsigned pair, struct reacto
 	reactor_watch_stop(r, &s->frames);
 	acceptor_stop(&s->clients);
 	reactor_timer_stop(r, &s->retry);
+	aside_release(&s->aside);
 	s->reactor = NULL;
 }
 

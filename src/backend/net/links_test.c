@@ -5,6 +5,8 @@
 #include "backend/net/card_test.h"
 #include "backend/net/links.h"
 #include "base/reactor_priv.h"
+#include "base/sock.h"
+#include "lingering.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -126,6 +128,36 @@ static void abstract_sockets_too(void **state)
 	(void)state;
 	snprintf(name, sizeof(name), "@ringside-links-%d", getpid());
 	find_each_other_again(name);
+}
+
+/* Files that come along are no frames; nobody waits until they are closed, read or not. */
+static void who_sends_files_along_is_hung_up_on(void **state)
+{
+	struct net_link *link;
+	int other[2], fd[2];
+
+	(void)state;
+	for (unsigned read = 0; read < 2; read++) {
+		const struct iovec text = {"0123456789abcdef", 16};
+		int file = test_lingering(&other[read]);
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd), 0);
+		assert_int_equal(net_socket_adopt(&link, fd[0], NULL), 0);
+		alarm(20);
+		card_init(&C, link);
+		/* The end is in front of them, or they are the end. */
+		if (!read)
+			assert_int_equal(send(fd[1], "", 0, 0), 0);
+		assert_int_equal(sock_send_some(fd[1], &text, 1, &file, 1), 16);
+		close(file); /* another one is on its way */
+		changes(&C, 1, false);
+		assert_int_equal(card_send(&C, "0123456789abcdef", 16), -ENOLINK);
+		close(fd[1]);
+		card_fini(&C);
+		alarm(0);
+	}
+	close(other[0]);
+	close(other[1]);
 }
 
 /* ---- memory that is short, for watches on one thread ---- */
@@ -495,6 +527,7 @@ int main(void)
 		cmocka_unit_test(sockets_only_of_the_right_kind),
 		cmocka_unit_test(sockets_find_each_other_again),
 		cmocka_unit_test(abstract_sockets_too),
+		cmocka_unit_test(who_sends_files_along_is_hung_up_on),
 		cmocka_unit_test(a_connection_that_cannot_be_watched_is_tried_anew),
 		cmocka_unit_test(socket_left_behind_is_taken_over),
 		cmocka_unit_test(socket_place_that_is_taken),
