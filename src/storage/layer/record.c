@@ -36,6 +36,7 @@ struct record {
 	struct layer layer;
 	struct storage *log;
 	char *path;
+	int fd; /* to cut it, whatever its name is by then */
 	uint8_t id[16];
 	uint64_t tail; /* atomic: where the next entry goes */
 	bool failed;   /* atomic: said so */
@@ -273,7 +274,7 @@ static int log_make(struct record *d, uint64_t disk_size, struct error *err)
 	rc = pwrite(fd, sector, sizeof(sector), 0) == sizeof(sector) ? 0 : -EIO;
 	if (rc)
 		goto fail;
-	close(fd);
+	d->fd = fd;
 	d->tail = RECORD_SECTOR;
 	return 0;
 fail:
@@ -282,10 +283,20 @@ fail:
 	return error_set(err, rc, "cannot make the log %s", d->path);
 }
 
-/* What is behind the last entry is holes. */
-static void log_cut(const struct record *d)
+static bool log_is_in_place(const struct record *d)
 {
-	if (truncate(d->path, (off_t)min_u64(d->tail, LOG_SIZE)) < 0)
+	struct stat named, ours;
+
+	return !stat(d->path, &named) && !fstat(d->fd, &ours) && named.st_dev == ours.st_dev &&
+	       named.st_ino == ours.st_ino;
+}
+
+/* What is behind the last entry is holes.  A log of nothing is in the way of the next one. */
+static void log_end(const struct record *d)
+{
+	if (d->tail == RECORD_SECTOR && log_is_in_place(d))
+		unlink(d->path);
+	else if (ftruncate(d->fd, (off_t)min_u64(d->tail, LOG_SIZE)) < 0)
 		log_warn(d->layer.path, "cannot cut the log %s at its end: %s", d->path,
 			 strerror(errno));
 }
@@ -314,6 +325,7 @@ static int record_stack(const struct storage_options *o, struct storage *below,
 	rc = storage_open(&log, &d->log, err);
 	if (rc) {
 		unlink(d->path);
+		close(d->fd);
 		goto free_record;
 	}
 	layer_init(&d->layer, o, below);
@@ -330,7 +342,8 @@ static void record_close(struct storage *s)
 	struct record *d = record_of(s);
 
 	storage_close(&d->log);
-	log_cut(d);
+	log_end(d);
+	close(d->fd);
 	layer_fini(&d->layer);
 	free(d->path);
 	free(d);
