@@ -117,6 +117,7 @@ static int vqdev_set_base(struct vqdev *vq)
 	return 0;
 }
 
+/* After each change of one of these. */
 static void vqdev_judge(struct vqdev *vq)
 {
 	vq->special = vq->why || vq->rec || vq->in_order || vq->log;
@@ -341,14 +342,27 @@ int vq_table_read_raw(struct vqdev *vq, const struct vq_table *t, uint32_t i, st
 
 /* ---- one interface for both layouts ---- */
 
+void vq_walk_note(struct vqdev *vq, struct vq_chain *chain)
+{
+	if (vq->in_order) {
+		chain->ticket.seq = vq->seq_pop;
+		if (++vq->seq_pop == vq->num)
+			vq->seq_pop = 0;
+	}
+	if (vq->log)
+		vqdev_log_popped(vq, chain->ticket.id);
+}
+
 int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 {
-	if (unlikely(vq->why))
-		return -EPROTO;
-	if (unlikely(vq->log))
-		vqdev_log_begin(vq);
-	if (unlikely(vq->rec))
-		return vqdev_recorded_pop(vq, chain);
+	if (unlikely(vq->special)) {
+		if (vq->why)
+			return -EPROTO;
+		if (vq->log)
+			vqdev_log_begin(vq);
+		if (vq->rec)
+			return vqdev_recorded_pop(vq, chain);
+	}
 	return vq->is_packed ? vqdev_packed_pop(vq, chain) : vqdev_split_pop(vq, chain);
 }
 

@@ -143,6 +143,9 @@ static inline bool vq_packed_available(uint32_t flags, bool wrap)
 	return (flags & VQ_PACKED_LAP) == vq_packed_lap(wrap);
 }
 
+/* What some queues note of a chain that is taken. */
+void vq_walk_note(struct vqdev *vq, struct vq_chain *chain);
+
 /* What follows is writable. */
 VQ_INLINE void vq_walk_turn(struct vq_walk *w, struct vq_chain *chain)
 {
@@ -168,15 +171,10 @@ VQ_INLINE int vq_walk_done(struct vqdev *vq, struct vq_walk *w, struct vq_chain 
 	chain->writable_len = w->len;
 	chain->descs = w->descs;
 	chain->ticket = (struct vq_ticket){.id = id, .slots = slots};
-	if (unlikely(vq->in_order)) {
-		chain->ticket.seq = vq->seq_pop;
-		if (++vq->seq_pop == vq->num)
-			vq->seq_pop = 0;
-	}
 	vq->ids[id] = true;
 	vq->in_flight++;
-	if (unlikely(vq->log))
-		vqdev_log_popped(vq, id);
+	if (unlikely(vq->special))
+		vq_walk_note(vq, chain);
 	return 1;
 }
 
