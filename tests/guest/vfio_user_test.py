@@ -33,7 +33,7 @@ verify()
 {
 	fio --name=verify --filename=/dev/$1 --numjobs=2 --size=3M --offset=8M --offset_increment=3M --direct=1 --ioengine=libaio \
 		--iodepth=16 --rw=randwrite --bssplit=512/20:4k/50:64k/30 --blockalign=512 --verify=crc32c --verify_fatal=1 \
-		--do_verify=1 --randrepeat=0 --thread
+		--do_verify=1 --randrepeat=0 --thread --allow_file_create=0
 }
 # It has interrupts of its own while it works.
 verify_with_interrupts() { before=$(interrupts $1); verify $1 && [ "$(interrupts $1)" -gt "$before" ]; }
