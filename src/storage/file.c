@@ -179,6 +179,10 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 	struct file *f;
 	int rc;
 
+	if (o->key_file)
+		return error_set(err, -EINVAL,
+				 "a raw image has no key; key-file= is for format=luks and "
+				 "format=qcow2.");
 	rc = check_kind(o, &block_device, err);
 	if (rc)
 		return rc;
@@ -270,8 +274,11 @@ static const struct word file_words[] = {
 	 WORD_VALUES({"raw", STORAGE_FORMAT_RAW}, {"qcow2", STORAGE_FORMAT_QCOW2},
 		     {"vmdk", STORAGE_FORMAT_VMDK}, {"vdi", STORAGE_FORMAT_VDI},
 		     {"vhdx", STORAGE_FORMAT_VHDX}, {"vpc", STORAGE_FORMAT_VPC},
-		     {"parallels", STORAGE_FORMAT_PARALLELS}),
+		     {"parallels", STORAGE_FORMAT_PARALLELS}, {"luks", STORAGE_FORMAT_LUKS}),
 	 WORD_FIELD(struct storage_options, format)},
+	{"key-file", .kind = WORD_TEXT, .min = 1, .sample = "FILE",
+	 .help = "with the passphrase of format=luks, or of an encrypted qcow2",
+	 WORD_FIELD(struct storage_options, key_file)},
 	{"cache", .kind = WORD_CHOICE,
 	 .help = "none: past the page cache (O_DIRECT); default writeback",
 	 WORD_VALUES({"writeback", 0}, {"none", 1}), WORD_FIELD(struct storage_options, direct)},

@@ -7,9 +7,11 @@
  * QEMU takes "nbd:..." and "json:..." for more than a file.
  */
 #include "storage/nbd.h"
+#include "storage/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,7 @@ static const struct format formats[] = {
 	[STORAGE_FORMAT_VHDX] = {"vhdx", "vhdxfile", 8, 0},
 	[STORAGE_FORMAT_VPC] = {"vpc", NULL, 0, 0},
 	[STORAGE_FORMAT_PARALLELS] = {"parallels", NULL, 0, 0},
+	[STORAGE_FORMAT_LUKS] = {"luks", "LUKS\xba\xbe", 6, 0},
 };
 
 /* Whether execvp() would find it. */
@@ -77,28 +80,96 @@ static int check_image(const struct storage_options *o, const struct format *f, 
 	return rc;
 }
 
+/* What follows goes to @way->argv, or the memory was short: then nothing more does. */
+struct argv_maker {
+	struct nbd_way *way;
+	size_t n;
+	bool failed;
+};
+
+#define ARGV_MAX 15
+
+static void argv_add(struct argv_maker *m, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void argv_add(struct argv_maker *m, const char *fmt, ...)
+{
+	char *word = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (m->failed || m->n == ARGV_MAX || vasprintf(&word, fmt, ap) < 0)
+		m->failed = true;
+	else
+		m->way->argv[m->n++] = word;
+	va_end(ap);
+}
+
+/* As QEMU takes it inside a list of options: a comma is written twice.  NULL: no memory. */
+static char *double_commas(const char *from)
+{
+	char *text = malloc(2 * strlen(from) + 1), *to = text;
+
+	for (; text && *from; from++) {
+		*to++ = *from;
+		if (*from == ',')
+			*to++ = ',';
+	}
+	if (text)
+		*to = '\0';
+	return text;
+}
+
 static int make_argv(const struct storage_options *o, const struct format *f, struct nbd_way *way)
 {
+	struct argv_maker m = {.way = way};
 	char *path = realpath(o->target, NULL);
-	const char *const words[] = {
-		PROGRAM, "-f", f->name, o->direct ? "--cache=none" : "--cache=writeback",
-		/* io_uring of QEMU 7.2 hangs where a file's end is no
-				      * multiple of 512 bytes. */
-		"--aio=threads", o->no_discard ? "--discard=ignore" : "--discard=unmap",
-		o->readonly ? "--read-only" : path, o->readonly ? path : NULL, NULL};
-	size_t n = 0;
+	char *inside = path ? double_commas(path) : NULL;
+	char *key = o->key_file ? double_commas(o->key_file) : NULL;
 
 	way->name = strdup(o->target);
-	way->argv = calloc(sizeof(words) / sizeof(words[0]), sizeof(way->argv[0]));
-	for (bool ok = way->argv && path; ok && words[n]; n++) {
-		way->argv[n] = strdup(words[n]);
-		ok = way->argv[n] != NULL;
+	way->argv = calloc(ARGV_MAX + 1, sizeof(way->argv[0]));
+	m.failed = !way->argv || !way->name || !inside || (o->key_file && !key);
+	argv_add(&m, PROGRAM);
+	argv_add(&m, "--cache=%s", o->direct ? "none" : "writeback");
+	/* io_uring of QEMU 7.2 hangs where a file's end is no multiple of 512 bytes. */
+	argv_add(&m, "--aio=threads");
+	argv_add(&m, "--discard=%s", o->no_discard ? "ignore" : "unmap");
+	if (o->readonly)
+		argv_add(&m, "--read-only");
+	if (key) {
+		argv_add(&m, "--object");
+		argv_add(&m, "secret,id=key,file=%s", key);
+		argv_add(&m, "--image-opts");
+		argv_add(&m, "driver=%s,%s=key,file.driver=file,file.filename=%s", f->name,
+			 o->format == STORAGE_FORMAT_LUKS ? "key-secret" : "encrypt.key-secret",
+			 inside);
+	} else {
+		argv_add(&m, "-f");
+		argv_add(&m, "%s", f->name);
+		argv_add(&m, "%s", path ? path : "");
 	}
 	free(path);
-	if (way->name && n && way->argv[n - 1])
+	free(inside);
+	free(key);
+	if (!m.failed)
 		return 0;
 	nbd_way_fini(way);
 	return -ENOMEM;
+}
+
+static int check_key(const struct storage_options *o, const struct format *f, struct error *err)
+{
+	if (o->format == STORAGE_FORMAT_LUKS && !o->key_file)
+		return error_set(
+			err, -EINVAL,
+			"%s is encrypted: key-file=FILE names the file with its passphrase.",
+			o->target);
+	if (o->key_file && o->format != STORAGE_FORMAT_LUKS && o->format != STORAGE_FORMAT_QCOW2)
+		return error_set(err, -EINVAL,
+				 "format=%s has no key; key-file= is for format=luks and "
+				 "format=qcow2.",
+				 f->name);
+	return o->key_file ? secret_check(o->key_file, "the file of the passphrase", err) : 0;
 }
 
 static int format_open(const struct storage_options *asked, struct storage **out, struct error *err)
@@ -119,13 +190,15 @@ static int format_open(const struct storage_options *asked, struct storage **out
 	if (o->readonly == STORAGE_AUTO)
 		o->readonly = access(o->target, W_OK) ? STORAGE_READONLY : STORAGE_WRITABLE;
 	rc = check_image(o, f, err);
+	if (!rc)
+		rc = check_key(o, f, err);
 	if (rc)
 		return rc;
 	rc = make_argv(o, f, &way);
 	if (rc)
 		return error_set(err, rc, "cannot set up %s", o->target);
 	rc = nbd_open_way(o, &way, out, &inner);
-	if (rc == -ECONNREFUSED && strstr(inner.text, "lock"))
+	if (rc == -ECONNREFUSED && strstr(inner.text, "Is another process using"))
 		return error_set(err, -EBUSY,
 				 "%s is in use by another program; one image is one disk, unless "
 				 "readonly=on on both.",

@@ -5,9 +5,12 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "storage/nbd_words.h"
+#include "storage/secret.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define NBD_MAX_RUN	(UINT64_C(1) << 30)
 #define NBD_END_SECONDS 2
@@ -108,10 +111,31 @@ void nbd_storage_close(struct storage *s)
 	free(d);
 }
 
+/* What TLS takes from files that the URI names. */
+static int check_secrets(const char *uri, struct error *err)
+{
+	char *psk = uri_query(uri, "tls-psk-file"), *dir = uri_query(uri, "tls-certificates");
+	char *key = NULL;
+	int rc = 0;
+
+	if (psk)
+		rc = secret_check(psk, "the file of pre-shared keys", err);
+	/* A client that shows no certificate has no key. */
+	if (!rc && dir && asprintf(&key, "%s/client-key.pem", dir) >= 0 && !access(key, F_OK))
+		rc = secret_check(key, "the client's key", err);
+	free(psk);
+	free(dir);
+	free(key);
+	return rc;
+}
+
 static int nbd_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	struct nbd_way way = {.reconnect = o->nbd_reconnect, .timeout = o->nbd_timeout};
+	int rc = check_secrets(o->target, err);
 
+	if (rc)
+		return rc;
 	way.uri = strdup(o->target);
 	way.name = strdup(o->target);
 	if (!way.uri || !way.name) {

@@ -155,27 +155,42 @@ int nbd_server_start(struct nbd_server *s, char **argv)
 	return 0;
 }
 
+static void server_line(struct nbd_server *s, const char *name)
+{
+	if (!s->part[0])
+		return;
+	snprintf(s->said, sizeof(s->said), "%s", s->part);
+	log_limited(&s->log, LOG_LEVEL_WARN, name, "its server says: %s", s->part);
+	s->part[0] = '\0';
+}
+
 bool nbd_server_listen(struct nbd_server *s, const char *name)
 {
-	char text[1024], *rest = text, *line;
+	char text[1024];
+	size_t used;
 	ssize_t n;
 
 	if (s->words < 0)
 		return false;
-	n = read(s->words, text, sizeof(text) - 1);
+	n = read(s->words, text, sizeof(text));
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (!n) {
+		server_line(s, name);
 		close(s->words);
 		s->words = -1;
 		return false;
 	}
-	text[n] = '\0';
-	while ((line = strsep(&rest, "\n"))) {
-		if (!*line)
-			continue;
-		snprintf(s->said, sizeof(s->said), "%.200s", line);
-		log_limited(&s->log, LOG_LEVEL_WARN, name, "its server says: %.400s", line);
+	/* It comes in pieces of lines. */
+	used = strlen(s->part);
+	for (ssize_t i = 0; i < n; i++) {
+		if (text[i] == '\n') {
+			server_line(s, name);
+			used = 0;
+		} else if (text[i] && used < sizeof(s->part) - 1) {
+			s->part[used++] = text[i];
+			s->part[used] = '\0';
+		}
 	}
 	return true;
 }

@@ -27,7 +27,8 @@ struct nbd_server {
 	pid_t pid; /* 0: none */
 	int words; /* its standard error and output, not blocking */
 	struct log_limit log;
-	char said[256]; /* its last line */
+	char part[256]; /* of a line that has no end yet */
+	char said[256]; /* its last line                 */
 	char dir[64];
 	char path[80]; /* of the socket */
 };

@@ -818,7 +818,8 @@ static void a_backing_file_is_read_and_left_alone(void **state)
 	struct place *p = *state;
 	struct storage_options o = {.target = p->image, .format = STORAGE_FORMAT_QCOW2};
 	uint8_t block[4096], back[4096];
-	struct rig rig;
+	struct error err = {""};
+	struct rig rig, other;
 	int fd;
 
 	need("qemu-nbd");
@@ -831,6 +832,8 @@ static void a_backing_file_is_read_and_left_alone(void **state)
 	assert_memory_equal(back, "base", 4);
 	memset(block, 9, sizeof(block));
 	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, block, 4096), 0);
+	assert_int_equal(rig_open(&other, &o, true, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "in use"));
 	rig_close(&rig);
 	o.readonly = STORAGE_READONLY;
 	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
@@ -841,6 +844,145 @@ static void a_backing_file_is_read_and_left_alone(void **state)
 	fd = open(p->image, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	close(fd);
+}
+
+/* Made by another program: compressed clusters, a snapshot inside, a base of a base. */
+static void what_others_made_is_read(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = {.target = p->image, .format = STORAGE_FORMAT_QCOW2};
+	uint8_t block[4096], back[4096];
+	struct rig rig;
+
+	need("qemu-nbd");
+	need("qemu-img");
+	memset(block, 'a', sizeof(block));
+	run("head -c %u /dev/zero | tr '\\0' a >%s/raw", (unsigned)DISK, p->dir);
+	run("qemu-img convert -q -c -f raw -O qcow2 %s/raw %s", p->dir, p->image);
+	run("qemu-img snapshot -c before %s", p->image);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 5 * MIB, back, 4096), 0);
+	assert_memory_equal(block, back, 4096);
+	memset(back, 'b', sizeof(back));
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 5 * MIB, back, 4096), 0);
+	rig_close(&rig);
+	/* The snapshot has what was there before, the image what we wrote. */
+	run("qemu-img convert -q -f qcow2 -O raw %s %s/now; "
+	    "test \"$(dd if=%s/now bs=4096 skip=1280 count=1 status=none | head -c1)\" = b",
+	    p->image, p->dir, p->dir);
+	run("qemu-img snapshot -a before %s && qemu-img check -q %s", p->image, p->image);
+	run("qemu-img create -q -f qcow2 -b %s -F qcow2 %s/middle", p->image, p->dir);
+	run("qemu-img create -q -f qcow2 -b %s/middle -F qcow2 %s/top", p->dir, p->dir);
+	run("mv %s/top %s/top,x", p->dir, p->dir);
+	o.target = strcat(strcpy((char[256]){""}, p->dir), "/top,x");
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 5 * MIB, back, 4096), 0);
+	assert_memory_equal(block, back, 4096);
+	rig_close(&rig);
+}
+
+static void encrypted_images_need_their_key(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = {.target = p->image, .format = STORAGE_FORMAT_LUKS};
+	struct error err = {""};
+	char key[256];
+	struct rig rig;
+
+	need("qemu-nbd");
+	need("qemu-img");
+	snprintf(key, sizeof(key), "%s/key,1", p->dir);
+	run("umask 077; printf secret >%s/key,1; printf other >%s/wrong", p->dir, p->dir);
+	run("qemu-img create -q -f luks --object secret,id=k,file=%s/key,,1 -o "
+	    "key-secret=k,iter-time=10 "
+	    "%s 8M",
+	    p->dir, p->image);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "key-file="));
+	o.key_file = key;
+	mix_on(&o, 200);
+	/* Nothing of what was written is there to be read. */
+	run("test $(head -c4 %s) = LUKS", p->image);
+	run("chmod 640 %s", key);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EACCES);
+	assert_non_null(strstr(err.text, "chmod 600"));
+	run("mv %s/wrong %s; chmod 600 %s", p->dir, key, key);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "assword"));
+	unlink(p->image);
+	run("qemu-img create -q -f qcow2 --object secret,id=k,file=%s/key,,1 -o "
+	    "encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10 %s 8M",
+	    p->dir, p->image);
+	o.format = STORAGE_FORMAT_QCOW2;
+	mix_on(&o, 200);
+	o.key_file = NULL;
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
+}
+
+/* ---- TLS ---- */
+
+static void tls_by_certificates_and_by_keys(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	char uri[512], key[256];
+	struct error err = {""};
+	struct rig rig;
+
+	need("nbdkit");
+	need("certtool");
+	need("psktool");
+	run("cd %s; umask 077; psktool -u guest -p psk >/dev/null 2>&1", p->dir);
+	run("cd %s; umask 077; exec >/dev/null 2>&1; mkdir pki other; cd pki; "
+	    "printf 'cn=ca\\nca\\ncert_signing_key\\n' >../ca.info; "
+	    "printf 'cn=localhost\\ndns_name=localhost\\nip_address=127.0.0.1\\n"
+	    "tls_www_server\\ntls_www_client\\nsigning_key\\n' >../it.info; "
+	    "certtool --generate-privkey --key-type=ecdsa --outfile ca-key.pem && "
+	    "certtool --generate-self-signed --load-privkey ca-key.pem --template ../ca.info "
+	    "--outfile ca-cert.pem && "
+	    "certtool --generate-privkey --key-type=ecdsa --outfile server-key.pem && "
+	    "certtool --generate-certificate --load-ca-certificate ca-cert.pem --load-ca-privkey "
+	    "ca-key.pem --load-privkey server-key.pem --template ../it.info --outfile "
+	    "server-cert.pem && cp server-key.pem client-key.pem && cp server-cert.pem "
+	    "client-cert.pem && cd ../other && certtool --generate-privkey --key-type=ecdsa "
+	    "--outfile k && certtool --generate-self-signed --load-privkey k --template "
+	    "../ca.info --outfile ca-cert.pem",
+	    p->dir);
+	o.target = uri;
+
+	server_start(p, "nbdkit -f --tls=require --tls-psk=%s/psk -U %s memory 8M", p->dir,
+		     p->sock);
+	snprintf(uri, sizeof(uri), "nbds+unix://guest@/?socket=%s&tls-psk-file=%s/psk", p->sock,
+		 p->dir);
+	mix_on(&o, 300);
+	/* Others may read it; another key; none at all. */
+	run("chmod 644 %s/psk", p->dir);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EACCES);
+	assert_non_null(strstr(err.text, "chmod 600"));
+	run("cd %s; umask 077; psktool -u guest -p other.psk >/dev/null 2>&1", p->dir);
+	snprintf(uri, sizeof(uri), "nbds+unix://guest@/?socket=%s&tls-psk-file=%s/other.psk",
+		 p->sock, p->dir);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -ECONNREFUSED);
+	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", p->sock);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -ECONNREFUSED);
+	server_end(p);
+
+	server_start(p,
+		     "nbdkit -f --tls=require --tls-verify-peer --tls-certificates=%s/pki -U %s "
+		     "memory 8M",
+		     p->dir, p->sock);
+	snprintf(uri, sizeof(uri),
+		 "nbds+unix:///?socket=%s&tls-certificates=%s/pki&tls-hostname="
+		 "localhost",
+		 p->sock, p->dir);
+	mix_on(&o, 300);
+	snprintf(key, sizeof(key), "%s/pki/client-key.pem", p->dir);
+	assert_int_equal(chmod(key, 0604), 0);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EACCES);
+	/* A server that another authority vouches for is not the one we want. */
+	snprintf(uri, sizeof(uri), "nbds+unix:///?socket=%s&tls-certificates=%s/other", p->sock,
+		 p->dir);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -ECONNREFUSED);
 }
 
 static void wrong_images_are_sentences(void **state)
@@ -898,9 +1040,13 @@ int main(void)
 		T(every_format_holds_the_data),
 		T(a_server_of_our_own_that_dies),
 		T(a_backing_file_is_read_and_left_alone),
+		T(what_others_made_is_read),
+		T(encrypted_images_need_their_key),
+		T(tls_by_certificates_and_by_keys),
 		T(wrong_images_are_sentences),
 	};
 
+	cmocka_set_test_filter(getenv("TEST_ONLY"));
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("storage/nbd", tests, NULL, NULL);
 }

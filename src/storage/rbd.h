@@ -33,6 +33,7 @@
 
 #include "base/apart.h"
 #include "base/list.h"
+#include "mem/far_copy.h"
 #include "storage/engine.h"
 #include "storage/rbd_lib.h"
 
@@ -110,6 +111,7 @@ struct rbd_channel {
 	struct storage_channel base;
 	struct list link; /* in rbd_disk.channels */
 	struct rbd_fifo waiting;
+	struct far_copy copy;
 	struct rbd_piece *idle;
 	unsigned in_flight; /* pieces */
 	unsigned news;	    /* of the disk, as seen last */

@@ -76,6 +76,7 @@ static void channel_free(struct rbd_channel *ch)
 {
 	for (unsigned i = 0; i < RBD_PIECES; i++)
 		free(ch->pieces[i].data);
+	far_copy_fini(&ch->copy);
 	pthread_mutex_destroy(&ch->lock);
 	free(ch);
 }
@@ -160,8 +161,12 @@ static int rbd_issue_piece(struct rbd_channel *ch, struct storage_io *io)
 		p->len = min_u64(p->len, RBD_PIECE_BYTES);
 	if (moves && p->len && !piece_get_room(p, p->len))
 		return -ENOMEM;
-	if (io->op == STORAGE_WRITE && p->len)
-		iov_gather(io->iov, io->iovcnt, p->skip, p->data, p->len);
+	/* What has gone of the guest's memory is an error, and no zeroes in the image. */
+	rc = io->op == STORAGE_WRITE && p->len
+		     ? far_copy_in(&ch->copy, io->iov, io->iovcnt, p->skip, p->data, p->len)
+		     : 0;
+	if (rc)
+		return rc;
 	rc = d->cluster->lib.rbd_aio_create_completion(p, rbd_piece_answered, &p->completion);
 	if (rc)
 		return rc;
@@ -387,9 +392,12 @@ int rbd_channel_open(struct storage *s, struct reactor *r, struct storage_channe
 {
 	struct rbd_disk *d = rbd_disk_of(s);
 	struct rbd_channel *ch = calloc(1, sizeof(*ch));
+	int rc = ch ? far_copy_init(&ch->copy) : -ENOMEM;
 
-	if (!ch)
-		return error_set(err, -ENOMEM, "cannot set up a channel");
+	if (rc) {
+		free(ch);
+		return error_set(err, rc, "cannot set up a channel");
+	}
 	ch->base = (struct storage_channel){.storage = s, .reactor = r};
 	ch->msg.run = channel_deliver;
 	pthread_mutex_init(&ch->lock, NULL);

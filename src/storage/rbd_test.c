@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define DISK MIX_DISK
@@ -176,6 +177,30 @@ static void long_requests_are_cut(void **state)
 	rig_close(&rig);
 	free(mem);
 	free(back);
+}
+
+/* A guest's memory that goes away spoils the request, and puts no zeroes into the image. */
+static void memory_that_goes_is_an_error_of_the_request(void **state)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct storage_options o = {.target = "rbd:rbd/gone"};
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+	uint8_t *far, back[4096];
+	struct rig rig;
+
+	need_image(state, "rbd/gone");
+	open_well(&rig, &o);
+	memset(back, 4, sizeof(back));
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, page, back, sizeof(back)), 0);
+	assert_int_equal(ftruncate(fd, (off_t)page), 0);
+	far = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(far, MAP_FAILED);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, far, 2 * page), -EFAULT);
+	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, page, back, sizeof(back)), 0);
+	assert_true(all_bytes_are(back, 4, sizeof(back)));
+	rig_close(&rig);
+	munmap(far, 2 * page);
+	close(fd);
 }
 
 /* Discards and zeroes of any size are done, and not what is beside them. */
@@ -531,6 +556,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(images_hold_the_data),
 		cmocka_unit_test(long_requests_are_cut),
+		cmocka_unit_test(memory_that_goes_is_an_error_of_the_request),
 		cmocka_unit_test(small_zeroes_are_exact),
 		cmocka_unit_test(an_osd_that_hangs_is_waited_for),
 		cmocka_unit_test(a_hung_cluster_does_not_hold_the_end),

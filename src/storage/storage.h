@@ -115,6 +115,7 @@ enum storage_format {
 	STORAGE_FORMAT_VHDX,
 	STORAGE_FORMAT_VPC,
 	STORAGE_FORMAT_PARALLELS,
+	STORAGE_FORMAT_LUKS,
 };
 
 /* What a disk of words gets, unless they say otherwise; 0: requests fail at once. */
@@ -130,6 +131,7 @@ struct storage_options {
 	bool no_lock;		 /* locking=off                                              */
 	bool no_discard;	 /* discard=ignore: offer no discard, no unmapping         */
 	unsigned format;	 /* enum storage_format; of a file alone                    */
+	char *key_file;		 /* of an encrypted image; NULL: none                       */
 	unsigned nbd_reconnect;	 /* seconds that requests wait for a server that is away    */
 	unsigned nbd_timeout;	 /* seconds until a mute server counts as gone; 0: never    */
 	char *rbd_conf, *rbd_name, *rbd_keyring,
