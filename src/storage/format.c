@@ -224,6 +224,7 @@ const struct storage_engine_ops format_engine_ops = {
 	.kind = "format",
 	.open = format_open,
 	.close = nbd_storage_close,
+	.spoiled = nbd_spoiled,
 	.is_at = format_is_at,
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,

@@ -2,6 +2,7 @@
 /* nbd://HOST:PORT/EXPORT and the like: the engine, and what the server told of the disk. */
 #include "storage/nbd.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/log.h"
 #include "storage/nbd_words.h"
@@ -129,6 +130,11 @@ static int check_secrets(const char *uri, struct error *err)
 	return rc;
 }
 
+bool nbd_spoiled(const struct storage *s)
+{
+	return load_acquire(&container_of(s, const struct nbd_disk, base)->first->lost) != 0;
+}
+
 static int nbd_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	struct nbd_way way = {.reconnect = o->nbd_reconnect, .timeout = o->nbd_timeout};
@@ -247,6 +253,7 @@ const struct storage_engine_ops nbd_engine_ops = {
 	.words = NBD_WORDS,
 	.open = nbd_open,
 	.close = nbd_storage_close,
+	.spoiled = nbd_spoiled,
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,
 	.submit = nbd_submit,

@@ -27,6 +27,9 @@
  * own has metadata of the image in its memory, so if it dies with changes unflushed the disk fails
  * for good, rather than showing a guest what it had overwritten.
  *
+ * A flush that the server fails is the last one that is believed, as of a file (file_sync.h): most
+ * servers sync a file, and would succeed the next time.  All that follow fail, on each connection.
+ *
  * Threads: what begins with nbd_link_ is called by any thread; nbd_io_ by the link's thread alone.
  */
 #ifndef STORAGE_NBD_H
@@ -102,6 +105,8 @@ struct nbd_link {
 	struct error why; /* of the last failure to connect                          */
 	struct nbd_facts facts;
 
+	int lost; /* atomic, the disk's first link's: -errno of a flush that failed; 0: none */
+
 	/* The thread's: */
 	struct nbd_server server; /* if it is our own */
 	struct nbd_handle *nbd;
@@ -166,6 +171,7 @@ int nbd_open_way(const struct storage_options *o, const struct nbd_way *way, str
 		 struct error *err);
 void nbd_way_fini(struct nbd_way *way);
 void nbd_storage_close(struct storage *s);
+bool nbd_spoiled(const struct storage *s);
 int nbd_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 		     struct error *err);
 void nbd_channel_close(struct storage_channel *ch);

@@ -12,10 +12,13 @@
  */
 #include "storage/nbd.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define IO_COMMANDS UINT32_C(0xffff)
 #define IO_CUT	    (UINT32_C(1) << 16) /* there is a command for every byte         */
@@ -105,6 +108,44 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 	return FAILED;
 }
 
+/* ---- flushes that fail ---- */
+
+static bool changes(const struct storage_io *io)
+{
+	return io->op != STORAGE_READ && io->op != STORAGE_FLUSH;
+}
+
+/* 0, or the error of every flush of this disk. */
+static int disk_lost(const struct nbd_link *l)
+{
+	return load_acquire(l->main ? &l->main->lost : &l->lost);
+}
+
+/*
+ * Whether the server may have told of data that it has given up: any flush that fails but for want
+ * of memory or of the command, and a change that was to be stable at once.
+ */
+static bool tells_of_loss(const struct nbd_link *l, const struct nbd_command *c)
+{
+	if (!c->len)
+		return c->err != ENOMEM && c->err != EINVAL && c->err != EOPNOTSUPP;
+	return c->err == EIO && changes(c->io) && (c->io->flags & STORAGE_FUA) && l->facts.fua;
+}
+
+static void note_loss(struct nbd_link *l, int err)
+{
+	int none = 0;
+
+	if (__atomic_compare_exchange_n(l->main ? &l->main->lost : &l->lost, &none, -err, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		log_err(l->way.name,
+			"the server could not make data stable (%s), and may have given them up: "
+			"each flush fails until the disk is opened anew",
+			strerror(err));
+}
+
+/* ---- commands, continued ---- */
+
 /* The next command of @io: its next piece, or, with nothing left of it, a flush. */
 static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 {
@@ -155,9 +196,8 @@ static void nbd_io_begin(struct storage_io *io)
 /* Every piece of it has been answered, well or not. */
 static void nbd_io_all_answered(struct nbd_link *l, struct storage_io *io)
 {
-	if (!io->result && io->op != STORAGE_FLUSH && (io->flags & STORAGE_FUA) &&
-	    io->op != STORAGE_READ && !l->facts.fua && l->facts.flush &&
-	    !(io->state & IO_FLUSHED)) {
+	if (!io->result && changes(io) && (io->flags & STORAGE_FUA) && !l->facts.fua &&
+	    l->facts.flush && !(io->state & IO_FLUSHED)) {
 		/* It comes by its turn, as a request without bytes. */
 		io->state |= IO_FLUSHED;
 		nbd_fifo_push(&l->pending, io);
@@ -204,6 +244,11 @@ void nbd_io_issue(struct nbd_link *l)
 			nbd_io_end(io, -EINVAL);
 			continue;
 		}
+		if ((io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED)) && disk_lost(l)) {
+			nbd_fifo_pop(&l->pending);
+			nbd_io_end(io, disk_lost(l));
+			continue;
+		}
 		if (io->op == STORAGE_FLUSH && !l->facts.flush) {
 			nbd_fifo_pop(&l->pending);
 			nbd_io_end(io, 0);
@@ -241,12 +286,16 @@ bool nbd_io_take_answers(struct nbd_link *l)
 
 		l->answered = c->next;
 		l->proven = true;
+		if (c->err && tells_of_loss(l, c))
+			note_loss(l, c->err);
+		/* What the server has told of once concerns whoever flushed at the same time. */
+		if (!c->err && !c->len && disk_lost(l))
+			c->err = -disk_lost(l);
 		if (c->err && !io->result)
 			io->result = -c->err;
 		if (!c->err && !c->len)
 			l->stable = max_u64(l->stable, c->skip);
-		else if (!c->err && io->op != STORAGE_READ &&
-			 !((io->flags & STORAGE_FUA) && l->facts.fua))
+		else if (!c->err && changes(io) && !((io->flags & STORAGE_FUA) && l->facts.fua))
 			l->changes++;
 		if (!c->err && io->op == STORAGE_READ && !io->result)
 			io->result = far_copy_out(&l->copy, io->iov, io->iovcnt, c->skip, c->data,

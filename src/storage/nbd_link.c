@@ -250,6 +250,9 @@ static void link_connected(struct nbd_link *l)
 
 	if (!wrong && l->met)
 		wrong = compare(&l->facts, &now);
+	/* What this one wrote, a flush of another one would not cover. */
+	if (!wrong && l->main && !now.multi)
+		wrong = "it takes several connections no more";
 	if (wrong) {
 		link_lost(l, wrong);
 		return;

@@ -8,7 +8,9 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/thread.h"
+#include "storage/nbd.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -643,6 +645,20 @@ static void a_server_that_answers_nothing_costs_nothing(void **state)
 	proxy_end(&x);
 }
 
+/* Until that connection says why it is not taken. */
+static void await_refusal(struct nbd_link *l, const char *word)
+{
+	bool said = false;
+
+	for (uint64_t start = clock_ns(); !said && clock_ns() - start < 30 * NSEC_PER_SEC;) {
+		usleep(5000);
+		pthread_mutex_lock(&l->lock);
+		said = strstr(l->why.text, word);
+		pthread_mutex_unlock(&l->lock);
+	}
+	assert_true(said);
+}
+
 /* What came back is not the disk that was promised. */
 static void a_smaller_disk_is_not_taken(void **state)
 {
@@ -658,6 +674,36 @@ static void a_smaller_disk_is_not_taken(void **state)
 	server_end(p);
 	server_start(p, "nbdkit -f -U %s memory 4M", p->sock);
 	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), -EIO);
+	rig_close(&rig);
+}
+
+/*
+ * One that promised that a flush covers all its connections, and came back without: all goes by the
+ * first one.
+ */
+static void a_server_that_promises_less_gets_one_connection(void **state)
+{
+#define ONE_PROMISE "nbdkit -f -U %s --filter=multi-conn memory 8M multi-conn-mode=%s"
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct storage_channel *other;
+	struct waited w = {.io = {.op = STORAGE_FLUSH, .done = waited_done}};
+	struct nbd_link *further;
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(p, ONE_PROMISE, p->sock, "auto");
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_int_equal(storage_channel_open(rig.s, rig.r, &other, NULL), 0);
+	further = container_of(other, struct nbd_channel, base)->link;
+	assert_non_null(further->main);
+	server_end(p);
+	server_start(p, ONE_PROMISE, p->sock, "disable");
+	/* By the first connection, as the other one is not taken. */
+	storage_submit(other, &w.io);
+	assert_int_equal(rig_wait(&rig, &w), 0);
+	await_refusal(further, "several connections");
+	storage_channel_close(&other);
 	rig_close(&rig);
 }
 
@@ -739,6 +785,53 @@ static void errors_of_the_server_are_told(void **state)
 	}
 	rig_close(&rig);
 	free(mem);
+}
+
+/*
+ * A server whose kernel tells of a lost page once: its next flush would succeed, and be a lie, to the
+ * guest as well as to who tries again for it.
+ */
+static void a_flush_that_failed_is_the_last_one_that_is_believed(void **state)
+{
+#define FLUSHES_FAIL_ONCE                                                        \
+	"nbdkit -f -U %s eval get_size='echo 8M' can_write=true can_flush=true " \
+	"can_multi_conn=true can_fua='echo none' "                               \
+	"pread='head -c $3 /dev/zero' pwrite='cat >/dev/null' "                  \
+	"flush='test -e %s.told || { touch %s.told; echo EIO >&2; exit 1; }'"
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	struct storage_channel *other;
+	uint8_t block[512] = {7};
+	struct rig rig;
+
+	need("nbdkit");
+	for (unsigned policy = 0; policy < 2; policy++) {
+		struct waited w = {.io = {.op = STORAGE_FLUSH, .done = waited_done}};
+
+		o.layers.errors.werror = policy ? STORAGE_RETRY : 0;
+		server_start(p, FLUSHES_FAIL_ONCE, p->sock, p->image, p->image);
+		assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+		assert_int_equal(storage_channel_open(rig.s, rig.r, &other, NULL), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+		storage_submit(other, &w.io);
+		assert_int_equal(rig_wait(&rig, &w), -EIO);
+		/* This one is made of a write and a flush. */
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, block, 512), -EIO);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
+		/* Nor does a server that is started anew bring back what was lost. */
+		server_end(p);
+		server_start(p, FLUSHES_FAIL_ONCE, p->sock, p->image, p->image);
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+		storage_channel_close(&other);
+		rig_close(&rig);
+		assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+		rig_close(&rig);
+		server_end(p);
+		run("rm %s.told", p->image);
+	}
 }
 
 /* ---- formats ---- */
@@ -1034,9 +1127,11 @@ int main(void)
 		T(an_answer_that_comes_twice),
 		T(a_server_that_answers_nothing_costs_nothing),
 		T(a_smaller_disk_is_not_taken),
+		T(a_server_that_promises_less_gets_one_connection),
 		T(a_hung_server_is_given_up_when_asked),
 		T(memory_that_goes_is_an_error_of_the_request),
 		T(errors_of_the_server_are_told),
+		T(a_flush_that_failed_is_the_last_one_that_is_believed),
 		T(every_format_holds_the_data),
 		T(a_server_of_our_own_that_dies),
 		T(a_backing_file_is_read_and_left_alone),
