@@ -6,6 +6,7 @@
  * said, the connection must end when the socket does, with nothing left behind.
  */
 #include "backend/blk/virtio_blk.h"
+#include "backend/virtio_pci/state.h"
 #include "base/bits.h"
 #include "base/log.h"
 #include "base/sock.h"
@@ -284,6 +285,78 @@ static void kick(unsigned index)
 	    2);
 }
 
+/* ---- moving ---- */
+
+static void set_state(uint32_t state)
+{
+	struct {
+		struct vfio_user_feature head;
+		struct vfio_user_mig_state s;
+	} m = {{sizeof(m), VFIO_USER_FEATURE_MIG_STATE | VFIO_USER_FEATURE_SET}, {state, 0}};
+
+	say(VFIO_USER_DEVICE_FEATURE, 0, &m, sizeof(m), 0, 0);
+}
+
+/* The board's own state with some bytes of it made up, the length and the checksum being right. */
+static void load_state(const uint8_t *bytes, size_t n)
+{
+	struct {
+		struct vfio_user_mig_data head;
+		uint8_t state[1000];
+	} m = {{8, 0}, {0}};
+	size_t size = virtio_pci_save(&rig.connection.device.card->board, m.state, sizeof(m.state));
+	struct pack seal = {.to = m.state, .n = size - 4, .room = size};
+
+	must(!size);
+	for (; n >= 3; bytes += 3, n -= 3)
+		m.state[12 + (bytes[0] | bytes[1] << 8) % (size - 16)] = bytes[2];
+	pack_32(&seal, pack_crc(m.state, size - 4));
+	m.head.size = (uint32_t)size;
+	set_state(VFIO_USER_STATE_RESUMING);
+	say(VFIO_USER_MIG_DATA_WRITE, 0, &m, sizeof(m.head) + size, 0, 0);
+}
+
+static void logging(uint8_t with)
+{
+	struct {
+		struct vfio_user_feature head;
+		union {
+			struct vfio_user_logging_start start;
+			struct vfio_user_logging_report report;
+		};
+	} m = {.head = {32 + 4096, VFIO_USER_FEATURE_LOGGING_START | VFIO_USER_FEATURE_SET}};
+
+	m.start.page_size = UINT64_C(1) << with % 64;
+	if (with & 64) {
+		m.head.flags = VFIO_USER_FEATURE_LOGGING_REPORT | VFIO_USER_FEATURE_GET;
+		m.report = (struct vfio_user_logging_report){MEMORY_AT, MEMORY,
+							     UINT64_C(1) << with % 64};
+	} else if (with & 128) {
+		m.head.flags = VFIO_USER_FEATURE_LOGGING_STOP | VFIO_USER_FEATURE_SET;
+	}
+	say(VFIO_USER_DEVICE_FEATURE, 0, &m, sizeof(m), 0, 0);
+}
+
+static void move(uint8_t with, const uint8_t *bytes, size_t n)
+{
+	switch (with % 4) {
+	case 0:
+		set_state(with / 4 % 8);
+		break;
+	case 1:
+		load_state(bytes, n);
+		set_state(VFIO_USER_STATE_RUNNING);
+		break;
+	case 2:
+		load_state(bytes, n);
+		set_state(VFIO_USER_STATE_STOP);
+		break;
+	default:
+		logging(n ? bytes[0] : 0);
+		break;
+	}
+}
+
 /* ---- one input ---- */
 
 /* A record: what to do, with which fds, how many bytes, the bytes. */
@@ -293,8 +366,11 @@ static void act(uint8_t what, uint8_t with, const uint8_t *bytes, size_t n)
 	uint64_t at = 0;
 
 	switch (what % 32) {
-	case 0 ... VFIO_USER_COMMAND_MAX:
+	case 0 ... VFIO_USER_MIG_DATA_WRITE:
 		say(what % 32, what & 32 ? VFIO_USER_NO_REPLY : 0, bytes, n, n_fds % 4, first);
+		break;
+	case VFIO_USER_COMMAND_MAX:
+		move(with, bytes, n);
 		break;
 	case 20:
 		send_bytes(bytes, n, n_fds + (with >> 7) * 2u, first);
@@ -368,7 +444,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		turn(1);
 	turn(0);
 	if (rig.connection.state != VFIO_USER_IDLE || rig.connection.device.dma.n ||
-	    rig.connection.device.n_kicks || rig.blk->vdev.status ||
+	    rig.connection.device.n_kicks || rig.connection.device.migration.data ||
+	    rig.connection.device.dma.log || rig.blk->vdev.status ||
 	    rig.blk->vdev.queues[0].running || rig.connection.device.irqs.pin_fd >= 0)
 		abort();
 	return 0;
