@@ -193,6 +193,7 @@ static void messages_that_cannot_be(void **state)
 	struct set_state set = state_command(SET, STOP);
 	uint8_t *much = calloc(1, VFIO_USER_BODY_MAX);
 	uint32_t left = VIRTIO_PCI_STATE_MAX;
+	uint64_t flags;
 	struct rig r;
 
 	(void)state;
@@ -204,7 +205,8 @@ static void messages_that_cannot_be(void **state)
 	assert_int_equal(rig_ask(&r, VFIO_USER_DEVICE_FEATURE, &set, 8), EINVAL);
 	set = (struct set_state){{16, VFIO_USER_FEATURE_MIGRATION | GET}, {0, 0}};
 	assert_int_equal(rig_ask(&r, VFIO_USER_DEVICE_FEATURE, &set, 8), 0);
-	assert_int_equal(*(uint64_t *)(void *)(r.body + 8), VFIO_USER_MIGRATION_STOP_COPY);
+	memcpy(&flags, r.body + 8, sizeof(flags));
+	assert_int_equal(flags, VFIO_USER_MIGRATION_STOP_COPY);
 	go(&r, SAVING);
 	for (uint32_t n = 0; n < sizeof(m); n++)
 		assert_int_equal(rig_ask(&r, VFIO_USER_MIG_DATA_READ, &m, n), EINVAL);
