@@ -22,13 +22,18 @@
 #define APART_SIZE UINT64_C(0x1000)
 #define BEHIND	   (APART + APART_SIZE)
 
+/* Mapped, but without an fd: out of reach. */
+#define NO_FD (RW + 1)
+
 static void apart(struct rig *r, uint32_t flags)
 {
 	assert_int_equal(rig_map(r, RIG_MEM_AT, APART - RIG_MEM_AT, RW, 0, r->mem_fd), 0);
 	assert_int_equal(rig_map(r, BEHIND, RIG_MEM_AT + RIG_MEM_SIZE - BEHIND, RW,
 				 BEHIND - RIG_MEM_AT, r->mem_fd),
 			 0);
-	if (flags)
+	if (flags == NO_FD)
+		assert_int_equal(rig_map(r, APART, APART_SIZE, RW, 0, -1), 0);
+	else if (flags)
 		assert_int_equal(
 			rig_map(r, APART, APART_SIZE, flags, APART - RIG_MEM_AT, r->mem_fd), 0);
 }
@@ -81,7 +86,7 @@ static void requests_in_memory_of_each_kind(void **state)
 {
 	(void)state;
 	for (int packed = 0; packed < 2; packed++)
-		for (uint32_t flags = 0; flags <= RW; flags++) {
+		for (uint32_t flags = 0; flags <= NO_FD; flags++) {
 			struct drv_request what;
 			struct rig r;
 			struct drv d;
@@ -124,7 +129,7 @@ static void rings_in_memory_of_each_kind(void **state)
 
 	(void)state;
 	for (unsigned packed = 0; packed < 2; packed++)
-		for (uint32_t flags = 0; flags <= RW; flags++) {
+		for (uint32_t flags = 0; flags <= NO_FD; flags++) {
 			struct rig r;
 			struct drv d;
 
