@@ -309,7 +309,7 @@ static void load_state(const uint8_t *bytes, size_t n)
 
 	must(!size);
 	for (; n >= 3; bytes += 3, n -= 3)
-		m.state[12 + (bytes[0] | bytes[1] << 8) % (size - 16)] = bytes[2];
+		m.state[12 + (size_t)(bytes[0] | bytes[1] << 8) % (size - 16)] = bytes[2];
 	pack_32(&seal, pack_crc(m.state, size - 4));
 	m.head.size = (uint32_t)size;
 	set_state(VFIO_USER_STATE_RESUMING);
