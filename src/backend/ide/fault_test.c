@@ -360,6 +360,43 @@ static void h_02_a_discard_that_fails_ends_the_trim(void **state)
 	guest_fini(&g);
 }
 
+/* ---- a storage that holds what failed until somebody has mended it ---- */
+
+static void held_start(struct guest *g)
+{
+	char rules[] = "error:op=flush";
+
+	guest_init(g);
+	guest_disk(g, &(struct storage_options){
+			      .target = "memory:1M",
+			      .disk = "disk",
+			      .layers = {.errors.werror = STORAGE_HOLD, .faulty.rules = rules}});
+	command28(g, ATA_FLUSH, 0, 0);
+}
+
+static void a_reset_ends_what_the_storage_holds(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	held_start(&g);
+	assert_true(in(&g, CMD + ATA_REG_STATUS, 1) & ATA_STATUS_BUSY);
+	out(&g, CTL, ATA_CONTROL_RESET, 1);
+	settle(&g);
+	out(&g, CTL, 0, 1);
+	healthy(&g);
+	guest_fini(&g);
+}
+
+static void the_card_goes_while_the_storage_holds(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	held_start(&g);
+	guest_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +409,8 @@ int main(void)
 		cmocka_unit_test(a_stop_waits_for_the_sector_at_hand),
 		cmocka_unit_test(who_waits_for_a_storage_that_hangs_leaves_when_the_machine_stops),
 		cmocka_unit_test(h_02_a_discard_that_fails_ends_the_trim),
+		cmocka_unit_test(a_reset_ends_what_the_storage_holds),
+		cmocka_unit_test(the_card_goes_while_the_storage_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

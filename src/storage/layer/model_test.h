@@ -202,6 +202,26 @@ static inline void model_compare(struct model_channel *m, uint64_t from, uint64_
 	}
 }
 
+struct model_last {
+	struct reactor_msg msg;
+	bool came;
+};
+
+static inline void model_last_came(struct reactor_msg *msg)
+{
+	container_of(msg, struct model_last, msg)->came = true;
+}
+
+/* What was posted to the thread is delivered: it may be somebody who frees himself. */
+static inline void model_settle(struct reactor *r)
+{
+	struct model_last last = {.msg.run = model_last_came};
+
+	reactor_post(r, &last.msg);
+	while (!last.came)
+		reactor_turn(r);
+}
+
 static inline void *model_thread(void *arg)
 {
 	struct reactor_config c = {.uring = true};
@@ -230,6 +250,7 @@ static inline void *model_thread(void *arg)
 		model_compare(m, m->from, m->to - m->from);
 		storage_channel_close(&m->ch);
 	}
+	model_settle(m->r);
 	reactor_destroy(&m->r);
 	return NULL;
 }
