@@ -275,6 +275,29 @@ static void bus_master_off_waits_and_on_again_goes_on(void **state)
 	}
 }
 
+/* Its thread is that of the other devices. */
+static void a_disk_that_hangs_is_looked_at_ever_less(void **state)
+{
+	const uint16_t off = PCI_COMMAND_MEMORY;
+	struct {
+		struct vfio_user_access a;
+		uint16_t v;
+	} __attribute__((packed)) m = {{PCI_COMMAND, CONFIG, 2}, off};
+	uint64_t until = clock_ns() + 20 * NSEC_PER_SEC;
+	struct drive d;
+
+	(void)state;
+	drive_init(&d);
+	drive_start(&d, 0, true);
+	fill(&d);
+	rig_say(&d.r, VFIO_USER_REGION_WRITE, 0, &m, sizeof(m), NULL, 0);
+	while (d.r.c.look_ns < VFIO_USER_LOOK_MAX_NS && clock_ns() < until)
+		rig_turn(&d.r, 10);
+	assert_int_equal(d.r.c.look_ns, VFIO_USER_LOOK_MAX_NS);
+	answered_when_quiet(&d);
+	drive_fini(&d);
+}
+
 /* ---- interrupts ---- */
 
 /* Entries of the table are the client's: it masks one by taking the eventfd back. */
@@ -695,6 +718,7 @@ int main(void)
 		cmocka_unit_test(status_0_reads_as_something_else_while_requests_are_in_flight),
 		cmocka_unit_test(queue_reset_leaves_the_other_queue_alone),
 		cmocka_unit_test(bus_master_off_waits_and_on_again_goes_on),
+		cmocka_unit_test(a_disk_that_hangs_is_looked_at_ever_less),
 		cmocka_unit_test(a_masked_vector_is_pending_until_it_is_unmasked),
 		cmocka_unit_test(eventfds_change_under_io),
 		cmocka_unit_test(the_pin_comes_again_after_each_unmasking),

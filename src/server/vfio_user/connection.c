@@ -2,6 +2,7 @@
 #include "server/vfio_user/connection.h"
 
 #include "base/aside.h"
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/evsignal.h"
 #include "server/vfio_user/feature.h"
@@ -9,9 +10,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-
-/* How often it is looked whether a reset by a legacy driver is over, or a device stands still. */
-#define LOOK_NS (200 * UINT64_C(1000))
 
 /* Commands in a row before others' devices have their turn. */
 #define COMMANDS_MAX 64
@@ -311,13 +309,19 @@ static int do_read(struct command *cmd)
 	return 0;
 }
 
+static void look_later(struct vfio_user_connection *c, uint64_t pause)
+{
+	c->look_ns = min_u64(pause, VFIO_USER_LOOK_MAX_NS);
+	reactor_timer_start(c->home, &c->look, c->look_ns);
+}
+
 static void look_expired(struct reactor_timer *t)
 {
 	struct vfio_user_connection *c = container_of(t, struct vfio_user_connection, look);
 	int rc = vfio_user_migration_go_on(&c->device.migration);
 
 	if (rc == -EINPROGRESS || vfio_user_device_write_waits(&c->device))
-		reactor_timer_start(c->home, &c->look, LOOK_NS);
+		look_later(c, 2 * c->look_ns);
 	else
 		connection_late_answer(c, rc, c->ch.out->header.size);
 }
@@ -326,7 +330,7 @@ static void look_expired(struct reactor_timer *t)
 static int answer_when_done(struct command *cmd)
 {
 	cmd->c->ch.out->header.size = cmd->reply_size;
-	reactor_timer_start(cmd->c->home, &cmd->c->look, LOOK_NS);
+	look_later(cmd->c, VFIO_USER_LOOK_NS);
 	return ANSWER_LATER;
 }
 

@@ -30,6 +30,13 @@ enum vfio_user_state {
 	VFIO_USER_LEAVING,
 };
 
+/*
+ * How often it is looked whether a reset by a legacy driver is over, or a device stands still.  The
+ * pause doubles up to the longest one: a disk that hangs takes no time of the other devices' thread.
+ */
+#define VFIO_USER_LOOK_NS     (200 * UINT64_C(1000))
+#define VFIO_USER_LOOK_MAX_NS (10 * UINT64_C(1000000))
+
 struct vfio_user_connection {
 	enum vfio_user_state state;
 	const char *name; /* the device's, for messages */
@@ -42,6 +49,7 @@ struct vfio_user_connection {
 	bool left; /* the client goes, or went, while BUSY */
 	struct reactor_watch watch;
 	struct reactor_timer look; /* whether a write is done by now */
+	uint64_t look_ns;	   /* until the next one             */
 	struct reactor_timer more; /* commands wait for others' turn */
 	struct log_limit complaints;
 	/* The client has gone and the device is as at power-on; never from inside a call. */
