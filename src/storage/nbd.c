@@ -44,11 +44,11 @@ static int check_facts(const struct storage_options *o, const struct nbd_facts *
 				 "extended at the server.",
 				 o->target, (unsigned long long)f->size,
 				 block > 512 ? "blk-size=" : "", block);
-	if (f->min_block > block)
+	if (f->size % f->min_block)
 		return error_set(err, -EINVAL,
-				 "the server of %s takes no smaller blocks than %u bytes; use "
-				 "blk-size=%u.",
-				 o->target, f->min_block, f->min_block);
+				 "the size of %s, %llu bytes, is no multiple of the %u bytes that "
+				 "its server takes at once; it has to be extended there.",
+				 o->target, (unsigned long long)f->size, f->min_block);
 	return 0;
 }
 
@@ -56,6 +56,8 @@ static void set_limits(struct nbd_disk *d, const struct storage_options *o)
 {
 	const struct nbd_facts *f = &d->facts;
 	const bool readonly = o->readonly == STORAGE_READONLY || f->readonly;
+	const uint32_t block = o->geometry.block_size ? o->geometry.block_size : 512;
+	const bool zero = !readonly && f->zero && f->min_block <= block;
 
 	if (f->readonly && o->readonly == STORAGE_AUTO)
 		log_info(o->target, "cannot be written: served read-only");
@@ -65,8 +67,8 @@ static void set_limits(struct nbd_disk *d, const struct storage_options *o)
 	d->base.limits = (struct storage_limits){
 		.max_discard = readonly || o->no_discard || !f->trim ? 0 : NBD_MAX_RUN,
 		.discard_alignment = (uint32_t)max_u64(512, f->min_block),
-		.max_write_zeroes = readonly || !f->zero ? 0 : NBD_MAX_RUN,
-		.write_zeroes_unmaps = !readonly && f->zero && !o->no_discard,
+		.max_write_zeroes = zero ? NBD_MAX_RUN : 0,
+		.write_zeroes_unmaps = zero && !o->no_discard,
 	};
 }
 
@@ -91,6 +93,9 @@ int nbd_open_way(const struct storage_options *o, const struct nbd_way *way, str
 	if (!rc) {
 		/* Not changed any more once they are there. */
 		d->facts = d->first->facts;
+		/* Requests that edit one block have to meet (nbd_io.c). */
+		if (d->facts.min_block > 512)
+			d->facts.multi = false;
 		rc = check_facts(o, &d->facts, err);
 	}
 	if (rc) {

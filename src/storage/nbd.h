@@ -17,6 +17,9 @@
  * them wrote) gets one for each channel; of any other all channels share one.  How many it allows it
  * does not say: what comes to a further connection while that one is not up goes to the first.
  *
+ * A server that takes whole blocks of more than 512 bytes has one connection, where writes of less
+ * are read, changed and written (nbd_io.c).
+ *
  * When a connection is lost, the requests that were in flight are repeated on the next one: all of
  * them may be done twice.  None of them was answered, so a guest has given no order to them, and
  * what was answered is never repeated.  For the same reason a repeated flush waits for nothing: it
@@ -86,6 +89,8 @@ struct nbd_command {
 	uint32_t room;
 	uint64_t skip; /* bytes of the request before this piece */
 	uint32_t len;
+	uint32_t lead, span; /* of whole blocks: bytes before the data, and of all of them */
+	bool edits;	     /* the blocks are read first */
 	int err;
 };
 

@@ -78,6 +78,57 @@ static bool command_get_room(struct nbd_command *c, uint32_t len)
 	return c->data;
 }
 
+/*
+ * Where the server takes whole blocks of more than 512 bytes, a command covers those of its bytes
+ * and a few more at both ends; a write of such is an edit: read, changed, written.  Requests that
+ * change one block wait for each other, so an edit loses nobody's change: those of a coarse server
+ * all come by one connection.
+ */
+static bool is_coarse(const struct nbd_link *l)
+{
+	return l->facts.min_block > 512;
+}
+
+static bool changes(const struct storage_io *io)
+{
+	return io->op != STORAGE_READ && io->op != STORAGE_FLUSH;
+}
+
+/* Another one that changes the same blocks is under way. */
+static bool has_rival(const struct nbd_link *l, const struct storage_io *io)
+{
+	const uint64_t block = l->facts.min_block;
+	const uint64_t from = align_down(io->offset, block);
+	const uint64_t len = align_up(io->offset + io->len, block) - from;
+
+	for (unsigned i = 0; i < NBD_COMMANDS; i++) {
+		const struct storage_io *o = l->commands[i].io;
+
+		if (o && o != io && changes(o) && l->commands[i].len &&
+		    ranges_overlap(from, len, align_down(o->offset, block),
+				   align_up(o->offset + o->len, block) -
+					   align_down(o->offset, block)))
+			return true;
+	}
+	return false;
+}
+
+/* What of a request is asked of the server: of a discard the whole blocks. */
+static uint64_t asked_from(const struct nbd_link *l, const struct storage_io *io)
+{
+	return io->op == STORAGE_DISCARD ? align_up(io->offset, l->facts.min_block) - io->offset
+					 : 0;
+}
+
+static uint64_t asked_to(const struct nbd_link *l, const struct storage_io *io)
+{
+	uint64_t end = io->offset + io->len;
+
+	if (io->op == STORAGE_DISCARD)
+		end = align_down(end, l->facts.min_block);
+	return end > io->offset ? end - io->offset : 0;
+}
+
 enum sent { SENT, NO_ROOM, SPOILT, FAILED };
 
 /* Hands one command over to libnbd.  It may be answered before this returns. */
@@ -86,15 +137,17 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 	const nbd_completion_callback cb = {.callback = nbd_command_answered, .user_data = c};
 	const struct storage_io *io = c->io;
 	const uint32_t fua = (io->flags & STORAGE_FUA) && l->facts.fua ? LIBNBD_CMD_FLAG_FUA : 0;
-	const uint64_t at = io->offset + c->skip;
+	const uint64_t at = io->offset + c->skip - c->lead;
 	const bool gives_back = (io->flags & STORAGE_UNMAP) &&
 				io->channel->storage->limits.write_zeroes_unmaps;
 
+	if (c->edits)
+		return nbd_aio_pread(l->nbd, c->data, c->span, at, cb, 0) < 0 ? FAILED : SENT;
 	switch (c->len ? io->op : STORAGE_FLUSH) {
 	case STORAGE_READ:
-		return nbd_aio_pread(l->nbd, c->data, c->len, at, cb, 0) < 0 ? FAILED : SENT;
+		return nbd_aio_pread(l->nbd, c->data, c->span, at, cb, 0) < 0 ? FAILED : SENT;
 	case STORAGE_WRITE:
-		return nbd_aio_pwrite(l->nbd, c->data, c->len, at, cb, fua) < 0 ? FAILED : SENT;
+		return nbd_aio_pwrite(l->nbd, c->data, c->span, at, cb, fua) < 0 ? FAILED : SENT;
 	case STORAGE_DISCARD:
 		return nbd_aio_trim(l->nbd, c->len, at, cb, fua) < 0 ? FAILED : SENT;
 	case STORAGE_WRITE_ZEROES:
@@ -110,11 +163,6 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 
 /* ---- flushes that fail ---- */
 
-static bool changes(const struct storage_io *io)
-{
-	return io->op != STORAGE_READ && io->op != STORAGE_FLUSH;
-}
-
 /* 0, or the error of every flush of this disk. */
 static int disk_lost(const struct nbd_link *l)
 {
@@ -129,7 +177,8 @@ static bool tells_of_loss(const struct nbd_link *l, const struct nbd_command *c)
 {
 	if (!c->len)
 		return c->err != ENOMEM && c->err != EINVAL && c->err != EOPNOTSUPP;
-	return c->err == EIO && changes(c->io) && (c->io->flags & STORAGE_FUA) && l->facts.fua;
+	return c->err == EIO && changes(c->io) && !c->edits && (c->io->flags & STORAGE_FUA) &&
+	       l->facts.fua;
 }
 
 static void note_loss(struct nbd_link *l, int err)
@@ -151,23 +200,34 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 {
 	const bool moves = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
 	struct nbd_command *c = l->idle;
-	uint64_t len = io->op == STORAGE_FLUSH ? 0 : io->len - io->progress;
+	uint64_t len = io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED)
+			       ? 0
+			       : asked_to(l, io) - io->progress;
 	enum sent sent;
 	int rc = 0;
 
 	if (!c)
 		return NO_ROOM;
 	c->skip = len ? io->progress : l->changes; /* a flush: what it covers */
-	len = min_u64(len, moves ? min_u64(NBD_DATA, l->facts.max_payload) : NBD_RUN);
+	c->lead = 0;
+	c->edits = false;
 	if (len && moves) {
-		if (!command_get_room(c, (uint32_t)len))
+		const uint64_t at = io->offset + io->progress, block = l->facts.min_block;
+
+		c->lead = (uint32_t)(at - align_down(at, block));
+		len = min_u64(len, min_u64(NBD_DATA, l->facts.max_payload) - c->lead);
+		c->span = (uint32_t)align_up(c->lead + len, block);
+		c->edits = io->op == STORAGE_WRITE && c->span != len;
+		if (!command_get_room(c, c->span))
 			rc = -ENOMEM;
-		else if (io->op == STORAGE_WRITE)
+		else if (io->op == STORAGE_WRITE && !c->edits)
 			rc = far_copy_in(&l->copy, io->iov, io->iovcnt, c->skip, c->data, len);
 		if (rc) {
 			io->result = rc;
 			return SPOILT;
 		}
+	} else {
+		len = min_u64(len, NBD_RUN);
 	}
 	l->idle = c->next;
 	l->in_flight++;
@@ -186,10 +246,10 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 	return sent;
 }
 
-static void nbd_io_begin(struct storage_io *io)
+static void nbd_io_begin(const struct nbd_link *l, struct storage_io *io)
 {
 	io->state &= ~(IO_CUT | IO_FLUSHED);
-	io->progress = 0;
+	io->progress = asked_from(l, io);
 	io->result = 0;
 }
 
@@ -228,7 +288,7 @@ static int issue_request(struct nbd_link *l, struct storage_io *io)
 			io->result = -EIO;
 			break;
 		}
-	} while (!flush_only && !io->result && io->progress < io->len);
+	} while (!flush_only && !io->result && io->progress < asked_to(l, io));
 	return 0;
 }
 
@@ -239,7 +299,8 @@ void nbd_io_issue(struct nbd_link *l)
 	while ((io = l->pending.head)) {
 		const bool anew = !(io->state & (IO_COMMANDS | IO_FLUSHED)) && !io->progress;
 
-		if (io->op != STORAGE_FLUSH && (io->offset | io->len) % l->facts.min_block) {
+		/* Zeroes of less than a block are not offered where they are not to be had. */
+		if (io->op == STORAGE_WRITE_ZEROES && (io->offset | io->len) % l->facts.min_block) {
 			nbd_fifo_pop(&l->pending);
 			nbd_io_end(io, -EINVAL);
 			continue;
@@ -249,13 +310,16 @@ void nbd_io_issue(struct nbd_link *l)
 			nbd_io_end(io, disk_lost(l));
 			continue;
 		}
-		if (io->op == STORAGE_FLUSH && !l->facts.flush) {
+		if ((io->op == STORAGE_FLUSH && !l->facts.flush) ||
+		    (io->op == STORAGE_DISCARD && asked_from(l, io) >= asked_to(l, io))) {
 			nbd_fifo_pop(&l->pending);
 			nbd_io_end(io, 0);
 			continue;
 		}
+		if (anew && is_coarse(l) && changes(io) && has_rival(l, io))
+			return;
 		if (anew)
-			nbd_io_begin(io);
+			nbd_io_begin(l, io);
 		if (issue_request(l, io))
 			return;
 		nbd_fifo_pop(&l->pending);
@@ -269,6 +333,23 @@ void nbd_io_issue(struct nbd_link *l)
 static bool is_lost(int err)
 {
 	return err == ENOTCONN || err == ESHUTDOWN || err == ECONNRESET || err == EPIPE;
+}
+
+/* The first half of an edit has been answered: true if the second half is under way, or lost. */
+static bool edit_goes_on(struct nbd_link *l, struct nbd_command *c)
+{
+	struct storage_io *io = c->io;
+	int rc;
+
+	c->edits = false;
+	rc = far_copy_in(&l->copy, io->iov, io->iovcnt, c->skip, (uint8_t *)c->data + c->lead,
+			 c->len);
+	if (!rc &&
+	    (send_command(l, c) == SENT || nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd)))
+		return true;
+	if (!io->result)
+		io->result = rc ? rc : -EIO;
+	return false;
 }
 
 bool nbd_io_take_answers(struct nbd_link *l)
@@ -286,6 +367,12 @@ bool nbd_io_take_answers(struct nbd_link *l)
 
 		l->answered = c->next;
 		l->proven = true;
+		if (c->edits && !c->err) {
+			if (edit_goes_on(l, c))
+				continue;
+			command_release(l, c);
+			goto piece_over;
+		}
 		if (c->err && tells_of_loss(l, c))
 			note_loss(l, c->err);
 		/* What the server has told of once concerns whoever flushed at the same time. */
@@ -298,9 +385,10 @@ bool nbd_io_take_answers(struct nbd_link *l)
 		else if (!c->err && changes(io) && !((io->flags & STORAGE_FUA) && l->facts.fua))
 			l->changes++;
 		if (!c->err && io->op == STORAGE_READ && !io->result)
-			io->result = far_copy_out(&l->copy, io->iov, io->iovcnt, c->skip, c->data,
-						  c->len);
+			io->result = far_copy_out(&l->copy, io->iov, io->iovcnt, c->skip,
+						  (uint8_t *)c->data + c->lead, c->len);
 		command_release(l, c);
+piece_over:
 		io->state--;
 		if (!(io->state & IO_COMMANDS) && (io->state & IO_CUT)) {
 			io->state &= ~IO_CUT;

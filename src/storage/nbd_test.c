@@ -172,25 +172,84 @@ static void limits_of_the_server_are_kept(void **state)
 	mix_on(&o, 1500);
 }
 
-static void coarse_servers_are_said(void **state)
+/* Blocks of the server that are larger than the guest's: read, changed, written. */
+static void coarse_servers_hold_the_data(void **state)
 {
 	struct place *p = *state;
 	struct storage_options o = options(p);
-	struct error err = {""};
-	uint8_t block[4096] = {1};
 	struct rig rig;
 
 	need("nbdkit");
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned block = i ? 65536 : 4096;
+
+		server_start(p,
+			     "nbdkit -f -U %s --filter=blocksize-policy memory 8M "
+			     "blocksize-minimum=%u blocksize-preferred=65536 blocksize-maximum=1M "
+			     "blocksize-error-policy=error",
+			     p->sock, block);
+		mix_on(&o, 1500);
+		server_end(p);
+	}
 	server_start(p,
 		     "nbdkit -f -U %s --filter=blocksize-policy memory 8M blocksize-minimum=4096 "
 		     "blocksize-preferred=4096 blocksize-maximum=1M blocksize-error-policy=error",
 		     p->sock);
-	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "blk-size=4096"));
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_int_equal(storage_limits(rig.s)->max_write_zeroes, 0);
+	rig_close(&rig);
 	o.geometry.block_size = 4096;
-	assert_int_equal(rig_open(&rig, &o, false, &err), 0);
-	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 4096, block, 4096), 0);
-	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 512, block, 512), -EINVAL);
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	assert_true(storage_limits(rig.s)->max_write_zeroes > 0);
+	assert_int_equal(rig_do(&rig, STORAGE_WRITE_ZEROES, 0, 4096, 8192), 0);
+	rig_close(&rig);
+}
+
+/* Edits of one block at once: each keeps what the others wrote, also over a loss. */
+static void edits_of_one_block_lose_nothing(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t mem[8][512], back[4096];
+	struct iovec iov[8];
+	struct rig rig;
+
+	need("nbdkit");
+	free(image_make(p->dir, "image", DISK));
+	for (unsigned round = 0; round < 20; round++) {
+		struct waited w[8] = {0};
+
+#define COARSE                                                                      \
+	"nbdkit -f -U %s --filter=blocksize-policy file %s blocksize-minimum=4096 " \
+	"blocksize-preferred=4096 blocksize-maximum=1M blocksize-error-policy=error"
+		if (!round) {
+			server_start(p, COARSE, p->sock, p->image);
+			assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+		}
+		if (round % 5 == 4) {
+			kill(p->server, SIGSTOP);
+			waitpid(p->server, NULL, WUNTRACED);
+		}
+		for (unsigned i = 0; i < 8; i++) {
+			memset(mem[i], (int)(round * 8 + i), 512);
+			iov[i] = (struct iovec){mem[i], 512};
+			w[i].io = (struct storage_io){.op = STORAGE_WRITE,
+						      .offset = 8192 + i * 512,
+						      .len = 512,
+						      .iov = &iov[i],
+						      .iovcnt = 1};
+			rig_start(&rig, &w[i]);
+		}
+		if (round % 5 == 4) {
+			server_end(p);
+			server_start(p, COARSE, p->sock, p->image);
+		}
+		for (unsigned i = 0; i < 8; i++)
+			assert_int_equal(rig_wait(&rig, &w[i]), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 8192, back, 4096), 0);
+		for (unsigned i = 0; i < 8; i++)
+			assert_memory_equal(back + i * 512, mem[i], 512);
+	}
 	rig_close(&rig);
 }
 
@@ -1114,7 +1173,8 @@ int main(void)
 		T(several_connections_hold_the_data),
 		T(one_connection_is_shared),
 		T(limits_of_the_server_are_kept),
-		T(coarse_servers_are_said),
+		T(coarse_servers_hold_the_data),
+		T(edits_of_one_block_lose_nothing),
 		T(read_only_servers_are_said),
 		T(nobody_there_is_a_sentence),
 		T(a_server_that_is_restarted_loses_nothing),
