@@ -90,6 +90,32 @@ static void some_turns(struct scsi_rig *r)
 		reactor_process(r->home);
 }
 
+/* The storage would hold it until an operator comes; nobody waits for that behind an abort. */
+static void an_aborted_task_is_held_no_longer(void **state)
+{
+	char rules[] = "error:op=read:times=2";
+	struct scsi_rig *r = sr_new_on(
+		&(struct storage_options){
+			.target = "memory:8M",
+			.disk = "disk",
+			.layers = {.errors.rerror = STORAGE_HOLD, .faulty.rules = rules}},
+		(struct scsi_disk_options){.path = "disk"});
+	uint8_t cdb[SCSI_CDB_MAX];
+	struct scsi_task *task;
+
+	(void)state;
+	sr_rw(cdb, SCSI_READ_10, 0, 8);
+	task = begin(r, cdb, NULL);
+	some_turns(r);
+	assert_false(r->done);
+	assert_int_equal(r->disk->in_flight, 1);
+	scsi_task_free(task);
+	some_turns(r);
+	assert_int_equal(r->disk->in_flight, 0);
+	assert_int_equal(sr_command(r, cdb, NULL), SCSI_GOOD);
+	sr_free(r);
+}
+
 static void fail_at_once(struct scsi_rig *r)
 {
 	struct scsi_task *task = begin(r, CDB(0xff), NULL);
@@ -551,6 +577,7 @@ int main(void)
 		cmocka_unit_test(sbc_a_forgotten_write_holds_newer_ones_up),
 		cmocka_unit_test(sbc_an_image_that_changes_its_size),
 		cmocka_unit_test(sbc_disks_of_odd_sizes),
+		cmocka_unit_test(an_aborted_task_is_held_no_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
