@@ -3,6 +3,7 @@
 
 #include "backend/kvm/vm.h"
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <errno.h>
@@ -269,6 +270,17 @@ void kvm_vcpu_kick(struct kvm_vcpu *cpu)
 		return;
 	write_once(&cpu->run->immediate_exit, 1);
 	pthread_kill(cpu->thread, KICK_SIGNAL);
+}
+
+uint64_t kvm_vcpu_used_ns(const struct kvm_vcpu *cpu)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (!cpu->running || pthread_getcpuclockid(cpu->thread, &clock) ||
+	    clock_gettime(clock, &used))
+		return 0;
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
 }
 
 void kvm_vcpu_join(struct kvm_vcpu *cpu)

@@ -64,6 +64,8 @@ int kvm_vcpu_create(struct kvm_vcpu **out, struct kvm_vm *vm, unsigned index, st
 /* Stopped.  NULLs *cpu. */
 void kvm_vcpu_destroy(struct kvm_vcpu **cpu);
 int kvm_vcpu_start(struct kvm_vcpu *cpu, struct error *err);
+/* The processor time that its thread has had since it was started. */
+uint64_t kvm_vcpu_used_ns(const struct kvm_vcpu *cpu);
 /* From any thread: leave the guest now. */
 void kvm_vcpu_kick(struct kvm_vcpu *cpu);
 void kvm_vcpu_join(struct kvm_vcpu *cpu);
