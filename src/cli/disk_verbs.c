@@ -4,13 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-static json_t *verb_set(struct storage *s, const char *options, struct error *err)
+json_t *disk_layers(const struct storage *s)
 {
-	json_t *states;
+	json_t *states = json_object();
 
-	if (storage_set_options(s, options, err))
-		return NULL;
-	states = json_object();
 	for (; storage_below(s); s = storage_below(s)) {
 		char state[300];
 
@@ -18,6 +15,11 @@ static json_t *verb_set(struct storage *s, const char *options, struct error *er
 		json_object_set_new(states, storage_kind(s), json_string(state));
 	}
 	return states;
+}
+
+static json_t *verb_set(struct storage *s, const char *options, struct error *err)
+{
+	return storage_set_options(s, options, err) ? NULL : disk_layers(s);
 }
 
 static json_t *verb_resume(struct storage *s, const char *none, struct error *err)

@@ -16,4 +16,7 @@
 json_t *disk_verb(const struct storage_set *set, const char *request, const json_t *arguments,
 		  struct error *err);
 
+/* The state of each of a disk's layers, by its name; the caller's. */
+json_t *disk_layers(const struct storage *s);
+
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/pc_stats.h"
 
+#include "backend/blk/virtio_blk.h"
 #include "backend/net/virtio_net.h"
 #include "base/atomic.h"
+#include "cli/disk_verbs.h"
 #include "cli/scsi_stats.h"
 
 #include <errno.h>
@@ -53,11 +55,12 @@ static json_t *disks(const struct pc *pc)
 	const struct virtio_card *card;
 
 	for (unsigned i = 0; (card = pc_virtio_card(pc, VIRTIO_ID_BLOCK, i)); i++)
-		json_array_append_new(all, json_pack("{ss sI sI so}", "path", card->vdev->path,
-						     "messages-sent",
-						     (json_int_t)card->board.fn.msix.sent,
-						     "pin-rises", (json_int_t)card->board.fn.rises,
-						     "queues", queues(card->vdev)));
+		json_array_append_new(
+			all,
+			json_pack("{ss sI sI so so}", "path", card->vdev->path, "messages-sent",
+				  (json_int_t)card->board.fn.msix.sent, "pin-rises",
+				  (json_int_t)card->board.fn.rises, "queues", queues(card->vdev),
+				  "layers", disk_layers(virtio_blk_of(card->vdev)->storage)));
 	return all;
 }
 

@@ -25,7 +25,8 @@ void tree_property(json_t *node, const char *key, const char *fmt, ...)
  * What any transport knows of a device; below @bus, whose node that is.  Returns the device's node.
  */
 json_t *tree_device(json_t *bus, const struct virtio_device *vdev);
-/* The layers of a disk below its device's node, the outermost first; nothing if it has none. */
+/* The layers of a disk below its device's node, the outermost first, and the engine if it has a
+ * state. */
 void tree_storage(json_t *device, const struct storage *s);
 /* A queue's counters, on its node. */
 void tree_counters(json_t *queue, const struct virtio_queue *q);

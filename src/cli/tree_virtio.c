@@ -124,11 +124,14 @@ static void add_queue(json_t *device, const struct virtio_pci_queue *q,
 
 void tree_storage(json_t *device, const struct storage *s)
 {
-	for (; storage_below(s); s = storage_below(s)) {
+	for (; s; s = storage_below(s)) {
 		char state[300];
 
-		device = tree_node(device, NULL, storage_kind(s));
 		storage_describe(s, state, sizeof(state));
+		/* The engine; its file is said elsewhere. */
+		if (!storage_below(s) && !*state)
+			return;
+		device = tree_node(device, NULL, storage_kind(s));
 		if (*state)
 			tree_property(device, "state", "%s", state);
 	}

@@ -114,6 +114,9 @@ extern const struct storage_engine_ops throttle_layer_ops;
 void stack_prepare(struct storage_options *engine);
 /* Puts the layers that @o wants on *s, which becomes the outermost; on failure it is closed. */
 int stack_layers(const struct storage_options *o, struct storage **s, struct error *err);
+/* Whether a layer on another storage can do what the device above reads off its limits, and promises
+ * its driver.  -EOPNOTSUPP: not; or as geometry_judge_size(). */
+int stack_judge(const struct storage *s, const char *target, struct error *err);
 static inline const struct storage *stack_engine(const struct storage *s)
 {
 	while (s->below)

@@ -21,8 +21,7 @@ void stack_prepare(struct storage_options *engine)
 			(*l)->prepare(engine);
 }
 
-/* What the device above reads off these limits it promises its driver. */
-static int judge_layer(const struct storage *s, const char *target, struct error *err)
+int stack_judge(const struct storage *s, const char *target, struct error *err)
 {
 	const struct storage_limits *mine = &s->limits, *theirs = &s->below->limits;
 
@@ -53,7 +52,7 @@ int stack_layers(const struct storage_options *o, struct storage **out, struct e
 		s->below = below;
 		below->above = s;
 		*out = s;
-		rc = judge_layer(s, o->target, err);
+		rc = stack_judge(s, o->target, err);
 	}
 	if (rc)
 		stack_close(*out);
