@@ -80,6 +80,7 @@ struct rbd_disk {
 	bool closing;	      /* nobody is to be told of changes any more     */
 	bool through;	      /* no cache anywhere: what is written is stable */
 	bool ended;	      /* atomic: we are blocklisted                   */
+	int lost;	      /* atomic: of a flush that failed while a cache was on; 0: none */
 	uint64_t known;	      /* atomic: the image's size                     */
 	unsigned news;	      /* atomic: how often it has changed             */
 	/* Pieces, atomic; and at the last look, control thread. */
@@ -100,7 +101,6 @@ struct rbd_piece {
 	size_t room;
 	uint64_t skip; /* bytes of the request before this piece */
 	uint64_t len;
-	ssize_t result;
 };
 
 struct rbd_fifo {
@@ -113,7 +113,7 @@ struct rbd_channel {
 	struct rbd_fifo waiting;
 	struct far_copy copy;
 	struct rbd_piece *idle;
-	unsigned in_flight; /* pieces */
+	unsigned in_flight; /* atomic: pieces            */
 	unsigned news;	    /* of the disk, as seen last */
 
 	pthread_mutex_t lock; /* protects what follows; taken before no other lock */

@@ -60,6 +60,7 @@ static bool piece_get_room(struct rbd_piece *p, size_t len)
 	return p->data;
 }
 
+/* It has nothing in flight. */
 static void piece_free(struct rbd_channel *ch, struct rbd_piece *p)
 {
 	if (p->room > RBD_KEPT_BYTES) {
@@ -70,6 +71,13 @@ static void piece_free(struct rbd_channel *ch, struct rbd_piece *p)
 	p->io = NULL;
 	p->next = ch->idle;
 	ch->idle = p;
+}
+
+static void piece_over(struct rbd_channel *ch, struct rbd_piece *p)
+{
+	__atomic_add_fetch(&rbd_disk_of(ch->base.storage)->answered, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&ch->in_flight, 1, __ATOMIC_SEQ_CST);
+	piece_free(ch, p);
 }
 
 static void channel_free(struct rbd_channel *ch)
@@ -138,23 +146,21 @@ static int piece_send(struct rbd_disk *d, struct rbd_piece *p)
 /* Whether the image is as long as the request needs. */
 static bool rbd_reaches(const struct rbd_disk *d, const struct storage_io *io)
 {
-	return io->offset + io->len <= load_acquire(&d->known);
+	return io->offset + io->len <= __atomic_load_n(&d->known, __ATOMIC_SEQ_CST);
 }
 
-/* The next piece of @io, or with nothing left of it a flush: 0; -EAGAIN: it waits; -errno. */
-static int rbd_issue_piece(struct rbd_channel *ch, struct storage_io *io)
+/* What is to be sent of @io by @p.  0 or -errno. */
+static int piece_prepare(struct rbd_channel *ch, struct rbd_piece *p, struct storage_io *io)
 {
 	struct rbd_disk *d = rbd_disk_of(ch->base.storage);
 	const bool moves = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
-	struct rbd_piece *p = ch->idle;
-	int rc;
+	int rc = 0;
 
-	if (!p)
-		return -EAGAIN;
+	if (__atomic_load_n(&d->ended, __ATOMIC_SEQ_CST))
+		return -ESHUTDOWN;
 	/* It may have become smaller. */
 	if (io->op != STORAGE_FLUSH && !rbd_reaches(d, io))
 		return -EIO;
-	p->io = io;
 	p->skip = io->progress;
 	p->len = io->op == STORAGE_FLUSH ? 0 : io->len - io->progress;
 	if (moves)
@@ -162,16 +168,31 @@ static int rbd_issue_piece(struct rbd_channel *ch, struct storage_io *io)
 	if (moves && p->len && !piece_get_room(p, p->len))
 		return -ENOMEM;
 	/* What has gone of the guest's memory is an error, and no zeroes in the image. */
-	rc = io->op == STORAGE_WRITE && p->len
-		     ? far_copy_in(&ch->copy, io->iov, io->iovcnt, p->skip, p->data, p->len)
-		     : 0;
-	if (rc)
+	if (io->op == STORAGE_WRITE && p->len)
+		rc = far_copy_in(&ch->copy, io->iov, io->iovcnt, p->skip, p->data, p->len);
+	return rc ? rc
+		  : d->cluster->lib.rbd_aio_create_completion(p, rbd_piece_answered,
+							      &p->completion);
+}
+
+/* The next piece of @io, or with nothing left of it a flush: 0; -EAGAIN: it waits; -errno. */
+static int rbd_issue_piece(struct rbd_channel *ch, struct storage_io *io)
+{
+	struct rbd_disk *d = rbd_disk_of(ch->base.storage);
+	struct rbd_piece *p = ch->idle;
+	int rc;
+
+	if (!p)
+		return -EAGAIN;
+	/* First counted, then looked whether it may go: wake_channels() does it the other way. */
+	__atomic_add_fetch(&ch->in_flight, 1, __ATOMIC_SEQ_CST);
+	rc = piece_prepare(ch, p, io);
+	if (rc) {
+		__atomic_sub_fetch(&ch->in_flight, 1, __ATOMIC_SEQ_CST);
 		return rc;
-	rc = d->cluster->lib.rbd_aio_create_completion(p, rbd_piece_answered, &p->completion);
-	if (rc)
-		return rc;
+	}
 	ch->idle = p->next;
-	ch->in_flight++;
+	p->io = io;
 	__atomic_add_fetch(&d->sent, 1, __ATOMIC_RELAXED);
 	io->state++;
 	io->progress += p->len;
@@ -180,14 +201,16 @@ static int rbd_issue_piece(struct rbd_channel *ch, struct storage_io *io)
 		return 0;
 	d->cluster->lib.rbd_aio_release(p->completion);
 	io->state--;
-	__atomic_add_fetch(&d->answered, 1, __ATOMIC_RELAXED);
-	ch->in_flight--;
-	piece_free(ch, p);
+	piece_over(ch, p);
 	return rc;
 }
 
 /* ---- requests ---- */
 
+/*
+ * Those that have something in flight look at it; the others look before they send.  So no message
+ * is under way to a channel that is quiet, and may close.
+ */
 static void wake_channels(struct rbd_disk *d)
 {
 	pthread_mutex_lock(&d->lock);
@@ -195,7 +218,8 @@ static void wake_channels(struct rbd_disk *d)
 		struct rbd_channel *ch = list_entry(l, struct rbd_channel, link);
 
 		pthread_mutex_lock(&ch->lock);
-		channel_post_locked(ch);
+		if (__atomic_load_n(&ch->in_flight, __ATOMIC_SEQ_CST))
+			channel_post_locked(ch);
 		pthread_mutex_unlock(&ch->lock);
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -203,13 +227,13 @@ static void wake_channels(struct rbd_disk *d)
 
 void rbd_disk_news(struct rbd_disk *d)
 {
-	__atomic_add_fetch(&d->news, 1, __ATOMIC_ACQ_REL);
+	__atomic_add_fetch(&d->news, 1, __ATOMIC_SEQ_CST);
 	wake_channels(d);
 }
 
 void rbd_disk_end(struct rbd_disk *d)
 {
-	if (__atomic_exchange_n(&d->ended, true, __ATOMIC_ACQ_REL))
+	if (__atomic_exchange_n(&d->ended, true, __ATOMIC_SEQ_CST))
 		return;
 	log_err(d->target,
 		"the cluster has blocklisted us: somebody else has taken the image over, or it "
@@ -247,16 +271,19 @@ static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, stru
 static int rbd_issue_request(struct rbd_channel *ch, struct storage_io *io)
 {
 	const bool flush_only = io->op == STORAGE_FLUSH || (io->state & RBD_IO_FLUSHED);
+	struct rbd_disk *d = rbd_disk_of(ch->base.storage);
 
-	if (load_acquire(&rbd_disk_of(ch->base.storage)->ended))
+	if (load_acquire(&d->ended))
 		io->result = io->result ? io->result : -ESHUTDOWN;
+	if (flush_only && load_acquire(&d->lost))
+		note_result(d, io, load_acquire(&d->lost));
 	/* Where a piece has failed the rest need not be done. */
 	while (!io->result && (flush_only || io->progress < io->len)) {
 		int rc = rbd_issue_piece(ch, io);
 
 		if (rc == -EAGAIN)
 			return rc;
-		note_result(rbd_disk_of(ch->base.storage), io, rc);
+		note_result(d, io, rc);
 		if (flush_only)
 			break;
 	}
@@ -286,19 +313,20 @@ static void piece_take(struct rbd_channel *ch, struct rbd_piece *p, struct rbd_f
 	const bool reads = io && io->op == STORAGE_READ;
 
 	lib->rbd_aio_release(p->completion);
-	__atomic_add_fetch(&d->answered, 1, __ATOMIC_RELAXED);
-	ch->in_flight--;
 	if (!io) {
-		piece_free(ch, p);
+		piece_over(ch, p);
 		return;
 	}
+	/* librbd tells once of what its cache could not write; it concerns whoever flushes. */
+	if (got < 0 && !p->len && !d->through && got != -ENOMEM)
+		store_release(&d->lost, (int)got);
 	if (got < 0)
 		note_result(d, io, (int)got);
 	else if (reads && got != (ssize_t)p->len)
 		note_result(d, io, -EIO);
 	else if (reads && !io->result)
 		iov_scatter(io->iov, io->iovcnt, p->skip, p->data, p->len);
-	piece_free(ch, p);
+	piece_over(ch, p);
 	io->state--;
 	if (!(io->state & RBD_IO_PIECES) && (io->state & RBD_IO_CUT))
 		rbd_all_answered(ch, io, ended);
