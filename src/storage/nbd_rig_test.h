@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* NBD servers for tests: a place for their socket and image, started and ended. */
+#ifndef STORAGE_NBD_RIG_TEST_H
+#define STORAGE_NBD_RIG_TEST_H
+
+#include "storage/mix_test.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define DISK MIX_DISK
+
+extern char **environ;
+
+struct place {
+	char *dir, *sock, *uri, *image;
+	pid_t server;
+};
+
+static inline bool have(const char *program)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", program);
+	return !system(command);
+}
+
+static inline void need(const char *program)
+{
+	if (have(program))
+		return;
+	print_message("# skipped: %s is not installed\n", program);
+	skip();
+}
+
+static inline void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static inline void run(const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	if (system(command))
+		fail_msg("failed: %s", command);
+}
+
+static inline void wait_for_socket(const struct place *p)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", p->sock);
+	for (unsigned i = 0; i < 2000; i++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int rc = connect(fd, (struct sockaddr *)&a, sizeof(a));
+
+		close(fd);
+		if (!rc)
+			return;
+		usleep(5000);
+	}
+	fail_msg("the server does not come");
+}
+
+/* @command: what a shell replaces itself by. */
+static inline void server_start(struct place *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static inline void server_start(struct place *p, const char *fmt, ...)
+{
+	char command[1024] = "exec ";
+	char *argv[] = {"sh", "-c", command, NULL};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command + 5, sizeof(command) - 5, fmt, ap);
+	va_end(ap);
+	unlink(p->sock);
+	assert_int_equal(posix_spawn(&p->server, "/bin/sh", NULL, NULL, argv, environ), 0);
+	wait_for_socket(p);
+}
+
+static inline void server_end(struct place *p)
+{
+	if (!p->server)
+		return;
+	kill(p->server, SIGKILL);
+	waitpid(p->server, NULL, 0);
+	p->server = 0;
+}
+
+static inline int set_up(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	p->dir = scratch_make("/tmp");
+	if (!p->dir || asprintf(&p->sock, "%s/s", p->dir) < 0 ||
+	    asprintf(&p->uri, "nbd+unix:///?socket=%s", p->sock) < 0 ||
+	    asprintf(&p->image, "%s/image", p->dir) < 0)
+		return -1;
+	*state = p;
+	return 0;
+}
+
+static inline int tear_down(void **state)
+{
+	struct place *p = *state;
+
+	server_end(p);
+	scratch_remove(p->dir);
+	free(p->sock);
+	free(p->uri);
+	free(p->image);
+	free(p);
+	return 0;
+}
+
+static inline struct storage_options options(const struct place *p)
+{
+	return (struct storage_options){.target = p->uri, .nbd_reconnect = 30};
+}
+
+#endif
