@@ -460,6 +460,11 @@ static void rbd_describe(const struct storage *s, char *text, size_t size)
 		snprintf(text, size, "blocklisted: every request fails");
 }
 
+static bool rbd_spoiled(const struct storage *s)
+{
+	return load_acquire(&container_of(s, const struct rbd_disk, base)->lost) != 0;
+}
+
 const struct storage_engine_ops rbd_engine_ops = {
 	.kind = "rbd",
 	.prefix = "rbd:",
@@ -472,4 +477,5 @@ const struct storage_engine_ops rbd_engine_ops = {
 	.channel_close = rbd_channel_close,
 	.submit = rbd_submit,
 	.describe = rbd_describe,
+	.spoiled = rbd_spoiled,
 };

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RBD_IO_PIECES  UINT32_C(0xffff)
 #define RBD_IO_CUT     (UINT32_C(1) << 16) /* there is a piece for every byte        */
@@ -249,6 +250,24 @@ static void note_result(struct rbd_disk *d, struct storage_io *io, int err)
 		io->result = err;
 }
 
+static void note_loss(struct rbd_disk *d, int err)
+{
+	int none = 0;
+
+	if (__atomic_compare_exchange_n(&d->lost, &none, err, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		log_err(d->target,
+			"the cache could not be written (%s), and may have given data up: each "
+			"flush "
+			"fails until the disk is opened anew",
+			strerror(-err));
+}
+
+static bool flushes(const struct storage_io *io)
+{
+	return io->op == STORAGE_FLUSH || (io->state & RBD_IO_FLUSHED);
+}
+
 /* Every piece of it has been answered, well or not.  Ended requests go to @ended. */
 static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, struct rbd_fifo *ended)
 {
@@ -261,6 +280,9 @@ static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, stru
 		rbd_fifo_push(&ch->waiting, io);
 		return;
 	}
+	/* What one flush was told concerns those that were under way with it. */
+	if (!io->result && flushes(io))
+		io->result = load_acquire(&d->lost);
 	/* Across the end of an image that became smaller it would have been cut, without a word. */
 	if (!io->result && changes && !rbd_reaches(d, io))
 		io->result = -EIO;
@@ -270,7 +292,7 @@ static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, stru
 /* 0: its pieces are all under way; -EAGAIN: it waits. */
 static int rbd_issue_request(struct rbd_channel *ch, struct storage_io *io)
 {
-	const bool flush_only = io->op == STORAGE_FLUSH || (io->state & RBD_IO_FLUSHED);
+	const bool flush_only = flushes(io);
 	struct rbd_disk *d = rbd_disk_of(ch->base.storage);
 
 	if (load_acquire(&d->ended))
@@ -319,7 +341,7 @@ static void piece_take(struct rbd_channel *ch, struct rbd_piece *p, struct rbd_f
 	}
 	/* librbd tells once of what its cache could not write; it concerns whoever flushes. */
 	if (got < 0 && !p->len && !d->through && got != -ENOMEM)
-		store_release(&d->lost, (int)got);
+		note_loss(d, (int)got);
 	if (got < 0)
 		note_result(d, io, (int)got);
 	else if (reads && got != (ssize_t)p->len)

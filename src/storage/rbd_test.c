@@ -7,6 +7,8 @@
 #include "storage/mix_test.h"
 
 #include "base/clock.h"
+#include "storage/engine.h"
+#include "storage/rbd.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -395,6 +397,45 @@ static void who_is_blocklisted_has_ended(void **state)
 	rig_close(&rig);
 }
 
+static ssize_t cache_lost(rbd_completion_t completion)
+{
+	(void)completion;
+	return -EIO;
+}
+
+/* As a cache answers one flush after it has dropped what it could not write, and succeeds then. */
+static void a_flush_that_failed_is_the_last_one_that_is_believed(void **state)
+{
+	struct storage_options o = {.target = "rbd:rbd/lost"};
+	uint8_t block[512] = {1};
+	struct rbd_disk *d;
+	struct rbd_lib lib;
+	struct rig rig;
+
+	need_image(state, "rbd/lost");
+	for (unsigned fua = 0; fua < 2; fua++) {
+		open_well(&rig, &o);
+		d = rbd_disk_of(rig.s);
+		d->through = false;
+		lib = d->cluster->lib;
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, block, 512), 0);
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+		assert_false(rig.s->ops->spoiled(rig.s));
+		d->cluster->lib.rbd_aio_get_return_value = cache_lost;
+		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+		d->cluster->lib = lib;
+		assert_true(rig.s->ops->spoiled(rig.s));
+		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
+		if (fua)
+			assert_int_equal(rig_rw(&rig, STORAGE_WRITE, STORAGE_FUA, 0, block, 512),
+					 -EIO);
+		else
+			assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
+		rig_close(&rig);
+	}
+}
+
 static void one_connection_serves_all_disks_of_a_cluster(void **state)
 {
 	struct storage_set set;
@@ -564,6 +605,7 @@ int main(void)
 		cmocka_unit_test(an_image_that_shrinks_takes_no_write_across_its_end),
 		cmocka_unit_test(an_image_has_one_writer),
 		cmocka_unit_test(who_is_blocklisted_has_ended),
+		cmocka_unit_test(a_flush_that_failed_is_the_last_one_that_is_believed),
 		cmocka_unit_test(one_connection_serves_all_disks_of_a_cluster),
 		cmocka_unit_test(snapshots_are_read),
 		cmocka_unit_test(namespaces_and_keys),
