@@ -290,7 +290,7 @@ struct proxy {
 	pthread_t thread;
 	struct proxy_line {
 		int client, server;
-		uint64_t said; /* bytes, by the server */
+		uint64_t said; /* atomic: bytes, by the server */
 	} lines[PROXY_LINES];
 	/* Atomic: */
 	unsigned accepted;
@@ -356,7 +356,7 @@ static void proxy_hand_on(struct proxy *p, struct proxy_line *l)
 	say_all(l->client, bytes, (size_t)n);
 	if (first && twice && twice >= l->said && twice < l->said + (uint64_t)n)
 		say_all(l->client, bytes + (twice - l->said), (size_t)n - (twice - l->said));
-	l->said += (uint64_t)n;
+	store_release(&l->said, l->said + (uint64_t)n);
 }
 
 static void *proxy_run(void *arg)
@@ -448,7 +448,7 @@ static uint64_t handshake_of(const struct storage_options *o, struct proxy *x)
 	uint64_t said;
 
 	assert_int_equal(rig_open(&rig, o, false, NULL), 0);
-	said = read_once(&x->lines[0].said);
+	said = load_acquire(&x->lines[0].said);
 	assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
 	rig_close(&rig);
 	return said;
@@ -551,7 +551,7 @@ static void an_answer_that_comes_twice(void **state)
 	server_start(p, "nbdkit -f --no-sr -U %s memory 8M", p->sock);
 	proxy_start(&x, p);
 	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
-	all = read_once(&x.lines[0].said);
+	all = load_acquire(&x.lines[0].said);
 	store_release(&x.twice_at, all);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
@@ -577,7 +577,7 @@ static void a_server_that_answers_nothing_costs_nothing(void **state)
 	o.nbd_reconnect = 1;
 	proxy_start(&x, p);
 	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
-	all = read_once(&x.lines[0].said);
+	all = load_acquire(&x.lines[0].said);
 	store_release(&x.cut_at, all);
 	store_release(&x.cuts, UINT32_MAX);
 	before = load_acquire(&x.accepted);
