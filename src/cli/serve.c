@@ -371,8 +371,12 @@ static int serve_disks(struct serve *s)
 	tell_kind(s->server);
 	tell_files(s);
 	rc = server_run(s->server);
-	if (rc == -EINTR)
-		return failure("ended at once by a second signal; requests were in flight");
+	/* Past what libraries do at an exit: their threads are at work still, and may hang. */
+	if (rc == -EINTR) {
+		rc = failure("ended at once by a second signal; requests were in flight");
+		fflush(NULL);
+		_exit(rc);
+	}
 	control_close(&s->control);
 	server_destroy(&s->server);
 	return rc ? failure("%s", strerror(-rc)) : EXIT_OK;

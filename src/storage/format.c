@@ -119,6 +119,13 @@ static char *double_commas(const char *from)
 	return text;
 }
 
+static bool is_device(const char *path)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
 static int make_argv(const struct storage_options *o, const struct format *f, struct nbd_way *way)
 {
 	struct argv_maker m = {.way = way};
@@ -140,9 +147,10 @@ static int make_argv(const struct storage_options *o, const struct format *f, st
 		argv_add(&m, "--object");
 		argv_add(&m, "secret,id=key,file=%s", key);
 		argv_add(&m, "--image-opts");
-		argv_add(&m, "driver=%s,%s=key,file.driver=file,file.filename=%s", f->name,
+		/* With options QEMU does not look what the file is. */
+		argv_add(&m, "driver=%s,%s=key,file.driver=%s,file.filename=%s", f->name,
 			 o->format == STORAGE_FORMAT_LUKS ? "key-secret" : "encrypt.key-secret",
-			 inside);
+			 is_device(path) ? "host_device" : "file", inside);
 	} else {
 		argv_add(&m, "-f");
 		argv_add(&m, "%s", f->name);

@@ -5,7 +5,11 @@
  */
 #include "storage/nbd_rig_test.h"
 
+#include "storage/loop_test.h"
+#include "storage/nbd_server.h"
+
 #include <errno.h>
+#include <poll.h>
 
 static void every_format_holds_the_data(void **state)
 {
@@ -183,6 +187,47 @@ static void encrypted_images_need_their_key(void **state)
 	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
 }
 
+/* QEMU has another driver for a device, and does not choose it where options are given. */
+static void encrypted_devices_need_their_key(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = {.format = STORAGE_FORMAT_LUKS};
+	struct loop loop;
+	char key[256];
+
+	need("qemu-nbd");
+	need("qemu-img");
+	snprintf(key, sizeof(key), "%s/key", p->dir);
+	run("umask 077; printf secret >%s", key);
+	run("qemu-img create -q -f luks --object secret,id=k,file=%s -o key-secret=k,iter-time=10 "
+	    "%s 8M",
+	    key, p->image);
+	if (!loop_make(&loop, p->image, 0)) {
+		print_message("# skipped: no loop devices\n");
+		skip();
+	}
+	o.key_file = key;
+	o.target = loop.path;
+	mix_on(&o, 50);
+	loop_remove(&loop);
+}
+
+/* What a server of our own says may quote the image, and is shown on a terminal. */
+static void words_of_a_server_are_printed_harmlessly(void **state)
+{
+	char *argv[] = {"printf", "a\\033[2Jb\\tc\\r\\n", NULL};
+	struct nbd_server server;
+
+	(void)state;
+	assert_int_equal(nbd_server_start(&server, argv), 0);
+	while (server.words >= 0) {
+		(void)poll(&(struct pollfd){.fd = server.words, .events = POLLIN}, 1, -1);
+		(void)nbd_server_listen(&server, "test");
+	}
+	assert_string_equal(server.said, "a?[2Jb?c?");
+	nbd_server_end(&server, "test", false);
+}
+
 /* ---- TLS ---- */
 
 static void tls_by_certificates_and_by_keys(void **state)
@@ -287,6 +332,8 @@ int main(void)
 		T(a_backing_file_is_read_and_left_alone),
 		T(what_others_made_is_read),
 		T(encrypted_images_need_their_key),
+		T(encrypted_devices_need_their_key),
+		T(words_of_a_server_are_printed_harmlessly),
 		T(tls_by_certificates_and_by_keys),
 		T(wrong_images_are_sentences),
 	};

@@ -93,8 +93,11 @@ int nbd_open_way(const struct storage_options *o, const struct nbd_way *way, str
 	if (!rc) {
 		/* Not changed any more once they are there. */
 		d->facts = d->first->facts;
-		/* Requests that edit one block have to meet (nbd_io.c). */
-		if (d->facts.min_block > 512)
+		/*
+		 * Requests that edit one block have to meet (nbd_io.c); and each further connection
+		 * to a server of our own would start another one on the same image.
+		 */
+		if (d->facts.min_block > 512 || d->way.argv)
 			d->facts.multi = false;
 		rc = check_facts(o, &d->facts, err);
 	}

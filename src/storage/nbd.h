@@ -25,6 +25,9 @@
  * what was answered is never repeated.  For the same reason a repeated flush waits for nothing: it
  * covers what was answered before it was asked for, and a repeat was not.
  *
+ * A repeat may not meet the original: a connection is given up only when its server's host is gone
+ * (nbd_host_is_gone()), or when nbd.timeout= says so.
+ *
  * A server that ends may take changes with it that it had answered and not yet flushed.  Of a
  * server elsewhere we cannot know: most leave them in their kernel's page cache.  A qemu-nbd of our
  * own has metadata of the image in its memory, so if it dies with changes unflushed the disk fails
@@ -43,6 +46,7 @@
 #include "storage/nbd_server.h"
 
 #include <libnbd.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 
 #define NBD_OPEN_SECONDS 10
@@ -50,6 +54,7 @@
 #define NBD_RUN		 (UINT32_C(1) << 27)   /* longest trim and zero command, bytes      */
 #define NBD_DATA	 (UINT32_C(128) << 10) /* of one read or write command        */
 #define NBD_PAYLOAD	 (UINT32_C(32) << 20)  /* longest read and write command, bytes     */
+#define NBD_GONE_MS	 30000		       /* nothing came back from the server's kernel */
 #define NBD_TRIES	 16 /* connections lost under one request until it fails */
 
 /* What the server says of the export. */
@@ -118,6 +123,7 @@ struct nbd_link {
 	struct log_limit log;
 	bool up;
 	bool proven; /* this connection has answered a request */
+	bool tcp;
 	bool given_up;
 	bool was_lost;
 	bool over; /* never again: what the server's own memory held is lost */
@@ -127,6 +133,7 @@ struct nbd_link {
 	uint64_t since_ns;  /* the last sign of life                               */
 	uint64_t absent_ns; /* no connection that was worth it since               */
 	uint64_t connected_ns;
+	uint64_t look_ns;     /* at the server's host, next */
 	uint64_t next_try_ns; /* while there is no handle                            */
 	uint64_t backoff_ns;
 	struct nbd_fifo pending;
@@ -197,6 +204,8 @@ int nbd_link_wait(struct nbd_link *l, unsigned seconds, struct error *err);
 /* Nothing is in flight.  Ends the connection; waits for that @seconds at most. */
 void nbd_link_release(struct nbd_link **l, unsigned seconds);
 void nbd_link_submit(struct nbd_link *l, struct storage_io *io);
+/* Its kernel, too: a server that hangs is not gone. */
+bool nbd_host_is_gone(const struct tcp_info *t);
 
 /* ---- nbd_io.c ---- */
 

@@ -356,15 +356,17 @@ bool nbd_io_take_answers(struct nbd_link *l)
 {
 	struct nbd_command *c;
 
-	/* Those that a lost connection brought are sorted by nbd_io_lost(). */
-	if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd))
-		return true;
-	for (c = l->answered; c; c = c->next)
-		if (is_lost(c->err))
-			return false;
 	while ((c = l->answered)) {
 		struct storage_io *io = c->io;
 
+		/*
+		 * Those that a lost connection brought are sorted by nbd_io_lost(): what is sent
+		 * below may have been the end of it, so this is looked at for each.
+		 */
+		if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd))
+			return true;
+		if (is_lost(c->err))
+			return false;
 		l->answered = c->next;
 		l->proven = true;
 		if (c->edits && !c->err) {

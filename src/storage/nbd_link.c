@@ -23,6 +23,7 @@
 #define BACKOFF_MAX_NS	 (1000 * NSEC_PER_MSEC)
 #define BACKOFF_EXTRA_NS (10 * NSEC_PER_SEC)
 #define PROOF_NS	 (10 * NSEC_PER_SEC) /* of a connection that is asked nothing */
+#define LOOK_NS		 (5 * NSEC_PER_SEC)
 #define CONNECT_SECONDS	 NBD_OPEN_SECONDS
 
 /* ---- its life ---- */
@@ -121,17 +122,42 @@ static void note_failure(struct nbd_link *l, const char *what)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* A host that is gone without a word is noticed by the kernel; a hung server is not. */
-static void keep_alive(int fd)
+/*
+ * A host that is gone without a word is noticed: while nothing is under way by the kernel's probes,
+ * else by a look at what has come back.  Not by TCP_USER_TIMEOUT: that ends the connection to a
+ * server that hangs, too, once it reads no more, though its kernel answers each probe; what lies
+ * there unread would be carried out behind what was written later.
+ */
+static void keep_alive(struct nbd_link *l)
 {
-	const int on = 1, idle = 10, interval = 5, count = 4, unacked_ms = 30000;
+	const int on = 1, idle = 10, interval = 5, count = 4, fd = nbd_aio_get_fd(l->nbd);
+	socklen_t size = sizeof(int);
+	int protocol = 0;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)))
+	l->tcp = !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) &&
+		 protocol == IPPROTO_TCP;
+	if (!l->tcp || setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)))
 		return;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
+}
+
+/* With a closed window probes are up to two minutes apart, and nothing is unacknowledged. */
+bool nbd_host_is_gone(const struct tcp_info *t)
+{
+	return t->tcpi_last_ack_recv >= NBD_GONE_MS &&
+	       ((t->tcpi_unacked && t->tcpi_retransmits >= 3) || t->tcpi_probes >= 4);
+}
+
+static bool link_host_is_gone(struct nbd_link *l, uint64_t now)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	l->look_ns = now + LOOK_NS;
+	return !getsockopt(nbd_aio_get_fd(l->nbd), IPPROTO_TCP, TCP_INFO, &info, &size) &&
+	       nbd_host_is_gone(&info);
 }
 
 /* A further connection may be one more than the server takes; nobody waits for it. */
@@ -182,14 +208,18 @@ static int link_begin(struct nbd_link *l)
 	l->nbd = nbd_create();
 	if (!l->nbd)
 		return -ENOMEM;
+	if (!l->way.uri) {
+		rc = nbd_server_start(&l->server, l->way.argv);
+		if (rc)
+			return rc;
+	}
 	if (l->way.uri) {
 		nbd_set_uri_allow_local_file(l->nbd, true);
 		rc = nbd_aio_connect_uri(l->nbd, l->way.uri);
 	} else {
-		rc = nbd_server_start(&l->server, l->way.argv);
-		if (!rc)
-			rc = nbd_aio_connect_unix(l->nbd, l->server.path);
+		rc = nbd_aio_connect_unix(l->nbd, l->server.path);
 	}
+	l->failed = rc < 0;
 	return rc;
 }
 
@@ -267,7 +297,7 @@ static void link_connected(struct nbd_link *l)
 		log_limited(&l->log, LOG_LEVEL_INFO, l->way.name, "connected to the server again");
 	l->was_lost = false;
 	nbd_server_hide(&l->server);
-	keep_alive(nbd_aio_get_fd(l->nbd));
+	keep_alive(l);
 	l->up = true;
 	l->proven = false;
 	l->given_up = false;
@@ -289,8 +319,11 @@ static void look_after_handle(struct nbd_link *l, uint64_t now)
 	if (l->over)
 		return;
 	if (!l->nbd) {
-		if (now >= l->next_try_ns && link_begin(l)) {
-			const char *why = nbd_get_error();
+		int rc = now >= l->next_try_ns ? link_begin(l) : 0;
+
+		if (rc) {
+			/* A server of our own that cannot be started is no error of libnbd's. */
+			const char *why = l->failed ? nbd_get_error() : strerror(-rc);
 			char text[256];
 
 			snprintf(text, sizeof(text), "%s", why ? why : "out of memory");
@@ -316,6 +349,9 @@ static void look_after_handle(struct nbd_link *l, uint64_t now)
 		link_lost(l, "it does not answer");
 	} else if (l->up && l->in_flight && l->way.timeout && now >= patience_ends(l)) {
 		link_lost(l, "it does not answer any more");
+	} else if (l->up && l->in_flight && l->tcp && now >= l->look_ns &&
+		   link_host_is_gone(l, now)) {
+		link_lost(l, "its host does not answer any more");
 	}
 }
 
@@ -353,6 +389,8 @@ static int link_patience_ms(const struct nbd_link *l, uint64_t now)
 		at = min_u64(at, patience_ends(l));
 	if (l->up && l->in_flight && l->way.timeout)
 		at = patience_ends(l);
+	if (l->up && l->in_flight && l->tcp)
+		at = min_u64(at, l->look_ns);
 	if (at == UINT64_MAX)
 		return -1;
 	return at <= now ? 0 : (int)min_u64((at - now) / NSEC_PER_MSEC + 1, 60000);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -188,7 +189,8 @@ bool nbd_server_listen(struct nbd_server *s, const char *name)
 			server_line(s, name);
 			used = 0;
 		} else if (text[i] && used < sizeof(s->part) - 1) {
-			s->part[used++] = text[i];
+			/* It may quote the image, and a terminal may show the log. */
+			s->part[used++] = iscntrl((unsigned char)text[i]) ? '?' : text[i];
 			s->part[used] = '\0';
 		}
 	}

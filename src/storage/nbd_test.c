@@ -13,6 +13,7 @@
 #include "storage/nbd.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -298,6 +299,7 @@ struct proxy {
 	uint64_t cut_at;   /* ... ends when the server has said so much                  */
 	uint64_t flip_at;  /* that byte of the first connection is another, 0: none ...  */
 	uint64_t twice_at; /* ... and what begins there is said twice                   */
+	unsigned deaf;	   /* a client is heard no more when a block has been said to it  */
 };
 
 static int connect_to(const char *path)
@@ -352,6 +354,10 @@ static void proxy_hand_on(struct proxy *p, struct proxy_line *l)
 		store_release(&p->cuts, load_acquire(&p->cuts) - 1);
 		line_end(l);
 		return;
+	}
+	if (load_acquire(&p->deaf) && n >= 4096) {
+		store_release(&p->deaf, 0);
+		shutdown(l->client, SHUT_RD);
 	}
 	say_all(l->client, bytes, (size_t)n);
 	if (first && twice && twice >= l->said && twice < l->said + (uint64_t)n)
@@ -651,6 +657,129 @@ static void a_server_that_promises_less_gets_one_connection(void **state)
 	rig_close(&rig);
 }
 
+/*
+ * The connection ends where an edit, its block read, is to be written: what else was under way is
+ * lost at that moment, which is no answer of the server's, and is repeated.
+ */
+static void a_connection_that_ends_under_an_edit(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	uint8_t block[512] = {7};
+	struct iovec iov = {block, 512};
+	struct waited flush = {.io = {.op = STORAGE_FLUSH}};
+	struct waited edit = {.io = {.op = STORAGE_WRITE, .len = 512, .iov = &iov, .iovcnt = 1}};
+	struct proxy x;
+	struct rig rig;
+
+	need("nbdkit");
+	server_start(p,
+		     "nbdkit -f -U %s --filter=blocksize-policy eval thread_model='echo "
+		     "parallel' get_size='echo 8M' "
+		     "can_write=true can_flush=true pread='head -c $3 /dev/zero' "
+		     "pwrite='cat >/dev/null' flush='sleep 0.5' blocksize-minimum=4096 "
+		     "blocksize-preferred=4096 blocksize-maximum=1M blocksize-error-policy=error",
+		     p->sock);
+	proxy_start(&x, p);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	store_release(&x.deaf, 1);
+	rig_start(&rig, &flush);
+	rig_start(&rig, &edit);
+	assert_int_equal(rig_wait(&rig, &edit), 0);
+	assert_int_equal(rig_wait(&rig, &flush), 0);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(load_acquire(&x.accepted), 2);
+	rig_close(&rig);
+	proxy_end(&x);
+}
+
+/*
+ * The kernel of a server that hangs acknowledges what it is sent, or the probes of its closed window;
+ * one that is gone acknowledges nothing.
+ */
+static void a_server_that_hangs_is_not_gone(void **state)
+{
+	static const struct {
+		struct tcp_info t;
+		bool gone;
+	} cases[] = {
+		/* Answered a moment ago, though it was slow. */
+		{{.tcpi_last_ack_recv = 1000, .tcpi_unacked = 9, .tcpi_retransmits = 9}, false},
+		/* Has all of it, and is silent. */
+		{{.tcpi_last_ack_recv = 3600000}, false},
+		/* Its window is closed; the next probe is not due, or has just been sent. */
+		{{.tcpi_last_ack_recv = 90000}, false},
+		{{.tcpi_last_ack_recv = 119000, .tcpi_probes = 1}, false},
+		/* Something was sent after a long silence. */
+		{{.tcpi_last_ack_recv = 119000, .tcpi_unacked = 1}, false},
+		{{.tcpi_last_ack_recv = NBD_GONE_MS, .tcpi_unacked = 1, .tcpi_retransmits = 6},
+		 true},
+		{{.tcpi_last_ack_recv = 2 * NBD_GONE_MS, .tcpi_probes = 5}, true},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(nbd_host_is_gone(&cases[i].t), cases[i].gone);
+}
+
+/* Written by a server that has gone to the background, in its own time. */
+static int await_number_in(const char *path)
+{
+	for (unsigned i = 0; i < 2000; i++) {
+		FILE *f = fopen(path, "r");
+		int n = 0, got = f ? fscanf(f, "%d", &n) : 0;
+
+		if (f)
+			fclose(f);
+		if (got == 1)
+			return n;
+		usleep(5000);
+	}
+	fail_msg("the server does not come");
+	return 0;
+}
+
+/* Nor does the kernel give it up for us when it reads no more. */
+static void the_kernel_gives_up_no_server_that_hangs(void **state)
+{
+	struct place *p = *state;
+	struct storage_options o = options(p);
+	socklen_t size = sizeof(unsigned);
+	unsigned ms = 1, found = 0;
+	struct rig rig;
+	char uri[64] = "";
+
+	need("nbdkit");
+	for (unsigned port = 20000 + (unsigned)getpid() % 10000, i = 0; i < 50; i++, port++) {
+		char command[128];
+
+		snprintf(command, sizeof(command),
+			 "nbdkit -i 127.0.0.1 -p %u -P %s memory 8M 2>/dev/null", port, p->image);
+		if (system(command))
+			continue;
+		snprintf(uri, sizeof(uri), "nbd://127.0.0.1:%u/", port);
+		break;
+	}
+	p->server = await_number_in(p->image);
+	o.target = uri;
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	for (int fd = 3; fd < 1024; fd++) {
+		int protocol = 0, alive = 0;
+		socklen_t n = sizeof(int);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) ||
+		    protocol != IPPROTO_TCP)
+			continue;
+		found++;
+		assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &alive, &n), 0);
+		assert_int_equal(alive, 1);
+		assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size), 0);
+		assert_int_equal(ms, 0);
+	}
+	assert_true(found >= 1);
+	rig_close(&rig);
+}
+
 /* A hung server is given up when asked so, and its requests go to the one that comes. */
 static void a_hung_server_is_given_up_when_asked(void **state)
 {
@@ -800,6 +929,9 @@ int main(void)
 		T(a_server_that_answers_nothing_costs_nothing),
 		T(a_smaller_disk_is_not_taken),
 		T(a_server_that_promises_less_gets_one_connection),
+		T(a_connection_that_ends_under_an_edit),
+		T(a_server_that_hangs_is_not_gone),
+		T(the_kernel_gives_up_no_server_that_hangs),
 		T(a_hung_server_is_given_up_when_asked),
 		T(memory_that_goes_is_an_error_of_the_request),
 		T(errors_of_the_server_are_told),

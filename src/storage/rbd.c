@@ -222,11 +222,16 @@ static struct rbd_opening *to_opening(struct apart *a)
 	return container_of(a, struct rbd_opening, apart);
 }
 
+/* What was opened in vain is closed here, too: that may take as long. */
 static void opening_run(struct apart *a)
 {
 	struct rbd_opening *w = to_opening(a);
 
 	w->rc = image_open(w);
+	if (!w->rc)
+		return;
+	image_close(w->disk);
+	w->disk = NULL;
 }
 
 static void opening_free(struct rbd_opening *w)
@@ -240,7 +245,8 @@ static void opening_drop(struct apart *a)
 {
 	struct rbd_opening *w = to_opening(a);
 
-	image_close(w->disk);
+	if (w->disk)
+		image_close(w->disk);
 	opening_free(w);
 }
 
@@ -351,7 +357,8 @@ static int rbd_engine_open(const struct storage_options *o, struct storage **out
 		if (err)
 			*err = w->err;
 	}
-	if (rc && waited != -ETIMEDOUT)
+	/* Nothing of it has been opened. */
+	if (waited && waited != -ETIMEDOUT)
 		image_close(d);
 	if (waited != -ETIMEDOUT)
 		opening_free(w);
