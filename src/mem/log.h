@@ -7,6 +7,10 @@
  * them since.  Bits are set by whoever writes, behind the write: the mover takes a bit first and
  * copies the page then, so a bit that is set before the write is lost with it.
  *
+ * What is covered and what is asked for is a stranger's choice.  So no page has two bits, however
+ * memory is taken out and brought back in other pieces, a piece is found by a binary search, and a
+ * look at a range costs what is dirty in it, and next to nothing for what is clean.
+ *
  * Threads: marking from any; everything else on the control thread.
  */
 #ifndef MEM_LOG_H
@@ -16,8 +20,10 @@
 
 #define GMEM_LOG_PAGE UINT64_C(4096)
 
-/* Pieces of memory that are not covered by one another; more are refused. */
+/* Pieces of memory, and pages in all of them (64 TiB: bits of 2 GiB, if all is written to); more
+ * are refused. */
 #define GMEM_LOG_PIECES_MAX 1024
+#define GMEM_LOG_PAGES_MAX  (UINT64_C(1) << 34)
 
 struct gmem_log;
 
