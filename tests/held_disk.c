@@ -71,11 +71,17 @@ static void held_close(struct storage *s)
 	free(d);
 }
 
+static bool held_spoiled(const struct storage *s)
+{
+	return container_of(s, const struct held_disk, storage)->spoiled;
+}
+
 static const struct storage_engine_ops held_ops = {
 	.close = held_close,
 	.channel_open = held_channel_open,
 	.channel_close = held_channel_close,
 	.submit = held_submit,
+	.spoiled = held_spoiled,
 };
 
 struct held_disk *held_disk_new(uint64_t bytes)

@@ -18,6 +18,7 @@ struct held_disk {
 	uint8_t *bytes;
 	struct storage_io *held[HELD_MAX];
 	unsigned n;	  /* atomic: held now */
+	bool spoiled;	  /* it has lost what was written */
 	bool hold;	  /* atomic */
 	unsigned flushes; /* atomic: FLUSH requests seen */
 	unsigned fua;	  /* atomic: requests with STORAGE_FUA */

@@ -149,6 +149,13 @@ struct storage *storage_below(const struct storage *s)
 	return s->below;
 }
 
+bool storage_spoiled(const struct storage *s)
+{
+	const struct storage *engine = stack_engine(s);
+
+	return engine->ops->spoiled && engine->ops->spoiled(engine);
+}
+
 const char *storage_kind(const struct storage *s)
 {
 	return s->ops->kind ? s->ops->kind : s->name;

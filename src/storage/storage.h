@@ -185,6 +185,8 @@ void storage_watch_stop(struct storage *s, struct storage_watch *w);
 struct storage *storage_below(const struct storage *s);
 /* "file", "throttle". */
 const char *storage_kind(const struct storage *s);
+/* What was written may be lost, and no flush will succeed any more.  Any thread. */
+bool storage_spoiled(const struct storage *s);
 /* What it does at present, for a person; empty: nothing to say.  Any thread. */
 void storage_describe(const struct storage *s, char *text, size_t size);
 

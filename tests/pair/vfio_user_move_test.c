@@ -11,8 +11,10 @@
 #include "net_wire.h"
 #include "wire/virtio.h"
 #include "wire/virtio_blk.h"
+#include "wire/virtio_pci.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +22,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RW	(VFIO_USER_DMA_READABLE | VFIO_USER_DMA_WRITABLE)
-#define GET	VFIO_USER_FEATURE_GET
-#define SET	VFIO_USER_FEATURE_SET
-#define ERROR	VFIO_USER_STATE_ERROR
-#define STOP	VFIO_USER_STATE_STOP
-#define RUNNING VFIO_USER_STATE_RUNNING
-#define SAVING	VFIO_USER_STATE_STOP_COPY
-#define LOADING VFIO_USER_STATE_RESUMING
-#define CONFIG	VFIO_USER_REGION_CONFIG
-#define BAR	4
+#define RW	      (VFIO_USER_DMA_READABLE | VFIO_USER_DMA_WRITABLE)
+#define GET	      VFIO_USER_FEATURE_GET
+#define SET	      VFIO_USER_FEATURE_SET
+#define ERROR	      VFIO_USER_STATE_ERROR
+#define STOP	      VFIO_USER_STATE_STOP
+#define RUNNING	      VFIO_USER_STATE_RUNNING
+#define SAVING	      VFIO_USER_STATE_STOP_COPY
+#define LOADING	      VFIO_USER_STATE_RESUMING
+#define CONFIG	      VFIO_USER_REGION_CONFIG
+#define BAR	      4
+#define COMMON(field) offsetof(struct virtio_pci_common_cfg, field)
 
 /* ---- commands ---- */
 
@@ -569,6 +572,173 @@ static void the_driver_is_called_once(void **state)
 	}
 }
 
+static struct saved a_state(const char *disk, const struct drv_request *some)
+{
+	struct saved s;
+	struct rig r;
+	struct drv d;
+
+	rig_init(&r, disk);
+	map_all(&r);
+	if (some) {
+		drv_up(&d, &r, 1, false, 0);
+		assert_int_equal(drv_do(&d, some), VIRTIO_BLK_S_OK);
+	}
+	s = save(&r, 65536);
+	rig_fini(&r);
+	return s;
+}
+
+/* A driver with MSI-X on, and the state of its device: queue 0 in use, queue 1 as @set_up leaves it. */
+static struct saved state_with_msix(void (*set_up)(struct rig *r))
+{
+	struct saved s;
+	struct rig r;
+	struct drv d;
+
+	rig_init(&r, "memory:1M,queues=2");
+	map_all(&r);
+	rig_put(&r, CONFIG, msix_cap(&r) + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE, 2);
+	drv_up(&d, &r, 1, false, 0);
+	rig_put(&r, BAR, COMMON(config_msix_vector), 2, 2);
+	assert_int_equal(set_state(&r, STOP), 0);
+	set_up(&r);
+	s = save(&r, 65536);
+	rig_fini(&r);
+	return s;
+}
+
+static bool signalled(struct rig *r, int fd)
+{
+	eventfd_t n;
+
+	assert_true(rig_silent(r));
+	return !eventfd_read(fd, &n);
+}
+
+static int take_vector(struct rig *r, uint32_t vector)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	assert_int_equal(rig_irqs(r, VFIO_USER_IRQ_DATA_FD | VFIO_USER_IRQ_ACTION_TRIGGER, 2,
+				  vector, 1, &fd, 1),
+			 0);
+	return fd;
+}
+
+static void interrupt_that_nobody_took(struct rig *r)
+{
+	assert_int_equal(rig_irqs(r, VFIO_USER_IRQ_DATA_NONE | VFIO_USER_IRQ_ACTION_TRIGGER, 2, 1,
+				  1, NULL, 0),
+			 0);
+}
+
+/* Into a board that was as it is, too: whoever loads a second time. */
+static void an_interrupt_that_waits_goes_along(void **state)
+{
+	struct saved s = state_with_msix(interrupt_that_nobody_took);
+	struct rig r;
+	int fd;
+
+	(void)state;
+	rig_init(&r, "memory:1M,queues=2");
+	map_all(&r);
+	fd = take_vector(&r, 1);
+	for (unsigned times = 0; times < 3; times++) {
+		assert_int_equal(load(&r, s.at, s.n, 65536), 0);
+		assert_true(signalled(&r, fd));
+	}
+	close(fd);
+	free(s.at);
+	rig_fini(&r);
+}
+
+static void nonsense_while_it_stands(struct rig *r)
+{
+	rig_put(r, BAR, COMMON(queue_select), 1, 2);
+	rig_put(r, BAR, COMMON(queue_desc), 1, 4);
+	rig_put(r, BAR, COMMON(queue_enable), 1, 2);
+	assert_true(rig_get(r, BAR, COMMON(device_status), 1) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
+/* What a driver has not been told, since its board stood still, it is told where it goes on. */
+static void a_change_that_was_not_told_goes_along(void **state)
+{
+	struct saved s = state_with_msix(nonsense_while_it_stands);
+	struct rig r;
+	int fd;
+
+	(void)state;
+	rig_init(&r, "memory:1M,queues=2");
+	map_all(&r);
+	fd = take_vector(&r, 2);
+	assert_int_equal(load(&r, s.at, s.n, 65536), 0);
+	assert_false(signalled(&r, fd));
+	assert_int_equal(set_state(&r, RUNNING), 0);
+	assert_true(signalled(&r, fd));
+	assert_int_equal(rig_get(&r, BAR, 0x1000, 1) & VIRTIO_PCI_ISR_CONFIG,
+			 VIRTIO_PCI_ISR_CONFIG);
+	close(fd);
+	free(s.at);
+	rig_fini(&r);
+}
+
+/* A worker that does nothing until it is let go. */
+struct asleep {
+	struct reactor_msg msg;
+	sem_t go;
+};
+
+static void sleep_here(struct reactor_msg *msg)
+{
+	struct asleep *a = container_of(msg, struct asleep, msg);
+
+	sem_wait(&a->go);
+}
+
+static void put_to_sleep(struct asleep *a, struct rig *r)
+{
+	*a = (struct asleep){.msg.run = sleep_here};
+	sem_init(&a->go, 0, 0);
+	reactor_post(worker_reactor(r->room.pool.workers[0]), &a->msg);
+}
+
+/* A reset that was begun while it stood still: neither saved half way nor carried out on what is loaded. */
+static void no_state_is_taken_in_the_middle_of_a_reset(void **state)
+{
+	struct drv_request some = request(VIRTIO_BLK_T_IN, 0, 0, 0);
+	struct saved s = a_state("memory:1M", &some);
+
+	(void)state;
+	for (int loads = 0; loads < 2; loads++) {
+		struct set_state next = state_command(SET, loads ? STOP : SAVING);
+		struct asleep a;
+		struct rig r;
+		struct drv d;
+
+		rig_init(&r, "memory:1M");
+		map_all(&r);
+		drv_up(&d, &r, 1, true, 0);
+		assert_int_equal(set_state(&r, STOP), 0);
+		if (loads) {
+			assert_int_equal(set_state(&r, LOADING), 0);
+			assert_int_equal(write_data(&r, s.at, s.n), 0);
+		}
+		put_to_sleep(&a, &r);
+		drv_set_status(&d, 0);
+		assert_true(drv_status(&d));
+		rig_say(&r, VFIO_USER_DEVICE_FEATURE, 0, &next, sizeof(next), NULL, 0);
+		assert_true(rig_silent(&r));
+		sem_post(&a.go);
+		assert_int_equal(rig_hear(&r), 0);
+		assert_int_equal(drv_status(&d) & VIRTIO_STATUS_DRIVER_OK,
+				 loads ? VIRTIO_STATUS_DRIVER_OK : 0);
+		rig_fini(&r);
+		sem_destroy(&a.go);
+	}
+	free(s.at);
+}
+
 static void a_broken_queue_stays_broken(void **state)
 {
 	struct rig a, b;
@@ -643,23 +813,6 @@ static void seal(uint8_t *at, uint32_t n)
 	struct pack p = {.to = at, .n = n - 4, .room = n};
 
 	pack_32(&p, pack_crc(at, n - 4));
-}
-
-static struct saved a_state(const char *disk, const struct drv_request *some)
-{
-	struct saved s;
-	struct rig r;
-	struct drv d;
-
-	rig_init(&r, disk);
-	map_all(&r);
-	if (some) {
-		drv_up(&d, &r, 1, false, 0);
-		assert_int_equal(drv_do(&d, some), VIRTIO_BLK_S_OK);
-	}
-	s = save(&r, 65536);
-	rig_fini(&r);
-	return s;
 }
 
 static void works(struct rig *r)
@@ -778,6 +931,30 @@ static void foreign_states_are_refused(void **state)
 	rig_fini(&r);
 }
 
+/* A flush that fails here would succeed there. */
+static void a_disk_that_has_lost_data_stays(void **state)
+{
+	(void)state;
+	for (int spoiled = 0; spoiled < 2; spoiled++) {
+		struct held_disk *disk = held_disk_new(1 << 20);
+		struct rig a, b;
+		struct saved s;
+		struct drv d;
+
+		rig_init_storage(&a, &disk->storage, 1);
+		rig_init_storage(&b, &held_disk_new(1 << 20)->storage, 1);
+		share(&a, &b);
+		drv_up(&d, &a, 1, false, 0);
+		read_one(&d);
+		disk->spoiled = spoiled;
+		s = save(&a, 65536);
+		assert_int_equal(load(&b, s.at, s.n, 65536), spoiled ? EINVAL : 0);
+		free(s.at);
+		rig_fini(&a);
+		rig_fini(&b);
+	}
+}
+
 /* A larger disk is a change that the driver is told of. */
 static void a_disk_that_has_grown(void **state)
 {
@@ -806,11 +983,15 @@ int main(void)
 		cmocka_unit_test(back_and_forth_split),
 		cmocka_unit_test(back_and_forth_packed),
 		cmocka_unit_test(the_driver_is_called_once),
+		cmocka_unit_test(an_interrupt_that_waits_goes_along),
+		cmocka_unit_test(a_change_that_was_not_told_goes_along),
+		cmocka_unit_test(no_state_is_taken_in_the_middle_of_a_reset),
 		cmocka_unit_test(a_broken_queue_stays_broken),
 		cmocka_unit_test(a_network_card_moves),
 		cmocka_unit_test(damaged_states_are_refused),
 		cmocka_unit_test(made_up_states_harm_nobody),
 		cmocka_unit_test(foreign_states_are_refused),
+		cmocka_unit_test(a_disk_that_has_lost_data_stays),
 		cmocka_unit_test(a_disk_that_has_grown),
 	};
 

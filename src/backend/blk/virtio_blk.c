@@ -141,6 +141,7 @@ static void blk_save(const struct virtio_device *vdev, struct pack *p)
 	pack_32(p, le32_get(c->max_write_zeroes_sectors));
 	pack_32(p, le32_get(c->max_write_zeroes_seg));
 	pack_8(p, blk->writeback);
+	pack_8(p, storage_spoiled(blk->storage));
 }
 
 /* The driver has read these, and sends requests by them. */
@@ -192,6 +193,11 @@ static int blk_load(struct virtio_device *vdev, struct unpack *u, bool *changed,
 	writeback = unpack_8(u);
 	if (writeback > 1)
 		return error_set(err, -EINVAL, "its cache is neither on nor off.");
+	/* There a flush fails; here it would succeed, though what was written is lost. */
+	if (unpack_8(u))
+		return error_set(err, -EINVAL,
+				 "its disk has lost data that were written, and no flush there "
+				 "succeeds any more.");
 	*changed |= there != here;
 	write_once(&blk->writeback, writeback);
 	return 0;

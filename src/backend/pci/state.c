@@ -76,5 +76,8 @@ void pci_state_apply(struct pci_function *fn, const struct pci_state *s)
 	pci_function_update_bars(fn);
 	pci_msix_update(fn);
 	pci_calls_route(fn, NULL);
+	/* Not all that waits there waits for the function to be switched on. */
+	for (unsigned i = 0; i < fn->msix.n; i++)
+		pci_msix_send_pending(fn, i);
 	pci_function_set_intx(fn, s->intx);
 }

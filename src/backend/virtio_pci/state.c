@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define MAGIC	0x50565352u /* "RSVP" */
-#define VERSION 1u
+#define VERSION 2u
 #define HEAD	12u
 #define CRC	4u
 
@@ -121,7 +121,7 @@ static int check_shape(const struct virtio_pci *b, const struct shape *s, struct
 struct board_state {
 	struct shape shape;
 	struct pci_state pci;
-	bool master_gone, legacy_driver;
+	bool master_gone, legacy_driver, changed;
 	uint32_t device_feature_select, driver_feature_select, driver_features[4];
 	uint16_t config_vector, queue_select;
 	uint8_t isr, generation, status;
@@ -138,6 +138,7 @@ static void save_registers(struct virtio_pci *b, struct pack *p)
 {
 	pack_8(p, b->master_gone);
 	pack_8(p, b->legacy_driver);
+	pack_8(p, b->changed_frozen);
 	pack_32(p, b->device_feature_select);
 	pack_32(p, b->driver_feature_select);
 	for (unsigned i = 0; i < ARRAY_SIZE(b->driver_features); i++)
@@ -154,6 +155,7 @@ static void read_registers(struct board_state *s, struct unpack *u)
 {
 	s->master_gone = unpack_8(u);
 	s->legacy_driver = unpack_8(u);
+	s->changed = unpack_8(u);
 	s->device_feature_select = unpack_32(u);
 	s->driver_feature_select = unpack_32(u);
 	for (unsigned i = 0; i < ARRAY_SIZE(s->driver_features); i++)
@@ -343,6 +345,7 @@ static void apply_state(struct virtio_pci *b, const struct board_state *s)
 	b->queue_select = s->queue_select;
 	b->isr = s->isr;
 	b->legacy_driver = b->bus.takes_legacy = s->legacy_driver;
+	b->changed_frozen |= s->changed;
 	b->vdev->status = s->status;
 	/* What a driver is in the middle of reading it reads again. */
 	b->generation = (uint8_t)(s->generation + 1);

@@ -123,7 +123,7 @@ struct virtio_pci {
 	/* state.h */
 	bool frozen;	     /* asked to be: queues are not started */
 	bool freezing;	     /* some have not stopped yet */
-	bool changed_frozen; /* the configuration has changed meanwhile */
+	bool changed_frozen; /* the driver is to be told of a change: here, or where it goes on */
 	struct virtio_waiter freeze;
 
 	bool resetting;

@@ -96,11 +96,12 @@ static int migration_step(struct vfio_user_migration *m)
 {
 	int rc;
 
+	/* Where it stood still a reset may have been begun since: registers can be written there. */
+	virtio_pci_freeze(m->board);
+	if (!virtio_pci_is_frozen(m->board))
+		return -EINPROGRESS;
 	switch (m->state) {
 	case VFIO_USER_STATE_RUNNING:
-		virtio_pci_freeze(m->board);
-		if (!virtio_pci_is_frozen(m->board))
-			return -EINPROGRESS;
 		m->state = VFIO_USER_STATE_STOP;
 		return 0;
 	case VFIO_USER_STATE_STOP_COPY:
@@ -122,6 +123,9 @@ int vfio_user_migration_go_on(struct vfio_user_migration *m)
 
 	while (!rc && m->state != m->target)
 		rc = migration_step(m);
+	/* What has failed is over: nobody goes on with it. */
+	if (rc && rc != -EINPROGRESS)
+		m->target = m->state;
 	return rc;
 }
 

@@ -9,7 +9,8 @@
  *
  *      ERROR: what was written could not be loaded; a reset leads back to RUNNING
  *
- * Other ways lead over STOP.  STOP stands when nothing is in flight (backend/virtio_pci/state.h).
+ * Other ways lead over STOP.  STOP stands when nothing is in flight (backend/virtio_pci/state.h), and
+ * is left only then: registers that are written there may begin a reset.
  *
  * Threads: the control thread.
  */

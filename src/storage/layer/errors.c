@@ -173,12 +173,11 @@ static void errors_let_go(struct layer_channel *ch)
 
 static enum storage_policy errors_policy(struct errors *d, const struct storage_io *io, int err)
 {
-	const struct storage *engine = stack_engine(&d->layer.base);
 	enum storage_policy policy;
 
 	if (err == -EINVAL || err == -EOPNOTSUPP)
 		return STORAGE_REPORT;
-	if (engine->ops->spoiled && engine->ops->spoiled(engine) &&
+	if (storage_spoiled(&d->layer.base) &&
 	    (io->op == STORAGE_FLUSH || (io->flags & STORAGE_FUA)))
 		return STORAGE_REPORT;
 	pthread_mutex_lock(&d->lock);
