@@ -11,7 +11,8 @@
  *      join -> leads --kernel--> leave: outcome for it and its members; the next one leads those
  *           `-> waits                   that waited
  *
- * O_DIRECT does without: there are no pages.
+ * O_DIRECT does without: there are no pages.  An NBD disk does the same, as its server most likely
+ * syncs a file (nbd_io.c).
  *
  * Threads: any; the lock protects all but @lost.
  */

@@ -140,7 +140,7 @@ static int check_secrets(const char *uri, struct error *err)
 
 bool nbd_spoiled(const struct storage *s)
 {
-	return load_acquire(&container_of(s, const struct nbd_disk, base)->first->lost) != 0;
+	return load_acquire(&container_of(s, const struct nbd_disk, base)->first->sync.lost) != 0;
 }
 
 static int nbd_open(const struct storage_options *o, struct storage **out, struct error *err)

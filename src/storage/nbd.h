@@ -34,7 +34,8 @@
  * for good, rather than showing a guest what it had overwritten.
  *
  * A flush that the server fails is the last one that is believed, as of a file (file_sync.h): most
- * servers sync a file, and would succeed the next time.  All that follow fail, on each connection.
+ * servers sync a file, and would succeed the next time.  All that follow fail, on each connection;
+ * and one flush of a disk is under way at a time, as another one at the same time may succeed.
  *
  * Threads: what begins with nbd_link_ is called by any thread; nbd_io_ by the link's thread alone.
  */
@@ -43,6 +44,7 @@
 
 #include "mem/far_copy.h"
 #include "storage/engine.h"
+#include "storage/file_sync.h"
 #include "storage/nbd_server.h"
 
 #include <libnbd.h>
@@ -115,7 +117,7 @@ struct nbd_link {
 	struct error why; /* of the last failure to connect                          */
 	struct nbd_facts facts;
 
-	int lost; /* atomic, the disk's first link's: -errno of a flush that failed; 0: none */
+	struct file_sync sync; /* the disk's flushes; the first link's */
 
 	/* The thread's: */
 	struct nbd_server server; /* if it is our own */
@@ -152,6 +154,14 @@ static inline void nbd_fifo_push(struct nbd_fifo *f, struct storage_io *io)
 	else
 		f->head = io;
 	f->tail = io;
+}
+
+static inline void nbd_fifo_push_front(struct nbd_fifo *f, struct storage_io *io)
+{
+	io->next = f->head;
+	if (!f->head)
+		f->tail = io;
+	f->head = io;
 }
 
 static inline struct storage_io *nbd_fifo_pop(struct nbd_fifo *f)
@@ -204,6 +214,8 @@ int nbd_link_wait(struct nbd_link *l, unsigned seconds, struct error *err);
 /* Nothing is in flight.  Ends the connection; waits for that @seconds at most. */
 void nbd_link_release(struct nbd_link **l, unsigned seconds);
 void nbd_link_submit(struct nbd_link *l, struct storage_io *io);
+/* One that has been under way, as it is. */
+void nbd_link_pass(struct nbd_link *l, struct storage_io *io);
 /* Its kernel, too: a server that hangs is not gone. */
 bool nbd_host_is_gone(const struct tcp_info *t);
 

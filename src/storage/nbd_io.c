@@ -23,6 +23,7 @@
 #define IO_COMMANDS UINT32_C(0xffff)
 #define IO_CUT	    (UINT32_C(1) << 16) /* there is a command for every byte         */
 #define IO_FLUSHED  (UINT32_C(1) << 17) /* the flush in place of FUA has been asked  */
+#define IO_LEADS    (UINT32_C(1) << 18) /* it is the disk's flush that is under way  */
 #define IO_TRY	    (UINT32_C(1) << 24) /* one more, in the upper eight bits         */
 #define IO_TRIES(s) ((s) >> 24)
 
@@ -41,8 +42,46 @@ void nbd_io_fini(struct nbd_link *l)
 		free(l->commands[i].data);
 }
 
-static void nbd_io_end(struct storage_io *io, int err)
+static bool flushes(const struct storage_io *io)
 {
+	return io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED);
+}
+
+/* The disk's first link. */
+static struct nbd_link *first_link(struct nbd_link *l)
+{
+	return l->main ? l->main : l;
+}
+
+/*
+ * @io led the disk's flush, for those, too, that shared it.  Returns what that means.  One that has
+ * been lost and was to write once more has told nothing of a flush when that fails: they ask again.
+ */
+static int nbd_flush_leave(struct nbd_link *l, const struct storage_io *io, int err)
+{
+	const bool flushed = flushes(io);
+	struct storage_io *other, *next;
+	struct io_fifo told;
+	int rc = file_sync_leave(&first_link(l)->sync, err, &told, &next);
+
+	while ((other = io_fifo_pop(&told))) {
+		other->result = rc;
+		if (flushed)
+			nbd_channel_give_back(other);
+		else
+			nbd_link_pass(first_link(l), other);
+	}
+	if (next) {
+		next->state |= IO_LEADS;
+		nbd_link_pass(first_link(l), next);
+	}
+	return flushed ? rc : err;
+}
+
+static void nbd_io_end(struct nbd_link *l, struct storage_io *io, int err)
+{
+	if (io->state & IO_LEADS)
+		err = nbd_flush_leave(l, io, err);
 	io->result = err;
 	nbd_channel_give_back(io);
 }
@@ -166,7 +205,7 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 /* 0, or the error of every flush of this disk. */
 static int disk_lost(const struct nbd_link *l)
 {
-	return load_acquire(l->main ? &l->main->lost : &l->lost);
+	return load_acquire(l->main ? &l->main->sync.lost : &l->sync.lost);
 }
 
 /*
@@ -183,10 +222,7 @@ static bool tells_of_loss(const struct nbd_link *l, const struct nbd_command *c)
 
 static void note_loss(struct nbd_link *l, int err)
 {
-	int none = 0;
-
-	if (__atomic_compare_exchange_n(l->main ? &l->main->lost : &l->lost, &none, -err, false,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (file_sync_lose(&first_link(l)->sync, -err))
 		log_err(l->way.name,
 			"the server could not make data stable (%s), and may have given them up: "
 			"each flush fails until the disk is opened anew",
@@ -200,9 +236,7 @@ static enum sent issue_one(struct nbd_link *l, struct storage_io *io)
 {
 	const bool moves = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
 	struct nbd_command *c = l->idle;
-	uint64_t len = io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED)
-			       ? 0
-			       : asked_to(l, io) - io->progress;
+	uint64_t len = flushes(io) ? 0 : asked_to(l, io) - io->progress;
 	enum sent sent;
 	int rc = 0;
 
@@ -263,13 +297,13 @@ static void nbd_io_all_answered(struct nbd_link *l, struct storage_io *io)
 		nbd_fifo_push(&l->pending, io);
 		return;
 	}
-	nbd_io_end(io, io->result);
+	nbd_io_end(l, io, io->result);
 }
 
 /* 0: its commands are all under way; else it waits. */
 static int issue_request(struct nbd_link *l, struct storage_io *io)
 {
-	const bool flush_only = io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED);
+	const bool flush_only = flushes(io);
 	enum sent sent;
 
 	/* A piece of it has failed: the rest need not be done. */
@@ -302,18 +336,27 @@ void nbd_io_issue(struct nbd_link *l)
 		/* Zeroes of less than a block are not offered where they are not to be had. */
 		if (io->op == STORAGE_WRITE_ZEROES && (io->offset | io->len) % l->facts.min_block) {
 			nbd_fifo_pop(&l->pending);
-			nbd_io_end(io, -EINVAL);
+			nbd_io_end(l, io, -EINVAL);
 			continue;
 		}
-		if ((io->op == STORAGE_FLUSH || (io->state & IO_FLUSHED)) && disk_lost(l)) {
+		if (flushes(io) && disk_lost(l)) {
 			nbd_fifo_pop(&l->pending);
-			nbd_io_end(io, disk_lost(l));
+			nbd_io_end(l, io, disk_lost(l));
 			continue;
 		}
 		if ((io->op == STORAGE_FLUSH && !l->facts.flush) ||
 		    (io->op == STORAGE_DISCARD && asked_from(l, io) >= asked_to(l, io))) {
 			nbd_fifo_pop(&l->pending);
-			nbd_io_end(io, 0);
+			nbd_io_end(l, io, 0);
+			continue;
+		}
+		if (flushes(io) && !(io->state & IO_LEADS)) {
+			nbd_fifo_pop(&l->pending);
+			/* When it waits it may have been told already: not to be touched. */
+			if (file_sync_join(&first_link(l)->sync, io)) {
+				io->state |= IO_LEADS;
+				nbd_fifo_push_front(&l->pending, io);
+			}
 			continue;
 		}
 		if (anew && is_coarse(l) && changes(io) && has_rival(l, io))
@@ -377,7 +420,7 @@ bool nbd_io_take_answers(struct nbd_link *l)
 		}
 		if (c->err && tells_of_loss(l, c))
 			note_loss(l, c->err);
-		/* What the server has told of once concerns whoever flushed at the same time. */
+		/* A write that was to be stable may have told of a loss meanwhile. */
 		if (!c->err && !c->len && disk_lost(l))
 			c->err = -disk_lost(l);
 		if (c->err && !io->result)
@@ -400,12 +443,12 @@ piece_over:
 	return true;
 }
 
-static void request_lost(struct storage_io *io, struct nbd_fifo *again)
+static void request_lost(struct nbd_link *l, struct storage_io *io, struct nbd_fifo *again)
 {
 	io->progress = 0;
 	io->state &= ~(IO_CUT | IO_FLUSHED);
 	if (IO_TRIES(io->state) >= NBD_TRIES) {
-		nbd_io_end(io, -EIO);
+		nbd_io_end(l, io, -EIO);
 		return;
 	}
 	io->state += IO_TRY;
@@ -428,11 +471,11 @@ void nbd_io_lost(struct nbd_link *l)
 		command_release(l, c);
 		io->state--;
 		if (!(io->state & IO_COMMANDS) && (io->state & IO_CUT))
-			request_lost(io, &again);
+			request_lost(l, io, &again);
 	}
 	while ((io = nbd_fifo_pop(&l->pending))) {
 		if (io->progress || (io->state & IO_FLUSHED))
-			request_lost(io, &again);
+			request_lost(l, io, &again);
 		else
 			nbd_fifo_push(&fresh, io);
 	}
@@ -445,5 +488,5 @@ void nbd_io_fail(struct nbd_link *l, int err)
 	struct storage_io *io;
 
 	while ((io = nbd_fifo_pop(&l->pending)))
-		nbd_io_end(io, err);
+		nbd_io_end(l, io, err);
 }

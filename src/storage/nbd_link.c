@@ -79,6 +79,7 @@ static void link_unref(struct nbd_link *l)
 	if (!last)
 		return;
 	nbd_io_fini(l);
+	file_sync_fini(&l->sync);
 	far_copy_fini(&l->copy);
 	close(l->wake);
 	pthread_cond_destroy(&l->changed);
@@ -533,6 +534,7 @@ int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd
 	}
 	l->server.words = -1;
 	nbd_io_init(l);
+	file_sync_init(&l->sync);
 	rc = far_copy_init(&l->copy);
 	if (!rc)
 		rc = link_start(l);
@@ -594,13 +596,18 @@ void nbd_link_release(struct nbd_link **lp, unsigned seconds)
 	link_unref(l);
 }
 
-void nbd_link_submit(struct nbd_link *l, struct storage_io *io)
+void nbd_link_pass(struct nbd_link *l, struct storage_io *io)
 {
 	struct nbd_fifo one = {NULL, NULL};
 
+	nbd_fifo_push(&one, io);
+	link_take_in(l, &one);
+}
+
+void nbd_link_submit(struct nbd_link *l, struct storage_io *io)
+{
 	io->state = 0;
 	io->progress = 0;
 	io->result = 0;
-	nbd_fifo_push(&one, io);
-	link_take_in(l, &one);
+	nbd_link_pass(l, io);
 }
