@@ -12,6 +12,10 @@
 #include <unistd.h>
 
 #define COPY_BYTES (64u << 10)
+#define ERRNO_MAX  4095u
+#define EVENTS_MAX (UINT32_C(1) << 31)
+/* Of what has no data, and may be the whole disk. */
+#define TORN_PARTS 65536u
 
 _Static_assert(sizeof(struct record_header) <= RECORD_SECTOR, "a sector holds it");
 _Static_assert(sizeof(struct record_sector) == 64, "no holes");
@@ -59,10 +63,50 @@ static int read_sector(int fd, uint64_t at, uint8_t *sector)
 	return n == (ssize_t)RECORD_SECTOR ? 0 : n < 0 ? -errno : -ENODATA;
 }
 
+/*
+ * Whether a log that ends at @end may hold such an entry at @at.  A log is a file that anybody may
+ * have made: what it says is used as lengths and places.
+ */
+static bool entry_can_be(const struct record_sector *s, uint64_t at, uint64_t end)
+{
+	uint64_t offset = le64_get(s->offset), len = le64_get(s->len);
+
+	if (s->type != RECORD_SUBMIT && s->type != RECORD_DONE)
+		return false;
+	if (s->op > STORAGE_WRITE_ZEROES || le32_get(s->error) > ERRNO_MAX)
+		return false;
+	if ((offset | len) % RECORD_SECTOR || offset > INT64_MAX || len > INT64_MAX - offset)
+		return false;
+	/* Its data are there: they were written in front of the entry. */
+	return s->type != RECORD_SUBMIT || s->op != STORAGE_WRITE ||
+	       len <= end - at - RECORD_SECTOR;
+}
+
+/* The SUBMIT that stands at @at; NULL: there is none.  Events are sorted by their place. */
+static struct record_event *submit_at(const struct record_log *l, uint64_t at)
+{
+	size_t from = 0, to = l->n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (l->events[mid].at < at)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	if (from == l->n || l->events[from].at != at || l->events[from].type != RECORD_SUBMIT)
+		return NULL;
+	return &l->events[from];
+}
+
 static int log_add(struct record_log *l, const struct record_sector *s, uint64_t at)
 {
-	struct record_event *all = grow_for_one(l->events, (unsigned)l->n, sizeof(*all)), *e;
+	struct record_event *all, *e, *of;
 
+	if (l->n == EVENTS_MAX)
+		return -EFBIG;
+	all = grow_for_one(l->events, (unsigned)l->n, sizeof(*all));
 	if (!all)
 		return -ENOMEM;
 	l->events = all;
@@ -77,19 +121,15 @@ static int log_add(struct record_log *l, const struct record_sector *s, uint64_t
 				   .partner = SIZE_MAX};
 	if (e->type != RECORD_DONE)
 		return 0;
-	for (size_t i = l->n - 1; i-- > 0;) {
-		struct record_event *of = &all[i];
-
-		if (of->at != le64_get(s->of) || of->type != RECORD_SUBMIT)
-			continue;
-		of->partner = l->n - 1;
-		e->partner = i;
-		e->op = of->op;
-		e->flags = of->flags;
-		e->offset = of->offset;
-		e->len = of->len;
-		break;
-	}
+	of = submit_at(l, le64_get(s->of));
+	if (!of || of->partner != SIZE_MAX)
+		return 0;
+	of->partner = l->n - 1;
+	e->partner = (size_t)(of - all);
+	e->op = of->op;
+	e->flags = of->flags;
+	e->offset = of->offset;
+	e->len = of->len;
 	return 0;
 }
 
@@ -112,13 +152,14 @@ static int log_scan(struct record_log *l, const uint8_t *id, uint64_t end)
 	uint64_t at = RECORD_SECTOR;
 	int rc;
 
-	while (at + RECORD_SECTOR <= end) {
+	while (at < end && end - at >= RECORD_SECTOR) {
 		rc = read_sector(l->fd, at, sector);
 		if (rc)
 			return rc;
 		memcpy(&s, sector, sizeof(s));
 		if (memcmp(s.id, id, sizeof(s.id)) != 0 || le64_get(s.at) != at ||
-		    !crc_is_right(sector, offsetof(struct record_sector, crc))) {
+		    !crc_is_right(sector, offsetof(struct record_sector, crc)) ||
+		    !entry_can_be(&s, at, end)) {
 			at = skip_hole(l->fd, at + RECORD_SECTOR, end);
 			continue;
 		}
@@ -239,7 +280,15 @@ static int copy_range(const struct record_log *l, uint64_t from, int fd, uint64_
 static int zero_range(int fd, uint64_t to, uint64_t len)
 {
 	static const uint8_t zeroes[COPY_BYTES];
+	struct stat st;
 
+	/* Holes, where there may be some: a guest discards its whole disk. */
+	if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)to, (off_t)len))
+		return fstat(fd, &st) < 0 || ((uint64_t)st.st_size < to + len &&
+					      ftruncate(fd, (off_t)(to + len)) < 0)
+			       ? -errno
+			       : 0;
+	errno = 0;
 	while (len) {
 		size_t part = (size_t)min_u64(len, sizeof(zeroes));
 
@@ -263,11 +312,14 @@ static int apply_part(const struct record_log *l, const struct record_event *e, 
 static int apply_torn(const struct record_log *l, const struct record_event *e,
 		      struct record_choice *c, int fd)
 {
+	uint64_t part = RECORD_SECTOR;
 	int rc = 0;
 
-	for (uint64_t at = 0; !rc && at < e->len; at += RECORD_SECTOR)
+	if (e->op != STORAGE_WRITE)
+		part = max_u64(part, align_up(e->len / TORN_PARTS, RECORD_SECTOR));
+	for (uint64_t at = 0; !rc && at < e->len; at += part)
 		if (c->random(c) & 1)
-			rc = apply_part(l, e, at, RECORD_SECTOR, fd);
+			rc = apply_part(l, e, at, min_u64(part, e->len - at), fd);
 	return rc;
 }
 

@@ -15,6 +15,9 @@
  * stable, by FUA or by a flush that was submitted behind its DONE and is DONE itself; and of all
  * other changes that were submitted any subset, of one that is not DONE any part.
  *
+ * A log is a file that anybody may have made.  An entry that cannot be, by its numbers or by where
+ * the log ends, is none: it is skipped as a gap is.
+ *
  * Threads: one at a time.
  */
 #ifndef STORAGE_LAYER_RECORD_LOG_H

@@ -235,6 +235,127 @@ static void gaps_are_skipped(void **state)
 	place_remove(&p);
 }
 
+/* Sealed as a good one is: a log is a file that anybody may have made. */
+static void an_entry_that_cannot_be_is_none(void **state)
+{
+	struct place p = place_make();
+	uint8_t good[2][512], image[DISK];
+	uint64_t at[2];
+	struct record_log l;
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	open_recorded(&rig, &p);
+	for (unsigned i = 0; i < 3; i++)
+		put(&rig, i * 8, 8, (uint8_t)(i + 1), 0);
+	rig_close(&rig);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 6);
+	fd = open(p.log, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	/* The SUBMIT of the second one, and its DONE. */
+	for (unsigned i = 0; i < 2; i++) {
+		at[i] = l.events[2 + i].at;
+		assert_int_equal(pread(fd, good[i], 512, (off_t)at[i]), 512);
+	}
+	record_log_close(&l);
+	for (unsigned lie = 0; lie < 9; lie++) {
+		const unsigned i = lie == 8;
+		struct record_sector s;
+		uint8_t sector[512];
+
+		memcpy(&s, good[i], sizeof(s));
+		s.crc = le32_make(0);
+		switch (lie) {
+		case 0: /* what comes next is this one */
+			s.len = le64_make(-UINT64_C(512));
+			break;
+		case 1:
+			s.len = le64_make(-at[0] - 512);
+			break;
+		case 2:
+			s.len = le64_make(UINT64_C(1) << 40);
+			break;
+		case 3:
+			s.len = le64_make(4097);
+			break;
+		case 4:
+			s.offset = le64_make(-UINT64_C(512));
+			break;
+		case 5:
+			s.offset = le64_make(INT64_MAX - 511);
+			break;
+		case 6:
+			s.op = STORAGE_WRITE_ZEROES + 1;
+			break;
+		case 7:
+			s.type = RECORD_DONE + 1;
+			break;
+		default:
+			s.error = le32_make(UINT32_C(1) << 31);
+		}
+		record_seal(sector, &s, sizeof(s), offsetof(struct record_sector, crc));
+		assert_int_equal(pwrite(fd, sector, 512, (off_t)at[i]), 512);
+		open_log(&l, &p);
+		assert_int_equal(l.n, 5);
+		image_of(&l, l.n, 0, image);
+		assert_int_equal(image[0], 1);
+		assert_int_equal(image[4096], i ? 2 : 0);
+		assert_int_equal(image[8192], 3);
+		record_log_close(&l);
+		assert_int_equal(pwrite(fd, good[i], 512, (off_t)at[i]), 512);
+	}
+	open_log(&l, &p);
+	assert_int_equal(l.n, 6);
+	record_log_close(&l);
+	/* A copy that ends in the data of the last write: nobody has those. */
+	assert_int_equal(ftruncate(fd, (off_t)(at[1] + 512 + 512 + 1024)), 0);
+	open_log(&l, &p);
+	assert_int_equal(l.n, 4);
+	image_of(&l, l.n, 0, image);
+	record_log_close(&l);
+	close(fd);
+	place_remove(&p);
+}
+
+/* A guest gives back all of a large disk. */
+static void zeroes_of_a_large_disk_are_holes(void **state)
+{
+	const uint64_t size = UINT64_C(1) << 40;
+	struct record_event events[] = {
+		{.type = RECORD_SUBMIT, .op = STORAGE_DISCARD, .len = size, .partner = SIZE_MAX}};
+	const struct record_log l = {.fd = -1, .events = events, .n = 1};
+	uint8_t buf[4096];
+	struct stat st;
+
+	(void)state;
+	for (unsigned torn = 0; torn < 2; torn++) {
+		struct choice c = {.c = {choice_fate, choice_random}, .torn = torn, .seed = 1};
+		FILE *f = tmpfile();
+
+		assert_non_null(f);
+		if (fallocate(fileno(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096))
+			skip();
+		memset(buf, 7, sizeof(buf));
+		for (unsigned i = 0; i < 64; i++)
+			assert_int_equal(pwrite(fileno(f), buf, 4096, i * (INT64_C(16) << 20)),
+					 4096);
+		assert_int_equal(record_apply(&l, 1, &c.c, fileno(f), NULL), 0);
+		assert_int_equal(fstat(fileno(f), &st), 0);
+		assert_true(torn || (uint64_t)st.st_size == size);
+		for (unsigned i = 0, kept = 0; i < 64; i++) {
+			assert_int_equal(pread(fileno(f), buf, 4096, i * (INT64_C(16) << 20)),
+					 4096);
+			assert_true(all_bytes_are(buf, 7, 4096) || all_bytes_are(buf, 0, 4096));
+			kept += buf[0] == 7;
+			assert_true(torn || !kept);
+			assert_true(i < 63 || !torn || (kept && kept < 64));
+		}
+		fclose(f);
+	}
+}
+
 static void a_log_is_begun_in_a_new_file(void **state)
 {
 	struct place p = place_make();
@@ -323,6 +444,8 @@ int main(void)
 		cmocka_unit_test(a_crash_loses_what_is_not_stable),
 		cmocka_unit_test(what_was_under_way_may_be_torn),
 		cmocka_unit_test(gaps_are_skipped),
+		cmocka_unit_test(an_entry_that_cannot_be_is_none),
+		cmocka_unit_test(zeroes_of_a_large_disk_are_holes),
 		cmocka_unit_test(a_log_is_begun_in_a_new_file),
 		cmocka_unit_test(a_log_that_cannot_be_written_fails_changes),
 		cmocka_unit_test(the_model_disk),
