@@ -78,17 +78,20 @@ static void errors_count(struct errors *d, enum storage_policy policy, int by)
 	*n = (unsigned)((int)*n + by);
 }
 
-/* The event that an operator looks for: once, until nothing is held any more. */
+/*
+ * The event that an operator looks for: once, until nothing is held any more.  A guest that resets
+ * its disk again and again makes it come as often.
+ */
 static void errors_say(struct errors *d, enum storage_policy policy, enum storage_op op, int err)
 {
 	if (policy == STORAGE_RETRY)
 		log_limited(&d->complaints, LOG_LEVEL_WARN, d->layer.path,
 			    "a %s failed and is tried again: %s", op_names[op], strerror(-err));
 	else if (d->held == 1)
-		log_warn(d->layer.path,
-			 "requests are held: a %s failed: %s; once that is mended they go on by: "
-			 "ringside ctl SOCKET resume %s",
-			 op_names[op], strerror(-err), d->layer.path);
+		log_limited(&d->holds, LOG_LEVEL_WARN, d->layer.path,
+			    "requests are held: a %s failed: %s; once that is mended they go on "
+			    "by: ringside ctl SOCKET resume %s",
+			    op_names[op], strerror(-err), d->layer.path);
 }
 
 static void errors_keep(struct errors_io *e, enum storage_policy policy, int err)

@@ -37,7 +37,7 @@ struct errors {
 	uint64_t failures;  /* until now */
 	enum storage_op op; /* of the last one, as what follows */
 	int err;
-	struct log_limit complaints;
+	struct log_limit complaints, holds; /* of retries; of being held */
 };
 
 struct errors_channel {

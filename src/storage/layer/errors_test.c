@@ -229,6 +229,34 @@ static void a_drain_tries_once_more_and_reports(void **state)
 	rig_close(&rig);
 }
 
+static void count_line(void *opaque, enum log_level level, const char *line)
+{
+	(void)level;
+	*(unsigned *)opaque += strstr(line, "requests are held") != NULL;
+}
+
+/* A guest resets its disk as often as it likes, and each time something is held for the first time. */
+static void a_guest_does_not_fill_the_log(void **state)
+{
+	char rules[] = "error:op=write";
+	unsigned lines = 0;
+	struct waited w;
+	struct rig rig;
+
+	(void)state;
+	open_errors(&rig, &(struct storage_errors_options){.werror = STORAGE_HOLD}, rules);
+	log_setup(LOG_LEVEL_WARN, count_line, &lines);
+	for (unsigned i = 0; i < 1000; i++) {
+		start(&rig, &w, STORAGE_WRITE);
+		assert_false(w.over);
+		storage_drain(rig.ch, NULL);
+		assert_int_equal(w.err, -EIO);
+	}
+	log_setup(LOG_LEVEL_WARN, NULL, NULL);
+	assert_in_range(lines, 1, 100);
+	rig_close(&rig);
+}
+
 /* What the device asked for wrongly is its own affair. */
 static void what_cannot_be_asked_is_not_held(void **state)
 {
@@ -341,6 +369,7 @@ int main(void)
 		cmocka_unit_test(enospc_holds_for_lack_of_space_alone),
 		cmocka_unit_test(a_timeout_ends_the_waiting),
 		cmocka_unit_test(a_drain_tries_once_more_and_reports),
+		cmocka_unit_test(a_guest_does_not_fill_the_log),
 		cmocka_unit_test(what_cannot_be_asked_is_not_held),
 		cmocka_unit_test(a_flush_of_lost_data_is_reported),
 		cmocka_unit_test(a_timeout_without_a_policy_is_refused),
