@@ -9,6 +9,7 @@
 
 #include "base/endian.h"
 #include "storage/engine.h"
+#include "wire/vhost_user_inflight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,92 @@ static void a_reset_ends_what_is_held(void **state)
 	rig_fini(&rig);
 }
 
+/*
+ * The first range is held, and succeeds when it is let go; between it and the second one, which
+ * would be held, too, the storage is quiet.
+ */
+static void a_reset_ends_all_ranges_of_a_request(void **state)
+{
+	char rules[] = "error:op=zeroes:offset=0:length=512:errno=ENOSPC:times=1;"
+		       "error:op=zeroes:offset=4096:length=512:errno=ENOSPC";
+	const struct storage_options o = {
+		.target = "memory:1M",
+		.disk = "disk0",
+		.layers = {.errors.werror = STORAGE_ENOSPC, .faulty.rules = rules},
+	};
+	struct rig rig;
+	struct rig_io io = {.len = 4096};
+	struct virtio_blk_range r[2] = {
+		{le64_make(0), le32_make(1), le32_make(0)},
+		{le64_make(8), le32_make(1), le32_make(0)},
+	};
+
+	(void)state;
+	rig_init(&rig, open_disk(&o), &two_queues);
+	io.data = rig_alloc(&rig, 4096, 16);
+	memcpy(rig_at(&rig, io.data), r, sizeof(r));
+	rig_submit(&rig, 0, &io, VIRTIO_BLK_T_WRITE_ZEROES, 0, sizeof(r), true);
+	wait_for_state(&rig, "1 held");
+	alarm(60);
+	assert_int_equal(dr_reset(&rig.dev), 0);
+	alarm(0);
+	wait_for_state(&rig, "0 held");
+	rig_fini(&rig);
+}
+
+/* The first chain that the driver has published. */
+static uint16_t rig_head(struct rig *rig)
+{
+	const struct vring_config *c = &rig->dev.queues[0].config;
+
+	return le16_get(*(const le16 *)rig_at(rig, c->driver.v + 4));
+}
+
+/*
+ * A queue that goes on where a killed server left it, and is stopped before it has begun with what
+ * was in flight there: that comes behind the stop's let_go.
+ */
+static void a_stop_ends_what_comes_again(void **state)
+{
+	char rules[] = "error:op=write:errno=ENOSPC";
+	const struct storage_options o = {
+		.target = "memory:1M",
+		.disk = "disk0",
+		.layers = {.errors.werror = STORAGE_ENOSPC, .faulty.rules = rules},
+	};
+	struct rig_options one = {
+		.num = 8, .without = BIT64(VIRTIO_F_IN_ORDER) | BIT64(VIRTIO_F_RING_PACKED)};
+	struct vqdev_record record = {.entries = 8};
+	struct inflight_split *left;
+	struct virtio_queue *q;
+	struct rig_io io = {.len = 0};
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, open_disk(&o), &one);
+	q = &rig.blk->vdev.queues[0];
+	rig_submit(&rig, 0, &io, VIRTIO_BLK_T_OUT, 0, 512, true);
+	wait_for_state(&rig, "1 held");
+	virtio_queue_stop(q, rig_waiter(&rig));
+	assert_int_equal(rig_wait(&rig), 0);
+	/* As if it had been killed instead: nothing is used, and the chain is in flight. */
+	memset(rig_at(&rig, rig.dev.queues[0].config.device.v), 0, 4);
+	record.at = rig_at(&rig, rig_alloc(&rig, 4096, 64));
+	left = record.at;
+	left->version = INFLIGHT_VERSION;
+	left->desc_num = 8;
+	left->desc[rig_head(&rig)].inflight = 1;
+	virtio_queue_set_record(q, rig.dev.mem, &record);
+	rig.dev.queues[0].config.base = 1;
+	assert_int_equal(virtio_queue_start(q, &rig.dev.queues[0].config, rig.dev.mem, NULL), 0);
+	virtio_queue_stop(q, rig_waiter(&rig));
+	alarm(60);
+	assert_int_equal(rig_wait(&rig), 0);
+	alarm(0);
+	assert_int_equal(left->desc[rig_head(&rig)].inflight, 0);
+	rig_fini(&rig);
+}
+
 static void what_is_held_goes_on_when_the_operator_says_so(void **state)
 {
 	static struct rig_io ios[2 * MANY];
@@ -224,6 +311,8 @@ int main(void)
 		cmocka_unit_test(a_device_ends_with_requests_that_wait),
 		cmocka_unit_test(a_new_memory_map_does_not_wait_for_a_throttle),
 		cmocka_unit_test(a_reset_ends_what_is_held),
+		cmocka_unit_test(a_reset_ends_all_ranges_of_a_request),
+		cmocka_unit_test(a_stop_ends_what_comes_again),
 		cmocka_unit_test(what_is_held_goes_on_when_the_operator_says_so),
 		cmocka_unit_test(a_new_memory_map_has_what_is_held_told),
 		cmocka_unit_test(a_new_size_is_pushed_to_the_driver),

@@ -155,12 +155,16 @@ static void blk_transfer_done(struct storage_io *io, int err)
 static void blk_range_submit(struct blk_task *task)
 {
 	const struct blk_range *ranges = task->block, *r = &ranges[task->range.at];
+	struct blk_queue *bq = task->bq;
 
 	task->io.offset = r->sector * VIRTIO_BLK_SECTOR;
 	task->io.len = (uint64_t)r->sectors * VIRTIO_BLK_SECTOR;
 	if (task->io.op == STORAGE_WRITE_ZEROES)
 		task->io.flags = (task->io.flags & STORAGE_FUA) | (r->unmap ? STORAGE_UNMAP : 0);
-	storage_submit(task->bq->channel, &task->io);
+	storage_submit(bq->channel, &task->io);
+	/* The storage may have been quiet between the last range and this one: its drain is over. */
+	if (unlikely(bq->q->quiescing))
+		storage_drain(bq->channel, NULL);
 }
 
 static void blk_range_done(struct storage_io *io, int err)

@@ -62,12 +62,13 @@ static bool wait_a_moment(struct ide_channel *ch)
  */
 static void wait_for_dma(struct ide_channel *ch)
 {
-	const struct ide_drive *d = ch->dma.drive;
+	struct ide_drive *d = ch->dma.drive;
 	uint64_t flight;
 
 	if (!d)
 		return;
 	flight = d->flights;
+	ide_drive_let_go(d);
 	while (d->flying && d->flights == flight && wait_a_moment(ch))
 		;
 }

@@ -109,6 +109,12 @@ static void drive_let_go(struct reactor_msg *msg)
 	storage_drain(container_of(msg, struct ide_drive, let_go)->io_channel, NULL);
 }
 
+void ide_drive_let_go(struct ide_drive *d)
+{
+	if (d->flying)
+		reactor_post(worker_reactor(d->io), &d->let_go);
+}
+
 void ide_drive_submit(struct ide_drive *d, enum storage_op op, unsigned flags, uint64_t lba,
 		      uint32_t sectors, int n_iov, void (*landed)(struct ide_drive *d, int err))
 {
@@ -134,8 +140,7 @@ void ide_drive_reset_begin(struct ide_drive *d)
 		return;
 	d->t = (struct ide_transfer){0};
 	d->cancelled = d->flying;
-	if (d->flying)
-		reactor_post(worker_reactor(d->io), &d->let_go);
+	ide_drive_let_go(d);
 	d->irq = false;
 	d->regs.status = ATA_STATUS_BUSY;
 }

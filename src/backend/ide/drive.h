@@ -163,6 +163,9 @@ void ide_drive_data_write(struct ide_drive *d, const uint8_t *data, size_t n);
 /* The bus master is ready, and t.dma_waits. */
 void ide_drive_dma(struct ide_drive *d);
 
+/* Somebody waits for the request in flight: the storage shall keep it back no longer. */
+void ide_drive_let_go(struct ide_drive *d);
+
 /* ---- between the files of this folder ---- */
 
 /* Ends the command, with an interrupt. */

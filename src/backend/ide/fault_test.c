@@ -388,6 +388,34 @@ static void a_reset_ends_what_the_storage_holds(void **state)
 	guest_fini(&g);
 }
 
+/* Its memory is wanted back: a processor does not wait for an operator. */
+static void a_stop_of_the_bus_master_ends_what_the_storage_holds(void **state)
+{
+	char rules[] = "error:op=read";
+	struct guest g;
+
+	(void)state;
+	guest_init(&g);
+	guest_disk(&g, &(struct storage_options){
+			       .target = "memory:1M",
+			       .disk = "disk",
+			       .layers = {.errors.rerror = STORAGE_HOLD, .faulty.rules = rules}});
+	for (unsigned i = 0; i < 2; i++) {
+		prd(&g, 0, BUFFER, 4096, true);
+		command28(&g, ATA_READ_DMA, 0, 8);
+		bm_start(&g, true);
+		assert_true(in(&g, CMD + ATA_REG_STATUS, 1) & ATA_STATUS_BUSY);
+		alarm(60);
+		if (i)
+			config_out(&g, PCI_COMMAND, PCI_COMMAND_IO, 2);
+		else
+			out(&g, BM + BM_COMMAND, 0, 1);
+		alarm(0);
+		assert_false(ide_channel_flies(&g.ide->channels[0]));
+	}
+	guest_fini(&g);
+}
+
 static void the_card_goes_while_the_storage_holds(void **state)
 {
 	struct guest g;
@@ -410,6 +438,7 @@ int main(void)
 		cmocka_unit_test(who_waits_for_a_storage_that_hangs_leaves_when_the_machine_stops),
 		cmocka_unit_test(h_02_a_discard_that_fails_ends_the_trim),
 		cmocka_unit_test(a_reset_ends_what_the_storage_holds),
+		cmocka_unit_test(a_stop_of_the_bus_master_ends_what_the_storage_holds),
 		cmocka_unit_test(the_card_goes_while_the_storage_holds),
 	};
 

@@ -157,7 +157,7 @@ static void task_advance(struct scsi_task *task, enum scsi_step step)
 
 bool scsi_disk_quiet(const struct scsi_disk *disk)
 {
-	return !disk->in_flight && !disk->posted;
+	return !disk->in_flight && !disk->posted && !disk->draining;
 }
 
 static void tell_quiet(struct scsi_disk *disk)
@@ -274,7 +274,7 @@ static void disk_choose(struct scsi_disk *disk, struct list *ready)
 	list_for_each_safe (l, &disk->queue) {
 		struct scsi_task *task = list_entry(l, struct scsi_task, queue);
 
-		if (disk->orphans)
+		if (disk->orphans || disk->draining)
 			return;
 		if (!in_order(task))
 			continue;
@@ -284,11 +284,28 @@ static void disk_choose(struct scsi_disk *disk, struct list *ready)
 	}
 }
 
+/*
+ * The storage keeps things back again.  What would have been sent in front of this would have
+ * prolonged it: an initiator that aborts one of many tasks would be rid of every limit and policy.
+ */
+static void disk_drained(struct storage_drain *d)
+{
+	struct scsi_disk *disk = container_of(d, struct scsi_disk, drain);
+
+	disk_lock(disk);
+	disk->draining = false;
+	/* An engine alone drains at once: then the last orphan wakes what waits. */
+	if (!disk->orphans && !list_empty(&disk->queue))
+		disk_post(disk);
+	tell_quiet(disk);
+	disk_unlock(disk);
+}
+
 static void disk_run(struct reactor_msg *msg)
 {
 	struct scsi_disk *disk = container_of(msg, struct scsi_disk, msg);
 	struct list ready;
-	bool let_go;
+	bool drains;
 
 	list_init(&ready);
 	disk_lock(disk);
@@ -299,12 +316,13 @@ static void disk_run(struct reactor_msg *msg)
 	 * for ever.
 	 */
 	disk_choose(disk, &ready);
-	let_go = disk->orphans;
+	drains = disk->orphans && !disk->draining;
+	disk->draining |= drains;
 	tell_quiet(disk);
 	disk_unlock(disk);
-	/* Nobody waits for them any more but those that come after. */
-	if (let_go)
-		storage_drain(disk->channel, NULL);
+	/* Nobody waits for orphans any more but those that come after. */
+	if (drains)
+		storage_drain(disk->channel, &disk->drain);
 	/* In flight, and so left alone by everybody else. */
 	while (!list_empty(&ready)) {
 		struct scsi_task *task = list_entry(ready.next, struct scsi_task, queue);
@@ -506,6 +524,7 @@ int scsi_disk_create(struct scsi_disk **out, const struct scsi_disk_options *o,
 	disk->readonly = storage_readonly(storage);
 	disk->wce_default = o->wce;
 	disk->msg.run = disk_run;
+	disk->drain.done = disk_drained;
 	pthread_cond_init(&disk->quiet, NULL);
 	list_init(&disk->tasks);
 	list_init(&disk->queue);

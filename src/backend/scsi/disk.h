@@ -140,6 +140,8 @@ struct scsi_disk {
 	uint64_t buffers; /* bytes of all tasks */
 	unsigned in_flight;
 	unsigned orphans; /* of these: aborted ones */
+	struct storage_drain drain;
+	bool draining; /* from an abort on, until nothing is in flight: nothing new goes */
 	struct reactor_msg msg;
 	bool posted;
 	pthread_cond_t quiet;		   /* nothing is in flight */

@@ -5,6 +5,7 @@
  */
 #include "backend/scsi/disk_priv.h"
 #include "backend/scsi/rig_test.h"
+#include "storage/engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,6 +114,66 @@ static void an_aborted_task_is_held_no_longer(void **state)
 	some_turns(r);
 	assert_int_equal(r->disk->in_flight, 0);
 	assert_int_equal(sr_command(r, cdb, NULL), SCSI_GOOD);
+	sr_free(r);
+}
+
+/* ---- an engine that takes its time for what begins at the disk's beginning ---- */
+
+static struct storage_io *slow_io;
+
+static void slow_submit(struct storage_channel *ch, struct storage_io *io)
+{
+	if (io->offset)
+		memory_engine_ops.submit(ch, io);
+	else
+		slow_io = io;
+}
+
+/*
+ * The disk need never be idle again after an abort: what is sent while the storage drains would be
+ * neither held nor limited, and have it drain for ever.
+ */
+static void an_abort_ends_no_policy(void **state)
+{
+	struct storage_engine_ops slow = memory_engine_ops;
+	char rules[] = "error:op=read:offset=4096:length=4096";
+	struct scsi_rig *r = sr_new_on(
+		&(struct storage_options){
+			.target = "memory:8M",
+			.disk = "disk",
+			.layers = {.errors.rerror = STORAGE_HOLD, .faulty.rules = rules}},
+		(struct scsi_disk_options){.path = "disk"});
+	uint8_t good[SCSI_CDB_MAX], bad[SCSI_CDB_MAX];
+	struct storage *engine = r->disk->storage;
+	struct scsi_task *first, *aborted, *next;
+
+	(void)state;
+	while (storage_below(engine))
+		engine = storage_below(engine);
+	slow.submit = slow_submit;
+	engine->ops = &slow;
+	sr_rw(good, SCSI_READ_10, 0, 8);
+	sr_rw(bad, SCSI_READ_10, 8, 8);
+	first = begin(r, good, NULL);
+	aborted = begin(r, bad, NULL);
+	some_turns(r);
+	assert_int_equal(r->disk->in_flight, 2);
+	assert_non_null(slow_io);
+	scsi_task_free(aborted);
+	some_turns(r);
+	assert_int_equal(r->disk->in_flight, 1);
+	next = begin(r, bad, NULL);
+	some_turns(r);
+	assert_false(next->ended);
+	assert_false(scsi_disk_quiet(r->disk));
+	memory_engine_ops.submit(slow_io->channel, slow_io);
+	assert_true(first->ended);
+	some_turns(r);
+	/* It is held, as anything that fails. */
+	assert_int_equal(r->disk->in_flight, 1);
+	assert_false(next->ended || r->disk->draining);
+	scsi_task_free(next);
+	scsi_task_free(first);
 	sr_free(r);
 }
 
@@ -578,6 +639,7 @@ int main(void)
 		cmocka_unit_test(sbc_an_image_that_changes_its_size),
 		cmocka_unit_test(sbc_disks_of_odd_sizes),
 		cmocka_unit_test(an_aborted_task_is_held_no_longer),
+		cmocka_unit_test(an_abort_ends_no_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,9 @@ static unsigned queue_poll(struct reactor_poller *p)
 			did += (unsigned)n;
 			q->requests += (unsigned)n;
 		}
+		/* What comes again is begun behind the let_go of whoever waits for it. */
+		if (unlikely(q->quiescing) && q->vdev->cls->let_go)
+			q->vdev->cls->let_go(q->vdev, q);
 	}
 	/* Nothing is published once memory is lost: not even a status byte may have arrived. */
 	if (unlikely(gmem_lost(q->mem)))
