@@ -5,6 +5,7 @@
 #include "base/atomic.h"
 #include "base/log.h"
 #include "storage/rbd_words.h"
+#include "storage/secret.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -308,6 +309,8 @@ static int opening_start(const struct storage_options *o, struct rbd_opening **o
 		rc = error_set(err, -EROFS,
 			       "%s is a snapshot, and cannot be written; use readonly=on.",
 			       o->target);
+	if (!rc && o->rbd_keyring)
+		rc = secret_check(o->rbd_keyring, "the keyring", err);
 	if (!rc)
 		rc = disk_create(o, &w->disk, err);
 	if (rc)

@@ -519,6 +519,10 @@ static void namespaces_and_keys(void **state)
 	    keyring);
 	o.rbd_name = (char *)"client.x";
 	o.rbd_keyring = keyring;
+	run("chmod 644 %s", keyring);
+	assert_int_equal(rig_open(&rig, &o, false, &err), -EACCES);
+	assert_non_null(strstr(err.text, "chmod 600"));
+	run("chmod 600 %s", keyring);
 	open_well(&rig, &o);
 	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
 	rig_close(&rig);
