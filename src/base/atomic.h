@@ -17,6 +17,9 @@
 #define load_acquire(p)	    __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
+/* Of a counter that has one writer, and any number of readers by read_once(). */
+#define count_add(p, n) write_once(p, *(p) + (n))
+
 #if defined(__SANITIZE_THREAD__)
 #define BASE_TSAN 1
 #elif defined(__has_feature)

@@ -3,6 +3,7 @@
 #include "storage/file.h"
 #include "storage/place_test.h"
 
+#include "base/atomic.h"
 #include "base/log.h"
 
 #include <dlfcn.h>
@@ -159,7 +160,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(v
 		  void *arg) = dlsym(RTLD_NEXT, "pthread_create");
 	struct held_thread *h;
 
-	if (!hold_threads)
+	if (!read_once(&hold_threads))
 		return fn(thread, attr, run, arg);
 	h = malloc(sizeof(*h));
 	assert_non_null(h);
@@ -185,9 +186,9 @@ static void a_closed_disk_has_no_lock(void **state)
 	}
 	assert_int_equal(storage_open(&mine, &next, &err), -EBUSY);
 	container_of(s, struct file, base)->look_apart = true;
-	hold_threads = true;
+	write_once(&hold_threads, true);
 	storage_close(&s);
-	hold_threads = false;
+	write_once(&hold_threads, false);
 	assert_int_equal(storage_open(&mine, &next, &err), 0);
 	sem_post(&get_on);
 	storage_close(&next);

@@ -45,9 +45,9 @@
 #include "mem/far_copy.h"
 #include "storage/engine.h"
 #include "storage/file_sync.h"
+#include "storage/nbd_lib.h"
 #include "storage/nbd_server.h"
 
-#include <libnbd.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 
@@ -102,6 +102,7 @@ struct nbd_command {
 };
 
 struct nbd_link {
+	struct nbd_lib lib;
 	struct nbd_way way;
 	int wake; /* eventfd */
 	struct nbd_link

@@ -181,21 +181,24 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 				io->channel->storage->limits.write_zeroes_unmaps;
 
 	if (c->edits)
-		return nbd_aio_pread(l->nbd, c->data, c->span, at, cb, 0) < 0 ? FAILED : SENT;
+		return l->lib.nbd_aio_pread(l->nbd, c->data, c->span, at, cb, 0) < 0 ? FAILED
+										     : SENT;
 	switch (c->len ? io->op : STORAGE_FLUSH) {
 	case STORAGE_READ:
-		return nbd_aio_pread(l->nbd, c->data, c->span, at, cb, 0) < 0 ? FAILED : SENT;
+		return l->lib.nbd_aio_pread(l->nbd, c->data, c->span, at, cb, 0) < 0 ? FAILED
+										     : SENT;
 	case STORAGE_WRITE:
-		return nbd_aio_pwrite(l->nbd, c->data, c->span, at, cb, fua) < 0 ? FAILED : SENT;
+		return l->lib.nbd_aio_pwrite(l->nbd, c->data, c->span, at, cb, fua) < 0 ? FAILED
+											: SENT;
 	case STORAGE_DISCARD:
-		return nbd_aio_trim(l->nbd, c->len, at, cb, fua) < 0 ? FAILED : SENT;
+		return l->lib.nbd_aio_trim(l->nbd, c->len, at, cb, fua) < 0 ? FAILED : SENT;
 	case STORAGE_WRITE_ZEROES:
-		return nbd_aio_zero(l->nbd, c->len, at, cb,
-				    fua | (gives_back ? 0 : LIBNBD_CMD_FLAG_NO_HOLE)) < 0
+		return l->lib.nbd_aio_zero(l->nbd, c->len, at, cb,
+					   fua | (gives_back ? 0 : LIBNBD_CMD_FLAG_NO_HOLE)) < 0
 			       ? FAILED
 			       : SENT;
 	case STORAGE_FLUSH:
-		return nbd_aio_flush(l->nbd, cb, 0) < 0 ? FAILED : SENT;
+		return l->lib.nbd_aio_flush(l->nbd, cb, 0) < 0 ? FAILED : SENT;
 	}
 	return FAILED;
 }
@@ -317,7 +320,7 @@ static int issue_request(struct nbd_link *l, struct storage_io *io)
 			break;
 		if (sent == FAILED) {
 			/* The link will see that it is dead, and repeat the request. */
-			if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd))
+			if (l->lib.nbd_aio_is_dead(l->nbd) || l->lib.nbd_aio_is_closed(l->nbd))
 				return -ENOTCONN;
 			io->result = -EIO;
 			break;
@@ -387,8 +390,8 @@ static bool edit_goes_on(struct nbd_link *l, struct nbd_command *c)
 	c->edits = false;
 	rc = far_copy_in(&l->copy, io->iov, io->iovcnt, c->skip, (uint8_t *)c->data + c->lead,
 			 c->len);
-	if (!rc &&
-	    (send_command(l, c) == SENT || nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd)))
+	if (!rc && (send_command(l, c) == SENT || l->lib.nbd_aio_is_dead(l->nbd) ||
+		    l->lib.nbd_aio_is_closed(l->nbd)))
 		return true;
 	if (!io->result)
 		io->result = rc ? rc : -EIO;
@@ -406,7 +409,7 @@ bool nbd_io_take_answers(struct nbd_link *l)
 		 * Those that a lost connection brought are sorted by nbd_io_lost(): what is sent
 		 * below may have been the end of it, so this is looked at for each.
 		 */
-		if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd))
+		if (l->lib.nbd_aio_is_dead(l->nbd) || l->lib.nbd_aio_is_closed(l->nbd))
 			return true;
 		if (is_lost(c->err))
 			return false;

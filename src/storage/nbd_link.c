@@ -131,7 +131,7 @@ static void note_failure(struct nbd_link *l, const char *what)
  */
 static void keep_alive(struct nbd_link *l)
 {
-	const int on = 1, idle = 10, interval = 5, count = 4, fd = nbd_aio_get_fd(l->nbd);
+	const int on = 1, idle = 10, interval = 5, count = 4, fd = l->lib.nbd_aio_get_fd(l->nbd);
 	socklen_t size = sizeof(int);
 	int protocol = 0;
 
@@ -157,7 +157,7 @@ static bool link_host_is_gone(struct nbd_link *l, uint64_t now)
 	socklen_t size = sizeof(info);
 
 	l->look_ns = now + LOOK_NS;
-	return !getsockopt(nbd_aio_get_fd(l->nbd), IPPROTO_TCP, TCP_INFO, &info, &size) &&
+	return !getsockopt(l->lib.nbd_aio_get_fd(l->nbd), IPPROTO_TCP, TCP_INFO, &info, &size) &&
 	       nbd_host_is_gone(&info);
 }
 
@@ -185,7 +185,7 @@ static void link_lost(struct nbd_link *l, const char *why)
 		l->backoff_ns = min_u64(max_u64(2 * l->backoff_ns, BACKOFF_MIN_NS),
 					longest_pause(l));
 	}
-	nbd_close(l->nbd);
+	l->lib.nbd_close(l->nbd);
 	l->nbd = NULL;
 	nbd_server_end(&l->server, l->way.name, !l->up);
 	/* Of one that did not start its own words are the reason. */
@@ -206,7 +206,7 @@ static int link_begin(struct nbd_link *l)
 	int rc;
 
 	l->failed = false;
-	l->nbd = nbd_create();
+	l->nbd = l->lib.nbd_create();
 	if (!l->nbd)
 		return -ENOMEM;
 	if (!l->way.uri) {
@@ -215,41 +215,41 @@ static int link_begin(struct nbd_link *l)
 			return rc;
 	}
 	if (l->way.uri) {
-		nbd_set_uri_allow_local_file(l->nbd, true);
-		rc = nbd_aio_connect_uri(l->nbd, l->way.uri);
+		l->lib.nbd_set_uri_allow_local_file(l->nbd, true);
+		rc = l->lib.nbd_aio_connect_uri(l->nbd, l->way.uri);
 	} else {
-		rc = nbd_aio_connect_unix(l->nbd, l->server.path);
+		rc = l->lib.nbd_aio_connect_unix(l->nbd, l->server.path);
 	}
 	l->failed = rc < 0;
 	return rc;
 }
 
-static uint32_t block_size(struct nbd_handle *h, int which)
+static uint32_t block_size(const struct nbd_link *l, int which)
 {
-	int64_t n = nbd_get_block_size(h, which);
+	int64_t n = l->lib.nbd_get_block_size(l->nbd, which);
 
 	return n > 0 ? (uint32_t)min_u64((uint64_t)n, UINT32_MAX) : 0;
 }
 
 /* NULL, or what is wrong with the server. */
-static const char *ask_facts(struct nbd_handle *h, struct nbd_facts *f)
+static const char *ask_facts(const struct nbd_link *l, struct nbd_facts *f)
 {
-	int64_t size = nbd_get_size(h);
+	int64_t size = l->lib.nbd_get_size(l->nbd);
 	uint32_t max;
 
 	if (size < 0)
 		return "it tells no size";
 	*f = (struct nbd_facts){
 		.size = (uint64_t)size,
-		.readonly = nbd_is_read_only(h) != 0,
-		.flush = nbd_can_flush(h) > 0,
-		.fua = nbd_can_fua(h) > 0,
-		.trim = nbd_can_trim(h) > 0,
-		.zero = nbd_can_zero(h) > 0,
-		.multi = nbd_can_multi_conn(h) > 0,
-		.min_block = (uint32_t)max_u64(block_size(h, LIBNBD_SIZE_MINIMUM), 1),
+		.readonly = l->lib.nbd_is_read_only(l->nbd) != 0,
+		.flush = l->lib.nbd_can_flush(l->nbd) > 0,
+		.fua = l->lib.nbd_can_fua(l->nbd) > 0,
+		.trim = l->lib.nbd_can_trim(l->nbd) > 0,
+		.zero = l->lib.nbd_can_zero(l->nbd) > 0,
+		.multi = l->lib.nbd_can_multi_conn(l->nbd) > 0,
+		.min_block = (uint32_t)max_u64(block_size(l, LIBNBD_SIZE_MINIMUM), 1),
 	};
-	max = block_size(h, LIBNBD_SIZE_MAXIMUM);
+	max = block_size(l, LIBNBD_SIZE_MAXIMUM);
 	f->max_payload = (uint32_t)min_u64(max ? max : NBD_PAYLOAD, NBD_PAYLOAD);
 	if (!is_pow2(f->min_block) || f->min_block > STORAGE_BLOCK_MAX)
 		return "its smallest block is no power of two up to 64 KiB";
@@ -277,7 +277,7 @@ static const char *compare(const struct nbd_facts *was, const struct nbd_facts *
 static void link_connected(struct nbd_link *l)
 {
 	struct nbd_facts now;
-	const char *wrong = ask_facts(l->nbd, &now);
+	const char *wrong = ask_facts(l, &now);
 
 	if (!wrong && l->met)
 		wrong = compare(&l->facts, &now);
@@ -324,7 +324,7 @@ static void look_after_handle(struct nbd_link *l, uint64_t now)
 
 		if (rc) {
 			/* A server of our own that cannot be started is no error of libnbd's. */
-			const char *why = l->failed ? nbd_get_error() : strerror(-rc);
+			const char *why = l->failed ? l->lib.nbd_get_error() : strerror(-rc);
 			char text[256];
 
 			snprintf(text, sizeof(text), "%s", why ? why : "out of memory");
@@ -338,13 +338,13 @@ static void look_after_handle(struct nbd_link *l, uint64_t now)
 			return;
 		l->next_try_ns = now + CONNECT_SECONDS * NSEC_PER_SEC; /* the limit, now */
 	}
-	if (nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd)) {
-		const char *why = l->failed ? nbd_get_error() : NULL;
+	if (l->lib.nbd_aio_is_dead(l->nbd) || l->lib.nbd_aio_is_closed(l->nbd)) {
+		const char *why = l->failed ? l->lib.nbd_get_error() : NULL;
 		char text[256];
 
 		snprintf(text, sizeof(text), "%s", why ? why : "it closed the connection");
 		link_lost(l, text);
-	} else if (!l->up && nbd_aio_is_ready(l->nbd)) {
+	} else if (!l->up && l->lib.nbd_aio_is_ready(l->nbd)) {
 		link_connected(l);
 	} else if (!l->up && now >= l->next_try_ns) {
 		link_lost(l, "it does not answer");
@@ -405,9 +405,9 @@ static void link_sleep(struct nbd_link *l)
 	uint64_t count;
 
 	if (l->nbd) {
-		unsigned way = nbd_aio_get_direction(l->nbd);
+		unsigned way = l->lib.nbd_aio_get_direction(l->nbd);
 
-		fds[1].fd = nbd_aio_get_fd(l->nbd);
+		fds[1].fd = l->lib.nbd_aio_get_fd(l->nbd);
 		fds[1].events = (short)((way & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 					(way & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 	}
@@ -421,12 +421,12 @@ static void link_sleep(struct nbd_link *l)
 		return;
 	/* The state may change with the first call: one of the two. */
 	if ((fds[1].revents & (POLLIN | POLLHUP | POLLERR)) && (fds[1].events & POLLIN)) {
-		l->failed = nbd_aio_notify_read(l->nbd) < 0;
+		l->failed = l->lib.nbd_aio_notify_read(l->nbd) < 0;
 		l->since_ns = l->up ? clock_ns() : l->since_ns;
 	} else if (fds[1].events & POLLOUT) {
-		l->failed = nbd_aio_notify_write(l->nbd) < 0;
+		l->failed = l->lib.nbd_aio_notify_write(l->nbd) < 0;
 	} else if (fds[1].revents & (POLLHUP | POLLERR)) {
-		l->failed = nbd_aio_notify_read(l->nbd) < 0;
+		l->failed = l->lib.nbd_aio_notify_read(l->nbd) < 0;
 	}
 }
 
@@ -459,7 +459,7 @@ static void *link_thread(void *arg)
 			}
 			nbd_io_issue(l);
 			/* Issuing may bring answers, or the end. */
-			if (!l->answered && !nbd_aio_is_dead(l->nbd))
+			if (!l->answered && !l->lib.nbd_aio_is_dead(l->nbd))
 				link_sleep(l);
 		} else {
 			look_after_patience(l, now);
@@ -467,8 +467,8 @@ static void *link_thread(void *arg)
 		}
 	}
 	if (l->up && !l->in_flight)
-		nbd_aio_disconnect(l->nbd, 0);
-	nbd_close(l->nbd);
+		l->lib.nbd_aio_disconnect(l->nbd, 0);
+	l->lib.nbd_close(l->nbd);
 	l->nbd = NULL;
 	nbd_server_end(&l->server, l->way.name, !l->up);
 	pthread_mutex_lock(&l->lock);
@@ -506,6 +506,11 @@ int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd
 
 	if (!l)
 		return error_set(err, -ENOMEM, "cannot set up %s", way->name);
+	rc = nbd_lib_load(&l->lib, err);
+	if (rc) {
+		free(l);
+		return rc;
+	}
 	rc = way_copy(&l->way, way);
 	if (rc) {
 		free(l);

@@ -340,6 +340,7 @@ static void proxy_hand_on(struct proxy *p, struct proxy_line *l)
 	uint64_t at = load_acquire(&p->flip_at), twice = load_acquire(&p->twice_at);
 	uint8_t bytes[65536];
 	ssize_t n = read(l->server, bytes, sizeof(bytes));
+	uint64_t was;
 
 	if (n <= 0) {
 		line_end(l);
@@ -359,10 +360,12 @@ static void proxy_hand_on(struct proxy *p, struct proxy_line *l)
 		store_release(&p->deaf, 0);
 		shutdown(l->client, SHUT_RD);
 	}
+	/* Counted first: whoever hears it may ask at once how much was said. */
+	was = l->said;
+	store_release(&l->said, was + (uint64_t)n);
 	say_all(l->client, bytes, (size_t)n);
-	if (first && twice && twice >= l->said && twice < l->said + (uint64_t)n)
-		say_all(l->client, bytes + (twice - l->said), (size_t)n - (twice - l->said));
-	store_release(&l->said, l->said + (uint64_t)n);
+	if (first && twice && twice >= was && twice < was + (uint64_t)n)
+		say_all(l->client, bytes + (twice - was), (size_t)n - (twice - was));
 }
 
 static void *proxy_run(void *arg)

@@ -183,7 +183,7 @@ def find(node, name):
 
 
 def tree():
-    with Server("--vhost-user", "a.sock", "--disk", "memory:4M", "--vfio-user", "b.sock", "--disk", "memory:4M,queues=2",
+    with Server("--vhost-user", "a.sock", "--disk", "memory:4M", "--vfio-user", "b.sock", "--disk", "null:4M,queues=2",
                 "--vfio-user", "c.sock", "--net", "user", "--control", "control") as server:
         idle = of_tree("control")
         case("tree_has_all_in_order", [(s["name"], s["properties"]["socket"]) for s in idle] ==

@@ -402,12 +402,12 @@ static void what_is_in_no_memory_does_not_go_out(void **state)
 		if (where)
 			memset(nr_at(&R, bufs[0].addr), 0, 12);
 		nr_add(&R, 1, bufs, 2, 0, &R);
-		for (unsigned i = 0; i < 20000 && !R.net->pairs[0].sent.lost; i++) {
+		for (unsigned i = 0; i < 20000 && !read_once(&R.net->pairs[0].sent.lost); i++) {
 			nr_pump(&R);
 			usleep(1000);
 		}
-		assert_int_equal(R.net->pairs[0].sent.lost, 1);
-		assert_int_equal(R.net->pairs[0].sent.frames, 0);
+		assert_int_equal(read_once(&R.net->pairs[0].sent.lost), 1);
+		assert_int_equal(read_once(&R.net->pairs[0].sent.frames), 0);
 		assert_int_equal(nr_wire_receive(R.wire, 0, &h, back, sizeof(back)), -1);
 		nr_fini(&R);
 	}

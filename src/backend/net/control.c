@@ -233,8 +233,8 @@ struct virtio_queue *net_control_queue(struct virtio_net *net)
 
 static void control_answer(struct virtio_net *net, struct virtio_queue *q, bool ok)
 {
-	net_count(&net->commands, 1);
-	net_count(&net->refused, !ok);
+	count_add(&net->commands, 1);
+	count_add(&net->refused, !ok);
 	write_once(net->ack, ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
 	virtio_queue_push(q, &net->command, 1);
 }

@@ -92,12 +92,6 @@ struct net_link {
 	uint64_t lost;			/* frames for the driver that found no place to wait */
 };
 
-/* Counters have one writer and any number of readers. */
-static inline void net_count(uint64_t *counter, uint64_t n)
-{
-	write_once(counter, *counter + n);
-}
-
 /* NULLs *l; NULL is allowed. */
 static inline void net_link_close(struct net_link **l)
 {

@@ -259,7 +259,7 @@ static ssize_t frame_for_driver(const void *buf, size_t len, void *opaque)
 	if (len <= NET_FRAME_MAX && u->waiting_bytes + len <= WAITING_BYTES_MAX)
 		f = malloc(sizeof(*f) + len);
 	if (!f) {
-		net_count(&u->link.lost, 1);
+		count_add(&u->link.lost, 1);
 		return (ssize_t)len;
 	}
 	f->len = len;

@@ -184,8 +184,8 @@ static void deliver(struct receive *r, struct virtio_queue *q)
 		virtio_queue_push(q, &b->ticket, (uint32_t)(header + here));
 	}
 	drop_front(r, n);
-	net_count(&c->frames, 1);
-	net_count(&c->bytes, r->len);
+	count_add(&c->frames, 1);
+	count_add(&c->bytes, r->len);
 	r->len = 0;
 }
 
@@ -202,14 +202,14 @@ static bool next_frame(struct receive *r, struct virtio_net *net, unsigned *look
 			return false;
 		++*looked;
 		if (len < 0)
-			net_count(&pair->received.lost, 1);
+			count_add(&pair->received.lost, 1);
 		else if ((size_t)len < NET_FRAME_MIN ||
 			 net_header_check(&r->header, &pair->settings.may, (size_t)len))
-			net_count(&pair->received.bad, 1);
+			count_add(&pair->received.bad, 1);
 		else if (pair->index >= pair->settings.pairs ||
 			 !net_filter_accepts(&pair->settings.filter, read_once(&net->mac), r->frame,
 					     (size_t)len))
-			net_count(&pair->received.filtered, 1);
+			count_add(&pair->received.filtered, 1);
 		else {
 			r->len = (size_t)len;
 			return true;
@@ -236,7 +236,7 @@ int net_receive(struct virtio_net *net, struct virtio_queue *q, unsigned budget)
 		if (rc == 1) {
 			deliver(r, q);
 		} else if (rc == -ENOSPC) {
-			net_count(&r->pair->received.lost, 1);
+			count_add(&r->pair->received.lost, 1);
 			r->len = 0;
 		} else {
 			break;
@@ -285,7 +285,7 @@ void net_receive_stop(struct virtio_net *net, struct virtio_queue *q)
 
 	net->link->ops->receive_stop(net->link, r->pair->index, q->reactor);
 	if (r->len)
-		net_count(&r->pair->received.lost, 1);
+		count_add(&r->pair->received.lost, 1);
 	free(r->buffers);
 	free(r);
 	q->device = NULL;

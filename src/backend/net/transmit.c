@@ -71,7 +71,7 @@ static void send_chain(struct transmit *t, struct virtio_queue *q, struct net_li
 
 	if (chain->readable_len < t->header_bytes + NET_FRAME_MIN ||
 	    chain->readable_len > t->header_bytes + NET_FRAME_MAX) {
-		net_count(&c->bad, 1);
+		count_add(&c->bad, 1);
 		return;
 	}
 	len = (size_t)chain->readable_len - t->header_bytes;
@@ -79,17 +79,17 @@ static void send_chain(struct transmit *t, struct virtio_queue *q, struct net_li
 	/* 5.1.6.2.1: not for drivers to set, and without a meaning on the way out. */
 	h.flags &= (uint8_t)~VIRTIO_NET_HDR_F_DATA_VALID;
 	if (net_header_check(&h, &t->may, len)) {
-		net_count(&c->bad, 1);
+		count_add(&c->bad, 1);
 		return;
 	}
 	if (((n > PIECES_MAX || link->copies) && !flatten(t, &iov, &n, len)) ||
 	    /* What was copied may be zeroes that nobody wrote; of the rest the kernel gets EFAULT. */
 	    gmem_lost(q->mem) || link->ops->send(link, t->pair->index, &h, iov, n, len)) {
-		net_count(&c->lost, 1);
+		count_add(&c->lost, 1);
 		return;
 	}
-	net_count(&c->frames, 1);
-	net_count(&c->bytes, len);
+	count_add(&c->frames, 1);
+	count_add(&c->bytes, len);
 }
 
 int net_transmit(struct virtio_net *net, struct virtio_queue *q, unsigned budget)

@@ -161,7 +161,7 @@ static int order_kick(struct virtio_order *o)
 {
 	struct virtio_queue *q = o->all->q;
 
-	write_once(&q->kicks, q->kicks + 1);
+	count_add(&q->kicks, 1);
 	if (q->running)
 		reactor_poller_activate(q->reactor, &q->poller);
 	return 0;

@@ -98,7 +98,7 @@ static unsigned queue_poll(struct reactor_poller *p)
 		n = q->vdev->cls->process(q->vdev, q, budget);
 		if (n > 0) {
 			did += (unsigned)n;
-			q->requests += (unsigned)n;
+			count_add(&q->requests, (unsigned)n);
 		}
 		/* What comes again is begun behind the let_go of whoever waits for it. */
 		if (unlikely(q->quiescing) && q->vdev->cls->let_go)
@@ -145,7 +145,7 @@ static void queue_kick_ready(struct reactor_watch *w, uint32_t events)
 {
 	struct virtio_queue *q = container_of(w, struct virtio_queue, kick);
 
-	write_once(&q->kicks, q->kicks + 1);
+	count_add(&q->kicks, 1);
 	if (events & (EPOLLHUP | EPOLLERR))
 		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "the kick fd was closed");
 	if (q->running)
