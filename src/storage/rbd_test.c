@@ -158,10 +158,12 @@ static void long_requests_are_cut(void **state)
 	struct storage_options o = {.target = "rbd:rbd/long"};
 	struct waited w[64] = {0};
 	struct iovec iov[64];
-	uint8_t *mem = malloc(64 * DISK / 8), *back = malloc(DISK);
+	uint8_t *mem, *back;
 	struct rig rig;
 
 	need_image(state, "rbd/long");
+	mem = malloc(64 * DISK / 8);
+	back = malloc(DISK);
 	open_well(&rig, &o);
 	for (uint64_t i = 0; i < DISK / 8; i++)
 		((uint64_t *)mem)[i] = i * 0x9e3779b97f4a7c15u;
@@ -312,10 +314,11 @@ static void an_image_that_grows_is_seen(void **state)
 static void an_image_that_shrinks_takes_no_write_across_its_end(void **state)
 {
 	struct storage_options o = {.target = "rbd:rbd/shrink"};
-	uint8_t *mem = calloc(1, DISK);
+	uint8_t *mem;
 	struct rig rig;
 
 	need_image(state, "rbd/shrink");
+	mem = calloc(1, DISK);
 	open_well(&rig, &o);
 	run("rbd resize --no-progress --allow-shrink --size 4M rbd/shrink");
 	assert_int_equal(storage_size(rig.s), DISK);
