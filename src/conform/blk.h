@@ -10,15 +10,6 @@
 
 #define BLK_NO_STATUS 0xee
 
-/* Zone commands: known here only to be refused. */
-#define VIRTIO_BLK_T_ZONE_APPEND    15u
-#define VIRTIO_BLK_T_ZONE_REPORT    16u
-#define VIRTIO_BLK_T_ZONE_OPEN	    18u
-#define VIRTIO_BLK_T_ZONE_CLOSE	    20u
-#define VIRTIO_BLK_T_ZONE_FINISH    22u
-#define VIRTIO_BLK_T_ZONE_RESET	    24u
-#define VIRTIO_BLK_T_ZONE_RESET_ALL 26u
-
 struct req {
 	uint32_t type;
 	uint64_t sector;

@@ -75,6 +75,14 @@ _Static_assert(offsetof(struct virtio_blk_config, zone_model) == 92, "virtio 1.4
 #define VIRTIO_BLK_T_DISCARD	  11u
 #define VIRTIO_BLK_T_WRITE_ZEROES 13u
 #define VIRTIO_BLK_T_SECURE_ERASE 14u
+/* ... with ZONED */
+#define VIRTIO_BLK_T_ZONE_APPEND    15u
+#define VIRTIO_BLK_T_ZONE_REPORT    16u
+#define VIRTIO_BLK_T_ZONE_OPEN	    18u
+#define VIRTIO_BLK_T_ZONE_CLOSE	    20u
+#define VIRTIO_BLK_T_ZONE_FINISH    22u
+#define VIRTIO_BLK_T_ZONE_RESET	    24u
+#define VIRTIO_BLK_T_ZONE_RESET_ALL 26u
 
 /* What stands in front of every request's data. */
 struct virtio_blk_req {
@@ -99,5 +107,45 @@ _Static_assert(sizeof(struct virtio_blk_range) == 16, "virtio 1.4, 5.2.6");
 #define VIRTIO_BLK_S_OK	    0
 #define VIRTIO_BLK_S_IOERR  1
 #define VIRTIO_BLK_S_UNSUPP 2
+/* ... with ZONED */
+#define VIRTIO_BLK_S_ZONE_INVALID_CMD	  3
+#define VIRTIO_BLK_S_ZONE_UNALIGNED_WP	  4
+#define VIRTIO_BLK_S_ZONE_OPEN_RESOURCE	  5
+#define VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE 6
+
+/* zone_model */
+#define VIRTIO_BLK_Z_NONE 0
+#define VIRTIO_BLK_Z_HM	  1 /* host-managed */
+#define VIRTIO_BLK_Z_HA	  2 /* host-aware */
+
+/* What ZONE_REPORT brings: the header, then nr_zones descriptors. */
+struct virtio_blk_zone_report {
+	le64 nr_zones;
+	uint8_t reserved[56];
+};
+_Static_assert(sizeof(struct virtio_blk_zone_report) == 64, "virtio 1.4, 5.2.6");
+
+struct virtio_blk_zone_descriptor {
+	le64 z_cap;
+	le64 z_start;
+	le64 z_wp; /* no meaning in NOT_WP, RDONLY, FULL and OFFLINE */
+	uint8_t z_type;
+	uint8_t z_state;
+	uint8_t reserved[38];
+};
+_Static_assert(sizeof(struct virtio_blk_zone_descriptor) == 64, "virtio 1.4, 5.2.6");
+
+#define VIRTIO_BLK_ZT_CONV    1 /* conventional */
+#define VIRTIO_BLK_ZT_SWR     2 /* sequential write required */
+#define VIRTIO_BLK_ZT_SWP     3 /* sequential write preferred */
+
+#define VIRTIO_BLK_ZS_NOT_WP  0
+#define VIRTIO_BLK_ZS_EMPTY   1
+#define VIRTIO_BLK_ZS_IOPEN   2
+#define VIRTIO_BLK_ZS_EOPEN   3
+#define VIRTIO_BLK_ZS_CLOSED  4
+#define VIRTIO_BLK_ZS_RDONLY  13
+#define VIRTIO_BLK_ZS_FULL    14
+#define VIRTIO_BLK_ZS_OFFLINE 15
 
 #endif

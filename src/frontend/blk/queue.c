@@ -19,15 +19,7 @@ enum kind {
 	KIND_CHAIN,
 };
 
-/* Answers of a zoned disk (virtio 1.4, 5.2.6). */
-#define S_ZONE_INVALID_CMD     3
-#define S_ZONE_UNALIGNED_WP    4
-#define S_ZONE_OPEN_RESOURCE   5
-#define S_ZONE_ACTIVE_RESOURCE 6
-
-#define T_ZONE_APPEND	       15u
-
-#define LIFETIME_BYTES	       6
+#define LIFETIME_BYTES 6
 
 /* A device that is awake sees so many at a time: it works on them while the next are made. */
 #define SHOW_EACH 8
@@ -480,12 +472,12 @@ static int result_of(uint8_t status)
 		return 0;
 	case VIRTIO_BLK_S_UNSUPP:
 		return -ENOTSUP;
-	case S_ZONE_OPEN_RESOURCE:
+	case VIRTIO_BLK_S_ZONE_OPEN_RESOURCE:
 		return -ETOOMANYREFS;
-	case S_ZONE_ACTIVE_RESOURCE:
+	case VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE:
 		return -EOVERFLOW;
-	case S_ZONE_INVALID_CMD:
-	case S_ZONE_UNALIGNED_WP:
+	case VIRTIO_BLK_S_ZONE_INVALID_CMD:
+	case VIRTIO_BLK_S_ZONE_UNALIGNED_WP:
 	default:
 		return -EIO;
 	}
@@ -696,7 +688,7 @@ void disk_queue_take_back(struct ringside_queue *q)
 		struct ringside_request *req = list_take(&out);
 
 		/* Done perhaps already; twice would be a second record. */
-		if (req->type == T_ZONE_APPEND && req->kind == KIND_RAW)
+		if (req->type == VIRTIO_BLK_T_ZONE_APPEND && req->kind == KIND_RAW)
 			queue_fail(q, req, -EIO);
 		else
 			list_append(&q->held, req);
