@@ -13,11 +13,11 @@
  */
 static void a_flush_that_failed_is_the_last_one_that_is_believed(void **state)
 {
-#define FLUSHES_FAIL_ONCE                                                        \
-	"nbdkit -f -U %s eval get_size='echo 8M' can_write=true can_flush=true " \
-	"can_multi_conn=true can_fua='echo none' "                               \
-	"pread='head -c $3 /dev/zero' pwrite='cat >/dev/null' "                  \
-	"flush='test -e %s.told || { touch %s.told; echo EIO >&2; exit 1; }'"
+#define FLUSHES_FAIL_ONCE                                            \
+	EVAL "get_size='echo 8M' can_write=true can_flush=true "     \
+	     "can_multi_conn=true can_fua='echo none' "              \
+	     "pread='head -c $3 /dev/zero' pwrite='cat >/dev/null' " \
+	     "flush='test -e %s.told || { touch %s.told; echo EIO >&2; exit 1; }'"
 	struct place *p = *state;
 	struct storage_options o = options(p);
 	struct storage_channel *other;
@@ -29,7 +29,7 @@ static void a_flush_that_failed_is_the_last_one_that_is_believed(void **state)
 		struct waited w = {.io = {.op = STORAGE_FLUSH, .done = waited_done}};
 
 		o.layers.errors.werror = policy ? STORAGE_RETRY : 0;
-		server_start(p, FLUSHES_FAIL_ONCE, p->sock, p->image, p->image);
+		server_start(p, FLUSHES_FAIL_ONCE, p->sock, p->dir, p->image, p->image);
 		assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
 		assert_int_equal(storage_channel_open(rig.s, rig.r, &other, NULL), 0);
 		assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, 512), 0);
@@ -42,7 +42,7 @@ static void a_flush_that_failed_is_the_last_one_that_is_believed(void **state)
 		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, 0, block, 512), 0);
 		/* Nor does a server that is started anew bring back what was lost. */
 		server_end(p);
-		server_start(p, FLUSHES_FAIL_ONCE, p->sock, p->image, p->image);
+		server_start(p, FLUSHES_FAIL_ONCE, p->sock, p->dir, p->image, p->image);
 		assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
 		storage_channel_close(&other);
 		rig_close(&rig);
@@ -67,11 +67,12 @@ static void flushes_at_once_share_a_loss(void **state)
 		struct waited w[4] = {0};
 
 		server_start(p,
-			     "nbdkit -f -U %s eval thread_model='echo parallel' get_size='echo 8M' "
+			     EVAL
+			     "thread_model='echo parallel' get_size='echo 8M' "
 			     "can_write=true can_flush=true can_multi_conn=%s "
 			     "pread='head -c $3 /dev/zero' flush='mkdir %s.told 2>/dev/null || "
 			     "exit 0; sleep 0.5; echo EIO >&2; exit 1'",
-			     p->sock, several ? "true" : "'exit 3'", p->image);
+			     p->sock, p->dir, several ? "true" : "'exit 3'", p->image);
 		assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
 		assert_int_equal(storage_channel_open(rig.s, rig.r, &other, NULL), 0);
 		for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
@@ -107,9 +108,9 @@ static void await_waiting(struct rig *rig, const struct storage_io *io)
  */
 static void a_repeated_write_that_fails_is_no_failed_flush(void **state)
 {
-#define NO_FUA_EVAL                                                             \
-	"nbdkit -f -U %s eval thread_model='echo parallel' get_size='echo 8M' " \
-	"can_write=true can_flush=true can_fua='echo none' pread='head -c $3 /dev/zero' "
+#define NO_FUA_EVAL                                             \
+	EVAL "thread_model='echo parallel' get_size='echo 8M' " \
+	     "can_write=true can_flush=true can_fua='echo none' pread='head -c $3 /dev/zero' "
 	struct place *p = *state;
 	struct storage_options o = options(p);
 	uint8_t block[512] = {7};
@@ -127,7 +128,7 @@ static void a_repeated_write_that_fails_is_no_failed_flush(void **state)
 		     NO_FUA_EVAL
 		     "pwrite='cat >/dev/null' flush='if mkdir %s.first 2>/dev/null; then until "
 		     "test -e %s.go; do sleep 0.01; done; else touch %s.begun; exec sleep 60; fi'",
-		     p->sock, p->image, p->image, p->image);
+		     p->sock, p->dir, p->image, p->image, p->image);
 	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
 	rig_start(&rig, &w[0]);
 	rig_start(&rig, &w[1]);
@@ -138,7 +139,7 @@ static void a_repeated_write_that_fails_is_no_failed_flush(void **state)
 	assert_int_equal(rig_wait(&rig, &w[0]), 0);
 	server_end(p);
 	server_start(p, NO_FUA_EVAL "pwrite='cat >/dev/null; echo ENOSPC >&2; exit 1' flush=true",
-		     p->sock);
+		     p->sock, p->dir);
 	assert_int_equal(rig_wait(&rig, &w[1]), -ENOSPC);
 	assert_int_equal(rig_wait(&rig, &w[2]), 0);
 	rig_close(&rig);

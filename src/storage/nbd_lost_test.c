@@ -318,12 +318,16 @@ static void a_connection_that_ends_under_an_edit(void **state)
 
 	need("nbdkit");
 	server_start(p,
-		     "nbdkit -f -U %s --filter=blocksize-policy eval thread_model='echo "
-		     "parallel' get_size='echo 8M' "
-		     "can_write=true can_flush=true pread='head -c $3 /dev/zero' "
-		     "pwrite='cat >/dev/null' flush='sleep 0.5' blocksize-minimum=4096 "
-		     "blocksize-preferred=4096 blocksize-maximum=1M blocksize-error-policy=error",
-		     p->sock);
+		     EVAL_WITH("--filter=blocksize-policy") "thread_model='echo parallel' "
+							    "get_size='echo 8M' "
+							    "can_write=true can_flush=true "
+							    "pread='head -c $3 /dev/zero' "
+							    "pwrite='cat >/dev/null' flush='sleep "
+							    "0.5' blocksize-minimum=4096 "
+							    "blocksize-preferred=4096 "
+							    "blocksize-maximum=1M "
+							    "blocksize-error-policy=error",
+		     p->sock, p->dir);
 	proxy_start(&x, p);
 	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
 	store_release(&x.deaf, 1);

@@ -73,13 +73,19 @@ static inline void server_start(struct place *p, const char *fmt, ...)
 {
 	char command[1024] = "exec ";
 	char *argv[] = {"sh", "-c", command, NULL};
+	posix_spawnattr_t attr;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(command + 5, sizeof(command) - 5, fmt, ap);
 	va_end(ap);
 	unlink(p->sock);
-	assert_int_equal(posix_spawn(&p->server, "/bin/sh", NULL, NULL, argv, environ), 0);
+	/* A group of its own: what it has started ends with it. */
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setpgroup(&attr, 0);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+	assert_int_equal(posix_spawn(&p->server, "/bin/sh", NULL, &attr, argv, environ), 0);
+	posix_spawnattr_destroy(&attr);
 	wait_for_socket(p);
 }
 
@@ -87,10 +93,19 @@ static inline void server_end(struct place *p)
 {
 	if (!p->server)
 		return;
+	kill(-p->server, SIGKILL);
 	kill(p->server, SIGKILL);
 	waitpid(p->server, NULL, 0);
 	p->server = 0;
 }
+
+/*
+ * A server that a shell answers for: it keeps its scripts in a directory of its own, which it tells
+ * us, as it is killed and does not remove it.  The arguments of the first two %s are p->sock and
+ * p->dir.
+ */
+#define EVAL_WITH(filters) "nbdkit -f -U %s " filters " eval get_ready='echo $tmpdir >>%s/scripts' "
+#define EVAL		   EVAL_WITH("")
 
 static inline int set_up(void **state)
 {
@@ -110,6 +125,7 @@ static inline int tear_down(void **state)
 	struct place *p = *state;
 
 	server_end(p);
+	run("test ! -e %s/scripts || xargs rm -rf <%s/scripts", p->dir, p->dir);
 	scratch_remove(p->dir);
 	free(p->sock);
 	free(p->uri);
