@@ -155,7 +155,7 @@ static const char *op_name(const struct record_event *e)
 	static const char *const names[] = {
 		[STORAGE_READ] = "read",	   [STORAGE_WRITE] = "write",
 		[STORAGE_FLUSH] = "flush",	   [STORAGE_DISCARD] = "discard",
-		[STORAGE_WRITE_ZEROES] = "zeroes",
+		[STORAGE_WRITE_ZEROES] = "zeroes", [STORAGE_SECURE_ERASE] = "erase",
 	};
 
 	return (size_t)e->op < ARRAY_SIZE(names) ? names[e->op] : "?";

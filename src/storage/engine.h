@@ -45,7 +45,8 @@ struct storage_engine_ops {
 	/* Puts itself on @below, which is its own on success. */
 	int (*stack)(const struct storage_options *o, struct storage *below, struct storage **out,
 		     struct error *err);
-	/* It cannot do what @below it cannot: storage_open() sees to that. */
+	/* It cannot do what @below it cannot: storage_open() sees to that.  One that does not pass
+	 * keeps bytes of its own: no secure erase is offered through it. */
 	bool passes;
 	/* Changes what the engine is told.  Optional. */
 	void (*prepare)(struct storage_options *engine);

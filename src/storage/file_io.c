@@ -119,6 +119,8 @@ unsigned file_io_begin(struct file *f, struct storage_io *io)
 		discarded(f, io, &offset, &len);
 		return len ? 0 : FILE_IS_NOTHING;
 	case STORAGE_FLUSH:
+	case STORAGE_SECURE_ERASE:
+	case STORAGE_LIFETIME:
 		break;
 	}
 	return 0;
@@ -200,6 +202,8 @@ void file_io_step(const struct file *f, const struct storage_io *io, struct file
 		return;
 	case STORAGE_DISCARD:
 	case STORAGE_WRITE_ZEROES:
+	case STORAGE_SECURE_ERASE:
+	case STORAGE_LIFETIME:
 		break;
 	}
 	if (io->state & IO_ZERO_WRITE) {

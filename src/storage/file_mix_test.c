@@ -146,15 +146,16 @@ static void fill(struct mix *m, struct slot *s)
 static void launch(struct mix *m, struct slot *s)
 {
 	static const enum storage_op ops[] = {
-		STORAGE_READ,	      STORAGE_READ,	   STORAGE_READ,  STORAGE_WRITE,
-		STORAGE_WRITE,	      STORAGE_WRITE,	   STORAGE_FLUSH, STORAGE_DISCARD,
-		STORAGE_WRITE_ZEROES, STORAGE_WRITE_ZEROES};
+		STORAGE_READ,	      STORAGE_READ,	    STORAGE_READ,	 STORAGE_WRITE,
+		STORAGE_WRITE,	      STORAGE_WRITE,	    STORAGE_FLUSH,	 STORAGE_DISCARD,
+		STORAGE_WRITE_ZEROES, STORAGE_WRITE_ZEROES, STORAGE_SECURE_ERASE};
 	struct storage_io *io = &s->w.io;
 	uint32_t r = rnd(m);
 
 	s->w = (struct waited){.io = {.op = ops[r % ARRAY_SIZE(ops)]}};
 	io->flags = (rnd(m) % 8 ? 0 : STORAGE_FUA) | (rnd(m) % 2 ? STORAGE_UNMAP : 0);
-	if (io->op == STORAGE_DISCARD && !storage_limits(m->rig.s)->max_discard)
+	if ((io->op == STORAGE_DISCARD && !storage_limits(m->rig.s)->max_discard) ||
+	    (io->op == STORAGE_SECURE_ERASE && !storage_limits(m->rig.s)->max_secure_erase))
 		io->op = STORAGE_FLUSH;
 	if (io->op != STORAGE_FLUSH) {
 		do {
@@ -174,6 +175,7 @@ static void launch(struct mix *m, struct slot *s)
 		fill(m, s);
 		memset(m->known + io->offset / 512, 1, io->len / 512);
 		break;
+	case STORAGE_SECURE_ERASE: /* by zeroes in its place */
 	case STORAGE_WRITE_ZEROES:
 		memset(m->shadow + io->offset, 0, io->len);
 		memset(m->known + io->offset / 512, 1, io->len / 512);
@@ -183,6 +185,7 @@ static void launch(struct mix *m, struct slot *s)
 		memset(m->known + io->offset / 512, m->discard_zeroes, io->len / 512);
 		break;
 	case STORAGE_FLUSH:
+	case STORAGE_LIFETIME:
 		break;
 	}
 	s->busy = true;

@@ -28,6 +28,8 @@ int stack_judge(const struct storage *s, const char *target, struct error *err)
 	if (s->ops->passes && (mine->max_discard > theirs->max_discard ||
 			       mine->max_write_zeroes > theirs->max_write_zeroes ||
 			       mine->write_zeroes_unmaps > theirs->write_zeroes_unmaps ||
+			       mine->max_secure_erase > theirs->max_secure_erase ||
+			       mine->lifetime > theirs->lifetime ||
 			       s->readonly < s->below->readonly || s->size > s->below->size))
 		return error_set(err, -EOPNOTSUPP,
 				 "%s: the layer %s cannot be: what it stands on (%s) cannot do "
@@ -51,6 +53,9 @@ int stack_layers(const struct storage_options *o, struct storage **out, struct e
 		s->ops = *l;
 		s->below = below;
 		below->above = s;
+		/* What is erased would stay wherever else the layer keeps it. */
+		if (!s->ops->passes)
+			s->limits.max_secure_erase = 0;
 		*out = s;
 		rc = stack_judge(s, o->target, err);
 	}

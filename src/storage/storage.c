@@ -199,24 +199,54 @@ void storage_channel_close(struct storage_channel **ch)
 	*ch = NULL;
 }
 
+/* How long a request of a kind that has a limit may be; 0: not at all. */
+static uint64_t longest(const struct storage_limits *l, enum storage_op op)
+{
+	switch (op) {
+	case STORAGE_DISCARD:
+		return l->max_discard;
+	case STORAGE_WRITE_ZEROES:
+		return l->max_write_zeroes;
+	case STORAGE_SECURE_ERASE:
+		return l->max_secure_erase;
+	case STORAGE_READ:
+	case STORAGE_WRITE:
+	case STORAGE_FLUSH:
+	case STORAGE_LIFETIME:
+		break;
+	}
+	return UINT64_MAX;
+}
+
+static int check_lifetime(const struct storage *s, const struct storage_io *io)
+{
+	if (!s->limits.lifetime)
+		return -EOPNOTSUPP;
+	return io->offset || io->len != sizeof(struct storage_lifetime) || io->iovcnt != 1 ? -EINVAL
+											   : 0;
+}
+
 /* 0: the engine shall do it; 1: nothing is left to do; -errno. */
 static int check(const struct storage *s, const struct storage_io *io)
 {
 	uint64_t size = read_once(&s->size);
-	uint64_t max = UINT64_MAX;
+	uint64_t max;
 
-	if (io->op == STORAGE_FLUSH)
-		return s->readonly ? 1 : 0;
+	if (unlikely(io->op > STORAGE_WRITE)) {
+		if (io->op == STORAGE_FLUSH)
+			return s->readonly ? 1 : 0;
+		if (io->op == STORAGE_LIFETIME)
+			return check_lifetime(s, io);
+	}
 	if (unlikely((io->offset | io->len) & SECTOR_MASK))
 		return -EINVAL;
 	if (unlikely(io->offset > size || io->len > size - io->offset))
 		return -EINVAL;
 	if (io->op != STORAGE_READ && s->readonly)
 		return -EROFS;
-	if (io->op == STORAGE_DISCARD)
-		max = s->limits.max_discard;
-	else if (io->op == STORAGE_WRITE_ZEROES)
-		max = s->limits.max_write_zeroes;
+	if (likely(io->op <= STORAGE_WRITE))
+		return io->len ? 0 : 1;
+	max = longest(&s->limits, io->op);
 	if (unlikely(!max))
 		return -EOPNOTSUPP;
 	if (unlikely(io->len > max))

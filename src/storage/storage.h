@@ -19,16 +19,27 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/* Logs of recorded disks keep these numbers (layer/record_log.h): none is changed or used again. */
 enum storage_op {
-	STORAGE_READ,
-	STORAGE_WRITE,
-	STORAGE_FLUSH,	      /* everything completed before it is stable when it completes */
-	STORAGE_DISCARD,      /* contents become undefined; space may be given back          */
-	STORAGE_WRITE_ZEROES, /* the range reads as zeroes                                   */
+	STORAGE_READ = 0,
+	STORAGE_WRITE = 1,
+	STORAGE_FLUSH = 2,	  /* everything completed before it is stable when it completes */
+	STORAGE_DISCARD = 3,	  /* contents become undefined; space may be given back         */
+	STORAGE_WRITE_ZEROES = 4, /* the range reads as zeroes                                  */
+	STORAGE_SECURE_ERASE = 5, /* what was there cannot be read back below either; contents
+				   * become undefined; stable at completion, whatever the flags */
+	STORAGE_LIFETIME = 6,	  /* fills iov, a struct storage_lifetime; offset is 0          */
 };
+#define STORAGE_OPS   7
 
 #define STORAGE_FUA   1u /* WRITE, DISCARD, WRITE_ZEROES: stable at completion       */
 #define STORAGE_UNMAP 2u /* WRITE_ZEROES: may give space back; else it stays taken   */
+
+/* How worn the medium is, as the standards of eMMC and UFS tell it.  0: not told. */
+struct storage_lifetime {
+	uint16_t pre_eol; /* 1 normal, 2 warning, 3 urgent: reserved blocks are used up          */
+	uint16_t a, b;	  /* two kinds of memory: 1 .. 10, tenths of the life used; 11: exceeded */
+};
 
 struct storage_io;
 
@@ -36,9 +47,10 @@ struct storage_io {
 	/* Filled by the caller, who leaves it alone until done: */
 	enum storage_op op;
 	unsigned flags;
-	uint64_t offset;   /* bytes                                                   */
-	uint64_t len;	   /* bytes                                                   */
-	struct iovec *iov; /* READ, WRITE: covers exactly len; its entries may change meanwhile,
+	uint64_t offset; /* bytes                                                   */
+	uint64_t len;	 /* bytes                                                   */
+	struct iovec *
+		iov; /* READ, WRITE, LIFETIME: covers exactly len; its entries may change meanwhile,
 			    * and are as they were when done comes: it may be sent again */
 	int iovcnt;
 	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never
@@ -68,6 +80,9 @@ struct storage_limits {
 	uint32_t discard_alignment;   /* bytes: no smaller discard gives space back           */
 	uint64_t max_write_zeroes;    /* bytes in one request, 0: cannot                      */
 	bool write_zeroes_unmaps;     /* STORAGE_UNMAP may really give space back             */
+	uint64_t max_secure_erase;    /* bytes in one request, 0: cannot                      */
+	uint32_t erase_alignment;     /* bytes: what is off it may be refused                 */
+	bool lifetime;		      /* STORAGE_LIFETIME has something to tell               */
 };
 
 #define STORAGE_BLOCK_MAX 65536u
@@ -118,6 +133,20 @@ enum storage_format {
 	STORAGE_FORMAT_LUKS,
 };
 
+/* How what is erased for good becomes so; where that cannot be, it is not offered. */
+enum storage_erase {
+	STORAGE_ERASE_DEVICE = 0, /* by a block device that can */
+	STORAGE_ERASE_OVERWRITE,  /* by zeroes in its place     */
+	STORAGE_ERASE_OFF,
+};
+
+/* Whose life is told. */
+enum storage_life {
+	STORAGE_LIFE_DEVICE = 0, /* of a block device that tells it                       */
+	STORAGE_LIFE_MEDIUM,	 /* of what the image lies on, too; refused where nothing is */
+	STORAGE_LIFE_OFF,
+};
+
 /* What a disk of words gets, unless they say otherwise; 0: requests fail at once. */
 #define STORAGE_RECONNECT_SECONDS 30
 
@@ -136,6 +165,9 @@ struct storage_options {
 	unsigned nbd_timeout;	 /* seconds until a mute server counts as gone; 0: never    */
 	char *rbd_conf, *rbd_name, *rbd_keyring,
 		*rbd_namespace; /* of rbd: alone; NULL: default   */
+	unsigned erase;		/* enum storage_erase                                      */
+	unsigned life;		/* enum storage_life                                       */
+	char *sysfs;		/* where the kernel's facts stand; NULL: /sys              */
 	struct storage_geometry geometry;
 	struct storage_layer_options layers;
 };

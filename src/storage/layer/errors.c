@@ -21,12 +21,14 @@ struct errors_io {
 	uint64_t again_ns; /* RETRY */
 };
 
-static const char *const op_names[] = {
+static const char *const op_names[STORAGE_OPS] = {
 	[STORAGE_READ] = "read",
 	[STORAGE_WRITE] = "write",
 	[STORAGE_FLUSH] = "flush",
 	[STORAGE_DISCARD] = "discard",
 	[STORAGE_WRITE_ZEROES] = "zeroing",
+	[STORAGE_SECURE_ERASE] = "secure erase",
+	[STORAGE_LIFETIME] = "look at the medium's life",
 };
 
 static struct errors_channel *to_channel(struct layer_channel *ch)
@@ -178,7 +180,8 @@ static enum storage_policy errors_policy(struct errors *d, const struct storage_
 {
 	enum storage_policy policy;
 
-	if (err == -EINVAL || err == -EOPNOTSUPP)
+	/* No access to the disk at all: nobody shall wait for it. */
+	if (err == -EINVAL || err == -EOPNOTSUPP || io->op == STORAGE_LIFETIME)
 		return STORAGE_REPORT;
 	if (storage_spoiled(&d->layer.base) &&
 	    (io->op == STORAGE_FLUSH || (io->flags & STORAGE_FUA)))

@@ -10,9 +10,11 @@
 
 #define TEXT_MAX   2048
 #define BIT_OF(op) (1u << (op))
-#define CHANGES	   (BIT_OF(STORAGE_WRITE) | BIT_OF(STORAGE_DISCARD) | BIT_OF(STORAGE_WRITE_ZEROES))
-#define ANY	   (CHANGES | BIT_OF(STORAGE_READ) | BIT_OF(STORAGE_FLUSH))
-#define MS_MAX	   UINT64_C(86400000)
+#define CHANGES                                                                           \
+	(BIT_OF(STORAGE_WRITE) | BIT_OF(STORAGE_DISCARD) | BIT_OF(STORAGE_WRITE_ZEROES) | \
+	 BIT_OF(STORAGE_SECURE_ERASE))
+#define ANY    (CHANGES | BIT_OF(STORAGE_READ) | BIT_OF(STORAGE_FLUSH) | BIT_OF(STORAGE_LIFETIME))
+#define MS_MAX UINT64_C(86400000)
 
 struct name {
 	const char *name;
@@ -30,6 +32,8 @@ static const struct name ops[] = {
 	{"flush", BIT_OF(STORAGE_FLUSH)},
 	{"discard", BIT_OF(STORAGE_DISCARD)},
 	{"zeroes", BIT_OF(STORAGE_WRITE_ZEROES)},
+	{"erase", BIT_OF(STORAGE_SECURE_ERASE)},
+	{"lifetime", BIT_OF(STORAGE_LIFETIME)},
 	{"change", CHANGES},
 	{"any", ANY},
 };
@@ -208,7 +212,7 @@ static bool rule_fits(const struct faulty_rule *rule, const struct storage_io *i
 {
 	if (!(rule->ops & BIT_OF(io->op)) || ms < rule->from_ms || ms >= rule->until_ms)
 		return false;
-	return !rule->placed || (io->op != STORAGE_FLUSH &&
+	return !rule->placed || (io->op != STORAGE_FLUSH && io->op != STORAGE_LIFETIME &&
 				 ranges_overlap(io->offset, io->len, rule->offset, rule->length));
 }
 

@@ -12,8 +12,9 @@
  *	delay	it is carried out later
  *	hang	it stays until the rules change or the disk is to be quiet, and then goes on
  *
- *	op=read|write|flush|discard|zeroes|change|any	change: what is no read and no flush
- *	offset=SIZE length=SIZE	what touches that part of the disk; not for flushes
+ *	op=read|write|flush|discard|zeroes|erase|lifetime|change|any
+ *				change: write, discard, zeroes and erase
+ *	offset=SIZE length=SIZE	what touches that part of the disk; not for flushes and lifetime
  *	after=N			not the first N that would meet it
  *	times=N			no more than N
  *	percent=N		each by chance, by the seed

@@ -143,24 +143,28 @@ static inline void model_prepare(struct model_channel *m, struct model_slot *s)
 		memset(m->known + io->offset / 512, 1, io->len / 512);
 		return;
 	case STORAGE_DISCARD:
+	case STORAGE_SECURE_ERASE:
 		memset(m->known + io->offset / 512, 0, io->len / 512);
 		return;
 	case STORAGE_FLUSH:
+	case STORAGE_LIFETIME:
 		return;
 	}
 }
 
 static inline void model_launch(struct model_channel *m, struct model_slot *s)
 {
-	static const enum storage_op ops[] = {STORAGE_READ,  STORAGE_READ,    STORAGE_READ,
-					      STORAGE_WRITE, STORAGE_WRITE,   STORAGE_WRITE,
-					      STORAGE_FLUSH, STORAGE_DISCARD, STORAGE_WRITE_ZEROES};
+	static const enum storage_op ops[] = {
+		STORAGE_READ,	      STORAGE_READ,	   STORAGE_READ,  STORAGE_WRITE,
+		STORAGE_WRITE,	      STORAGE_WRITE,	   STORAGE_FLUSH, STORAGE_DISCARD,
+		STORAGE_WRITE_ZEROES, STORAGE_SECURE_ERASE};
 	struct storage_io *io = &s->w.io;
 
 	s->w = (struct waited){.io = {.op = ops[model_rnd(m) % ARRAY_SIZE(ops)]}};
 	io->flags = (model_rnd(m) % 8 ? 0 : STORAGE_FUA) | (model_rnd(m) % 2 ? STORAGE_UNMAP : 0);
 	if ((io->op == STORAGE_DISCARD && !storage_limits(m->s)->max_discard) ||
-	    (io->op == STORAGE_WRITE_ZEROES && !storage_limits(m->s)->max_write_zeroes))
+	    (io->op == STORAGE_WRITE_ZEROES && !storage_limits(m->s)->max_write_zeroes) ||
+	    (io->op == STORAGE_SECURE_ERASE && !storage_limits(m->s)->max_secure_erase))
 		io->op = STORAGE_FLUSH;
 	if (io->op != STORAGE_FLUSH) {
 		uint64_t left, sectors;

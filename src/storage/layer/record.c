@@ -182,7 +182,7 @@ static void record_begin(struct layer_io *l)
 	const struct storage_io *io = l->parent;
 	uint64_t data = io->op == STORAGE_WRITE ? io->len : 0;
 
-	if (io->op == STORAGE_READ) {
+	if (io->op == STORAGE_READ || io->op == STORAGE_LIFETIME) {
 		layer_pass(l, record_passed);
 		return;
 	}

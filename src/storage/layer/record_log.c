@@ -73,7 +73,7 @@ static bool entry_can_be(const struct record_sector *s, uint64_t at, uint64_t en
 
 	if (s->type != RECORD_SUBMIT && s->type != RECORD_DONE)
 		return false;
-	if (s->op > STORAGE_WRITE_ZEROES || le32_get(s->error) > ERRNO_MAX)
+	if (s->op > STORAGE_SECURE_ERASE || le32_get(s->error) > ERRNO_MAX)
 		return false;
 	if ((offset | len) % RECORD_SECTOR || offset > INT64_MAX || len > INT64_MAX - offset)
 		return false;
@@ -243,7 +243,8 @@ static bool is_stable(const struct record_log *l, size_t n, size_t flush, size_t
 {
 	const struct record_event *e = &l->events[i];
 
-	return is_done_well(l, n, e) && (e->flags & STORAGE_FUA || e->partner < flush);
+	return is_done_well(l, n, e) &&
+	       (e->flags & STORAGE_FUA || e->op == STORAGE_SECURE_ERASE || e->partner < flush);
 }
 
 bool record_is_stable(const struct record_log *l, size_t n, size_t i)

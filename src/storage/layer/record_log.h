@@ -12,8 +12,9 @@
  * skipped, since nothing was done for them (SUBMIT), or nobody was told (DONE).
  *
  * What a crash at a point of the log may leave: every change whose DONE stands there and which is
- * stable, by FUA or by a flush that was submitted behind its DONE and is DONE itself; and of all
- * other changes that were submitted any subset, of one that is not DONE any part.
+ * stable, by FUA or by a flush that was submitted behind its DONE and is DONE itself, or because it
+ * is a secure erase; and of all other changes that were submitted any subset, of one that is not
+ * DONE any part.
  *
  * A log is a file that anybody may have made.  An entry that cannot be, by its numbers or by where
  * the log ends, is none: it is skipped as a gap is.

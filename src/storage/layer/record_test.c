@@ -287,7 +287,7 @@ static void an_entry_that_cannot_be_is_none(void **state)
 			s.offset = le64_make(INT64_MAX - 511);
 			break;
 		case 6:
-			s.op = STORAGE_WRITE_ZEROES + 1;
+			s.op = STORAGE_LIFETIME;
 			break;
 		case 7:
 			s.type = RECORD_DONE + 1;

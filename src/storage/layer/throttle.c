@@ -37,7 +37,7 @@ static void throttle_begin(struct layer_io *l)
 {
 	struct throttle_io *t = container_of(l, struct throttle_io, l);
 
-	if (l->io.op != STORAGE_FLUSH) {
+	if (l->io.op != STORAGE_FLUSH && l->io.op != STORAGE_LIFETIME) {
 		t->dir = l->io.op == STORAGE_READ ? THROTTLE_READ : THROTTLE_WRITE;
 		t->bytes = l->io.op == STORAGE_DISCARD ? 0 : l->io.len;
 		if (!throttle_group_enter(to_member(l->ch), t))
