@@ -48,6 +48,8 @@ struct storage_engine_ops {
 	/* It cannot do what @below it cannot: storage_open() sees to that.  One that does not pass
 	 * keeps bytes of its own: no secure erase is offered through it. */
 	bool passes;
+	/* Takes the requests of zoned disks, too; a layer that does not cannot stand on one. */
+	bool zones;
 	/* Changes what the engine is told.  Optional. */
 	void (*prepare)(struct storage_options *engine);
 	/* Options that may change while it runs; optional, as what follows. */

@@ -118,9 +118,7 @@ unsigned file_io_begin(struct file *f, struct storage_io *io)
 	case STORAGE_DISCARD:
 		discarded(f, io, &offset, &len);
 		return len ? 0 : FILE_IS_NOTHING;
-	case STORAGE_FLUSH:
-	case STORAGE_SECURE_ERASE:
-	case STORAGE_LIFETIME:
+	default:
 		break;
 	}
 	return 0;
@@ -200,10 +198,7 @@ void file_io_step(const struct file *f, const struct storage_io *io, struct file
 	case STORAGE_FLUSH:
 		step_sync(f, step);
 		return;
-	case STORAGE_DISCARD:
-	case STORAGE_WRITE_ZEROES:
-	case STORAGE_SECURE_ERASE:
-	case STORAGE_LIFETIME:
+	default:
 		break;
 	}
 	if (io->state & IO_ZERO_WRITE) {

@@ -184,8 +184,7 @@ static void launch(struct mix *m, struct slot *s)
 		memset(m->shadow + io->offset, 0, io->len);
 		memset(m->known + io->offset / 512, m->discard_zeroes, io->len / 512);
 		break;
-	case STORAGE_FLUSH:
-	case STORAGE_LIFETIME:
+	default:
 		break;
 	}
 	s->busy = true;

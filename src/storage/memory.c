@@ -138,11 +138,9 @@ static int perform(struct memory *m, const struct storage_io *io)
 			return give_back(m, io->offset, io->len);
 		memset(p, 0, io->len);
 		return 0;
-	case STORAGE_SECURE_ERASE:
-	case STORAGE_LIFETIME:
-		break;
+	default:
+		return -EOPNOTSUPP;
 	}
-	return -EOPNOTSUPP;
 }
 
 static void memory_submit(struct storage_channel *ch, struct storage_io *io)

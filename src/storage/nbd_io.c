@@ -199,11 +199,9 @@ static enum sent send_command(struct nbd_link *l, struct nbd_command *c)
 			       : SENT;
 	case STORAGE_FLUSH:
 		return l->lib.nbd_aio_flush(l->nbd, cb, 0) < 0 ? FAILED : SENT;
-	case STORAGE_SECURE_ERASE: /* the protocol has no word for it */
-	case STORAGE_LIFETIME:
-		break;
+	default:
+		return FAILED;
 	}
-	return FAILED;
 }
 
 /* ---- flushes that fail ---- */

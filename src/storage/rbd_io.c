@@ -140,11 +140,9 @@ static int piece_send(struct rbd_disk *d, struct rbd_piece *p)
 			gives_back ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION, 0);
 	case STORAGE_FLUSH:
 		return lib->rbd_aio_flush(d->image, p->completion);
-	case STORAGE_SECURE_ERASE: /* a cluster keeps copies in places that nobody is told */
-	case STORAGE_LIFETIME:
-		break;
+	default:
+		return -EINVAL;
 	}
-	return -EINVAL;
 }
 
 /* Whether the image is as long as the request needs. */

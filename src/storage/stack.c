@@ -47,6 +47,13 @@ int stack_layers(const struct storage_options *o, struct storage **out, struct e
 
 		if (!(*l)->wanted(o))
 			continue;
+		if (storage_limits_zoned(&below->limits) && !(*l)->zones) {
+			rc = error_set(err, -EOPNOTSUPP,
+				       "%s: the layer %s cannot be: what it stands on (%s) is a "
+				       "zoned disk.",
+				       o->target, (*l)->kind, storage_kind(below));
+			break;
+		}
 		rc = (*l)->stack(o, below, &s, err);
 		if (rc)
 			break;

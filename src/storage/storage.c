@@ -209,13 +209,17 @@ static uint64_t longest(const struct storage_limits *l, enum storage_op op)
 		return l->max_write_zeroes;
 	case STORAGE_SECURE_ERASE:
 		return l->max_secure_erase;
-	case STORAGE_READ:
-	case STORAGE_WRITE:
-	case STORAGE_FLUSH:
-	case STORAGE_LIFETIME:
-		break;
+	default:
+		return UINT64_MAX;
 	}
-	return UINT64_MAX;
+}
+
+static bool outside(const struct storage *s, const struct storage_io *io)
+{
+	uint64_t size = read_once(&s->size);
+
+	return (io->offset | io->len) & SECTOR_MASK || io->offset > size ||
+	       io->len > size - io->offset;
 }
 
 static int check_lifetime(const struct storage *s, const struct storage_io *io)
@@ -226,31 +230,58 @@ static int check_lifetime(const struct storage *s, const struct storage_io *io)
 											   : 0;
 }
 
-/* 0: the engine shall do it; 1: nothing is left to do; -errno. */
-static int check(const struct storage *s, const struct storage_io *io)
+static int check_zones(const struct storage *s, const struct storage_io *io)
 {
-	uint64_t size = read_once(&s->size);
+	const struct storage_zone_limits *z = &s->limits.zones;
+
+	if (!z->size)
+		return -EOPNOTSUPP;
+	if (outside(s, io))
+		return -EINVAL;
+	if (io->op == STORAGE_ZONE_REPORT)
+		return 0;
+	if (s->readonly)
+		return -EROFS;
+	if (io->op != STORAGE_APPEND)
+		return 0;
+	if (!z->max_append)
+		return -EOPNOTSUPP;
+	return !io->len || io->len > z->max_append ? -STORAGE_EZONE_COMMAND : 0;
+}
+
+/* All but READ and WRITE. */
+static __attribute__((noinline)) int check_other(const struct storage *s,
+						 const struct storage_io *io)
+{
 	uint64_t max;
 
-	if (unlikely(io->op > STORAGE_WRITE)) {
-		if (io->op == STORAGE_FLUSH)
-			return s->readonly ? 1 : 0;
-		if (io->op == STORAGE_LIFETIME)
-			return check_lifetime(s, io);
-	}
-	if (unlikely((io->offset | io->len) & SECTOR_MASK))
+	if (io->op == STORAGE_FLUSH)
+		return s->readonly ? 1 : 0;
+	if (io->op == STORAGE_LIFETIME)
+		return check_lifetime(s, io);
+	if (io->op >= STORAGE_APPEND)
+		return check_zones(s, io);
+	if (outside(s, io))
 		return -EINVAL;
-	if (unlikely(io->offset > size || io->len > size - io->offset))
-		return -EINVAL;
-	if (io->op != STORAGE_READ && s->readonly)
+	if (s->readonly)
 		return -EROFS;
-	if (likely(io->op <= STORAGE_WRITE))
-		return io->len ? 0 : 1;
 	max = longest(&s->limits, io->op);
-	if (unlikely(!max))
+	if (!max)
 		return -EOPNOTSUPP;
-	if (unlikely(io->len > max))
+	if (io->len > max)
 		return -EINVAL;
+	return io->len ? 0 : 1;
+}
+
+/* 0: the engine shall do it; 1: nothing is left to do; -errno. */
+static inline int check(const struct storage *s, const struct storage_io *io)
+{
+	if (unlikely(io->op > STORAGE_WRITE))
+		return check_other(s, io);
+	if (unlikely(outside(s, io)))
+		return -EINVAL;
+	if (unlikely(s->readonly && io->op != STORAGE_READ))
+		return -EROFS;
 	return io->len ? 0 : 1;
 }
 

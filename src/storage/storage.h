@@ -15,6 +15,7 @@
 #include "base/words.h"
 #include "storage/layers.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -29,11 +30,61 @@ enum storage_op {
 	STORAGE_SECURE_ERASE = 5, /* what was there cannot be read back below either; contents
 				   * become undefined; stable at completion, whatever the flags */
 	STORAGE_LIFETIME = 6,	  /* fills iov, a struct storage_lifetime; offset is 0          */
-};
-#define STORAGE_OPS   7
 
-#define STORAGE_FUA   1u /* WRITE, DISCARD, WRITE_ZEROES: stable at completion       */
+	/* Of zoned disks alone (storage_zone_limits); offset is where a zone begins. */
+	STORAGE_APPEND = 7,	 /* written where the zone's write pointer is: zone->position */
+	STORAGE_ZONE_REPORT = 8, /* what zones there are, from the one that holds offset on   */
+	STORAGE_ZONE_OPEN = 9,	 /* explicitly */
+	STORAGE_ZONE_CLOSE = 10,
+	STORAGE_ZONE_FINISH = 11,    /* the zone is full                                          */
+	STORAGE_ZONE_RESET = 12,     /* ... and empty: its contents are gone, at completion       */
+	STORAGE_ZONE_RESET_ALL = 13, /* all that have a write pointer; offset is 0                */
+};
+#define STORAGE_OPS   14
+
+#define STORAGE_FUA   1u /* WRITE, DISCARD, WRITE_ZEROES, APPEND: stable at completion */
 #define STORAGE_UNMAP 2u /* WRITE_ZEROES: may give space back; else it stays taken   */
+/* It was in flight when a server ended and is sent again by the next: on a zoned disk it may have been
+ * done already, and that is no error. */
+#define STORAGE_AGAIN 4u
+
+/* The numbers are those of ZBC, and so of Linux and virtio. */
+enum storage_zone_type {
+	STORAGE_ZONE_CONVENTIONAL = 1,
+	STORAGE_ZONE_SEQUENTIAL = 2, /* written at its write pointer alone */
+};
+
+enum storage_zone_condition {
+	STORAGE_ZONE_NOT_WP = 0, /* conventional */
+	STORAGE_ZONE_EMPTY = 1,
+	STORAGE_ZONE_IMPLICIT = 2, /* open, since it was written */
+	STORAGE_ZONE_EXPLICIT = 3, /* open, since somebody said so */
+	STORAGE_ZONE_CLOSED = 4,
+	STORAGE_ZONE_READONLY = 13,
+	STORAGE_ZONE_FULL = 14,
+	STORAGE_ZONE_OFFLINE = 15,
+};
+
+struct storage_zone {
+	uint64_t start, size; /* bytes; the last zone of a disk may be smaller         */
+	uint64_t capacity;    /* bytes from the start that can be written              */
+	uint64_t wp;	      /* from the disk's beginning; while empty, open, closed  */
+	uint8_t type, condition;
+};
+
+/* What APPEND and ZONE_REPORT bring beside an error; the caller's. */
+struct storage_zone_reply {
+	uint64_t position;	    /* APPEND: the first byte that was written */
+	struct storage_zone *zones; /* ZONE_REPORT: room for @max */
+	uint32_t max;
+	uint32_t n; /* that were filled; 0: none are left */
+};
+
+/* How zoned disks say what is wrong with a request; in any other, these are plain failures. */
+#define STORAGE_EZONE_COMMAND	EBADR  /* cannot be, in the zone's condition, or at that place */
+#define STORAGE_EZONE_UNALIGNED ESPIPE /* a write that is not at the write pointer             */
+#define STORAGE_EZONE_OPEN	ETOOMANYREFS /* too many open zones                           */
+#define STORAGE_EZONE_ACTIVE	EOVERFLOW    /* too many active ones: open or closed         */
 
 /* How worn the medium is, as the standards of eMMC and UFS tell it.  0: not told. */
 struct storage_lifetime {
@@ -53,6 +104,7 @@ struct storage_io {
 		iov; /* READ, WRITE, LIFETIME: covers exactly len; its entries may change meanwhile,
 			    * and are as they were when done comes: it may be sent again */
 	int iovcnt;
+	struct storage_zone_reply *zone; /* APPEND, ZONE_REPORT */
 	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never
 	 * a success. */
 	void (*done)(struct storage_io *io, int err);
@@ -70,6 +122,19 @@ struct storage_io {
 	int cut; /* the entry of iov that is changed at present */
 };
 
+/*
+ * Host-managed zones: all zeroes when the disk has none.  A sequential zone is written at its write
+ * pointer alone; nothing crosses from one zone to the next, but between conventional ones; what lies
+ * behind the write pointer reads as zeroes.
+ */
+struct storage_zone_limits {
+	uint64_t size;		    /* bytes of a zone, power of two; 0: not zoned    */
+	uint32_t max_open;	    /* zones, 0: no limit                             */
+	uint32_t max_active;	    /* open or closed; 0: no limit                    */
+	uint64_t max_append;	    /* bytes, 0: cannot append                        */
+	uint32_t write_granularity; /* bytes: of writes to sequential zones           */
+};
+
 /* What a disk is and can do; read by any thread.  The blocks are what a guest is to be shown
  * (geometry.h); requests are taken on the raster of 512 bytes in any case. */
 struct storage_limits {
@@ -83,6 +148,7 @@ struct storage_limits {
 	uint64_t max_secure_erase;    /* bytes in one request, 0: cannot                      */
 	uint32_t erase_alignment;     /* bytes: what is off it may be refused                 */
 	bool lifetime;		      /* STORAGE_LIFETIME has something to tell               */
+	struct storage_zone_limits zones;
 };
 
 #define STORAGE_BLOCK_MAX 65536u
@@ -188,6 +254,16 @@ void storage_close(struct storage **s);
 
 uint64_t storage_size(const struct storage *s); /* bytes, whole blocks; any thread */
 bool storage_readonly(const struct storage *s);
+static inline bool storage_limits_zoned(const struct storage_limits *l)
+{
+	return l->zones.size;
+}
+/* Whether that is an answer of a zoned disk to a request that cannot be, as it was sent now. */
+static inline bool storage_error_zone(int err)
+{
+	return err == -STORAGE_EZONE_COMMAND || err == -STORAGE_EZONE_UNALIGNED ||
+	       err == -STORAGE_EZONE_OPEN || err == -STORAGE_EZONE_ACTIVE;
+}
 const struct storage_limits *storage_limits(const struct storage *s);
 /*
  * Looks whether the size changed behind our back (file truncated or grown, block device resized)
@@ -242,7 +318,8 @@ void storage_channel_close(struct storage_channel **ch);
 /*
  * Answered by -EINVAL: a range outside the disk, off the 512-byte raster, or longer than the limit
  * of its kind; by -EROFS: a change of a read-only disk; by -EOPNOTSUPP: what the limits do not
- * offer.  A length of zero is done at once.
+ * offer.  A length of zero is done at once.  What the zones of a zoned disk do not allow is answered
+ * by the four errors above.
  */
 void storage_submit(struct storage_channel *ch, struct storage_io *io);
 

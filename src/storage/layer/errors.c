@@ -29,6 +29,13 @@ static const char *const op_names[STORAGE_OPS] = {
 	[STORAGE_WRITE_ZEROES] = "zeroing",
 	[STORAGE_SECURE_ERASE] = "secure erase",
 	[STORAGE_LIFETIME] = "look at the medium's life",
+	[STORAGE_APPEND] = "append",
+	[STORAGE_ZONE_REPORT] = "report of zones",
+	[STORAGE_ZONE_OPEN] = "zone open",
+	[STORAGE_ZONE_CLOSE] = "zone close",
+	[STORAGE_ZONE_FINISH] = "zone finish",
+	[STORAGE_ZONE_RESET] = "zone reset",
+	[STORAGE_ZONE_RESET_ALL] = "reset of all zones",
 };
 
 static struct errors_channel *to_channel(struct layer_channel *ch)
@@ -183,11 +190,14 @@ static enum storage_policy errors_policy(struct errors *d, const struct storage_
 	/* No access to the disk at all: nobody shall wait for it. */
 	if (err == -EINVAL || err == -EOPNOTSUPP || io->op == STORAGE_LIFETIME)
 		return STORAGE_REPORT;
+	if (storage_limits_zoned(&d->layer.base.limits) && storage_error_zone(err))
+		return STORAGE_REPORT;
 	if (storage_spoiled(&d->layer.base) &&
 	    (io->op == STORAGE_FLUSH || (io->flags & STORAGE_FUA)))
 		return STORAGE_REPORT;
 	pthread_mutex_lock(&d->lock);
-	policy = io->op == STORAGE_READ ? d->options.rerror : d->options.werror;
+	policy = io->op == STORAGE_READ || io->op == STORAGE_ZONE_REPORT ? d->options.rerror
+									 : d->options.werror;
 	d->failures++;
 	d->op = io->op;
 	d->err = err;
@@ -389,6 +399,7 @@ const struct storage_engine_ops errors_layer_ops = {
 	.wanted = errors_wanted,
 	.stack = errors_stack,
 	.passes = true,
+	.zones = true,
 	.close = errors_close,
 	.channel_open = errors_channel_open,
 	.channel_close = errors_channel_close,

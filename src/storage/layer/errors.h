@@ -10,7 +10,8 @@
  * By errors.timeout a request that waited so long is reported after all.  Others go on meanwhile:
  * only what failed waits, and the guest waits for that.
  *
- * Reported at once in any case: what cannot be asked of the storage at all (-EINVAL, -EOPNOTSUPP);
+ * Reported at once in any case: what cannot be asked of the storage at all (-EINVAL, -EOPNOTSUPP), or
+ * not now (the errors of zones);
  * flushes of a storage that has lost data (engine's spoiled()), where a later success would be a
  * lie; and everything while the disk is to be quiet (storage_drain()): what is kept is tried once
  * more then.

@@ -150,6 +150,7 @@ static void begin(struct layer_channel *ch, struct layer_io *l, struct storage_i
 	l->io.len = parent->len;
 	l->io.iov = parent->iov;
 	l->io.iovcnt = parent->iovcnt;
+	l->io.zone = parent->zone;
 	l->parent = parent;
 	l->ch = ch;
 	ch->ops->begin(l);

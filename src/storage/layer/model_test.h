@@ -146,8 +146,7 @@ static inline void model_prepare(struct model_channel *m, struct model_slot *s)
 	case STORAGE_SECURE_ERASE:
 		memset(m->known + io->offset / 512, 0, io->len / 512);
 		return;
-	case STORAGE_FLUSH:
-	case STORAGE_LIFETIME:
+	default:
 		return;
 	}
 }

@@ -38,7 +38,9 @@ static void throttle_begin(struct layer_io *l)
 	struct throttle_io *t = container_of(l, struct throttle_io, l);
 
 	if (l->io.op != STORAGE_FLUSH && l->io.op != STORAGE_LIFETIME) {
-		t->dir = l->io.op == STORAGE_READ ? THROTTLE_READ : THROTTLE_WRITE;
+		bool reads = l->io.op == STORAGE_READ || l->io.op == STORAGE_ZONE_REPORT;
+
+		t->dir = reads ? THROTTLE_READ : THROTTLE_WRITE;
 		t->bytes = l->io.op == STORAGE_DISCARD ? 0 : l->io.len;
 		if (!throttle_group_enter(to_member(l->ch), t))
 			return;
@@ -262,6 +264,7 @@ const struct storage_engine_ops throttle_layer_ops = {
 	.wanted = throttle_wanted,
 	.stack = throttle_stack,
 	.passes = true,
+	.zones = true,
 	.close = throttle_close,
 	.channel_open = throttle_channel_open,
 	.channel_close = throttle_channel_close,
