@@ -14,7 +14,9 @@
 #define ENODEV	     19
 #define EINVAL	     22
 #define ENOSPC	     28
+#define ESPIPE	     29
 #define EROFS	     30
+#define EBADRQC	     56
 #define EPROTO	     71
 #define EOVERFLOW    75
 #define ENOTSUP	     95

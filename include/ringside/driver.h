@@ -73,6 +73,10 @@ struct ringside_info {
 	uint32_t max_discard_sectors, max_discard_ranges, discard_alignment;
 	uint32_t max_write_zeroes_sectors, max_write_zeroes_ranges;
 	uint32_t max_secure_erase_sectors, max_secure_erase_ranges, secure_erase_alignment;
+	/*
+	 * Of a zoned disk. max_open_zones, max_active_zones 0: no limit; max_append_sectors 0: no
+	 * appends; write_granularity in bytes.
+	 */
 	uint32_t zone_sectors, max_open_zones, max_active_zones, max_append_sectors,
 		write_granularity;
 	uint64_t reserved[8];
@@ -126,8 +130,8 @@ RINGSIDE_API int ringside_start(struct ringside_disk *disk, struct ringside_erro
 RINGSIDE_API int ringside_stop(struct ringside_disk *disk, struct ringside_error *err);
 /*
  * After the back end went away: connects again and puts every outstanding request into the new
- * rings (a write may so be done twice; a zone append, which must not, is completed with -EIO).  A
- * disk that was not started stays so.
+ * rings (a write may so be done twice; a zone append that the device had seen, which must not, is
+ * completed with -EIO).  A disk that was not started stays so.
  */
 RINGSIDE_API int ringside_reconnect(struct ringside_disk *disk, struct ringside_error *err);
 
@@ -172,7 +176,8 @@ struct ringside_request {
 	struct iovec one;
 	void *out;
 	struct ringside_request *next;
-	uint64_t reserved[2];
+	unsigned *count;
+	uint64_t reserved[1];
 };
 
 /*
@@ -180,6 +185,11 @@ struct ringside_request {
  * large buffers or buffers outside registered memory is completed with -EINVAL (-EFAULT for the
  * memory), what the device does not offer with -ENOTSUP, a write to a read-only disk with -EROFS.
  * Arrays of buffers and of ranges must live until completion.  Nothing is split.
+ *
+ * What a device answers: IOERR, and what no standard knows, is -EIO, UNSUPP -ENOTSUP; of zoned disks
+ * ZONE_INVALID_CMD is -EBADRQC, ZONE_UNALIGNED_WP (a write that is not at the write pointer, or not
+ * a multiple of write_granularity) -ESPIPE, ZONE_OPEN_RESOURCE -ETOOMANYREFS, ZONE_ACTIVE_RESOURCE
+ * -EOVERFLOW.
  */
 RINGSIDE_API void ringside_read(struct ringside_queue *q, struct ringside_request *req,
 				uint64_t offset, void *buf, size_t len);
@@ -214,10 +224,79 @@ struct ringside_lifetime {
 RINGSIDE_API void ringside_get_lifetime(struct ringside_queue *q, struct ringside_request *req,
 					struct ringside_lifetime *lifetime);
 
+/* ---- zones (virtio 1.4, 5.2.6): for disks whose zone_model is not 0, else -ENOTSUP ---- */
+
+/* Of a zone; other numbers are the device's own. */
+#define RINGSIDE_ZONE_CONVENTIONAL  1 /* written anywhere                                 */
+#define RINGSIDE_ZONE_SEQUENTIAL    2 /* written at its write pointer only                 */
+#define RINGSIDE_ZONE_PREFERRED	    3 /* better written there                              */
+
+#define RINGSIDE_ZONE_NOT_WP	    0 /* conventional                                     */
+#define RINGSIDE_ZONE_EMPTY	    1
+#define RINGSIDE_ZONE_IMPLICIT_OPEN 2 /* by a write or an append                          */
+#define RINGSIDE_ZONE_EXPLICIT_OPEN 3 /* by ringside_zone_open()                          */
+#define RINGSIDE_ZONE_CLOSED	    4
+#define RINGSIDE_ZONE_READ_ONLY	    13
+#define RINGSIDE_ZONE_FULL	    14
+#define RINGSIDE_ZONE_OFFLINE	    15
+
+#define RINGSIDE_ZONE_NO_POINTER    UINT64_MAX
+
+/* Bytes, all of them. */
+struct ringside_zone {
+	uint64_t start;
+	uint64_t size;	   /* to the next zone                                            */
+	uint64_t capacity; /* of it can be written                                        */
+	/* RINGSIDE_ZONE_NO_POINTER: there is none in this state. */
+	uint64_t write_pointer;
+	uint8_t type, state;
+	uint8_t reserved0[6];
+	uint64_t reserved[3];
+};
+
+/**
+ * ringside_zone_report() - what the zones are like, from the one that holds @offset on
+ * @zones: any memory; filled when the request is completed with 0
+ * @n:     how many there is room for; then, how many were filled: 1 or more
+ *
+ * Both must live until completion.  No request brings more than RINGSIDE_ZONES_MAX zones, and some
+ * devices bring fewer: the next one begins where the last zone ends.  -EPROTO: what the device says
+ * of its zones cannot be.
+ */
+#define RINGSIDE_ZONES_MAX 63
+RINGSIDE_API void ringside_zone_report(struct ringside_queue *q, struct ringside_request *req,
+				       uint64_t offset, struct ringside_zone *zones, unsigned *n);
+
+/* @offset: where the zone begins. */
+RINGSIDE_API void ringside_zone_open(struct ringside_queue *q, struct ringside_request *req,
+				     uint64_t offset);
+RINGSIDE_API void ringside_zone_close(struct ringside_queue *q, struct ringside_request *req,
+				      uint64_t offset);
+RINGSIDE_API void ringside_zone_finish(struct ringside_queue *q, struct ringside_request *req,
+				       uint64_t offset);
+RINGSIDE_API void ringside_zone_reset(struct ringside_queue *q, struct ringside_request *req,
+				      uint64_t offset);
+RINGSIDE_API void ringside_zone_reset_all(struct ringside_queue *q, struct ringside_request *req);
+
+/**
+ * ringside_zone_append() - write at the write pointer, wherever it is when the device comes to it
+ * @zone:  where the zone begins
+ * @place: where the data came to lie, in bytes; set when the request is completed with 0; or NULL
+ *
+ * The length is a multiple of write_granularity, at most max_append_sectors and in one buffer less
+ * than the ring has entries for.  Never sent twice: see ringside_reconnect().  -EPROTO: the place
+ * that the device tells is not in the zone.
+ */
+RINGSIDE_API void ringside_zone_append(struct ringside_queue *q, struct ringside_request *req,
+				       uint64_t zone, const void *buf, size_t len, uint64_t *place);
+RINGSIDE_API void ringside_zone_appendv(struct ringside_queue *q, struct ringside_request *req,
+					uint64_t zone, const struct iovec *iov, unsigned n,
+					uint64_t *place);
+
 /*
  * Any type with any sector and data: first @readable buffers that the device reads, then @writable
  * ones that it writes.  Header and status are added; nothing is checked but that the chain fits the
- * ring and lies in registered memory.  Zone requests go this way.
+ * ring and lies in registered memory.
  */
 RINGSIDE_API void ringside_raw(struct ringside_queue *q, struct ringside_request *req,
 			       uint32_t type, uint64_t sector, const struct iovec *iov,

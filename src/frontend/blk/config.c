@@ -20,8 +20,6 @@
 /* Known too, but only if asked for: in order, one slow request holds up all behind it. */
 #define BITS_ON_REQUEST BIT64(VIRTIO_F_IN_ORDER)
 
-#define HOST_MANAGED	1
-
 /* The configuration ends in a field that no feature but these needs. */
 #define CONFIG_BASE_SIZE 60
 
@@ -96,7 +94,7 @@ int disk_want(struct ringside_disk *d, uint64_t *want, struct error *err)
 	rc = vdriver_config(v, read_zone_model, &model, err);
 	if (rc)
 		return rc;
-	if (model != HOST_MANAGED)
+	if (model != VIRTIO_BLK_Z_HM)
 		return 0;
 	if (!(*want & BIT64(VIRTIO_BLK_F_ZONED)))
 		return error_set(err, -ENOTSUP,
@@ -164,6 +162,25 @@ static int read_fields(struct vdriver *v, void *opaque, struct error *err)
 	return rc;
 }
 
+/* What the fields of a zoned disk say of each other. */
+static int check_zones(const struct raw_config *c, uint32_t block, struct error *err)
+{
+	uint32_t granularity = c->zoned[4];
+
+	if (c->zone_model > VIRTIO_BLK_Z_HA)
+		return error_set(err, -EPROTO, "the device claims to have the zone model %u.",
+				 c->zone_model);
+	if (c->zone_model == VIRTIO_BLK_Z_NONE)
+		return 0;
+	if (!c->zoned[0])
+		return error_set(err, -EPROTO, "the device claims to have zones of no sectors.");
+	if (granularity && granularity % block)
+		return error_set(err, -EPROTO,
+				 "the device claims to be written by %u bytes, with blocks of %u.",
+				 granularity, block);
+	return 0;
+}
+
 static uint32_t or_else(uint32_t v, uint32_t instead)
 {
 	return v ? v : instead;
@@ -186,6 +203,9 @@ int disk_read_config(struct vdriver *v, struct ringside_info *i, uint16_t *num_q
 	if (block < VIRTIO_BLK_SECTOR || block > BLOCK_SIZE_MAX || !is_pow2(block))
 		return error_set(err, -EPROTO, "the device claims to have blocks of %u bytes.",
 				 block);
+	rc = check_zones(&c, block, err);
+	if (rc)
+		return rc;
 
 	i->features = v->features;
 	i->offered = v->offered;
@@ -213,9 +233,9 @@ int disk_read_config(struct vdriver *v, struct ringside_info *i, uint16_t *num_q
 	i->zone_sectors = c.zoned[0];
 	i->max_open_zones = c.zoned[1];
 	i->max_active_zones = c.zoned[2];
-	i->max_append_sectors = c.zoned[3];
-	i->write_granularity = c.zoned[4];
+	i->max_append_sectors = (uint32_t)min_u64(c.zoned[3], c.zoned[0]);
 	i->zone_model = c.zone_model;
+	i->write_granularity = c.zone_model ? or_else(c.zoned[4], block) : 0;
 	*num_queues = (uint16_t)or_else(c.num_queues, 1);
 	return 0;
 }

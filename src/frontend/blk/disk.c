@@ -102,8 +102,10 @@ static int make_queues(struct ringside_disk *d, uint16_t offered, struct error *
 	i->queue_size = num;
 	/* No chain may be longer than the queue, in a table neither (virtio 1.4, 2.7.5.3.1). */
 	i->max_segments = (uint32_t)min_u64(i->max_segments, num - 2u);
+	/* A zone append has one buffer more, for its place. */
 	if (vdriver_has(&d->v, VIRTIO_F_INDIRECT_DESC))
-		table_len = (uint16_t)min_u64(i->max_segments + 2, TABLE_MAX);
+		table_len = (uint16_t)min_u64(i->max_segments + 2 + (i->zone_model != 0),
+					      TABLE_MAX);
 
 	each = disk_queue_bytes(&d->v, num, table_len);
 	rc = vdriver_mem_alloc(&d->v, (size_t)(each * d->n_queues), &d->shared, err);

@@ -42,6 +42,33 @@ struct disk_slot_ranges {
 	struct virtio_blk_range r[RINGSIDE_RANGES_MAX];
 };
 
+/* What is in a request, private to the driver. */
+enum kind {
+	KIND_READ,
+	KIND_WRITE,
+	KIND_FLUSH,
+	KIND_RANGES,
+	KIND_ID,
+	KIND_LIFETIME,
+	KIND_ZONE,
+	KIND_REPORT,
+	KIND_APPEND,
+	KIND_RAW,
+	KIND_CHAIN,
+};
+
+/*
+ * Where the device writes a zone report; a queue of a zoned disk has DISK_REPORTS of them, and a
+ * report for which none is free waits as for room in the ring.  It is decoded from here, so that
+ * what the caller gets cannot change under him.
+ */
+struct disk_report {
+	struct virtio_blk_zone_report header;
+	struct virtio_blk_zone_descriptor zones[RINGSIDE_ZONES_MAX];
+};
+_Static_assert(sizeof(struct disk_report) == 4096, "one page each");
+#define DISK_REPORTS 4
+
 struct disk_list {
 	struct ringside_request *head, *tail;
 };
@@ -51,10 +78,12 @@ struct ringside_queue {
 	struct ringside_disk *disk;
 	struct disk_slot *slots;
 	struct disk_slot_ranges *ranges;
-	uint16_t *free_slots; /* a stack */
+	struct disk_report *reports; /* NULL: not a zoned disk */
+	uint16_t *free_slots;	     /* a stack */
 	uint16_t n_free;
+	uint8_t free_reports;	 /* a bit each */
 	unsigned hint;		 /* where the last buffer lay */
-	uint64_t shift;		 /* from an address of slots and ranges to the device's */
+	uint64_t shift;		 /* from an address of slots, ranges and reports to the device's */
 	struct vqdrv_buf *bufs;	 /* num of them, to build a chain in */
 	struct disk_list held;	 /* waiting for room */
 	struct disk_list failed; /* waiting for the next poll only */
@@ -103,5 +132,16 @@ void disk_queue_take_back(struct ringside_queue *q);
 /* Completes all that is held or failed, the held with @result. */
 void disk_queue_cancel(struct ringside_queue *q, int result);
 void disk_queue_refill(struct ringside_queue *q);
+
+/* For those who make requests. @rc: 0, or why it is not to be sent; it is completed in any case. */
+void disk_queue_submit(struct ringside_queue *q, struct ringside_request *req, int rc);
+/* Buffers that the device can reach, no more and none larger than it takes; their sum in @total. */
+int disk_check_iovs(struct ringside_queue *q, const struct iovec *iov, unsigned n, size_t max,
+		    uint64_t *total);
+void disk_request_simple(struct ringside_request *req, enum kind kind, uint32_t type, void *out);
+
+/* zones.c.  The device wrote @len bytes, its status among them; into the request's result. */
+void disk_take_report(struct ringside_queue *q, struct ringside_request *req, uint32_t len);
+void disk_take_append(struct ringside_queue *q, struct ringside_request *req, uint32_t len);
 
 #endif

@@ -447,9 +447,9 @@ static void blk_g_11_zone_requests_go_raw_with_their_status(void **state)
 		uint8_t status;
 		int result;
 	} answers[] = {
-		{0, 0},		 {1, -EIO},  {2, -ENOTSUP},
-		{3, -EIO},	 {4, -EIO},  {5, -ETOOMANYREFS},
-		{6, -EOVERFLOW}, {77, -EIO}, {0xff, -EIO},
+		{0, 0},		 {1, -EIO},    {2, -ENOTSUP},
+		{3, -EBADRQC},	 {4, -ESPIPE}, {5, -ETOOMANYREFS},
+		{6, -EOVERFLOW}, {77, -EIO},   {0xff, -EIO},
 	};
 	struct ringside_options o = {.zoned = true};
 	struct ringside_disk *d;

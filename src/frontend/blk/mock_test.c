@@ -283,6 +283,20 @@ static bool alive(const struct transport *t)
 	return !mock_of(t)->gone;
 }
 
+/* A new connection: the device begins anew. */
+static int reconnect(struct transport *t, struct error *err)
+{
+	struct mock *m = mock_of(t);
+
+	(void)err;
+	record(m, ACT_RECONNECT, 0);
+	m->gone = false;
+	m->status = 0;
+	m->accepted = 0;
+	memset(m->enabled, 0, sizeof(m->enabled));
+	return 0;
+}
+
 static void disconnect(struct transport *t)
 {
 	record(mock_of(t), ACT_DISCONNECT, 0);
@@ -311,6 +325,7 @@ static const struct transport_ops mock_ops = {
 	.mem_remove = mem_remove,
 	.process = process,
 	.alive = alive,
+	.reconnect = reconnect,
 	.disconnect = disconnect,
 	.destroy = destroy,
 };

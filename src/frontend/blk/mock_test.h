@@ -25,6 +25,7 @@ enum act {
 	ACT_MEM_ADD,
 	ACT_MEM_REMOVE,
 	ACT_DISCONNECT,
+	ACT_RECONNECT,
 };
 
 struct mock_act {

@@ -8,17 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum kind {
-	KIND_READ,
-	KIND_WRITE,
-	KIND_FLUSH,
-	KIND_RANGES,
-	KIND_ID,
-	KIND_LIFETIME,
-	KIND_RAW,
-	KIND_CHAIN,
-};
-
 #define LIFETIME_BYTES 6
 
 /* A device that is awake sees so many at a time: it works on them while the next are made. */
@@ -53,9 +42,12 @@ static struct ringside_request *list_take(struct disk_list *l)
 
 uint64_t disk_queue_bytes(const struct vdriver *v, uint16_t num, uint16_t table_len)
 {
-	return align_up(vqueue_bytes(v, num, table_len) +
-				num * (sizeof(struct disk_slot) + sizeof(struct disk_slot_ranges)),
-			vqueue_align(v));
+	uint64_t n = vqueue_bytes(v, num, table_len);
+
+	n += num * (sizeof(struct disk_slot) + sizeof(struct disk_slot_ranges));
+	if (vdriver_has(v, VIRTIO_BLK_F_ZONED))
+		n += DISK_REPORTS * sizeof(struct disk_report);
+	return align_up(n, vqueue_align(v));
 }
 
 /* The connection is a new one after each reconnection. */
@@ -77,6 +69,8 @@ int disk_queue_init(struct ringside_queue *q, struct ringside_disk *d, uint16_t 
 	q->slots = (struct disk_slot *)(void *)(shared + vqueue_bytes(&d->v, num, table_len));
 	q->shift = vdriver_address(&d->v, q->slots, &q->hint) - (uintptr_t)q->slots;
 	q->ranges = (struct disk_slot_ranges *)(void *)(q->slots + num);
+	if (vdriver_has(&d->v, VIRTIO_BLK_F_ZONED))
+		q->reports = (struct disk_report *)(void *)(q->ranges + num);
 	q->free_slots = os_alloc(num * sizeof(*q->free_slots), _Alignof(uint16_t));
 	q->bufs = os_alloc(num * sizeof(*q->bufs), _Alignof(struct vqdrv_buf));
 	if (!q->free_slots || !q->bufs)
@@ -106,6 +100,7 @@ int disk_queue_start(struct ringside_queue *q, struct error *err)
 	for (uint16_t i = 0; i < q->vq.num; i++)
 		q->free_slots[i] = (uint16_t)(q->vq.num - 1 - i);
 	q->n_free = q->vq.num;
+	q->free_reports = (1u << DISK_REPORTS) - 1;
 	q->idle_polls = 0;
 	return vqueue_start(&q->vq, err);
 }
@@ -163,6 +158,21 @@ static unsigned put_own(struct ringside_queue *q, struct vqdrv_buf *b, struct ri
 		memset(s->data, 0, LIFETIME_BYTES);
 		*b = own_buf(q, s->data, LIFETIME_BYTES);
 		return 1;
+	case KIND_REPORT: {
+		struct disk_report *r = &q->reports[req->writable];
+
+		memset(&r->header, 0, sizeof(r->header));
+		*b = own_buf(q, r, sizeof(r->header) + req->readable * sizeof(r->zones[0]));
+		return 1;
+	}
+	case KIND_APPEND: {
+		unsigned n = put_iovs(q, b, req);
+
+		memset(s->data, 0xff, sizeof(le64));
+		b[n] = own_buf(q, s->data, sizeof(le64));
+		*readable += req->readable;
+		return n + 1;
+	}
 	default:
 		return 0;
 	}
@@ -185,6 +195,11 @@ static int place(struct ringside_queue *q, struct ringside_request *req)
 			req->slot = q->free_slots[--q->n_free];
 		return rc;
 	}
+	if (unlikely(req->kind == KIND_REPORT)) {
+		if (!q->free_reports)
+			return -ENOSPC;
+		req->writable = (uint32_t)__builtin_ctz(q->free_reports);
+	}
 	req->slot = q->free_slots[q->n_free - 1];
 	s = &q->slots[req->slot];
 	s->header = (struct virtio_blk_req){.type = le32_make(req->type),
@@ -199,8 +214,11 @@ static int place(struct ringside_queue *q, struct ringside_request *req)
 	}
 	b[n++] = own_buf(q, &s->status, 1);
 	rc = vqdrv_add(&q->vq.ring, b, readable, n - readable, req);
-	if (!rc)
+	if (!rc) {
 		q->n_free--;
+		if (unlikely(req->kind == KIND_REPORT))
+			q->free_reports &= (uint8_t) ~(1u << req->writable);
+	}
 	return rc;
 }
 
@@ -257,6 +275,11 @@ static inline void queue_submit(struct ringside_queue *q, struct ringside_reques
 		vqdrv_publish(&q->vq.ring);
 }
 
+void disk_queue_submit(struct ringside_queue *q, struct ringside_request *req, int rc)
+{
+	queue_submit(q, req, rc);
+}
+
 /* ---- the requests ---- */
 
 static bool has(const struct ringside_queue *q, unsigned bit)
@@ -271,9 +294,8 @@ static bool in_bounds(const struct ringside_queue *q, uint64_t sector, uint64_t 
 	return sector <= all && n <= all - sector;
 }
 
-/* Buffers that the device can reach, no more and none larger than it takes; their sum in @total. */
-static int check_iovs(struct ringside_queue *q, const struct iovec *iov, unsigned n, size_t max,
-		      uint64_t *total)
+int disk_check_iovs(struct ringside_queue *q, const struct iovec *iov, unsigned n, size_t max,
+		    uint64_t *total)
 {
 	uint64_t sum = 0;
 
@@ -298,7 +320,7 @@ static inline int check_rw(struct ringside_queue *q, uint64_t offset, const stru
 
 	if (unlikely(!n || n > i->max_segments))
 		return -EINVAL;
-	rc = check_iovs(q, iov, n, i->max_segment_bytes, &total);
+	rc = disk_check_iovs(q, iov, n, i->max_segment_bytes, &total);
 	if (unlikely(rc))
 		return rc;
 	if (unlikely((offset | total) % VIRTIO_BLK_SECTOR || total > UINT32_MAX ||
@@ -347,7 +369,7 @@ void ringside_write(struct ringside_queue *q, struct ringside_request *req, uint
 	ringside_writev(q, req, offset, &req->one, 1);
 }
 
-static void simple(struct ringside_request *req, enum kind kind, uint32_t type, void *out)
+void disk_request_simple(struct ringside_request *req, enum kind kind, uint32_t type, void *out)
 {
 	req->kind = (uint8_t)kind;
 	req->type = type;
@@ -359,7 +381,7 @@ static void simple(struct ringside_request *req, enum kind kind, uint32_t type, 
 
 void ringside_flush(struct ringside_queue *q, struct ringside_request *req)
 {
-	simple(req, KIND_FLUSH, VIRTIO_BLK_T_FLUSH, NULL);
+	disk_request_simple(req, KIND_FLUSH, VIRTIO_BLK_T_FLUSH, NULL);
 	if (!has(q, VIRTIO_BLK_F_FLUSH) && q->disk->started) {
 		/* Not accepted, so every write was durable when it completed. */
 		q->pending++;
@@ -376,7 +398,7 @@ static void submit_ranges(struct ringside_queue *q, struct ringside_request *req
 {
 	int rc = 0;
 
-	simple(req, KIND_RANGES, type, (void *)(uintptr_t)r);
+	disk_request_simple(req, KIND_RANGES, type, (void *)(uintptr_t)r);
 	req->readable = n;
 	req->writable = flags;
 	if (!has(q, feature))
@@ -421,14 +443,14 @@ void ringside_secure_erase(struct ringside_queue *q, struct ringside_request *re
 
 void ringside_get_id(struct ringside_queue *q, struct ringside_request *req, char id[21])
 {
-	simple(req, KIND_ID, VIRTIO_BLK_T_GET_ID, id);
+	disk_request_simple(req, KIND_ID, VIRTIO_BLK_T_GET_ID, id);
 	queue_submit(q, req, 0);
 }
 
 void ringside_get_lifetime(struct ringside_queue *q, struct ringside_request *req,
 			   struct ringside_lifetime *lifetime)
 {
-	simple(req, KIND_LIFETIME, VIRTIO_BLK_T_GET_LIFETIME, lifetime);
+	disk_request_simple(req, KIND_LIFETIME, VIRTIO_BLK_T_GET_LIFETIME, lifetime);
 	queue_submit(q, req, has(q, VIRTIO_BLK_F_LIFETIME) ? 0 : -ENOTSUP);
 }
 
@@ -438,13 +460,13 @@ void ringside_raw(struct ringside_queue *q, struct ringside_request *req, uint32
 	uint64_t total;
 	int rc = -EINVAL;
 
-	simple(req, KIND_RAW, type, NULL);
+	disk_request_simple(req, KIND_RAW, type, NULL);
 	req->sector = sector;
 	req->iov = iov;
 	req->readable = readable;
 	req->writable = writable;
 	if (readable <= q->vq.num && writable <= q->vq.num && readable + writable + 2 <= q->vq.num)
-		rc = check_iovs(q, iov, readable + writable, UINT32_MAX, &total);
+		rc = disk_check_iovs(q, iov, readable + writable, UINT32_MAX, &total);
 	queue_submit(q, req, rc);
 }
 
@@ -454,7 +476,7 @@ void ringside_chain(struct ringside_queue *q, struct ringside_request *req, cons
 	bool fits = readable <= q->vq.num && writable <= q->vq.num &&
 		    readable + writable <= q->vq.num;
 
-	simple(req, KIND_CHAIN, 0, NULL);
+	disk_request_simple(req, KIND_CHAIN, 0, NULL);
 	req->iov = iov;
 	req->readable = readable;
 	req->writable = writable;
@@ -477,7 +499,9 @@ static int result_of(uint8_t status)
 	case VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE:
 		return -EOVERFLOW;
 	case VIRTIO_BLK_S_ZONE_INVALID_CMD:
+		return -EBADRQC;
 	case VIRTIO_BLK_S_ZONE_UNALIGNED_WP:
+		return -ESPIPE;
 	default:
 		return -EIO;
 	}
@@ -519,6 +543,12 @@ static void take_data(struct ringside_queue *q, struct ringside_request *req, ui
 	case KIND_LIFETIME:
 		take_lifetime(req->out, data, len);
 		break;
+	case KIND_REPORT:
+		disk_take_report(q, req, len);
+		break;
+	case KIND_APPEND:
+		disk_take_append(q, req, len);
+		break;
 	default:
 		break;
 	}
@@ -543,6 +573,8 @@ static inline void queue_finish(struct ringside_queue *q, struct ringside_reques
 		req->result = result_of(req->status);
 		if (!req->result)
 			take_data(q, req, len);
+		if (unlikely(req->kind == KIND_REPORT))
+			q->free_reports |= (uint8_t)(1u << req->writable);
 	}
 	q->free_slots[q->n_free++] = req->slot;
 	queue_done(q, req);
@@ -680,19 +712,18 @@ void disk_queue_take_back(struct ringside_queue *q)
 	struct disk_list out = {0};
 	void *cookie;
 
-	while (vqdrv_detach(&q->vq.ring, &cookie))
-		list_append(&out, cookie);
-	while (q->held.head)
-		list_append(&out, list_take(&q->held));
-	while (out.head) {
-		struct ringside_request *req = list_take(&out);
+	while (vqdrv_detach(&q->vq.ring, &cookie)) {
+		struct ringside_request *req = cookie;
 
 		/* Done perhaps already; twice would be a second record. */
-		if (req->type == VIRTIO_BLK_T_ZONE_APPEND && req->kind == KIND_RAW)
+		if (req->type == VIRTIO_BLK_T_ZONE_APPEND)
 			queue_fail(q, req, -EIO);
 		else
-			list_append(&q->held, req);
+			list_append(&out, req);
 	}
+	while (q->held.head)
+		list_append(&out, list_take(&q->held));
+	q->held = out;
 }
 
 void disk_queue_cancel(struct ringside_queue *q, int result)
