@@ -49,3 +49,24 @@ int file_sync_leave(struct file_sync *s, int res, struct io_fifo *told, struct s
 	lost = load_acquire(&s->lost);
 	return lost ? lost : res;
 }
+
+static void fifo_withdraw(struct io_fifo *from, bool (*which)(const struct storage_io *io),
+			  struct io_fifo *out)
+{
+	struct io_fifo all = *from;
+	struct storage_io *io;
+
+	*from = (struct io_fifo){0};
+	while ((io = io_fifo_pop(&all)))
+		io_fifo_push(which(io) ? out : from, io);
+}
+
+void file_sync_withdraw(struct file_sync *s, bool (*which)(const struct storage_io *io),
+			struct io_fifo *out)
+{
+	*out = (struct io_fifo){0};
+	pthread_mutex_lock(&s->lock);
+	fifo_withdraw(&s->members, which, out);
+	fifo_withdraw(&s->waiting, which, out);
+	pthread_mutex_unlock(&s->lock);
+}

@@ -68,4 +68,11 @@ bool file_sync_lose(struct file_sync *s, int err);
  */
 int file_sync_leave(struct file_sync *s, int res, struct io_fifo *told, struct storage_io **next);
 
+/*
+ * Takes those for which @which out of the ones that wait and that share the sync under way; not who
+ * leads.
+ */
+void file_sync_withdraw(struct file_sync *s, bool (*which)(const struct storage_io *io),
+			struct io_fifo *out);
+
 #endif

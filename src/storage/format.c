@@ -237,4 +237,5 @@ const struct storage_engine_ops format_engine_ops = {
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,
 	.submit = nbd_submit,
+	.drain = nbd_drain,
 };

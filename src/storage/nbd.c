@@ -180,8 +180,11 @@ static void channel_deliver(struct reactor_msg *msg)
 	done = ch->done;
 	ch->done.head = NULL;
 	pthread_mutex_unlock(&ch->lock);
-	while ((io = nbd_fifo_pop(&done)))
+	while ((io = nbd_fifo_pop(&done))) {
+		if (!--ch->in_flight)
+			store_release(&ch->draining, false);
 		io->done(io, io->result);
+	}
 }
 
 void nbd_channel_give_back(struct storage_io *io)
@@ -251,7 +254,28 @@ void nbd_channel_close(struct storage_channel *base)
 
 void nbd_submit(struct storage_channel *base, struct storage_io *io)
 {
+	to_channel(base)->in_flight++;
 	nbd_link_submit(to_channel(base)->link, io);
+}
+
+bool nbd_channel_drains(const struct storage_io *io)
+{
+	return load_acquire(&to_channel(io->channel)->draining);
+}
+
+/* Also for what comes until nothing is in flight: a layer above may send it once more. */
+void nbd_drain(struct storage_channel *base, struct storage_drain *d)
+{
+	struct nbd_channel *ch = to_channel(base);
+
+	if (ch->in_flight && !load_acquire(&ch->draining)) {
+		store_release(&ch->draining, true);
+		nbd_link_wake(ch->link);
+		if (ch->link->main)
+			nbd_link_wake(ch->link->main);
+	}
+	if (d)
+		d->done(d);
 }
 
 const struct storage_engine_ops nbd_engine_ops = {
@@ -265,4 +289,5 @@ const struct storage_engine_ops nbd_engine_ops = {
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,
 	.submit = nbd_submit,
+	.drain = nbd_drain,
 };

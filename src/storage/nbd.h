@@ -2,13 +2,14 @@
 /*
  * The inside of src/storage: disks behind an NBD server.
  *
- * libnbd is called on threads of our own alone, one for each connection (a link): it waits for
- * names, for TLS and for a server program's start and end, and a server started by it may die with
- * the thread that started it.  Neither a worker nor the control thread ever waits for a server,
- * but at the start of a disk, for NBD_OPEN_SECONDS at most.
+ * libnbd is called on threads of our own alone, one for each connection (a link), and one more while
+ * it connects (nbd_dial.c).  A link's thread waits for nothing but its next event, so that it can
+ * always answer and end.  Neither a worker nor the control thread ever waits for a server; who opens
+ * a disk does, for NBD_OPEN_SECONDS at most.
  *
  *      nbd.c       the engine: options, channels, what the server told of the disk
  *      nbd_link.c  one connection: connect, serve, lose, connect again
+ *      nbd_dial.c  its beginning, where names are looked up
  *      nbd_io.c    one connection's requests: cut into commands, completed, repeated
  *      nbd_server.c  a server program of our own
  *      format.c    disks in an image format: a qemu-nbd of our own
@@ -27,6 +28,9 @@
  *
  * A repeat may not meet the original: a connection is given up only when its server's host is gone
  * (nbd_host_is_gone()), or when nbd.timeout= says so.
+ *
+ * A drain answers what waits for a server that is away, and what is lost until it is over; what a
+ * server has been sent, and may carry out any moment, nobody can call back: it is waited for.
  *
  * A server that ends may take changes with it that it had answered and not yet flushed.  Of a
  * server elsewhere we cannot know: most leave them in their kernel's page cache.  A qemu-nbd of our
@@ -83,6 +87,8 @@ struct nbd_fifo {
 struct nbd_channel {
 	struct storage_channel base;
 	struct nbd_link *link;
+	unsigned in_flight;	/* requests; its thread                               */
+	bool draining;		/* atomic, set by its thread: until nothing is in flight */
 	pthread_mutex_t lock;	/* protects what follows; taken before no other lock */
 	struct nbd_fifo done;	/* their err is io->result; all under way to the channel */
 	struct reactor_msg msg; /* posted when @done is not empty any more           */
@@ -101,6 +107,13 @@ struct nbd_command {
 	int err;
 };
 
+/* What became of a nbd_dial(). */
+struct nbd_dialled {
+	bool over, failed;
+	struct nbd_handle *nbd; /* NULL: there was no memory */
+	char why[256];
+};
+
 struct nbd_link {
 	struct nbd_lib lib;
 	struct nbd_way way;
@@ -117,6 +130,7 @@ struct nbd_link {
 	bool met;	  /* @facts are there                                        */
 	struct error why; /* of the last failure to connect                          */
 	struct nbd_facts facts;
+	struct nbd_dialled dialled;
 
 	struct file_sync sync; /* the disk's flushes; the first link's */
 
@@ -124,6 +138,7 @@ struct nbd_link {
 	struct nbd_server server; /* if it is our own */
 	struct nbd_handle *nbd;
 	struct log_limit log;
+	bool dialling; /* there is no handle yet                  */
 	bool up;
 	bool proven; /* this connection has answered a request */
 	bool tcp;
@@ -137,7 +152,8 @@ struct nbd_link {
 	uint64_t absent_ns; /* no connection that was worth it since               */
 	uint64_t connected_ns;
 	uint64_t look_ns;     /* at the server's host, next */
-	uint64_t next_try_ns; /* while there is no handle                            */
+	uint64_t next_try_ns; /* while there is no handle; else until it is given up */
+	char lost_why[256];   /* to be told when its own server has ended            */
 	uint64_t backoff_ns;
 	struct nbd_fifo pending;
 	struct nbd_command commands[NBD_COMMANDS];
@@ -199,6 +215,9 @@ int nbd_channel_open(struct storage *s, struct reactor *r, struct storage_channe
 		     struct error *err);
 void nbd_channel_close(struct storage_channel *ch);
 void nbd_submit(struct storage_channel *ch, struct storage_io *io);
+void nbd_drain(struct storage_channel *ch, struct storage_drain *d);
+/* What of its channel waits for a server that is away is to be answered.  Any thread. */
+bool nbd_channel_drains(const struct storage_io *io);
 /* io->result is set; on the link's thread. */
 void nbd_channel_give_back(struct storage_io *io);
 
@@ -217,8 +236,17 @@ void nbd_link_release(struct nbd_link **l, unsigned seconds);
 void nbd_link_submit(struct nbd_link *l, struct storage_io *io);
 /* One that has been under way, as it is. */
 void nbd_link_pass(struct nbd_link *l, struct storage_io *io);
+/* Its thread shall look at what has changed. */
+void nbd_link_wake(struct nbd_link *l);
+void nbd_link_ref(struct nbd_link *l);
+void nbd_link_unref(struct nbd_link *l);
 /* Its kernel, too: a server that hangs is not gone. */
 bool nbd_host_is_gone(const struct tcp_info *t);
+
+/* ---- nbd_dial.c ---- */
+
+/* Connects to l->way.uri; l->dialled tells of it.  0 or -errno. */
+int nbd_dial(struct nbd_link *l);
 
 /* ---- nbd_io.c ---- */
 
@@ -230,7 +258,7 @@ void nbd_io_issue(struct nbd_link *l);
 bool nbd_io_take_answers(struct nbd_link *l);
 /* The handle is closed: what was in flight becomes pending again, or has failed too often. */
 void nbd_io_lost(struct nbd_link *l);
-/* Ends all that is pending with @err. */
-void nbd_io_fail(struct nbd_link *l, int err);
+/* Ends with @err what waits for this connection: all, or those for which @which. */
+void nbd_io_fail(struct nbd_link *l, bool (*which)(const struct storage_io *io), int err);
 
 #endif

@@ -88,20 +88,6 @@ static void flushes_at_once_share_a_loss(void **state)
 	}
 }
 
-static void await_waiting(struct rig *rig, const struct storage_io *io)
-{
-	struct nbd_link *l = container_of(rig->ch, struct nbd_channel, base)->link;
-	bool waits = false;
-
-	while (!waits) {
-		usleep(1000);
-		pthread_mutex_lock(&l->sync.lock);
-		for (struct storage_io *i = l->sync.waiting.head; i; i = i->next)
-			waits |= i == io;
-		pthread_mutex_unlock(&l->sync.lock);
-	}
-}
-
 /*
  * The write whose flush others share is lost with it, and fails when it is repeated: that is no
  * failed flush, and theirs is done.
@@ -132,9 +118,9 @@ static void a_repeated_write_that_fails_is_no_failed_flush(void **state)
 	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
 	rig_start(&rig, &w[0]);
 	rig_start(&rig, &w[1]);
-	await_waiting(&rig, &w[1].io);
+	await_waiting(rig.ch, &w[1].io);
 	rig_start(&rig, &w[2]);
-	await_waiting(&rig, &w[2].io);
+	await_waiting(rig.ch, &w[2].io);
 	run("touch %s.go; until test -e %s.begun; do sleep 0.01; done", p->image, p->image);
 	assert_int_equal(rig_wait(&rig, &w[0]), 0);
 	server_end(p);

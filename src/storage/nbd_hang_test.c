@@ -37,23 +37,6 @@ static void a_server_that_hangs_is_not_gone(void **state)
 		assert_int_equal(nbd_host_is_gone(&cases[i].t), cases[i].gone);
 }
 
-/* Written by a server that has gone to the background, in its own time. */
-static int await_number_in(const char *path)
-{
-	for (unsigned i = 0; i < 2000; i++) {
-		FILE *f = fopen(path, "r");
-		int n = 0, got = f ? fscanf(f, "%d", &n) : 0;
-
-		if (f)
-			fclose(f);
-		if (got == 1)
-			return n;
-		usleep(5000);
-	}
-	fail_msg("the server does not come");
-	return 0;
-}
-
 /* Nor does the kernel give it up for us when it reads no more. */
 static void the_kernel_gives_up_no_server_that_hangs(void **state)
 {
@@ -62,20 +45,10 @@ static void the_kernel_gives_up_no_server_that_hangs(void **state)
 	socklen_t size = sizeof(unsigned);
 	unsigned ms = 1, found = 0;
 	struct rig rig;
-	char uri[64] = "";
+	char uri[64];
 
 	need("nbdkit");
-	for (unsigned port = 20000 + (unsigned)getpid() % 10000, i = 0; i < 50; i++, port++) {
-		char command[128];
-
-		snprintf(command, sizeof(command),
-			 "nbdkit -i 127.0.0.1 -p %u -P %s memory 8M 2>/dev/null", port, p->image);
-		if (system(command))
-			continue;
-		snprintf(uri, sizeof(uri), "nbd://127.0.0.1:%u/", port);
-		break;
-	}
-	p->server = await_number_in(p->image);
+	tcp_server_start(p, uri, sizeof(uri));
 	o.target = uri;
 	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
 	for (int fd = 3; fd < 1024; fd++) {

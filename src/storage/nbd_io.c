@@ -54,12 +54,13 @@ static struct nbd_link *first_link(struct nbd_link *l)
 }
 
 /*
- * @io led the disk's flush, for those, too, that shared it.  Returns what that means.  One that has
- * been lost and was to write once more has told nothing of a flush when that fails: they ask again.
+ * @io led the disk's flush, for those, too, that shared it.  Returns what that means.  Where no server
+ * has said so (it is given up; or it was lost, and was to write once more) nothing is told of a
+ * flush: they ask again.
  */
-static int nbd_flush_leave(struct nbd_link *l, const struct storage_io *io, int err)
+static int nbd_flush_leave(struct nbd_link *l, const struct storage_io *io, int err, bool said)
 {
-	const bool flushed = flushes(io);
+	const bool flushed = said && flushes(io);
 	struct storage_io *other, *next;
 	struct io_fifo told;
 	int rc = file_sync_leave(&first_link(l)->sync, err, &told, &next);
@@ -81,7 +82,16 @@ static int nbd_flush_leave(struct nbd_link *l, const struct storage_io *io, int 
 static void nbd_io_end(struct nbd_link *l, struct storage_io *io, int err)
 {
 	if (io->state & IO_LEADS)
-		err = nbd_flush_leave(l, io, err);
+		err = nbd_flush_leave(l, io, err, true);
+	io->result = err;
+	nbd_channel_give_back(io);
+}
+
+/* No server has answered it. */
+static void nbd_io_give_up(struct nbd_link *l, struct storage_io *io, int err)
+{
+	if (io->state & IO_LEADS)
+		(void)nbd_flush_leave(l, io, err, false);
 	io->result = err;
 	nbd_channel_give_back(io);
 }
@@ -452,7 +462,7 @@ static void request_lost(struct nbd_link *l, struct storage_io *io, struct nbd_f
 	io->progress = 0;
 	io->state &= ~(IO_CUT | IO_FLUSHED);
 	if (IO_TRIES(io->state) >= NBD_TRIES) {
-		nbd_io_end(l, io, -EIO);
+		nbd_io_give_up(l, io, -EIO);
 		return;
 	}
 	io->state += IO_TRY;
@@ -487,10 +497,25 @@ void nbd_io_lost(struct nbd_link *l)
 	l->pending = again;
 }
 
-void nbd_io_fail(struct nbd_link *l, int err)
+void nbd_io_fail(struct nbd_link *l, bool (*which)(const struct storage_io *io), int err)
 {
+	struct nbd_fifo all = l->pending;
+	struct io_fifo shared = {NULL, NULL};
 	struct storage_io *io;
 
-	while ((io = nbd_fifo_pop(&l->pending)))
-		nbd_io_end(l, io, err);
+	l->pending.head = NULL;
+	while ((io = nbd_fifo_pop(&all))) {
+		if (!which || which(io))
+			nbd_io_give_up(l, io, err);
+		else
+			nbd_fifo_push(&l->pending, io);
+	}
+	/* Flushes that share one which waits here, too. */
+	if (!which || l->main)
+		return;
+	file_sync_withdraw(&l->sync, which, &shared);
+	while ((io = io_fifo_pop(&shared))) {
+		io->result = err;
+		nbd_channel_give_back(io);
+	}
 }

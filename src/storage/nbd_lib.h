@@ -13,33 +13,33 @@
 
 #include <libnbd.h>
 
-#define NBD_CALLS(X)             \
-	X(nbd_aio_connect_unix)  \
-	X(nbd_aio_connect_uri)   \
-	X(nbd_aio_disconnect)    \
-	X(nbd_aio_flush)         \
-	X(nbd_aio_get_direction) \
-	X(nbd_aio_get_fd)        \
-	X(nbd_aio_is_closed)     \
-	X(nbd_aio_is_dead)       \
-	X(nbd_aio_is_ready)      \
-	X(nbd_aio_notify_read)   \
-	X(nbd_aio_notify_write)  \
-	X(nbd_aio_pread)         \
-	X(nbd_aio_pwrite)        \
-	X(nbd_aio_trim)          \
-	X(nbd_aio_zero)          \
-	X(nbd_can_flush)         \
-	X(nbd_can_fua)           \
-	X(nbd_can_multi_conn)    \
-	X(nbd_can_trim)          \
-	X(nbd_can_zero)          \
-	X(nbd_close)             \
-	X(nbd_create)            \
-	X(nbd_get_block_size)    \
-	X(nbd_get_error)         \
-	X(nbd_get_size)          \
-	X(nbd_is_read_only)      \
+#define NBD_CALLS(X)              \
+	X(nbd_aio_connect_socket) \
+	X(nbd_aio_connect_uri)    \
+	X(nbd_aio_disconnect)     \
+	X(nbd_aio_flush)          \
+	X(nbd_aio_get_direction)  \
+	X(nbd_aio_get_fd)         \
+	X(nbd_aio_is_closed)      \
+	X(nbd_aio_is_dead)        \
+	X(nbd_aio_is_ready)       \
+	X(nbd_aio_notify_read)    \
+	X(nbd_aio_notify_write)   \
+	X(nbd_aio_pread)          \
+	X(nbd_aio_pwrite)         \
+	X(nbd_aio_trim)           \
+	X(nbd_aio_zero)           \
+	X(nbd_can_flush)          \
+	X(nbd_can_fua)            \
+	X(nbd_can_multi_conn)     \
+	X(nbd_can_trim)           \
+	X(nbd_can_zero)           \
+	X(nbd_close)              \
+	X(nbd_create)             \
+	X(nbd_get_block_size)     \
+	X(nbd_get_error)          \
+	X(nbd_get_size)           \
+	X(nbd_is_read_only)       \
 	X(nbd_set_uri_allow_local_file)
 
 struct nbd_lib {

@@ -68,7 +68,14 @@ static int way_copy(struct nbd_way *to, const struct nbd_way *from)
 	return -ENOMEM;
 }
 
-static void link_unref(struct nbd_link *l)
+void nbd_link_ref(struct nbd_link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->refs++;
+	pthread_mutex_unlock(&l->lock);
+}
+
+void nbd_link_unref(struct nbd_link *l)
 {
 	struct nbd_link *main = l->main;
 	bool last;
@@ -87,10 +94,10 @@ static void link_unref(struct nbd_link *l)
 	nbd_way_fini(&l->way);
 	free(l);
 	if (main)
-		link_unref(main);
+		nbd_link_unref(main);
 }
 
-static void link_wake(struct nbd_link *l)
+void nbd_link_wake(struct nbd_link *l)
 {
 	const uint64_t one = 1;
 
@@ -109,7 +116,7 @@ static void link_take_in(struct nbd_link *l, struct nbd_fifo *more)
 	nbd_fifo_append(&l->inbox, more);
 	pthread_mutex_unlock(&l->lock);
 	if (first)
-		link_wake(l);
+		nbd_link_wake(l);
 }
 
 /* ---- the server ---- */
@@ -187,10 +194,11 @@ static void link_lost(struct nbd_link *l, const char *why)
 	}
 	l->lib.nbd_close(l->nbd);
 	l->nbd = NULL;
-	nbd_server_end(&l->server, l->way.name, !l->up);
-	/* Of one that did not start its own words are the reason. */
-	if (!l->up)
-		note_failure(l, l->server.said[0] ? l->server.said : why);
+	nbd_server_leave(&l->server, !l->up);
+	if (nbd_server_is_leaving(&l->server) && !l->up)
+		snprintf(l->lost_why, sizeof(l->lost_why), "%s", why);
+	else if (!l->up)
+		note_failure(l, why);
 	if (l->way.argv && l->changes != l->stable) {
 		l->over = true;
 		log_err(l->way.name, "its server ended with changes that were not flushed: all "
@@ -201,27 +209,65 @@ static void link_lost(struct nbd_link *l, const char *why)
 	nbd_io_lost(l);
 }
 
+/* A server of our own. */
+static int link_start_server(struct nbd_link *l)
+{
+	int fd, rc;
+
+	l->nbd = l->lib.nbd_create();
+	if (!l->nbd)
+		return -ENOMEM;
+	fd = nbd_server_start(&l->server, l->way.argv);
+	if (fd < 0)
+		return fd;
+	/* The socket is libnbd's, unless it fails at once. */
+	rc = l->lib.nbd_aio_connect_socket(l->nbd, fd);
+	l->failed = rc < 0;
+	return rc;
+}
+
 static int link_begin(struct nbd_link *l)
 {
 	int rc;
 
 	l->failed = false;
-	l->nbd = l->lib.nbd_create();
-	if (!l->nbd)
-		return -ENOMEM;
-	if (!l->way.uri) {
-		rc = nbd_server_start(&l->server, l->way.argv);
-		if (rc)
-			return rc;
-	}
-	if (l->way.uri) {
-		l->lib.nbd_set_uri_allow_local_file(l->nbd, true);
-		rc = l->lib.nbd_aio_connect_uri(l->nbd, l->way.uri);
-	} else {
-		rc = l->lib.nbd_aio_connect_unix(l->nbd, l->server.path);
-	}
-	l->failed = rc < 0;
+	if (!l->way.uri)
+		return link_start_server(l);
+	rc = nbd_dial(l);
+	l->dialling = !rc;
 	return rc;
+}
+
+/* What the dial came to: the link has a handle, or has lost it. */
+static void link_dialled(struct nbd_link *l, uint64_t now)
+{
+	struct nbd_dialled got;
+
+	pthread_mutex_lock(&l->lock);
+	got = l->dialled;
+	l->dialled = (struct nbd_dialled){0};
+	pthread_mutex_unlock(&l->lock);
+	if (!got.over)
+		return;
+	l->dialling = false;
+	l->nbd = got.nbd;
+	l->next_try_ns = now + CONNECT_SECONDS * NSEC_PER_SEC;
+	if (got.failed)
+		link_lost(l, got.why);
+}
+
+/* Its server is to end before another one is started on the same image. */
+static bool link_has_server(struct nbd_link *l, uint64_t now)
+{
+	if (!nbd_server_is_leaving(&l->server))
+		return false;
+	if (!nbd_server_has_ended(&l->server, l->way.name, now))
+		return true;
+	/* Of one that did not start its own words are the reason. */
+	if (l->lost_why[0])
+		note_failure(l, l->server.said[0] ? l->server.said : l->lost_why);
+	l->lost_why[0] = '\0';
+	return false;
 }
 
 static uint32_t block_size(const struct nbd_link *l, int which)
@@ -297,7 +343,6 @@ static void link_connected(struct nbd_link *l)
 	if (l->was_lost)
 		log_limited(&l->log, LOG_LEVEL_INFO, l->way.name, "connected to the server again");
 	l->was_lost = false;
-	nbd_server_hide(&l->server);
 	keep_alive(l);
 	l->up = true;
 	l->proven = false;
@@ -317,9 +362,11 @@ static uint64_t patience_ends(const struct nbd_link *l)
 
 static void look_after_handle(struct nbd_link *l, uint64_t now)
 {
-	if (l->over)
+	if (link_has_server(l, now) || l->over)
 		return;
-	if (!l->nbd) {
+	if (l->dialling)
+		link_dialled(l, now);
+	if (!l->nbd && !l->dialling) {
 		int rc = now >= l->next_try_ns ? link_begin(l) : 0;
 
 		if (rc) {
@@ -328,16 +375,20 @@ static void look_after_handle(struct nbd_link *l, uint64_t now)
 			char text[256];
 
 			snprintf(text, sizeof(text), "%s", why ? why : "out of memory");
-			if (l->nbd)
+			if (l->nbd) {
 				link_lost(l, text);
-			else
-				l->next_try_ns = now + BACKOFF_MAX_NS;
+				return;
+			}
+			note_failure(l, text);
+			l->next_try_ns = now + BACKOFF_MAX_NS;
 			return;
 		}
 		if (!l->nbd)
 			return;
 		l->next_try_ns = now + CONNECT_SECONDS * NSEC_PER_SEC; /* the limit, now */
 	}
+	if (!l->nbd)
+		return;
 	if (l->lib.nbd_aio_is_dead(l->nbd) || l->lib.nbd_aio_is_closed(l->nbd)) {
 		const char *why = l->failed ? l->lib.nbd_get_error() : NULL;
 		char text[256];
@@ -373,8 +424,7 @@ static void look_after_patience(struct nbd_link *l, uint64_t now)
 				"is back",
 				l->way.reconnect);
 	}
-	if (l->given_up || l->over)
-		nbd_io_fail(l, -EIO);
+	nbd_io_fail(l, l->given_up || l->over ? NULL : nbd_channel_drains, -EIO);
 }
 
 /* Milliseconds until something has to be looked at, -1: never. */
@@ -382,9 +432,11 @@ static int link_patience_ms(const struct nbd_link *l, uint64_t now)
 {
 	uint64_t at = UINT64_MAX;
 
-	if (l->over)
+	if (nbd_server_is_leaving(&l->server))
+		at = nbd_server_due(&l->server, now);
+	else if (l->over)
 		return -1;
-	if (!l->up)
+	else if (!l->up && !l->dialling)
 		at = l->next_try_ns;
 	if (!l->up && !l->given_up && l->met && !l->main)
 		at = min_u64(at, patience_ends(l));
@@ -399,9 +451,10 @@ static int link_patience_ms(const struct nbd_link *l, uint64_t now)
 
 static void link_sleep(struct nbd_link *l)
 {
-	struct pollfd fds[3] = {{.fd = l->wake, .events = POLLIN},
+	struct pollfd fds[4] = {{.fd = l->wake, .events = POLLIN},
 				{.fd = -1},
-				{.fd = l->server.words, .events = POLLIN}};
+				{.fd = l->server.words, .events = POLLIN},
+				{.fd = l->server.pidfd, .events = POLLIN}};
 	uint64_t count;
 
 	if (l->nbd) {
@@ -411,7 +464,7 @@ static void link_sleep(struct nbd_link *l)
 		fds[1].events = (short)((way & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 					(way & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 	}
-	if (poll(fds, 3, link_patience_ms(l, clock_ns())) <= 0)
+	if (poll(fds, 4, link_patience_ms(l, clock_ns())) <= 0)
 		return;
 	if (fds[0].revents && read(l->wake, &count, sizeof(count)) < 0)
 		return;
@@ -469,13 +522,15 @@ static void *link_thread(void *arg)
 	if (l->up && !l->in_flight)
 		l->lib.nbd_aio_disconnect(l->nbd, 0);
 	l->lib.nbd_close(l->nbd);
-	l->nbd = NULL;
 	nbd_server_end(&l->server, l->way.name, !l->up);
 	pthread_mutex_lock(&l->lock);
 	l->ended = true;
+	l->nbd = l->dialled.nbd;
 	pthread_cond_broadcast(&l->changed);
 	pthread_mutex_unlock(&l->lock);
-	link_unref(l);
+	l->lib.nbd_close(l->nbd);
+	l->nbd = NULL;
+	nbd_link_unref(l);
 	return NULL;
 }
 
@@ -530,14 +585,12 @@ int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd
 	pthread_condattr_destroy(&attr);
 	l->refs = 1;
 	if (main) {
-		pthread_mutex_lock(&main->lock);
-		main->refs++;
-		pthread_mutex_unlock(&main->lock);
+		nbd_link_ref(main);
 		l->main = main;
 		l->facts = main->facts;
 		l->met = true;
 	}
-	l->server.words = -1;
+	l->server.words = l->server.pidfd = -1;
 	nbd_io_init(l);
 	file_sync_init(&l->sync);
 	rc = far_copy_init(&l->copy);
@@ -545,7 +598,7 @@ int nbd_link_create(struct nbd_link **out, const struct nbd_way *way, struct nbd
 		rc = link_start(l);
 	if (rc) {
 		error_set(err, rc, "cannot set up a connection for %s", way->name);
-		link_unref(l);
+		nbd_link_unref(l);
 		return rc;
 	}
 	*out = l;
@@ -594,11 +647,11 @@ void nbd_link_release(struct nbd_link **lp, unsigned seconds)
 	*lp = NULL;
 	pthread_mutex_lock(&l->lock);
 	l->stop = true;
-	link_wake(l);
+	nbd_link_wake(l);
 	while (seconds && !l->ended && !rc)
 		rc = pthread_cond_timedwait(&l->changed, &l->lock, &until);
 	pthread_mutex_unlock(&l->lock);
-	link_unref(l);
+	nbd_link_unref(l);
 }
 
 void nbd_link_pass(struct nbd_link *l, struct storage_io *io)

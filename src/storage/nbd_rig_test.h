@@ -4,6 +4,7 @@
 #define STORAGE_NBD_RIG_TEST_H
 
 #include "storage/mix_test.h"
+#include "storage/nbd.h"
 
 #include <signal.h>
 #include <spawn.h>
@@ -97,6 +98,55 @@ static inline void server_end(struct place *p)
 	kill(p->server, SIGKILL);
 	waitpid(p->server, NULL, 0);
 	p->server = 0;
+}
+
+/* Written by a server that has gone to the background, in its own time. */
+static inline int await_number_in(const char *path)
+{
+	for (unsigned i = 0; i < 2000; i++) {
+		FILE *f = fopen(path, "r");
+		int n = 0, got = f ? fscanf(f, "%d", &n) : 0;
+
+		if (f)
+			fclose(f);
+		if (got == 1)
+			return n;
+		usleep(5000);
+	}
+	fail_msg("the server does not come");
+	return 0;
+}
+
+/* At any port that is free; @uri is where. */
+static inline void tcp_server_start(struct place *p, char *uri, size_t size)
+{
+	*uri = '\0';
+	for (unsigned port = 20000 + (unsigned)getpid() % 10000, i = 0; i < 50; i++, port++) {
+		char command[128];
+
+		snprintf(command, sizeof(command),
+			 "nbdkit -i 127.0.0.1 -p %u -P %s memory 8M 2>/dev/null", port, p->image);
+		if (system(command))
+			continue;
+		snprintf(uri, size, "nbd://127.0.0.1:%u/", port);
+		break;
+	}
+	p->server = await_number_in(p->image);
+}
+
+/* Until @io waits for the flush of another. */
+static inline void await_waiting(const struct storage_channel *ch, const struct storage_io *io)
+{
+	struct nbd_link *l = container_of(ch, struct nbd_channel, base)->link;
+	bool waits = false;
+
+	while (!waits) {
+		usleep(1000);
+		pthread_mutex_lock(&l->sync.lock);
+		for (struct storage_io *i = l->sync.waiting.head; i; i = i->next)
+			waits |= i == io;
+		pthread_mutex_unlock(&l->sync.lock);
+	}
 }
 
 /*

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define ARGS_MAX 16
+#define LOOK_MS	 10
 
 /* LISTEN_PID has to be the server's own, which the shell knows. */
 static const char script[] =
@@ -25,37 +26,26 @@ static const char script[] =
 	"if command -v setpriv >/dev/null 2>&1; then exec setpriv --pdeathsig TERM \"$@\"; fi\n"
 	"exec \"$@\"\n";
 
-static int make_socket(struct nbd_server *s)
+/* Both ends: @listening has one that waits to be accepted, and nobody can come after it. */
+static int make_sockets(int *listening, int *client)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int fd, rc;
-
 	/* sun_path is short: not TMPDIR. */
-	strcpy(s->dir, "/tmp/ringside-nbd-XXXXXX");
-	if (!mkdtemp(s->dir)) {
-		s->dir[0] = '\0';
-		return -errno;
-	}
-	snprintf(s->path, sizeof(s->path), "%s/socket", s->dir);
-	strcpy(a.sun_path, s->path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
+	char dir[] = "/tmp/ringside-nbd-XXXXXX";
+	int rc = 0;
 
-void nbd_server_hide(struct nbd_server *s)
-{
-	if (!s->dir[0])
-		return;
-	unlink(s->path);
-	rmdir(s->dir);
-	s->dir[0] = '\0';
+	*listening = *client = -1;
+	if (!mkdtemp(dir))
+		return -errno;
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", dir);
+	*listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*listening < 0 || *client < 0 || bind(*listening, (struct sockaddr *)&a, sizeof(a)) ||
+	    listen(*listening, 1) || connect(*client, (struct sockaddr *)&a, sizeof(a)))
+		rc = -errno;
+	unlink(a.sun_path);
+	rmdir(dir);
+	return rc;
 }
 
 /* NULL, or our environment without a word of other sockets, and with ours. */
@@ -124,36 +114,36 @@ static int lift(int fd)
 	return rc;
 }
 
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 int nbd_server_start(struct nbd_server *s, char **argv)
 {
-	int words[2] = {-1, -1}, fd, rc;
+	int words[2] = {-1, -1}, listening, client, rc;
 
-	*s = (struct nbd_server){.words = -1};
-	fd = make_socket(s);
-	if (fd < 0) {
-		nbd_server_hide(s);
-		return fd;
-	}
-	rc = fd = lift(fd);
+	*s = (struct nbd_server){.words = -1, .pidfd = -1};
+	rc = make_sockets(&listening, &client);
+	if (!rc)
+		rc = listening = lift(listening);
 	if (rc >= 0)
 		rc = pipe2(words, O_CLOEXEC) ? -errno : 0;
 	if (!rc)
 		rc = words[1] = lift(words[1]);
 	if (rc >= 0)
-		rc = spawn(s, argv, fd, words[1]);
-	if (fd >= 0)
-		close(fd);
-	if (words[1] >= 0)
-		close(words[1]);
+		rc = spawn(s, argv, listening, words[1]);
+	close_if_open(listening);
+	close_if_open(words[1]);
 	if (rc) {
-		if (words[0] >= 0)
-			close(words[0]);
-		nbd_server_hide(s);
+		close_if_open(words[0]);
+		close_if_open(client);
 		return rc;
 	}
 	fcntl(words[0], F_SETFL, O_NONBLOCK);
 	s->words = words[0];
-	return 0;
+	return client;
 }
 
 static void server_line(struct nbd_server *s, const char *name)
@@ -197,51 +187,78 @@ bool nbd_server_listen(struct nbd_server *s, const char *name)
 	return true;
 }
 
-static bool has_ended(struct nbd_server *s, int pidfd, int ms)
-{
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+/* ---- its end ---- */
 
+void nbd_server_leave(struct nbd_server *s, bool now)
+{
+	if (!s->pid || s->left_ns)
+		return;
+	s->left_ns = clock_ns();
 	/* Without pidfds (before Linux 5.3) it is looked at. */
-	if (pidfd >= 0) {
-		(void)poll(&p, 1, ms);
-		return waitpid(s->pid, NULL, WNOHANG) != 0;
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	/* It has written nothing of a guest's, and may not listen to SIGTERM yet. */
+	if (now)
+		kill(s->pid, SIGKILL);
+}
+
+/* Its last words, too. */
+static void server_over(struct nbd_server *s, const char *name)
+{
+	close_if_open(s->pidfd);
+	while (nbd_server_listen(s, name))
+		if (poll(&(struct pollfd){.fd = s->words, .events = POLLIN}, 1, 0) <= 0)
+			break;
+	close_if_open(s->words);
+	s->words = s->pidfd = -1;
+	s->pid = 0;
+	s->left_ns = s->signals = 0;
+}
+
+static uint64_t signal_due(const struct nbd_server *s)
+{
+	static const unsigned ms[] = {NBD_SERVER_TERM_MS, NBD_SERVER_KILL_MS,
+				      NBD_SERVER_KILL_MS + NBD_SERVER_TERM_MS};
+
+	return s->left_ns + ms[s->signals] * NSEC_PER_MSEC;
+}
+
+bool nbd_server_has_ended(struct nbd_server *s, const char *name, uint64_t now)
+{
+	if (waitpid(s->pid, NULL, WNOHANG) != 0) {
+		server_over(s, name);
+		return true;
 	}
-	for (uint64_t until = clock_ns() + (uint64_t)ms * NSEC_PER_MSEC;;) {
-		if (waitpid(s->pid, NULL, WNOHANG) != 0)
-			return true;
-		if (clock_ns() >= until)
-			return false;
-		(void)poll(NULL, 0, 10);
+	if (now < signal_due(s))
+		return false;
+	switch (s->signals++) {
+	case 0:
+		kill(s->pid, SIGTERM);
+		return false;
+	case 1:
+		log_warn(name, "its server does not end, and is killed");
+		kill(s->pid, SIGKILL);
+		return false;
+	default:
+		/* In a system call that never returns even that has no effect. */
+		server_over(s, name);
+		return true;
 	}
+}
+
+uint64_t nbd_server_due(const struct nbd_server *s, uint64_t now)
+{
+	uint64_t due = signal_due(s), soon = now + LOOK_MS * NSEC_PER_MSEC;
+
+	return s->pidfd < 0 && soon < due ? soon : due;
 }
 
 void nbd_server_end(struct nbd_server *s, const char *name, bool now)
 {
-	int pidfd;
+	nbd_server_leave(s, now);
+	while (s->pid && !nbd_server_has_ended(s, name, clock_ns())) {
+		struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
+		uint64_t at = clock_ns(), due = nbd_server_due(s, at);
 
-	nbd_server_hide(s);
-	if (!s->pid)
-		return;
-	pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
-	/* It has written nothing of a guest's, and may not listen to SIGTERM yet. */
-	if (now)
-		kill(s->pid, SIGKILL);
-	if (!has_ended(s, pidfd, NBD_SERVER_TERM_MS)) {
-		kill(s->pid, SIGTERM);
-		if (!has_ended(s, pidfd, NBD_SERVER_KILL_MS - NBD_SERVER_TERM_MS)) {
-			log_warn(name, "its server does not end, and is killed");
-			kill(s->pid, SIGKILL);
-			/* In a system call that never returns even that has no effect. */
-			(void)has_ended(s, pidfd, NBD_SERVER_TERM_MS);
-		}
+		(void)poll(&p, 1, due > at ? (int)((due - at) / NSEC_PER_MSEC + 1) : 0);
 	}
-	if (pidfd >= 0)
-		close(pidfd);
-	while (nbd_server_listen(s, name))
-		if (poll(&(struct pollfd){.fd = s->words, .events = POLLIN}, 1, 0) <= 0)
-			break;
-	if (s->words >= 0)
-		close(s->words);
-	s->words = -1;
-	s->pid = 0;
 }
