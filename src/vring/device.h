@@ -54,6 +54,7 @@ struct vq_chain {
 	uint64_t readable_len; /* bytes */
 	uint64_t writable_len;
 	uint32_t descs; /* descriptors read for it: what it cost to take */
+	bool again;	/* of the record: it was in flight before; caller's false at the start */
 };
 
 /* A ring's areas in our memory. */

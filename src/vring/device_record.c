@@ -41,6 +41,7 @@ static int vqdev_recorded_pop_again(struct vqdev *vq, struct vq_chain *chain)
 
 	if (rc == 1)
 		rec->again_at++;
+	chain->again = true;
 	return rc;
 }
 
@@ -50,6 +51,7 @@ int vqdev_recorded_pop(struct vqdev *vq, struct vq_chain *chain)
 
 	if (vring_inflight_again(vq->rec))
 		return vqdev_recorded_pop_again(vq, chain);
+	chain->again = false;
 	rc = vq->is_packed ? vqdev_packed_pop_noting(vq, chain) : vqdev_split_pop(vq, chain);
 	if (rc == 1)
 		vring_inflight_take(vq->rec, chain->ticket.id, vq->noted, chain->ticket.slots);

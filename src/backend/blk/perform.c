@@ -1,62 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/blk/perform.h"
 
-#include "backend/blk/request.h"
+#include "backend/blk/perform_priv.h"
+#include "backend/blk/zones.h"
 #include "base/atomic.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Requests in flight on one queue, whatever the ring's size: what waits longer waits in the ring. */
-#define TASKS_MAX 1024
-/* Slices that a task keeps in itself; longer ones, and ranges, are in a block beside it. */
-#define SLICES_INSIDE 8
-/* Of such a block: what a driver was told it may send, and some for memory regions' borders. */
-#define SLICES_BLOCK (BLK_SEG_MAX + 10)
-/* Slices in blocks, of all tasks in flight: nothing more is popped from here on. */
-#define SLICES_MAX 32768
-
-/* A request in flight. */
-struct blk_task {
-	struct storage_io io;
-	struct blk_queue *bq;
-	uint8_t *status;
-	struct vq_ticket ticket;
-	uint32_t writable;   /* bytes in front of the status byte; a chain has no 4 GiB of them */
-	uint32_t data_in;    /* bytes of them that success writes                               */
-	uint32_t slices_out; /* in @block; 0: there is none                                     */
-	void *block;	     /* slices or ranges                                                */
-	union {
-		struct iovec inside[SLICES_INSIDE];
-		struct {
-			unsigned at; /* the one being worked on */
-			unsigned n;
-		} range;
-	};
-};
-
-/* A block that nobody uses. */
-struct blk_block {
-	struct blk_block *next;
-};
-#define BLOCK_BYTES (SLICES_BLOCK * sizeof(struct iovec))
-
-struct blk_queue {
-	struct virtio_blk *blk;
-	struct virtio_queue *q;
-	struct storage_channel *channel;
-	struct blk_task *tasks;	  /* as many as the ring has entries, at most TASKS_MAX */
-	struct storage_io *free;  /* last in, first out: the warm ones are used again   */
-	struct blk_block *blocks; /* as many as were in use at once                     */
-	unsigned n_tasks, fresh;  /* tasks[fresh..] were never used                     */
-	unsigned slices_out;	  /* in blocks                                          */
-	bool write_through;	  /* the driver can neither flush nor say so            */
-	struct blk_limits limits;
-	struct blk_request request; /* of the chain at hand */
-	int scratch_max;
-	struct iovec scratch[]; /* the chain at hand, however long */
-};
 
 /* Whether another request has to wait for one in flight. */
 static bool blk_queue_full(const struct blk_queue *bq)
@@ -97,8 +48,7 @@ static void blk_task_put(struct blk_task *task)
 	bq->free = &task->io;
 }
 
-/* Room for @slices beside the task; NULL: no memory. */
-static void *blk_task_block(struct blk_task *task, unsigned slices)
+void *blk_task_block(struct blk_task *task, unsigned slices)
 {
 	struct blk_queue *bq = task->bq;
 
@@ -132,16 +82,22 @@ static void blk_give_back(struct blk_queue *bq, const struct vq_ticket *ticket, 
 	virtio_queue_push(bq->q, ticket, (uint32_t)(written == writable ? written + 1 : written));
 }
 
-static void blk_task_finish(struct blk_task *task, int err)
+static __attribute__((noinline)) uint8_t blk_failure(struct blk_queue *bq, int err)
 {
-	uint8_t value = err ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+	struct virtio_queue *q = bq->q;
 
-	if (unlikely(err)) {
-		struct virtio_queue *q = task->bq->q;
+	/* What the zones do not allow is the driver's affair, and nothing has failed. */
+	if (bq->limits.zoned && storage_error_zone(err))
+		return blk_zone_status(err);
+	log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "a request failed: %s",
+		    strerror(-err));
+	return VIRTIO_BLK_S_IOERR;
+}
 
-		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path, "a request failed: %s",
-			    strerror(-err));
-	}
+void blk_task_finish(struct blk_task *task, int err)
+{
+	uint8_t value = unlikely(err) ? blk_failure(task->bq, err) : VIRTIO_BLK_S_OK;
+
 	blk_give_back(task->bq, &task->ticket, task->status, value, task->writable,
 		      err ? 0 : task->data_in);
 	blk_task_put(task);
@@ -160,7 +116,8 @@ static void blk_range_submit(struct blk_task *task)
 	task->io.offset = r->sector * VIRTIO_BLK_SECTOR;
 	task->io.len = (uint64_t)r->sectors * VIRTIO_BLK_SECTOR;
 	if (task->io.op == STORAGE_WRITE_ZEROES)
-		task->io.flags = (task->io.flags & STORAGE_FUA) | (r->unmap ? STORAGE_UNMAP : 0);
+		task->io.flags = (task->io.flags & (STORAGE_FUA | STORAGE_AGAIN)) |
+				 (r->unmap ? STORAGE_UNMAP : 0);
 	storage_submit(bq->channel, &task->io);
 	/* The storage may have been quiet between the last range and this one: its drain is over. */
 	if (unlikely(bq->q->quiescing))
@@ -178,7 +135,7 @@ static void blk_range_done(struct storage_io *io, int err)
 }
 
 /* What can be answered at once needs no task. */
-static void blk_answer(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t value)
+void blk_answer(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t value)
 {
 	blk_give_back(bq, ticket, bq->request.status, value, bq->request.writable, 0);
 }
@@ -224,9 +181,15 @@ static inline struct blk_task *blk_task_begin(struct blk_queue *bq, const struct
 	return task;
 }
 
-static unsigned blk_flags(const struct blk_queue *bq)
+struct blk_task *blk_task_begin_slow(struct blk_queue *bq, const struct vq_ticket *ticket,
+				     uint8_t *status, uint64_t writable)
 {
-	return bq->write_through || !read_once(&bq->blk->writeback) ? STORAGE_FUA : 0;
+	return blk_task_begin(bq, ticket, status, writable);
+}
+
+unsigned blk_flags(const struct blk_queue *bq)
+{
+	return (bq->write_through || !read_once(&bq->blk->writeback) ? STORAGE_FUA : 0) | bq->again;
 }
 
 /* The data's slices move from the scratch array to the task. */
@@ -324,6 +287,19 @@ static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
 	case BLK_WRITE_ZEROES:
 		blk_ranges(bq, ticket);
 		return;
+	case BLK_APPEND:
+		blk_zone_append(bq, ticket);
+		return;
+	case BLK_ZONE_REPORT:
+		blk_zone_report(bq, ticket);
+		return;
+	case BLK_ZONE_OPEN:
+	case BLK_ZONE_CLOSE:
+	case BLK_ZONE_FINISH:
+	case BLK_ZONE_RESET:
+	case BLK_ZONE_RESET_ALL:
+		blk_zone_command(bq, ticket);
+		return;
 	}
 }
 
@@ -351,7 +327,9 @@ static __attribute__((noinline)) void blk_unusual(struct blk_queue *bq,
 	}
 	if (blk_chain_lost(bq, chain))
 		return;
+	bq->again = chain->again ? STORAGE_AGAIN : 0;
 	blk_perform(bq, &chain->ticket);
+	bq->again = 0;
 }
 
 int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsigned budget)
@@ -375,7 +353,7 @@ int blk_queue_process(struct virtio_device *vdev, struct virtio_queue *q, unsign
 		if (rc <= 0)
 			break;
 		virtio_queue_spend(q, &chain);
-		if (unlikely(!blk_request_plain(&chain, &bq->limits, &t)))
+		if (unlikely(chain.again || !blk_request_plain(&chain, &bq->limits, &t)))
 			blk_unusual(bq, &chain);
 		else if (likely(!blk_chain_lost(bq, &chain)))
 			blk_start_transfer(bq, &chain.ticket, &t);
@@ -413,6 +391,8 @@ int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct e
 		.readonly = storage_readonly(blk->storage),
 		.discard = virtio_device_has(vdev, VIRTIO_BLK_F_DISCARD),
 		.write_zeroes = virtio_device_has(vdev, VIRTIO_BLK_F_WRITE_ZEROES),
+		.zoned = virtio_device_has(vdev, VIRTIO_BLK_F_ZONED),
+		.max_append_sectors = le32_get(blk->config.max_append_sectors),
 		.max_discard_sectors = le32_get(blk->config.max_discard_sectors),
 		.max_write_zeroes_sectors = le32_get(blk->config.max_write_zeroes_sectors),
 	};

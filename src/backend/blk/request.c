@@ -100,6 +100,73 @@ static __attribute__((noinline)) int blk_request_ranges(struct blk_request *p,
 	return 0;
 }
 
+/* ---- zones ---- */
+
+/* The last bytes in front of the status byte. */
+static bool window_last(const struct window *w, uint8_t **bytes, size_t n)
+{
+	int i = w->n;
+	size_t left = 0;
+
+	if (w->len < n)
+		return false;
+	while (n) {
+		while (!left)
+			left = w->iov[--i].iov_len;
+		bytes[--n] = (uint8_t *)w->iov[i].iov_base + --left;
+	}
+	return true;
+}
+
+static int blk_request_append(struct blk_request *p, const struct blk_limits *l, struct window data,
+			      struct window in)
+{
+	if (!window_last(&in, p->position, sizeof(p->position) / sizeof(p->position[0])) ||
+	    data.len % VIRTIO_BLK_SECTOR || l->readonly)
+		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
+	if (!l->max_append_sectors)
+		return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
+	if (!data.len || data.len / VIRTIO_BLK_SECTOR > l->max_append_sectors ||
+	    !in_disk(l, p->sector, data.len / VIRTIO_BLK_SECTOR))
+		return blk_request_answer(p, VIRTIO_BLK_S_ZONE_INVALID_CMD);
+	p->action = BLK_APPEND;
+	p->data = data.iov;
+	p->n_data = data.n;
+	p->data_len = data.len;
+	return 0;
+}
+
+static int blk_request_zones(struct blk_request *p, uint32_t type, const struct blk_limits *l,
+			     struct window out, struct window in)
+{
+	if (type == VIRTIO_BLK_T_ZONE_APPEND)
+		return blk_request_append(p, l, out, in);
+	if (type == VIRTIO_BLK_T_ZONE_REPORT) {
+		if (in.len < sizeof(struct virtio_blk_zone_report) || !in_disk(l, p->sector, 1))
+			return blk_request_answer(p, VIRTIO_BLK_S_ZONE_INVALID_CMD);
+		p->action = BLK_ZONE_REPORT;
+		p->data = in.iov;
+		p->n_data = in.n;
+		p->data_len = in.len;
+		return 0;
+	}
+	if (l->readonly)
+		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
+	if (type == VIRTIO_BLK_T_ZONE_RESET_ALL)
+		p->action = BLK_ZONE_RESET_ALL;
+	else if (!in_disk(l, p->sector, 1))
+		return blk_request_answer(p, VIRTIO_BLK_S_ZONE_INVALID_CMD);
+	else if (type == VIRTIO_BLK_T_ZONE_OPEN)
+		p->action = BLK_ZONE_OPEN;
+	else if (type == VIRTIO_BLK_T_ZONE_CLOSE)
+		p->action = BLK_ZONE_CLOSE;
+	else if (type == VIRTIO_BLK_T_ZONE_FINISH)
+		p->action = BLK_ZONE_FINISH;
+	else
+		p->action = BLK_ZONE_RESET;
+	return 0;
+}
+
 /* @out and @in: what is left of the chain between the header and the status byte. */
 static inline int blk_request_of_type(struct blk_request *p, uint32_t type,
 				      const struct blk_limits *limits, struct window out,
@@ -129,6 +196,17 @@ static inline int blk_request_of_type(struct blk_request *p, uint32_t type,
 		if (!limits->write_zeroes)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
 		return blk_request_ranges(p, limits, BLK_WRITE_ZEROES, out);
+	case VIRTIO_BLK_T_ZONE_APPEND:
+	case VIRTIO_BLK_T_ZONE_REPORT:
+	case VIRTIO_BLK_T_ZONE_OPEN:
+	case VIRTIO_BLK_T_ZONE_CLOSE:
+	case VIRTIO_BLK_T_ZONE_FINISH:
+	case VIRTIO_BLK_T_ZONE_RESET:
+	case VIRTIO_BLK_T_ZONE_RESET_ALL:
+		/* BLK-D-16 */
+		if (!limits->zoned)
+			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
+		return blk_request_zones(p, type, limits, out, in);
 	default:
 		return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
 	}

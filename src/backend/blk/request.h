@@ -24,8 +24,10 @@ struct blk_limits {
 	bool readonly;
 	bool discard;	   /* negotiated */
 	bool write_zeroes; /* negotiated */
+	bool zoned;	   /* negotiated */
 	uint32_t max_discard_sectors;
 	uint32_t max_write_zeroes_sectors;
+	uint32_t max_append_sectors; /* 0: cannot append */
 };
 
 struct blk_range {
@@ -42,6 +44,14 @@ enum blk_action {
 	BLK_GET_ID,
 	BLK_DISCARD,
 	BLK_WRITE_ZEROES,
+	/* With ZONED. */
+	BLK_APPEND,
+	BLK_ZONE_REPORT,
+	BLK_ZONE_OPEN,
+	BLK_ZONE_CLOSE,
+	BLK_ZONE_FINISH,
+	BLK_ZONE_RESET,
+	BLK_ZONE_RESET_ALL,
 };
 
 struct blk_request {
@@ -49,8 +59,8 @@ struct blk_request {
 	uint8_t answer;	 /* VIRTIO_BLK_S_* for BLK_ANSWER */
 	uint8_t *status; /* the byte of guest memory that takes the status */
 	uint64_t sector;
-	/* The data part, in the chain's own iov array, cut to size; bytes for READ, WRITE, GET_ID.
-	 */
+	/* The data part, in the chain's own iov array, cut to size; bytes for READ, WRITE, GET_ID,
+	 * APPEND, ZONE_REPORT. */
 	struct iovec *data;
 	int n_data;
 	uint64_t data_len;
@@ -59,6 +69,8 @@ struct blk_request {
 	uint64_t writable;
 	struct blk_range ranges[BLK_RANGES_MAX];
 	unsigned n_ranges;
+	/* APPEND: where the eight bytes of append_sector go, which the driver may have cut. */
+	uint8_t *position[sizeof(le64)];
 };
 
 /**

@@ -25,9 +25,12 @@ static uint64_t offer(const struct storage *s, const struct virtio_blk_options *
 		f |= BIT64(VIRTIO_F_RING_PACKED);
 	if (o->no_event_idx)
 		f &= ~BIT64(VIRTIO_F_EVENT_IDX);
+	if (storage_limits_zoned(l))
+		f |= BIT64(VIRTIO_BLK_F_ZONED);
 	if (storage_readonly(s))
 		return f | BIT64(VIRTIO_BLK_F_RO);
-	if (l->max_discard)
+	/* BLK-G-03: never with host-managed zones. */
+	if (l->max_discard && !storage_limits_zoned(l))
 		f |= BIT64(VIRTIO_BLK_F_DISCARD);
 	if (l->max_write_zeroes)
 		f |= BIT64(VIRTIO_BLK_F_WRITE_ZEROES);
@@ -75,6 +78,19 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 	}
 }
 
+static void fill_zones(struct virtio_blk_config *c, const struct storage_zone_limits *z)
+{
+	if (!z->size)
+		return;
+	c->zone_sectors = le32_make((uint32_t)(z->size / VIRTIO_BLK_SECTOR));
+	c->max_open_zones = le32_make(z->max_open);
+	c->max_active_zones = le32_make(z->max_active);
+	c->max_append_sectors = le32_make(
+		(uint32_t)(min_u64(z->max_append, UINT64_C(1) << 40) / VIRTIO_BLK_SECTOR));
+	c->write_granularity = le32_make(z->write_granularity);
+	c->zone_model = VIRTIO_BLK_Z_HM;
+}
+
 static void blk_config_read(struct virtio_device *vdev, size_t offset, void *buf, size_t len)
 {
 	struct virtio_blk *blk = virtio_blk_of(vdev);
@@ -98,6 +114,19 @@ static int blk_config_write(struct virtio_device *vdev, size_t offset, const voi
 		return -EINVAL;
 	write_once(&blk->writeback, value != 0);
 	return 0;
+}
+
+/* A device of legacy drivers has no zones. */
+static uint64_t blk_grounded(uint64_t features)
+{
+	return features & BIT64(VIRTIO_F_VERSION_1) ? features
+						    : features & ~BIT64(VIRTIO_BLK_F_ZONED);
+}
+
+/* 5.2.5.2: a driver that does not know host-managed zones is refused. */
+static bool blk_fits(const struct virtio_device *vdev, uint64_t features)
+{
+	return !(vdev->offered & BIT64(VIRTIO_BLK_F_ZONED)) || features & BIT64(VIRTIO_BLK_F_ZONED);
 }
 
 /*
@@ -142,6 +171,12 @@ static void blk_save(const struct virtio_device *vdev, struct pack *p)
 	pack_32(p, le32_get(c->max_write_zeroes_seg));
 	pack_8(p, blk->writeback);
 	pack_8(p, storage_spoiled(blk->storage));
+	if (!storage_limits_zoned(storage_limits(blk->storage)))
+		return;
+	/* What the zones are like is the storage's, which both sides see; the driver has read these. */
+	pack_32(p, le32_get(c->zone_sectors));
+	pack_32(p, le32_get(c->max_append_sectors));
+	pack_32(p, le32_get(c->write_granularity));
 }
 
 /* The driver has read these, and sends requests by them. */
@@ -150,6 +185,22 @@ static int check_limit(const char *what, uint32_t there, uint32_t here, struct e
 	if (here >= there)
 		return 0;
 	return error_set(err, -EINVAL, "its %s is %u, and this disk's %u.", what, there, here);
+}
+
+/* Whether there are zones at all, features tell. */
+static int check_zones(const struct virtio_blk_config *c, struct unpack *u, struct error *err)
+{
+	uint32_t zone = unpack_32(u), append = unpack_32(u), granularity = unpack_32(u);
+
+	if (zone != le32_get(c->zone_sectors))
+		return error_set(err, -EINVAL, "its zones have %u sectors, and this disk's %u.",
+				 zone, le32_get(c->zone_sectors));
+	if (granularity != le32_get(c->write_granularity))
+		return error_set(err, -EINVAL,
+				 "its zones are written in units of %u bytes, and this disk's of "
+				 "%u.",
+				 granularity, le32_get(c->write_granularity));
+	return check_limit("longest append", append, le32_get(c->max_append_sectors), err);
 }
 
 static int blk_load(struct virtio_device *vdev, struct unpack *u, bool *changed, struct error *err)
@@ -198,6 +249,11 @@ static int blk_load(struct virtio_device *vdev, struct unpack *u, bool *changed,
 		return error_set(err, -EINVAL,
 				 "its disk has lost data that were written, and no flush there "
 				 "succeeds any more.");
+	if (storage_limits_zoned(storage_limits(blk->storage))) {
+		rc = check_zones(c, u, err);
+		if (rc)
+			return rc;
+	}
 	*changed |= there != here;
 	write_once(&blk->writeback, writeback);
 	return 0;
@@ -216,6 +272,8 @@ static const struct virtio_device_class virtio_blk_class = {
 	.config_size = sizeof(struct virtio_blk_config),
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
+	.grounded = blk_grounded,
+	.fits = blk_fits,
 	.features_set = blk_features_set,
 	.reset = blk_reset,
 	.refresh = blk_refresh,
@@ -271,6 +329,7 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_blk_options *
 	blk->write_through_at_start = o->write_through;
 	blk->writeback = !o->write_through;
 	fill_config(blk, o);
+	fill_zones(&blk->config, &storage_limits(storage)->zones);
 	*out = blk;
 	return 0;
 }

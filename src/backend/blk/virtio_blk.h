@@ -4,6 +4,7 @@
  *
  *      request.c   what a chain asks for           pure
  *      perform.c   doing it and answering it       worker thread, one struct blk_queue per queue
+ *      zones.c     the same for zoned disks        worker thread
  *      virtio_blk.c  features, config space, life  control thread
  *
  * Threads: control thread, unless a comment names the worker.

@@ -65,9 +65,25 @@ uint64_t virtio_features_grounded(uint64_t features)
 	return features & BIT64(VIRTIO_F_VERSION_1) ? features : features & ~modern;
 }
 
-int virtio_device_set_features(struct virtio_device *vdev, uint64_t features)
+uint64_t virtio_device_legacy_offer(const struct virtio_device *vdev)
+{
+	uint64_t f = virtio_features_grounded(vdev->offered & ~BIT64(VIRTIO_F_VERSION_1));
+
+	return vdev->cls->grounded ? vdev->cls->grounded(f) : f;
+}
+
+bool virtio_device_takes(const struct virtio_device *vdev, uint64_t features)
 {
 	if (features & ~vdev->offered || virtio_features_grounded(features) != features)
+		return false;
+	/* A driver of before version 1 cannot be refused. */
+	return !(features & BIT64(VIRTIO_F_VERSION_1)) || !vdev->cls->fits ||
+	       vdev->cls->fits(vdev, features);
+}
+
+int virtio_device_set_features(struct virtio_device *vdev, uint64_t features)
+{
+	if (!virtio_device_takes(vdev, features))
 		return -EINVAL;
 	if (vdev->cls->grounded && vdev->cls->grounded(features) != features) {
 		if (features & BIT64(VIRTIO_F_VERSION_1))

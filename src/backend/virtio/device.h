@@ -33,6 +33,9 @@ struct virtio_device_class {
 	int (*config_write)(struct virtio_device *vdev, size_t offset, const void *buf, size_t len);
 	/* Takes away the type's own features that lack what they stand on.  Optional. */
 	uint64_t (*grounded)(uint64_t features);
+	/* Whether it can work with a driver of these features, all of which are offered.  Optional: it
+	 * can with any. */
+	bool (*fits)(const struct virtio_device *vdev, uint64_t features);
 	/* The driver's features are settled (or changed).  Optional. */
 	void (*features_set)(struct virtio_device *vdev);
 	/* All queues have stopped; back to the state after init.  Optional. */
@@ -118,9 +121,15 @@ static inline bool virtio_device_has(const struct virtio_device *vdev, unsigned 
  * driver's choice. */
 uint64_t virtio_features_grounded(uint64_t features);
 
+/* What is shown to drivers of before version 1. */
+uint64_t virtio_device_legacy_offer(const struct virtio_device *vdev);
+
+/* Whether a driver may have chosen that. */
+bool virtio_device_takes(const struct virtio_device *vdev, uint64_t features);
+
 /*
- * The driver's choice: -EINVAL when it was not offered or a feature lacks what it stands on; the
- * features before stay then.
+ * The driver's choice: -EINVAL when it was not offered, a feature lacks what it stands on, or one is
+ * missing without which the device is of no use; the features before stay then.
  */
 int virtio_device_set_features(struct virtio_device *vdev, uint64_t features);
 

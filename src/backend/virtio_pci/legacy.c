@@ -7,7 +7,7 @@
 static uint32_t read_device_features(struct virtio_pci *b)
 {
 	/* 2.7.4.3: our parsers take any layout; what came with version 1 stands in the upper half. */
-	return (uint32_t)b->vdev->offered | 1u << VIRTIO_F_ANY_LAYOUT;
+	return (uint32_t)virtio_device_legacy_offer(b->vdev) | 1u << VIRTIO_F_ANY_LAYOUT;
 }
 static uint32_t read_driver_features(struct virtio_pci *b)
 {

@@ -12,8 +12,8 @@ static bool features_possible(const struct virtio_pci *b)
 {
 	uint64_t f = driver_features(b);
 
-	return !b->driver_features[2] && !b->driver_features[3] && !(f & ~b->vdev->offered) &&
-	       virtio_features_grounded(f) == f &&
+	return !b->driver_features[2] && !b->driver_features[3] &&
+	       virtio_device_takes(b->vdev, f) &&
 	       (b->legacy_driver || f & BIT64(VIRTIO_F_VERSION_1));
 }
 

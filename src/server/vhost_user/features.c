@@ -37,9 +37,13 @@ int vhost_user_set_features(struct vhost_user_connection *c, struct vhost_user_m
 				(unsigned long long)vdev->features, (unsigned long long)features);
 		rc = virtio_device_set_features(vdev, features);
 		if (rc)
-			return error_set(err, rc, "features 0x%llx, of 0x%llx on offer",
+			return error_set(err, rc, "features 0x%llx, of 0x%llx on offer%s",
 					 (unsigned long long)features,
-					 (unsigned long long)vdev->offered);
+					 (unsigned long long)vdev->offered,
+					 features & ~vdev->offered
+						 ? ""
+						 : ": what they stand on is missing, or what this "
+						   "device cannot do without");
 	}
 	c->enables_rings = m->payload.u64 & OWN_FEATURES;
 	if (c->enables_rings)
