@@ -9,62 +9,14 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-static void several_connections_hold_the_data(void **state)
-{
-	struct place *p = *state;
-	struct storage_options o = options(p);
-
-	need("nbdkit");
-	server_start(p, "nbdkit -f -U %s memory 8M", p->sock);
-	mix_on(&o, 1500);
-}
-
-static void one_connection_is_shared(void **state)
-{
-	struct place *p = *state;
-	struct storage_options o = options(p);
-
-	need("nbdkit");
-	server_start(p, "nbdkit -f -U %s --filter=multi-conn memory 8M multi-conn-mode=disable",
-		     p->sock);
-	mix_on(&o, 1500);
-}
-
-/* Requests of more than the server takes are cut; FUA and zeroes that it lacks are done without. */
-static void limits_of_the_server_are_kept(void **state)
-{
-	struct place *p = *state;
-	struct storage_options o = options(p);
-
-	need("nbdkit");
-	server_start(p,
-		     "nbdkit -f -U %s --filter=blocksize-policy --filter=fua --filter=nozero "
-		     "memory 8M blocksize-minimum=512 blocksize-preferred=4096 "
-		     "blocksize-maximum=64K blocksize-error-policy=error "
-		     "zeromode=none",
-		     p->sock);
-	mix_on(&o, 1500);
-}
-
-/* Blocks of the server that are larger than the guest's: read, changed, written. */
-static void coarse_servers_hold_the_data(void **state)
+/* Zeroes of less than a block of the server's are not to be had. */
+static void coarse_servers_offer_no_zeroes(void **state)
 {
 	struct place *p = *state;
 	struct storage_options o = options(p);
 	struct rig rig;
 
 	need("nbdkit");
-	for (unsigned i = 0; i < 2; i++) {
-		const unsigned block = i ? 65536 : 4096;
-
-		server_start(p,
-			     "nbdkit -f -U %s --filter=blocksize-policy memory 8M "
-			     "blocksize-minimum=%u blocksize-preferred=65536 blocksize-maximum=1M "
-			     "blocksize-error-policy=error",
-			     p->sock, block);
-		mix_on(&o, 1500);
-		server_end(p);
-	}
 	server_start(p,
 		     "nbdkit -f -U %s --filter=blocksize-policy memory 8M blocksize-minimum=4096 "
 		     "blocksize-preferred=4096 blocksize-maximum=1M blocksize-error-policy=error",
@@ -160,18 +112,6 @@ static void nobody_there_is_a_sentence(void **state)
 	assert_true(rig_open(&rig, &o, false, &err) < 0);
 }
 
-/* A server says that it takes several connections, not how many: all channels work anyway. */
-static void fewer_connections_than_channels(void **state)
-{
-	struct place *p = *state;
-	struct storage_options o = options(p);
-
-	need("qemu-nbd");
-	free(image_make(p->dir, "image", DISK));
-	server_start(p, "qemu-nbd -t -e 2 -f raw --discard=unmap -k %s %s", p->sock, p->image);
-	mix_on(&o, 300);
-}
-
 /* A guest's memory that goes away spoils the requests that use it, and nothing else. */
 static void memory_that_goes_is_an_error_of_the_request(void **state)
 {
@@ -232,14 +172,10 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		T(several_connections_hold_the_data),
-		T(one_connection_is_shared),
-		T(limits_of_the_server_are_kept),
-		T(coarse_servers_hold_the_data),
+		T(coarse_servers_offer_no_zeroes),
 		T(edits_of_one_block_lose_nothing),
 		T(read_only_servers_are_said),
 		T(nobody_there_is_a_sentence),
-		T(fewer_connections_than_channels),
 		T(memory_that_goes_is_an_error_of_the_request),
 		T(errors_of_the_server_are_told),
 	};

@@ -5,6 +5,7 @@
  * keys.  Skipped with the reason where Ceph is not installed.
  */
 #include "storage/mix_test.h"
+#include "storage/suite_test.h"
 
 #include "base/atomic.h"
 #include "base/clock.h"
@@ -142,15 +143,26 @@ static void open_well(struct rig *rig, const struct storage_options *o)
 		fail_msg("%s", err.text);
 }
 
-/* ---- data ---- */
+/* ---- data: what every engine goes through ---- */
 
-static void images_hold_the_data(void **state)
+static bool make_image(const struct suite_row *row, struct suite_place *p)
 {
-	struct storage_options o = {.target = "rbd:rbd/mix"};
+	static unsigned n;
 
-	need_image(state, "rbd/mix");
-	mix_on(&o, 1500);
+	if (!getenv("CEPH_CONF")) {
+		p->why = "there is no cluster";
+		return false;
+	}
+	snprintf(p->target, sizeof(p->target), "rbd:rbd/%s-%u", row->name, n++);
+	run("rbd create --size %u %s", (unsigned)(MODEL_DISK / MIB), p->target + strlen("rbd:"));
+	return true;
 }
+
+/* The lock of who was killed is his until his watch has ended: one kill. */
+static const struct suite_row rows[] = {
+	{.name = "rbd", .make = make_image, .kills = 1, .o = {.target = ""}},
+	{.name = NULL},
+};
 
 /* Longer than a piece and than an object, and more of them than there are pieces. */
 static void long_requests_are_cut(void **state)
@@ -606,10 +618,9 @@ static void an_osd_that_is_killed_keeps_what_was_answered(void **state)
 	setenv("CEPH_CONF", ((struct place *)*state)->conf, 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(images_hold_the_data),
 		cmocka_unit_test(long_requests_are_cut),
 		cmocka_unit_test(memory_that_goes_is_an_error_of_the_request),
 		cmocka_unit_test(small_zeroes_are_exact),
@@ -627,6 +638,7 @@ int main(void)
 		cmocka_unit_test(an_osd_that_is_killed_keeps_what_was_answered),
 	};
 
+	suite_child(argc, argv, rows);
 	cmocka_set_test_filter(getenv("TEST_ONLY"));
-	return cmocka_run_group_tests_name("storage/rbd", tests, group_up, group_down);
+	return suite_run("storage/rbd", rows, tests, ARRAY_SIZE(tests), group_up, group_down);
 }

@@ -2,7 +2,7 @@
 /* errors: policies on a disk that fails by rules, with a clock of our own. */
 #include "storage/layer/errors.h"
 #include "storage/layer/faulty.h"
-#include "storage/layer/model_test.h"
+#include "storage/model_test.h"
 
 #include "base/atomic.h"
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* faulty: the rules alone, and a disk that obeys them. */
 #include "storage/layer/faulty.h"
-#include "storage/layer/model_test.h"
+#include "storage/model_test.h"
 
 #include "base/clock.h"
 
@@ -264,17 +264,6 @@ static void delays_and_hangs_end(void **state)
 	rig_close(&rig);
 }
 
-static void without_rules_it_is_the_model_disk(void **state)
-{
-	char none[] = "", delays[] = "delay:percent=20:ms=1";
-	struct storage_options o = {.target = "memory:4M", .layers.faulty.rules = none};
-
-	(void)state;
-	model_run(&o, 300);
-	o.layers.faulty.rules = delays;
-	model_run(&o, 300);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -285,7 +274,6 @@ int main(void)
 		cmocka_unit_test(short_and_torn_writes_leave_something_out),
 		cmocka_unit_test(a_lost_write_is_told_to_be_done),
 		cmocka_unit_test(delays_and_hangs_end),
-		cmocka_unit_test(without_rules_it_is_the_model_disk),
 	};
 
 	return cmocka_run_group_tests_name("storage/layer/faulty", tests, NULL, NULL);

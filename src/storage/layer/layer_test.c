@@ -2,7 +2,7 @@
 /* Stacks: what a layer may offer, and what holds for each that there is. */
 #include "storage/engine.h"
 #include "storage/geometry.h"
-#include "storage/layer/model_test.h"
+#include "storage/model_test.h"
 
 #include <errno.h>
 
@@ -74,22 +74,6 @@ static struct storage_options everything(const char *target)
 			   .errors = {.rerror = STORAGE_RETRY, .werror = STORAGE_HOLD}}};
 }
 
-static void the_model_disk_on_a_file(void **state)
-{
-	static const bool ways[] = {false, true};
-
-	(void)state;
-	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
-		char *dir = scratch_make("."), *path = image_make(dir, "disk", MODEL_DISK);
-		struct storage_options o = everything(path);
-
-		o.threads = ways[i];
-		model_run(&o, 150);
-		free(path);
-		scratch_remove(dir);
-	}
-}
-
 static void sizes_pass_through(void **state)
 {
 	char *dir = scratch_make("/tmp"), *path = image_make(dir, "disk", 1 << 20);
@@ -136,7 +120,6 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_layer_that_offers_more_than_it_stands_on_is_refused),
-		cmocka_unit_test(the_model_disk_on_a_file),
 		cmocka_unit_test(sizes_pass_through),
 		cmocka_unit_test(a_disk_is_found_by_its_name),
 	};

@@ -3,8 +3,8 @@
  * record: the log tells what was done in which order, and what it makes of it is what the disk held,
  * at every point; what a crash may leave is all of that and no more.
  */
-#include "storage/layer/model_test.h"
 #include "storage/layer/record_log.h"
+#include "storage/model_test.h"
 
 #include <errno.h>
 #include <signal.h>

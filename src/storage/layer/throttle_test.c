@@ -3,8 +3,8 @@
  * throttle: the accounting against a clock of our own, and the layer with requests.  No test waits
  * for time to pass but where the time is its own.
  */
-#include "storage/layer/model_test.h"
 #include "storage/layer/throttle.h"
+#include "storage/model_test.h"
 
 #include "base/clock.h"
 
@@ -500,21 +500,6 @@ static void the_stack_has_names_and_states(void **state)
 
 /* ---- under load ---- */
 
-static void the_model_disk(void **state)
-{
-	struct storage_set set;
-	char name[] = "web";
-	struct storage_options o = {.target = "memory:4M",
-				    .set = &set,
-				    .layers.throttle = {.iops = 200000, .group = name}};
-
-	(void)state;
-	storage_set_init(&set);
-	model_run(&o, 400);
-	o.layers.throttle.iops = 1000000000;
-	model_run(&o, 400);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -533,7 +518,6 @@ int main(void)
 		cmocka_unit_test(reads_do_not_wait_behind_writes),
 		cmocka_unit_test(options_that_cannot_be_are_refused),
 		cmocka_unit_test(the_stack_has_names_and_states),
-		cmocka_unit_test(the_model_disk),
 	};
 
 	return cmocka_run_group_tests_name("storage/layer/throttle", tests, NULL, NULL);

@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model disk: a stack of storages against a copy in memory.
+ * The model disk: an engine, or a stack of layers on one, against a copy in memory.
  *
  * Several threads with a channel each do random operations, several in flight, each on a part of
  * the disk that is its own; after each flush of its own a thread compares a piece of its part, and
- * all of it at the end.  The sequence of each thread is fixed by its number.
+ * all of it at the end.  Sizes, alignments and the pieces of memory are anything that a guest may
+ * ask for.  The sequence of each thread is fixed by its number.
  */
-#ifndef STORAGE_LAYER_MODEL_TEST_H
-#define STORAGE_LAYER_MODEL_TEST_H
+#ifndef STORAGE_MODEL_TEST_H
+#define STORAGE_MODEL_TEST_H
 
 #include "storage/storage_test.h"
 
 #include <pthread.h>
 
 #define MODEL_DISK     (UINT64_C(4) << 20)
-#define MODEL_LONGEST  (UINT64_C(128) << 10)
+#define MODEL_LONGEST  (UINT64_C(768) << 10)
 #define MODEL_SLOTS    8
 #define MODEL_CHANNELS 4
-#define MODEL_IOV      6
+#define MODEL_IOV      24
+
+struct model_how {
+	unsigned rounds;      /* of each channel */
+	const uint8_t *first; /* what the disk holds, MODEL_DISK bytes; NULL: zeroes */
+	bool epoll;	      /* reactors without io_uring */
+	bool discard_zeroes;  /* what is discarded reads as zeroes */
+	bool first_unknown;   /* what it holds at first is anything */
+};
 
 struct model_slot {
 	struct waited w;
@@ -32,11 +41,11 @@ struct model_channel {
 	struct reactor *r;
 	struct storage_channel *ch;
 	uint64_t seed, from, to; /* its part, in sectors */
-	unsigned rounds;
+	const struct model_how *how;
 	uint8_t *shadow; /* of the disk, of which its part counts */
 	uint8_t *known;	 /* by sector */
 	struct model_slot slots[MODEL_SLOTS];
-	const char *failure;
+	char failure[160];
 };
 
 static inline uint32_t model_rnd(struct model_channel *m)
@@ -48,22 +57,35 @@ static inline uint32_t model_rnd(struct model_channel *m)
 }
 
 /* What cmocka does with a failure is for the main thread alone. */
-static inline void model_fail(struct model_channel *m, const char *why)
+static inline void model_fail(struct model_channel *m, const struct storage_io *io, const char *why)
 {
-	if (!m->failure)
-		m->failure = why;
+	if (m->failure[0])
+		return;
+	if (!io)
+		snprintf(m->failure, sizeof(m->failure), "%s", why);
+	else
+		snprintf(m->failure, sizeof(m->failure),
+			 "request of kind %d with flags %u, %llu bytes from %llu: %s", io->op,
+			 io->flags, (unsigned long long)io->len, (unsigned long long)io->offset,
+			 why);
 }
 
+/* Aligned pieces, sectors, or anything down to nothing; and memory that begins at an odd place. */
 static inline void model_cut(struct model_channel *m, struct model_slot *s, uint64_t len)
 {
-	uint8_t *p = s->mem + (model_rnd(m) % 4 ? 0 : model_rnd(m) % 64);
+	const unsigned style = model_rnd(m) % 4;
+	const uint64_t unit = style == 1 ? 4096 : style == 2 ? 512 : 1;
+	uint8_t *p = s->mem + (style == 3 ? model_rnd(m) % 64 : 0);
 	int n = 0;
 
 	while (len) {
-		uint64_t piece = n < MODEL_IOV - 1 ? 1 + model_rnd(m) % len : len;
+		uint64_t piece = len;
 
-		if (n < MODEL_IOV - 1 && model_rnd(m) % 2 && piece > 512)
-			piece = align_down(piece, 512);
+		if (style && n < MODEL_IOV - 1) {
+			piece = min_u64(unit * (1 + model_rnd(m) % (1 + len / unit / 2)), len);
+			if (style == 3 && model_rnd(m) % 8 == 0)
+				piece = 0;
+		}
 		s->iov[n++] = (struct iovec){p, piece};
 		p += piece;
 		len -= piece;
@@ -79,10 +101,22 @@ static inline void model_check_read(struct model_channel *m, const struct model_
 
 	for (int i = 0; i < s->w.io.iovcnt; i++) {
 		const uint8_t *got = s->before[i].iov_base;
+		uint64_t left = s->before[i].iov_len;
 
-		for (size_t k = 0; k < s->before[i].iov_len; k++, at++)
-			if (m->known[at / 512] && got[k] != m->shadow[at])
-				model_fail(m, "a byte differs");
+		while (left) {
+			const uint64_t n = min_u64(left, 512 - at % 512);
+
+			if (m->known[at / 512] && memcmp(got, m->shadow + at, n) != 0) {
+				char why[64];
+
+				snprintf(why, sizeof(why), "sector %llu differs",
+					 (unsigned long long)(at / 512));
+				model_fail(m, &s->w.io, why);
+			}
+			got += n;
+			at += n;
+			left -= n;
+		}
 	}
 }
 
@@ -92,12 +126,12 @@ static inline void model_reap(struct model_channel *m, struct model_slot *s)
 		reactor_turn(m->r);
 	s->busy = false;
 	if (s->w.times != 1)
-		model_fail(m, "answered more than once");
+		model_fail(m, &s->w.io, "answered more than once");
 	if (s->w.err)
-		model_fail(m, strerror(-s->w.err));
+		model_fail(m, &s->w.io, strerror(-s->w.err));
 	if (s->w.io.iovcnt &&
 	    memcmp(s->iov, s->before, (size_t)s->w.io.iovcnt * sizeof(s->iov[0])) != 0)
-		model_fail(m, "the vector was left changed");
+		model_fail(m, &s->w.io, "the vector was left changed");
 	if (!s->w.err && s->w.io.op == STORAGE_READ)
 		model_check_read(m, s);
 }
@@ -120,22 +154,34 @@ static inline void model_start(struct model_channel *m, struct model_slot *s)
 	storage_submit(m->ch, &s->w.io);
 }
 
+/* Each word of it is another one than the last that was written there. */
+static inline void model_fill(struct model_channel *m, const struct model_slot *s)
+{
+	const struct storage_io *io = &s->w.io;
+	uint64_t *words = (uint64_t *)(m->shadow + io->offset);
+	uint8_t *from = m->shadow + io->offset;
+	const uint64_t v = m->seed;
+
+	for (uint64_t i = 0; i < io->len / 8; i++)
+		words[i] = v + i * UINT64_C(0x9e3779b97f4a7c15);
+	for (int i = 0; i < io->iovcnt; i++) {
+		memcpy(s->iov[i].iov_base, from, s->iov[i].iov_len);
+		from += s->iov[i].iov_len;
+	}
+}
+
 static inline void model_prepare(struct model_channel *m, struct model_slot *s)
 {
 	struct storage_io *io = &s->w.io;
-	uint8_t v = (uint8_t)model_rnd(m);
 
 	switch (io->op) {
 	case STORAGE_READ:
 		model_cut(m, s, io->len);
+		memset(s->mem, 0xee, io->len);
 		return;
 	case STORAGE_WRITE:
 		model_cut(m, s, io->len);
-		for (int i = 0, at = 0; i < io->iovcnt; i++)
-			for (size_t k = 0; k < s->iov[i].iov_len; k++, at++)
-				m->shadow[io->offset + (uint64_t)at] =
-					((uint8_t *)s->iov[i].iov_base)[k] =
-						(uint8_t)(v + at / 512 + (at & 3));
+		model_fill(m, s);
 		memset(m->known + io->offset / 512, 1, io->len / 512);
 		return;
 	case STORAGE_WRITE_ZEROES:
@@ -143,11 +189,34 @@ static inline void model_prepare(struct model_channel *m, struct model_slot *s)
 		memset(m->known + io->offset / 512, 1, io->len / 512);
 		return;
 	case STORAGE_DISCARD:
+		memset(m->shadow + io->offset, 0, io->len);
+		memset(m->known + io->offset / 512, m->how->discard_zeroes, io->len / 512);
+		return;
 	case STORAGE_SECURE_ERASE:
 		memset(m->known + io->offset / 512, 0, io->len / 512);
 		return;
 	default:
 		return;
+	}
+}
+
+static inline uint64_t model_length(struct model_channel *m)
+{
+	switch (model_rnd(m) % 16) {
+	case 0:
+	case 1:
+		return 1;
+	case 2:
+		return MODEL_LONGEST / 512 - model_rnd(m) % 32;
+	case 3:
+	case 4:
+		return 8 * (1 + model_rnd(m) % 32);
+	case 5:
+	case 6:
+	case 7:
+		return 1 + model_rnd(m) % 256;
+	default:
+		return 1 + model_rnd(m) % 16;
 	}
 }
 
@@ -167,13 +236,20 @@ static inline void model_launch(struct model_channel *m, struct model_slot *s)
 		io->op = STORAGE_FLUSH;
 	if (io->op != STORAGE_FLUSH) {
 		uint64_t left, sectors;
+		unsigned tries = 0;
 
 		do {
+			/* Others may be all over the part. */
+			if (++tries > 100) {
+				*io = (struct storage_io){.op = STORAGE_FLUSH};
+				break;
+			}
 			left = m->to - m->from;
-			sectors = 1 + model_rnd(m) % (model_rnd(m) % 4 ? 16 : MODEL_LONGEST / 512);
-			sectors = min_u64(sectors, left);
+			sectors = min_u64(model_length(m), left);
 			io->len = sectors * 512;
 			io->offset = (m->from + model_rnd(m) % (left - sectors + 1)) * 512;
+			if (model_rnd(m) % 2)
+				io->offset = max_u64(align_down(io->offset, 4096), m->from * 512);
 		} while (!model_is_free(m, io->offset, io->len));
 	}
 	model_prepare(m, s);
@@ -225,32 +301,34 @@ static inline void model_settle(struct reactor *r)
 		reactor_turn(r);
 }
 
+static inline void model_work(struct model_channel *m)
+{
+	for (unsigned n = 0; n < m->how->rounds && !m->failure[0]; n++) {
+		struct model_slot *s = &m->slots[model_rnd(m) % MODEL_SLOTS];
+		bool flushed = s->busy && s->w.io.op == STORAGE_FLUSH;
+
+		if (s->busy)
+			model_reap(m, s);
+		if (flushed)
+			model_compare(m, m->from, min_u64(m->to - m->from, 256));
+		model_launch(m, s);
+	}
+	model_compare(m, m->from, m->to - m->from);
+}
+
 static inline void *model_thread(void *arg)
 {
-	struct reactor_config c = {.uring = true};
 	struct model_channel *m = arg;
+	struct reactor_config c = {.uring = !m->how->epoll};
 
 	if (reactor_create(&m->r, &c, NULL)) {
-		c.uring = false;
-		if (reactor_create(&m->r, &c, NULL)) {
-			model_fail(m, "no reactor");
-			return NULL;
-		}
+		model_fail(m, NULL, "no reactor");
+		return NULL;
 	}
 	if (storage_channel_open(m->s, m->r, &m->ch, NULL)) {
-		model_fail(m, "no channel");
+		model_fail(m, NULL, "no channel");
 	} else {
-		for (unsigned n = 0; n < m->rounds && !m->failure; n++) {
-			struct model_slot *s = &m->slots[model_rnd(m) % MODEL_SLOTS];
-			bool flushed = s->busy && s->w.io.op == STORAGE_FLUSH;
-
-			if (s->busy)
-				model_reap(m, s);
-			if (flushed)
-				model_compare(m, m->from, min_u64(m->to - m->from, 256));
-			model_launch(m, s);
-		}
-		model_compare(m, m->from, m->to - m->from);
+		model_work(m);
 		storage_channel_close(&m->ch);
 	}
 	model_settle(m->r);
@@ -258,16 +336,16 @@ static inline void *model_thread(void *arg)
 	return NULL;
 }
 
-/* @first: what the disk holds, MODEL_DISK bytes; NULL: zeroes. */
-static inline void model_run_on(struct storage *s, const uint8_t *first, unsigned rounds)
+static inline void model_run_how(struct storage *s, const struct model_how *how)
 {
 	struct model_channel *all = calloc(MODEL_CHANNELS, sizeof(*all));
 	uint8_t *shadow = calloc(1, MODEL_DISK), *known = malloc(MODEL_DISK / 512);
 
 	assert_true(all && shadow && known);
-	if (first)
-		memcpy(shadow, first, MODEL_DISK);
-	memset(known, 1, MODEL_DISK / 512);
+	assert_true(storage_size(s) == MODEL_DISK);
+	if (how->first)
+		memcpy(shadow, how->first, MODEL_DISK);
+	memset(known, !how->first_unknown, MODEL_DISK / 512);
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++) {
 		struct model_channel *m = &all[i];
 		uint64_t part = MODEL_DISK / 512 / MODEL_CHANNELS;
@@ -277,7 +355,7 @@ static inline void model_run_on(struct storage *s, const uint8_t *first, unsigne
 					    .from = i ? i * part + 5 : 0,
 					    .to = i + 1 < MODEL_CHANNELS ? (i + 1) * part + 5
 									 : MODEL_DISK / 512,
-					    .rounds = rounds,
+					    .how = how,
 					    .shadow = shadow,
 					    .known = known};
 		for (unsigned k = 0; k < MODEL_SLOTS; k++) {
@@ -286,16 +364,23 @@ static inline void model_run_on(struct storage *s, const uint8_t *first, unsigne
 		}
 		assert_int_equal(pthread_create(&m->thread, NULL, model_thread, m), 0);
 	}
-	for (unsigned i = 0; i < MODEL_CHANNELS; i++) {
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		pthread_join(all[i].thread, NULL);
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++) {
 		for (unsigned k = 0; k < MODEL_SLOTS; k++)
 			free(all[i].slots[k].mem);
-		if (all[i].failure)
+		if (all[i].failure[0])
 			fail_msg("channel %u: %s", i, all[i].failure);
 	}
 	free(known);
 	free(shadow);
 	free(all);
+}
+
+/* @first: what the disk holds, MODEL_DISK bytes; NULL: zeroes. */
+static inline void model_run_on(struct storage *s, const uint8_t *first, unsigned rounds)
+{
+	model_run_how(s, &(struct model_how){.rounds = rounds, .first = first});
 }
 
 static inline void model_run(const struct storage_options *o, unsigned rounds)
@@ -305,7 +390,6 @@ static inline void model_run(const struct storage_options *o, unsigned rounds)
 
 	if (storage_open(o, &s, &err))
 		fail_msg("%s", err.text);
-	assert_true(storage_size(s) == MODEL_DISK);
 	model_run_on(s, NULL, rounds);
 	storage_close(&s);
 }
