@@ -23,7 +23,9 @@ static void held_perform(struct held_disk *d, struct storage_io *io, int err)
 			memcpy(d->bytes + at, io->iov[i].iov_base, io->iov[i].iov_len);
 		at += io->iov[i].iov_len;
 	}
-	if (!err && io->op > STORAGE_FLUSH)
+	if (io->op == STORAGE_LIFETIME)
+		memcpy(io->iov->iov_base, &d->life, sizeof(d->life));
+	else if (!err && io->op > STORAGE_FLUSH)
 		memset(d->bytes + io->offset, 0, io->len);
 	io->done(io, err);
 }
@@ -34,7 +36,7 @@ static void held_submit(struct storage_channel *ch, struct storage_io *io)
 
 	if (io->op == STORAGE_FLUSH)
 		__atomic_add_fetch(&d->flushes, 1, __ATOMIC_RELAXED);
-	else if (io->op != STORAGE_READ)
+	else if (io->op != STORAGE_READ && io->op != STORAGE_LIFETIME)
 		__atomic_add_fetch(io->flags & STORAGE_FUA ? &d->fua : &d->rest, 1,
 				   __ATOMIC_RELAXED);
 	if (!read_once(&d->hold)) {

@@ -17,12 +17,13 @@ struct held_disk {
 	struct storage_channel channel;
 	uint8_t *bytes;
 	struct storage_io *held[HELD_MAX];
-	unsigned n;	  /* atomic: held now */
-	bool spoiled;	  /* it has lost what was written */
-	bool hold;	  /* atomic */
-	unsigned flushes; /* atomic: FLUSH requests seen */
-	unsigned fua;	  /* atomic: requests with STORAGE_FUA */
-	unsigned rest;	  /* atomic: of the other writing requests */
+	unsigned n;		      /* atomic: held now */
+	bool spoiled;		      /* it has lost what was written */
+	struct storage_lifetime life; /* what STORAGE_LIFETIME is told */
+	bool hold;		      /* atomic */
+	unsigned flushes;	      /* atomic: FLUSH requests seen */
+	unsigned fua;		      /* atomic: requests with STORAGE_FUA */
+	unsigned rest;		      /* atomic: of the other writing requests */
 };
 
 /* Lives until the storage is closed. */

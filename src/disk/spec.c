@@ -215,15 +215,23 @@ void disk_spec_fini(struct disk_spec *spec)
 
 /* ---- help ---- */
 
-/* Whether every engine has that option. */
-static bool is_common(const char *name)
+/* The engines that have that option, as it stands behind "only for"; NULL: all. */
+static const char *owners(const char *name, char *text, size_t size)
 {
-	const struct words_table *t;
+	const struct words_table *t, *mine[FOREIGN_MAX];
+	unsigned all = 0, n = 0;
+	size_t at = 0;
 
-	for (unsigned i = 0; (t = storage_words_at(i)); i++)
-		if (!words_find(t, name))
-			return false;
-	return true;
+	for (; (t = storage_words_at(all)) && all < FOREIGN_MAX; all++)
+		if (words_find(t, name))
+			mine[n++] = t;
+	for (unsigned i = 0; i < n && at < size; i++)
+		at += (size_t)snprintf(text + at, size - at, "%s%s",
+				       !i	   ? ""
+				       : i + 1 < n ? ", "
+						   : " and ",
+				       mine[i]->of);
+	return n == all ? NULL : text;
 }
 
 static bool stands_before(unsigned engine, const char *name)
@@ -237,13 +245,14 @@ static bool stands_before(unsigned engine, const char *name)
 void disk_spec_help(FILE *out)
 {
 	const struct words_table *t;
+	char who[128];
 
 	words_help(out, &target_table);
 	for (unsigned i = 0; (t = storage_words_at(i)); i++)
 		for (size_t k = 0; k < t->n; k++)
 			if (!stands_before(i, t->words[k].name))
 				word_help(out, t, &t->words[k],
-					  is_common(t->words[k].name) ? NULL : t->of);
+					  owners(t->words[k].name, who, sizeof(who)));
 	words_help(out, &device_tables[DISK_VIRTIO]);
 	for (unsigned i = 0; (t = storage_layer_words_at(i)); i++)
 		words_help(out, t);

@@ -99,6 +99,16 @@ struct storage_channel {
 		WORD_FIELD(struct storage_options, no_discard),                    \
 	}
 
+#define STORAGE_WORD_ERASE                                                                       \
+	{                                                                                        \
+		.name = "secure-erase", .kind = WORD_CHOICE,                                     \
+		.help = "device: by a block device that can; overwrite: by zeroes in the "       \
+			"place, worth what lies below is worth; default device",                 \
+		WORD_VALUES({"device", STORAGE_ERASE_DEVICE},                                    \
+			    {"overwrite", STORAGE_ERASE_OVERWRITE}, {"off", STORAGE_ERASE_OFF}), \
+		WORD_FIELD(struct storage_options, erase)                                        \
+	}
+
 extern const struct storage_engine_ops null_engine_ops;
 extern const struct storage_engine_ops memory_engine_ops;
 extern const struct storage_engine_ops nbd_engine_ops;

@@ -172,6 +172,15 @@ static int open_as_possible(struct storage_options *o, bool block_device, struct
 	return fd;
 }
 
+/* Whether there are steps that no io_uring can carry out. */
+static bool needs_pool(const struct file *f)
+{
+	const struct storage_limits *l = &f->base.limits;
+
+	return (f->block_device && (l->max_discard || l->max_secure_erase)) || f->may_share ||
+	       l->lifetime;
+}
+
 static int file_open(const struct storage_options *asked, struct storage **out, struct error *err)
 {
 	struct storage_options own = *asked, *o = &own;
@@ -191,6 +200,7 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
 	f->direct = o->direct;
 	f->threads = o->threads;
+	f->life_dir = -1;
 	pthread_mutex_init(&f->lock, NULL);
 	file_sync_init(&f->sync);
 	f->path = strdup(o->target);
@@ -211,9 +221,7 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 		error_set(err, rc, "cannot find the size of %s", f->path);
 		goto unlock;
 	}
-	if (f->block_device && f->base.limits.max_discard) {
-		/* Discarding a block device is an ioctl, which no io_uring of a common kernel can
-		 * do. */
+	if (needs_pool(f)) {
 		rc = file_pool_create(&f->pool, err);
 		if (rc)
 			goto unlock;
@@ -224,6 +232,8 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 	*out = &f->base;
 	return 0;
 unlock:
+	if (f->life_dir >= 0)
+		close(f->life_dir);
 	file_unlock(f->fd);
 	close(f->fd);
 free_path:
@@ -243,6 +253,8 @@ static void file_close(struct storage *s)
 	file_look_end(f);
 	if (f->coarse)
 		rmw_fini(&f->rmw);
+	if (f->life_dir >= 0)
+		close(f->life_dir);
 	file_close_fd(f);
 	file_sync_fini(&f->sync);
 	pthread_mutex_destroy(&f->lock);
@@ -286,6 +298,16 @@ static const struct word file_words[] = {
 	 .help = "default io_uring, threads where the kernel forbids it",
 	 WORD_VALUES({"io_uring", 0}, {"threads", 1}), WORD_FIELD(struct storage_options, threads)},
 	STORAGE_WORD_DISCARD,
+	STORAGE_WORD_ERASE,
+	{"lifetime", .kind = WORD_CHOICE,
+	 .help = "how worn it is; device: of an eMMC or UFS block device; medium: of one that an "
+		 "image lies on, too; default device",
+	 WORD_VALUES({"device", STORAGE_LIFE_DEVICE}, {"medium", STORAGE_LIFE_MEDIUM},
+		     {"off", STORAGE_LIFE_OFF}),
+	 WORD_FIELD(struct storage_options, life)},
+	{"sysfs", .kind = WORD_TEXT, .min = 1, .sample = "DIR",
+	 .help = "where the kernel's facts of block devices stand; default /sys",
+	 WORD_FIELD(struct storage_options, sysfs)},
 	{"locking", .help = "off: share the image with other writers; default on",
 	 WORD_NO_SWITCH(struct storage_options, no_lock)},
 };

@@ -4,6 +4,8 @@
  *
  *   file.c          the disk: open, size, close
  *   file_probe.c    what the file below can do
+ *   file_erase.c    how what is to be gone for good is made so
+ *   file_life.c     how worn the medium is
  *   file_look.c     the periodical look; file systems that may not answer
  *   file_lock.c     nobody else writes it
  *   file_io.c       one request as a row of steps: what to do next, and what an outcome means
@@ -30,6 +32,7 @@
 #include "storage/rmw.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #define ZERO_ALIGN   4096u /* of the zeroes that are written; more cannot be asked for */
 #define FILE_MAX_RUN (UINT64_C(1) << 30) /* longest discard or zeroing in one request */
@@ -43,6 +46,11 @@ enum file_place {
 	FILE_DELETED,
 	FILE_MOVED,
 	FILE_REPLACED,
+};
+
+enum file_life_kind {
+	FILE_LIFE_EMMC,
+	FILE_LIFE_UFS,
 };
 
 struct file_state {
@@ -71,6 +79,11 @@ struct file {
 	uint32_t zero_align; /* of offset and length of fallocate                   */
 	bool no_zero_range;  /* atomic: the file system said so                     */
 	bool said_readonly;  /* atomic                                              */
+	bool overwrites;     /* secure erase: by zeroes in the place                */
+	bool may_share;	     /* ... and the file system tells of shared blocks      */
+	bool said_shared;    /* atomic                                              */
+	int life_dir;	     /* -1: the medium's life is not told                   */
+	enum file_life_kind life_kind;
 
 	struct rmw rmw;	       /* coarse        */
 	struct file_sync sync; /* page cache    */
@@ -108,6 +121,24 @@ int file_probe(struct file *f, const struct storage_options *o, struct error *er
 /* The file's size as it is now, in bytes; -errno. */
 int file_probe_size(int fd, bool block_device, uint64_t *size);
 
+/* ---- file_erase.c ---- */
+
+/* The limits hold in what a device erases, all else is known.  -EOPNOTSUPP: not by what the user
+ * asks for. */
+int file_erase_probe(struct file *f, const struct storage_options *o, struct error *err);
+/* Whether somebody else has blocks of that range, too: 1, 0 or -errno.  May take a while. */
+int file_erase_look(int fd, uint64_t offset, uint64_t len);
+/* Once. */
+void file_erase_say_shared(struct file *f);
+
+/* ---- file_life.c ---- */
+
+/* @st: of the file.  -EOPNOTSUPP: there is none of what the user asks for. */
+int file_life_probe(struct file *f, const struct storage_options *o, const struct stat *st,
+		    struct error *err);
+/* 0 or -errno.  May take a while. */
+int file_life_read(int dir, enum file_life_kind kind, struct storage_lifetime *life);
+
 /* ---- file_look.c ---- */
 
 /* The name of a kind of file system that may not answer, by statfs()'s number; else NULL. */
@@ -135,8 +166,13 @@ enum file_step_kind {
 	FILE_READ,
 	FILE_WRITE,
 	FILE_FALLOCATE,
-	FILE_BLKDISCARD, /* the ioctl */
 	FILE_SYNC,
+	/* What no io_uring of a common kernel can do: carried out by a thread of the pool. */
+	FILE_BY_THREAD,
+	FILE_BLKDISCARD = FILE_BY_THREAD, /* the ioctl */
+	FILE_BLKSECDISCARD,		  /* the ioctl */
+	FILE_LOOK_SHARED,		  /* file_erase_look() */
+	FILE_LIFETIME,			  /* file_life_read(): fd, mode is its kind, buf */
 };
 
 /* One thing to ask of the kernel. */
@@ -171,6 +207,7 @@ enum file_verdict {
 #define IO_HELD	      (UINT32_C(1) << 10)
 #define IO_EDIT	      (UINT32_C(1) << 11)
 #define IO_LEADS      (UINT32_C(1) << 12) /* file_sync_leave() is due                    */
+#define IO_LOOK	      (UINT32_C(1) << 13) /* erasing: whether blocks are shared comes first */
 
 /* What a request needs before its first step. */
 #define FILE_NEEDS_BOUNCE 1u /* a buffer                                                 */

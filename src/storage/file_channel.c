@@ -62,7 +62,7 @@ static bool start_step(struct file_channel *ch, struct storage_io *io)
 		return true;
 	}
 	file_io_step(ch->file, io, &step);
-	if (ch->uring && step.kind != FILE_BLKDISCARD)
+	if (ch->uring && step.kind < FILE_BY_THREAD)
 		return file_uring_start(ch, io, &step);
 	file_pool_start(ch->file->pool, io);
 	return true;

@@ -7,8 +7,8 @@
  *	           +------- more, again ----------+
  *
  * Most requests are one step.  More are needed after a short transfer, for what is bounced or
- * zeroed in pieces, for a sync behind a discard or zeroing that has to be stable, and for what is
- * finer than O_DIRECT takes (file_rmw.c).
+ * zeroed in pieces, for a sync behind a discard or zeroing that has to be stable, for a secure
+ * erase (file_erase.c), and for what is finer than O_DIRECT takes (file_rmw.c).
  */
 #include "base/atomic.h"
 #include "storage/file.h"
@@ -63,6 +63,9 @@ static uint32_t zeroing_way(const struct file *f, const struct storage_io *io)
 			return IO_ZERO_WRITE;
 		edges = IO_EDGES;
 	}
+	/* Whatever the file system would do in the place of writing leaves what was there. */
+	if (io->op == STORAGE_SECURE_ERASE)
+		return IO_ZERO_WRITE | edges;
 	if ((io->flags & STORAGE_UNMAP) && f->base.limits.write_zeroes_unmaps)
 		return IO_PUNCH | edges;
 	return (read_once(&f->no_zero_range) ? IO_ZERO_WRITE : IO_ZERO_RANGE) | edges;
@@ -99,6 +102,16 @@ static void discarded(const struct file *f, const struct storage_io *io, uint64_
 	*len = end > *offset ? end - *offset : 0;
 }
 
+static unsigned begin_zeroing(const struct file *f, struct storage_io *io)
+{
+	io->state = zeroing_way(f, io);
+	if (io->op == STORAGE_SECURE_ERASE && f->may_share)
+		io->state |= IO_LOOK;
+	if (io->state & IO_EDGES)
+		return begin_edit(f, io);
+	return f->coarse ? FILE_NEEDS_BLOCKS : 0;
+}
+
 unsigned file_io_begin(struct file *f, struct storage_io *io)
 {
 	uint64_t offset, len;
@@ -111,10 +124,9 @@ unsigned file_io_begin(struct file *f, struct storage_io *io)
 	case STORAGE_WRITE:
 		return begin_rw(f, io);
 	case STORAGE_WRITE_ZEROES:
-		io->state = zeroing_way(f, io);
-		if (io->state & IO_EDGES)
-			return begin_edit(f, io);
-		return f->coarse ? FILE_NEEDS_BLOCKS : 0;
+		return begin_zeroing(f, io);
+	case STORAGE_SECURE_ERASE:
+		return f->overwrites ? begin_zeroing(f, io) : 0;
 	case STORAGE_DISCARD:
 		discarded(f, io, &offset, &len);
 		return len ? 0 : FILE_IS_NOTHING;
@@ -181,10 +193,28 @@ static void step_sync(const struct file *f, struct file_step *step)
 	step->fd = f->fd;
 }
 
+static void step_look(const struct file *f, const struct storage_io *io, struct file_step *step)
+{
+	step->kind = FILE_LOOK_SHARED;
+	step->fd = f->fd;
+	step->offset = io->offset;
+	step->len = io->len;
+}
+
+static void step_lifetime(const struct file *f, const struct storage_io *io, struct file_step *step)
+{
+	step->kind = FILE_LIFETIME;
+	step->fd = f->life_dir;
+	step->mode = (int)f->life_kind;
+	step->buf = io->iov->iov_base;
+}
+
 void file_io_step(const struct file *f, const struct storage_io *io, struct file_step *step)
 {
-	if (io->state & (IO_SYNC | IO_RMW)) {
-		if (io->state & IO_RMW)
+	if (io->state & (IO_SYNC | IO_RMW | IO_LOOK)) {
+		if (io->state & IO_LOOK)
+			step_look(f, io, step);
+		else if (io->state & IO_RMW)
 			file_rmw_step(f, io, step);
 		else
 			step_sync(f, step);
@@ -198,6 +228,9 @@ void file_io_step(const struct file *f, const struct storage_io *io, struct file
 	case STORAGE_FLUSH:
 		step_sync(f, step);
 		return;
+	case STORAGE_LIFETIME:
+		step_lifetime(f, io, step);
+		return;
 	default:
 		break;
 	}
@@ -207,6 +240,12 @@ void file_io_step(const struct file *f, const struct storage_io *io, struct file
 	}
 	step->fd = f->fd;
 	step->kind = FILE_FALLOCATE;
+	if (io->op == STORAGE_SECURE_ERASE) {
+		step->kind = FILE_BLKSECDISCARD;
+		step->offset = io->offset;
+		step->len = io->len;
+		return;
+	}
 	if (io->op == STORAGE_DISCARD) {
 		discarded(f, io, &step->offset, &step->len);
 		if (f->block_device)
@@ -224,10 +263,10 @@ static enum file_verdict done(struct storage_io *io, int result)
 	return FILE_DONE;
 }
 
-/* A discard or zeroing has reached the file; it may have to be stable. */
+/* A discard, zeroing or erasing has reached the file; it may have to be stable. */
 static enum file_verdict changed(struct storage_io *io)
 {
-	if (!(io->flags & STORAGE_FUA))
+	if (!(io->flags & STORAGE_FUA) && io->op != STORAGE_SECURE_ERASE)
 		return done(io, 0);
 	io->state |= IO_SYNC;
 	return FILE_MORE;
@@ -286,7 +325,7 @@ static enum file_verdict advance_rw(const struct file *f, struct storage_io *io,
 	io->progress += moved;
 	if (io->progress < all)
 		return FILE_MORE;
-	return io->op == STORAGE_WRITE_ZEROES ? changed(io) : done(io, 0);
+	return io->state & IO_ZERO_WRITE ? changed(io) : done(io, 0);
 }
 
 static enum file_verdict advance_fallocate(struct file *f, struct storage_io *io, int res)
@@ -305,18 +344,40 @@ static enum file_verdict advance_fallocate(struct file *f, struct storage_io *io
 	return FILE_MORE;
 }
 
+static enum file_verdict advance_look(struct file *f, struct storage_io *io, int res)
+{
+	io->state &= ~IO_LOOK;
+	if (!res)
+		return FILE_MORE;
+	if (res > 0)
+		file_erase_say_shared(f);
+	return done(io, res > 0 ? -EOPNOTSUPP : res);
+}
+
+/* What is neither read nor write. */
+static enum file_verdict advance_other(struct file *f, struct storage_io *io, int res)
+{
+	if (io->op == STORAGE_FLUSH || io->op == STORAGE_LIFETIME || (io->state & IO_SYNC))
+		return done(io, res);
+	if (io->op == STORAGE_DISCARD || (io->state & (IO_PUNCH | IO_ZERO_RANGE)))
+		return advance_fallocate(f, io, res);
+	if (unlikely(res < 0))
+		return rw_done(io, res);
+	/* By the device. */
+	return io->state & IO_ZERO_WRITE ? advance_rw(f, io, res) : changed(io);
+}
+
 enum file_verdict file_io_advance(struct file *f, struct storage_io *io, int res)
 {
 	if (unlikely(res == -EINTR))
 		return FILE_MORE;
 	if (unlikely(res == -EAGAIN))
 		return FILE_AGAIN;
-	if (unlikely(io->state & IO_RMW))
-		return file_rmw_advance(f, io, res);
-	if (io->op == STORAGE_FLUSH || (io->state & IO_SYNC))
-		return done(io, res);
-	if (io->op == STORAGE_DISCARD || (io->state & (IO_PUNCH | IO_ZERO_RANGE)))
-		return advance_fallocate(f, io, res);
+	if (unlikely(io->state & (IO_RMW | IO_LOOK)))
+		return io->state & IO_LOOK ? advance_look(f, io, res)
+					   : file_rmw_advance(f, io, res);
+	if (unlikely(io->op > STORAGE_WRITE))
+		return advance_other(f, io, res);
 	if (unlikely(res < 0))
 		return rw_done(io, res);
 	return advance_rw(f, io, res);
@@ -349,6 +410,13 @@ int file_io_run(const struct file_step *step)
 	case FILE_BLKDISCARD:
 		rc = step->len ? ioctl(step->fd, BLKDISCARD, range) : 0;
 		break;
+	case FILE_BLKSECDISCARD:
+		rc = ioctl(step->fd, BLKSECDISCARD, range);
+		break;
+	case FILE_LOOK_SHARED:
+		return file_erase_look(step->fd, step->offset, step->len);
+	case FILE_LIFETIME:
+		return file_life_read(step->fd, (enum file_life_kind)step->mode, step->buf);
 	case FILE_SYNC:
 		rc = fdatasync(step->fd);
 		break;

@@ -33,18 +33,20 @@ int file_probe_size(int fd, bool block_device, uint64_t *size)
 
 /* A number that the kernel shows of a block device's queue; 0 where there is none.  A partition's
  * queue is its disk's. */
-static uint64_t queue_fact(const struct stat *st, const char *name)
+static uint64_t queue_fact(const char *sysfs, const struct stat *st, const char *name)
 {
 	static const char *const places[] = {"", "../"};
 	unsigned long long v = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		char path[128];
+		char *path;
 		FILE *in;
 
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", major(st->st_rdev),
-			 minor(st->st_rdev), places[i], name);
+		if (asprintf(&path, "%s/dev/block/%u:%u/%squeue/%s", sysfs ? sysfs : "/sys",
+			     major(st->st_rdev), minor(st->st_rdev), places[i], name) < 0)
+			break;
 		in = fopen(path, "re");
+		free(path);
 		if (!in)
 			continue;
 		if (fscanf(in, "%llu", &v) != 1)
@@ -140,11 +142,17 @@ static uint32_t punch_unit(const struct file *f)
 	return (uint32_t)max_u64(sane_block((uint64_t)block, PUNCH_UNIT), PUNCH_UNIT);
 }
 
-static int probe_block_device(struct file *f, const struct stat *st, bool may_unmap,
-			      struct error *err)
+static bool may_unmap(const struct storage_options *o)
+{
+	return !o->readonly && !o->no_discard;
+}
+
+static int probe_block_device(struct file *f, const struct storage_options *o,
+			      const struct stat *st, struct error *err)
 {
 	struct storage_limits *l = &f->base.limits;
 	uint64_t discard;
+	uint32_t unit;
 	int logical = 0;
 	int rc;
 
@@ -154,18 +162,21 @@ static int probe_block_device(struct file *f, const struct stat *st, bool may_un
 	rc = probe_direct(f, f->zero_align, err);
 	if (rc)
 		return rc;
-	discard = queue_fact(st, "discard_max_bytes");
-	if (may_unmap && discard >= f->zero_align) {
+	discard = queue_fact(o->sysfs, st, "discard_max_bytes");
+	unit = (uint32_t)max_u64(
+		sane_block(queue_fact(o->sysfs, st, "discard_granularity"), BLOCK_MIN),
+		f->zero_align);
+	if (may_unmap(o) && discard >= f->zero_align) {
 		l->max_discard = FILE_MAX_RUN;
-		l->discard_alignment = (uint32_t)max_u64(
-			sane_block(queue_fact(st, "discard_granularity"), BLOCK_MIN),
-			f->zero_align);
-		l->write_zeroes_unmaps = queue_fact(st, "write_zeroes_max_bytes") > 0;
+		l->discard_alignment = unit;
+		l->write_zeroes_unmaps = queue_fact(o->sysfs, st, "write_zeroes_max_bytes") > 0;
 	}
+	l->erase_alignment = unit;
 	return 0;
 }
 
-static int probe_regular(struct file *f, const struct stat *st, bool may_unmap, struct error *err)
+static int probe_regular(struct file *f, const struct storage_options *o, const struct stat *st,
+			 struct error *err)
 {
 	struct storage_limits *l = &f->base.limits;
 	int rc;
@@ -174,7 +185,7 @@ static int probe_regular(struct file *f, const struct stat *st, bool may_unmap, 
 	rc = probe_direct(f, BLOCK_MIN, err);
 	if (rc)
 		return rc;
-	if (may_unmap && can_punch(f->fd, (uint64_t)st->st_size)) {
+	if (may_unmap(o) && can_punch(f->fd, (uint64_t)st->st_size)) {
 		l->max_discard = FILE_MAX_RUN;
 		l->discard_alignment = punch_unit(f);
 		l->write_zeroes_unmaps = true;
@@ -184,15 +195,15 @@ static int probe_regular(struct file *f, const struct stat *st, bool may_unmap, 
 
 int file_probe(struct file *f, const struct storage_options *o, struct error *err)
 {
-	bool may_unmap = !o->readonly && !o->no_discard;
 	struct stat st;
 	int rc;
 
 	if (fstat(f->fd, &st) < 0)
 		return error_set(err, -errno, "cannot look at %s", f->path);
 	f->block_device = S_ISBLK(st.st_mode);
-	rc = f->block_device ? probe_block_device(f, &st, may_unmap, err)
-			     : probe_regular(f, &st, may_unmap, err);
+	rc = f->block_device ? probe_block_device(f, o, &st, err) : probe_regular(f, o, &st, err);
+	if (!rc)
+		rc = file_life_probe(f, o, &st, err);
 	if (rc)
 		return rc;
 	f->coarse = f->align > BLOCK_MIN;
@@ -201,5 +212,5 @@ int file_probe(struct file *f, const struct storage_options *o, struct error *er
 		f->zero_align = (uint32_t)max_u64(f->zero_align, f->align);
 	}
 	f->base.limits.max_write_zeroes = o->readonly ? 0 : FILE_MAX_RUN;
-	return 0;
+	return file_erase_probe(f, o, err);
 }

@@ -55,7 +55,10 @@ bool file_uring_start(struct file_channel *ch, struct storage_io *io, const stru
 	case FILE_SYNC:
 		io_uring_prep_fsync(sqe, step->fd, IORING_FSYNC_DATASYNC);
 		break;
-	case FILE_BLKDISCARD: /* the pool's */
+	case FILE_BLKDISCARD: /* the pool's, as what follows */
+	case FILE_BLKSECDISCARD:
+	case FILE_LOOK_SHARED:
+	case FILE_LIFETIME:
 		break;
 	}
 	if (ch->fixed)

@@ -190,6 +190,13 @@ static int format_open(const struct storage_options *asked, struct storage **out
 
 	if (o->no_lock)
 		return error_set(err, -EINVAL, "locking=off is not for format=%s.", f->name);
+	if (o->erase == STORAGE_ERASE_OVERWRITE)
+		return error_set(err, -EINVAL,
+				 "secure-erase=overwrite is not for format=%s: what is written to "
+				 "such an image may go to another place in it.",
+				 f->name);
+	if (o->life == STORAGE_LIFE_MEDIUM)
+		return error_set(err, -EINVAL, "lifetime=medium is not for format=%s.", f->name);
 	if (!program_is_there())
 		return error_set(err, -ENOENT,
 				 "format=%s needs the program " PROGRAM

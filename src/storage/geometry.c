@@ -64,6 +64,8 @@ void geometry_apply(struct storage *s, const struct storage_geometry *asked)
 		l->discard_alignment = asked->discard_granularity;
 	else if (l->discard_alignment < l->block_size)
 		l->discard_alignment = l->block_size;
+	if (l->erase_alignment < l->block_size)
+		l->erase_alignment = l->block_size;
 }
 
 int geometry_judge_size(const struct storage *s, const char *target, uint64_t size,

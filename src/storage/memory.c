@@ -20,6 +20,8 @@
 #define MEMORY_PREFIX  "memory:"
 #define MEMORY_BLOCK   512
 #define MEMORY_MAX_RUN (UINT64_C(1) << 30)
+/* Written by the worker itself, which has others to serve. */
+#define MEMORY_MAX_OVERWRITE (UINT64_C(16) << 20)
 
 struct memory {
 	struct storage base;
@@ -67,6 +69,9 @@ static int memory_open(const struct storage_options *o, struct storage **out, st
 		.discard_alignment = (uint32_t)m->page,
 		.max_write_zeroes = readonly ? 0 : MEMORY_MAX_RUN,
 		.write_zeroes_unmaps = !readonly && !o->no_discard,
+		.max_secure_erase = !readonly && o->erase == STORAGE_ERASE_OVERWRITE
+					    ? MEMORY_MAX_OVERWRITE
+					    : 0,
 	};
 	*out = &m->base;
 	return 0;
@@ -138,6 +143,9 @@ static int perform(struct memory *m, const struct storage_io *io)
 			return give_back(m, io->offset, io->len);
 		memset(p, 0, io->len);
 		return 0;
+	case STORAGE_SECURE_ERASE:
+		memset(p, 0, io->len);
+		return 0;
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -151,6 +159,7 @@ static void memory_submit(struct storage_channel *ch, struct storage_io *io)
 static const struct word memory_words[] = {
 	STORAGE_WORD_READONLY,
 	STORAGE_WORD_DISCARD,
+	STORAGE_WORD_ERASE,
 };
 
 const struct storage_engine_ops memory_engine_ops = {

@@ -39,6 +39,9 @@ static int null_open(const struct storage_options *o, struct storage **out, stru
 	s->limits = (struct storage_limits){
 		.max_discard = readonly || o->no_discard ? 0 : NULL_MAX_RUN,
 		.discard_alignment = NULL_BLOCK,
+		/* Nothing was kept, so nothing is left. */
+		.max_secure_erase = !readonly && o->erase == STORAGE_ERASE_OVERWRITE ? NULL_MAX_RUN
+										     : 0,
 	};
 	*out = s;
 	return 0;
@@ -75,6 +78,7 @@ static void null_submit(struct storage_channel *ch, struct storage_io *io)
 static const struct word null_words[] = {
 	STORAGE_WORD_READONLY,
 	STORAGE_WORD_DISCARD,
+	STORAGE_WORD_ERASE,
 };
 
 const struct storage_engine_ops null_engine_ops = {

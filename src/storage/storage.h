@@ -98,11 +98,11 @@ struct storage_io {
 	/* Filled by the caller, who leaves it alone until done: */
 	enum storage_op op;
 	unsigned flags;
-	uint64_t offset; /* bytes                                                   */
-	uint64_t len;	 /* bytes                                                   */
-	struct iovec *
-		iov; /* READ, WRITE, LIFETIME: covers exactly len; its entries may change meanwhile,
-			    * and are as they were when done comes: it may be sent again */
+	uint64_t offset;   /* bytes                                                   */
+	uint64_t len;	   /* bytes                                                   */
+	struct iovec *iov; /* where there is data: covers exactly len; its entries may change
+			    * meanwhile, and are as they were when done comes: it may be sent
+			    * again */
 	int iovcnt;
 	struct storage_zone_reply *zone; /* APPEND, ZONE_REPORT */
 	/* err: 0 or -errno (-EIO, -ENOSPC, ...); a short transfer is finished or is an error, never

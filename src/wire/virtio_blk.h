@@ -101,7 +101,15 @@ struct virtio_blk_range {
 _Static_assert(sizeof(struct virtio_blk_range) == 16, "virtio 1.4, 5.2.6");
 #define VIRTIO_BLK_RANGE_UNMAP 1u
 
-#define VIRTIO_BLK_ID_BYTES    20
+/* What GET_LIFETIME answers. */
+struct virtio_blk_lifetime {
+	le16 pre_eol_info;
+	le16 device_lifetime_est_typ_a;
+	le16 device_lifetime_est_typ_b;
+};
+_Static_assert(sizeof(struct virtio_blk_lifetime) == 6, "virtio 1.4, 5.2.6");
+
+#define VIRTIO_BLK_ID_BYTES 20
 
 /* The status byte */
 #define VIRTIO_BLK_S_OK	    0

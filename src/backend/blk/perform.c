@@ -252,6 +252,18 @@ static void blk_flush(struct blk_queue *bq, const struct vq_ticket *ticket)
 	storage_submit(bq->channel, &task->io);
 }
 
+static enum storage_op blk_range_op(enum blk_action action)
+{
+	switch (action) {
+	case BLK_DISCARD:
+		return STORAGE_DISCARD;
+	case BLK_WRITE_ZEROES:
+		return STORAGE_WRITE_ZEROES;
+	default:
+		return STORAGE_SECURE_ERASE;
+	}
+}
+
 static void blk_ranges(struct blk_queue *bq, const struct vq_ticket *ticket)
 {
 	const struct blk_request *r = &bq->request;
@@ -261,7 +273,7 @@ static void blk_ranges(struct blk_queue *bq, const struct vq_ticket *ticket)
 		blk_task_finish(task, -ENOMEM);
 		return;
 	}
-	task->io.op = r->action == BLK_DISCARD ? STORAGE_DISCARD : STORAGE_WRITE_ZEROES;
+	task->io.op = blk_range_op(r->action);
 	task->io.flags = blk_flags(bq);
 	task->io.done = blk_range_done;
 	blk_range_submit(task);
@@ -285,6 +297,7 @@ static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
 		return;
 	case BLK_DISCARD:
 	case BLK_WRITE_ZEROES:
+	case BLK_SECURE_ERASE:
 		blk_ranges(bq, ticket);
 		return;
 	case BLK_APPEND:
@@ -299,6 +312,9 @@ static void blk_perform(struct blk_queue *bq, const struct vq_ticket *ticket)
 	case BLK_ZONE_RESET:
 	case BLK_ZONE_RESET_ALL:
 		blk_zone_command(bq, ticket);
+		return;
+	case BLK_GET_LIFETIME:
+		blk_get_lifetime(bq, ticket);
 		return;
 	}
 }
@@ -393,8 +409,11 @@ int blk_queue_start(struct virtio_device *vdev, struct virtio_queue *q, struct e
 		.write_zeroes = virtio_device_has(vdev, VIRTIO_BLK_F_WRITE_ZEROES),
 		.zoned = virtio_device_has(vdev, VIRTIO_BLK_F_ZONED),
 		.max_append_sectors = le32_get(blk->config.max_append_sectors),
+		.secure_erase = virtio_device_has(vdev, VIRTIO_BLK_F_SECURE_ERASE),
+		.lifetime = virtio_device_has(vdev, VIRTIO_BLK_F_LIFETIME),
 		.max_discard_sectors = le32_get(blk->config.max_discard_sectors),
 		.max_write_zeroes_sectors = le32_get(blk->config.max_write_zeroes_sectors),
+		.max_secure_erase_sectors = le32_get(blk->config.max_secure_erase_sectors),
 	};
 	bq->n_tasks = (unsigned)min_u64(q->ring.num, TASKS_MAX);
 	bq->tasks = calloc(bq->n_tasks, sizeof(bq->tasks[0]));

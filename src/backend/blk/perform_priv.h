@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of perform.c, for what is done elsewhere: the requests of zoned disks (zones.c).
+ * The inside of perform.c, for what is done elsewhere: the requests of zoned disks (zones.c) and the
+ * medium's life (lifetime.c).
  */
 #ifndef BACKEND_BLK_PERFORM_PRIV_H
 #define BACKEND_BLK_PERFORM_PRIV_H
@@ -33,6 +34,13 @@ struct blk_task {
 			unsigned at; /* the one being worked on */
 			unsigned n;
 		} range;
+		struct {
+			struct storage_lifetime found;
+			struct iovec iov; /* of that */
+			/* No more slices than bytes. */
+			struct iovec to[sizeof(struct virtio_blk_lifetime)];
+			int n;
+		} life;
 	};
 };
 
@@ -69,5 +77,9 @@ void blk_task_finish(struct blk_task *task, int err);
 unsigned blk_flags(const struct blk_queue *bq);
 /* An answer without a task, to bq->request. */
 void blk_answer(struct blk_queue *bq, const struct vq_ticket *ticket, uint8_t value);
+
+/* ---- lifetime.c ---- */
+
+void blk_get_lifetime(struct blk_queue *bq, const struct vq_ticket *ticket);
 
 #endif

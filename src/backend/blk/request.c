@@ -68,13 +68,25 @@ static inline int blk_request_transfer(struct blk_request *p, const struct blk_l
 	return 0;
 }
 
+static uint32_t longest_range(const struct blk_limits *l, enum blk_action action)
+{
+	switch (action) {
+	case BLK_DISCARD:
+		return l->max_discard_sectors;
+	case BLK_WRITE_ZEROES:
+		return l->max_write_zeroes_sectors;
+	default:
+		return l->max_secure_erase_sectors;
+	}
+}
+
 /* All ranges are checked before the first is touched: a refused request changes nothing. */
 static __attribute__((noinline)) int blk_request_ranges(struct blk_request *p,
 							const struct blk_limits *l,
 							enum blk_action action, struct window data)
 {
-	bool zeroes = action == BLK_WRITE_ZEROES;
-	uint32_t max = zeroes ? l->max_write_zeroes_sectors : l->max_discard_sectors;
+	const uint32_t known = action == BLK_WRITE_ZEROES ? VIRTIO_BLK_RANGE_UNMAP : 0;
+	const uint32_t max = longest_range(l, action);
 	struct virtio_blk_range raw;
 	bool bad = false;
 
@@ -85,9 +97,9 @@ static __attribute__((noinline)) int blk_request_ranges(struct blk_request *p,
 		struct blk_range *r = &p->ranges[p->n_ranges++];
 		uint32_t flags = le32_get(raw.flags);
 
-		/* 5.2.6.2: unknown flags, and unmap in a discard, are unsupported whatever else is
-		 * wrong. */
-		if (flags & ~(zeroes ? VIRTIO_BLK_RANGE_UNMAP : 0))
+		/* 5.2.6.2: unknown flags, and unmap but in a write of zeroes, are unsupported
+		 * whatever else is wrong. */
+		if (flags & ~known)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
 		r->sector = le64_get(raw.sector);
 		r->sectors = le32_get(raw.num_sectors);
@@ -167,6 +179,18 @@ static int blk_request_zones(struct blk_request *p, uint32_t type, const struct 
 	return 0;
 }
 
+/* A part of it would be an answer that means something else. */
+static int blk_request_lifetime(struct blk_request *p, struct window in)
+{
+	if (in.len < sizeof(struct virtio_blk_lifetime))
+		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
+	p->action = BLK_GET_LIFETIME;
+	p->data = in.iov;
+	p->n_data = in.n;
+	p->data_len = sizeof(struct virtio_blk_lifetime);
+	return 0;
+}
+
 /* @out and @in: what is left of the chain between the header and the status byte. */
 static inline int blk_request_of_type(struct blk_request *p, uint32_t type,
 				      const struct blk_limits *limits, struct window out,
@@ -207,6 +231,14 @@ static inline int blk_request_of_type(struct blk_request *p, uint32_t type,
 		if (!limits->zoned)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
 		return blk_request_zones(p, type, limits, out, in);
+	case VIRTIO_BLK_T_SECURE_ERASE:
+		if (!limits->secure_erase)
+			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
+		return blk_request_ranges(p, limits, BLK_SECURE_ERASE, out);
+	case VIRTIO_BLK_T_GET_LIFETIME:
+		if (!limits->lifetime)
+			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
+		return blk_request_lifetime(p, in);
 	default:
 		return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
 	}

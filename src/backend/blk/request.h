@@ -15,7 +15,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Ranges in one DISCARD or WRITE_ZEROES: max_discard_seg, max_write_zeroes_seg. */
+/* Ranges in one DISCARD, WRITE_ZEROES or SECURE_ERASE: max_discard_seg, max_write_zeroes_seg,
+ * max_secure_erase_seg. */
 #define BLK_RANGES_MAX 32
 
 /* What a request is checked against; a snapshot of the device, taken by the worker. */
@@ -25,8 +26,11 @@ struct blk_limits {
 	bool discard;	   /* negotiated */
 	bool write_zeroes; /* negotiated */
 	bool zoned;	   /* negotiated */
+	bool secure_erase; /* negotiated */
+	bool lifetime;	   /* negotiated */
 	uint32_t max_discard_sectors;
 	uint32_t max_write_zeroes_sectors;
+	uint32_t max_secure_erase_sectors;
 	uint32_t max_append_sectors; /* 0: cannot append */
 };
 
@@ -44,6 +48,8 @@ enum blk_action {
 	BLK_GET_ID,
 	BLK_DISCARD,
 	BLK_WRITE_ZEROES,
+	BLK_SECURE_ERASE,
+	BLK_GET_LIFETIME,
 	/* With ZONED. */
 	BLK_APPEND,
 	BLK_ZONE_REPORT,
@@ -60,7 +66,7 @@ struct blk_request {
 	uint8_t *status; /* the byte of guest memory that takes the status */
 	uint64_t sector;
 	/* The data part, in the chain's own iov array, cut to size; bytes for READ, WRITE, GET_ID,
-	 * APPEND, ZONE_REPORT. */
+	 * GET_LIFETIME, APPEND, ZONE_REPORT. */
 	struct iovec *data;
 	int n_data;
 	uint64_t data_len;

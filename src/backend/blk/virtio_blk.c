@@ -27,6 +27,8 @@ static uint64_t offer(const struct storage *s, const struct virtio_blk_options *
 		f &= ~BIT64(VIRTIO_F_EVENT_IDX);
 	if (storage_limits_zoned(l))
 		f |= BIT64(VIRTIO_BLK_F_ZONED);
+	if (l->lifetime)
+		f |= BIT64(VIRTIO_BLK_F_LIFETIME);
 	if (storage_readonly(s))
 		return f | BIT64(VIRTIO_BLK_F_RO);
 	/* BLK-G-03: never with host-managed zones. */
@@ -34,6 +36,9 @@ static uint64_t offer(const struct storage *s, const struct virtio_blk_options *
 		f |= BIT64(VIRTIO_BLK_F_DISCARD);
 	if (l->max_write_zeroes)
 		f |= BIT64(VIRTIO_BLK_F_WRITE_ZEROES);
+	/* BLK-D-28 would make a reset of zones of it. */
+	if (l->max_secure_erase && !storage_limits_zoned(l))
+		f |= BIT64(VIRTIO_BLK_F_SECURE_ERASE);
 	return f;
 }
 
@@ -75,6 +80,12 @@ static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options 
 		c->max_write_zeroes_sectors = le32_make(whole_sectors(l->max_write_zeroes, block));
 		c->max_write_zeroes_seg = le32_make(BLK_RANGES_MAX);
 		c->write_zeroes_may_unmap = l->write_zeroes_unmaps;
+	}
+	if (l->max_secure_erase && !storage_limits_zoned(l)) {
+		c->max_secure_erase_sectors = le32_make(whole_sectors(l->max_secure_erase, block));
+		c->max_secure_erase_seg = le32_make(BLK_RANGES_MAX);
+		c->secure_erase_sector_alignment = le32_make(
+			(uint32_t)max_u64(l->erase_alignment / VIRTIO_BLK_SECTOR, 1));
 	}
 }
 
@@ -169,6 +180,8 @@ static void blk_save(const struct virtio_device *vdev, struct pack *p)
 	pack_32(p, le32_get(c->max_discard_seg));
 	pack_32(p, le32_get(c->max_write_zeroes_sectors));
 	pack_32(p, le32_get(c->max_write_zeroes_seg));
+	pack_32(p, le32_get(c->max_secure_erase_sectors));
+	pack_32(p, le32_get(c->max_secure_erase_seg));
 	pack_8(p, blk->writeback);
 	pack_8(p, storage_spoiled(blk->storage));
 	if (!storage_limits_zoned(storage_limits(blk->storage)))
@@ -239,6 +252,12 @@ static int blk_load(struct virtio_device *vdev, struct unpack *u, bool *changed,
 	if (!rc)
 		rc = check_limit("number of ranges of zeroes", unpack_32(u),
 				 le32_get(c->max_write_zeroes_seg), err);
+	if (!rc)
+		rc = check_limit("longest secure erase", unpack_32(u),
+				 le32_get(c->max_secure_erase_sectors), err);
+	if (!rc)
+		rc = check_limit("number of ranges to erase", unpack_32(u),
+				 le32_get(c->max_secure_erase_seg), err);
 	if (rc)
 		return rc;
 	writeback = unpack_8(u);

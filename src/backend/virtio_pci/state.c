@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define MAGIC	0x50565352u /* "RSVP" */
-#define VERSION 2u
+#define VERSION 3u
 #define HEAD	12u
 #define CRC	4u
 

@@ -329,6 +329,9 @@ static int record_stack(const struct storage_options *o, struct storage *below,
 		goto free_record;
 	}
 	layer_init(&d->layer, o, below);
+	if (below->limits.max_secure_erase)
+		log_warn(d->layer.path, "what the guest erases for good stays in the log %s",
+			 d->path);
 	*out = &d->layer.base;
 	return 0;
 free_record:
