@@ -40,7 +40,9 @@ void gate_hold(struct gate *g, bool on)
 {
 	pthread_mutex_lock(&g->lock);
 	write_once(&g->orders, on ? g->orders | GATE_HOLD : g->orders & ~GATE_HOLD);
-	if (!on)
+	if (on)
+		write_once(&g->holds, g->holds + 1);
+	else
 		g->gone = false;
 	pthread_cond_broadcast(&g->changed);
 	pthread_mutex_unlock(&g->lock);

@@ -38,6 +38,7 @@ struct gate {
 	unsigned arrived; /* lanes that finished their phase            */
 	unsigned waiting; /* lanes that stand in gate_pass()            */
 	bool gone;	  /* a lane found no back end                   */
+	unsigned holds;	  /* how often all were held; atomic for readers */
 	int news_fd;	  /* readable when one of them changed            */
 };
 
@@ -51,6 +52,11 @@ static inline unsigned gate_orders(const struct gate *g)
 static inline enum phase gate_phase(const struct gate *g)
 {
 	return (enum phase)(gate_orders(g) & ~GATE_HOLD);
+}
+
+static inline unsigned gate_holds(const struct gate *g)
+{
+	return read_once(&g->holds);
 }
 
 /* Conductor.  Going to a phase that is behind does nothing. */

@@ -47,11 +47,17 @@ static int set_rw(struct job *job, const struct option *o, const char *value, st
 		const char *name;
 		bool random, writes;
 		unsigned reads;
+		enum job_zones zones;
 	} words[] = {
-		{"read", false, false, 100}, {"randread", true, false, 100},
-		{"write", false, true, 0},   {"randwrite", true, true, 0},
-		{"rw", false, true, 50},     {"readwrite", false, true, 50},
-		{"randrw", true, true, 50},
+		{"read", false, false, 100, JOB_NO_ZONES},
+		{"randread", true, false, 100, JOB_NO_ZONES},
+		{"write", false, true, 0, JOB_NO_ZONES},
+		{"randwrite", true, true, 0, JOB_NO_ZONES},
+		{"rw", false, true, 50, JOB_NO_ZONES},
+		{"readwrite", false, true, 50, JOB_NO_ZONES},
+		{"randrw", true, true, 50, JOB_NO_ZONES},
+		{"zonewrite", false, true, 0, JOB_ZONE_WRITE},
+		{"append", false, true, 0, JOB_ZONE_APPEND},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
@@ -60,6 +66,7 @@ static int set_rw(struct job *job, const struct option *o, const char *value, st
 		job->random = words[i].random;
 		job->writes = words[i].writes;
 		job->read_percent = words[i].reads;
+		job->zones = words[i].zones;
 		return 0;
 	}
 	return refuse(o, value, err);
@@ -355,7 +362,7 @@ static int set_quiet(struct job *job, const struct option *o, const char *value,
 #define SECONDS_WORDS "a time like 10, 0.5, 500ms, 2m or 1h"
 
 static const struct option options[] = {
-	{"rw", set_rw, "read, randread, write, randwrite, rw or randrw"},
+	{"rw", set_rw, "read, randread, write, randwrite, rw, randrw, zonewrite or append"},
 	{"rwmixread", set_mix, "a percentage from 0 to 100"},
 	{"discard", set_discards, "a percentage from 0 to 100"},
 	{"flush-every", set_flush, "a number of writes"},
@@ -398,6 +405,10 @@ static int check(const struct job *job, bool mix_given, struct error *err)
 	if (!job->target)
 		return error_set(err, -EINVAL,
 				 "a target is missing, for example vhost-user:/tmp/disk.sock.");
+	if (job->zones && (mix_given || job->discard_percent))
+		return error_set(err, -EINVAL,
+				 "--%s does not go with --rw=zonewrite and --rw=append.",
+				 mix_given ? "rwmixread" : "discard");
 	if (mix_given && !job->writes)
 		return error_set(err, -EINVAL,
 				 "--rwmixread goes with --rw=rw or --rw=randrw only.");

@@ -21,7 +21,25 @@
 #define JOB_DEPTH_MAX  32768
 #define JOB_QUEUES_MAX 1024
 
-enum job_op { JOB_READ, JOB_WRITE, JOB_DISCARD, JOB_FLUSH, JOB_OPS };
+enum job_op {
+	JOB_READ,
+	JOB_WRITE,
+	JOB_DISCARD,
+	JOB_FLUSH,
+	/* Of zones, the last three with no data. */
+	JOB_APPEND,
+	JOB_RESET,
+	JOB_FINISH,
+	JOB_REPORT,
+	JOB_OPS
+};
+
+/* How the zones of a zoned disk are filled. */
+enum job_zones {
+	JOB_NO_ZONES,
+	JOB_ZONE_WRITE, /* at their write pointers */
+	JOB_ZONE_APPEND,
+};
 
 const char *job_op_name(enum job_op op);
 
@@ -31,6 +49,7 @@ struct job {
 
 	/* What is asked for. */
 	bool random;
+	enum job_zones zones;
 	bool writes;		  /* the job may change the disk: --rw said so         */
 	unsigned read_percent;	  /* of all requests but flushes                       */
 	unsigned discard_percent; /* of those that change the disk                     */
@@ -39,6 +58,7 @@ struct job {
 	unsigned size_count; /* 0: any multiple of sizes[0] up to sizes[1]        */
 	uint32_t size_min, size_max, size_unit; /* the unit divides all sizes          */
 	uint64_t offset, size; /* size 0: to the end of the disk                    */
+	uint64_t zone_bytes;   /* with zones: of one; set by job_fit()              */
 	uint64_t seed;
 
 	/* How hard, how long. */

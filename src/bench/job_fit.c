@@ -9,9 +9,40 @@
 
 const char *job_op_name(enum job_op op)
 {
-	static const char *const names[] = {"read", "write", "discard", "flush"};
+	static const char *const names[] = {"read",   "write", "discard", "flush",
+					    "append", "reset", "finish",  "report"};
 
 	return names[op];
+}
+
+/* What a queue's share of the disk is a multiple of. */
+static uint64_t share_unit(const struct job *job)
+{
+	return job->zones ? job->zone_bytes : job->size_unit;
+}
+
+/* The limits of a zoned disk, and shares of whole zones. */
+static int fit_zones(struct job *job, const struct ringside_info *info, struct error *err)
+{
+	if (!info->zone_model)
+		return error_set(err, -ENOTSUP, "the disk has no zones.");
+	job->zone_bytes = (uint64_t)info->zone_sectors * SECTOR_SIZE;
+	if (job->zones == JOB_ZONE_APPEND && !info->max_append_sectors)
+		return error_set(err, -ENOTSUP, "the disk takes no appends.");
+	if (job->zones == JOB_ZONE_APPEND && job->size_max / SECTOR_SIZE > info->max_append_sectors)
+		return error_set(err, -ERANGE,
+				 "the disk appends at most %" PRIu64 " bytes at once.",
+				 (uint64_t)info->max_append_sectors * SECTOR_SIZE);
+	if (job->size_unit % info->write_granularity)
+		return error_set(err, -EINVAL,
+				 "the disk is written by %u bytes; --bs must be a multiple.",
+				 info->write_granularity);
+	if (job->zone_bytes % job->size_unit || job->offset % job->zone_bytes)
+		return error_set(err, -EINVAL,
+				 "the disk's zones have %" PRIu64
+				 " bytes, which --bs must divide, and --offset be a multiple of.",
+				 job->zone_bytes);
+	return 0;
 }
 
 static int fit_range(struct job *job, const struct ringside_info *info, struct error *err)
@@ -31,12 +62,13 @@ static int fit_range(struct job *job, const struct ringside_info *info, struct e
 	if (!job->size)
 		job->size = info->capacity - job->offset;
 	/* Shares are whole units; each holds the largest block. */
-	if (job->size / job->queues / job->size_unit * job->size_unit < need)
+	if (job->size / job->queues / share_unit(job) * share_unit(job) < need)
 		return error_set(err, -ERANGE,
-				 "%" PRIu64
-				 " bytes for %u queue%s are too few for blocks of %" PRIu64
+				 "%" PRIu64 " bytes for %u queue%s are too few for %s of %" PRIu64
 				 "; give a larger --size or a smaller --bs.",
-				 job->size, job->queues, job->queues == 1 ? "" : "s", need);
+				 job->size, job->queues, job->queues == 1 ? "" : "s",
+				 job->zones ? "zones" : "blocks",
+				 job->zones ? job->zone_bytes : need);
 	return 0;
 }
 
@@ -62,6 +94,9 @@ int job_fit(struct job *job, const struct ringside_info *info, struct error *err
 			err, -EINVAL,
 			"the disk's blocks have %u bytes; --bs and --offset must be multiples.",
 			info->block_size);
+	rc = job->zones ? fit_zones(job, info, err) : 0;
+	if (rc)
+		return rc;
 	if (info->max_segments && segments > info->max_segments)
 		return error_set(err, -ERANGE,
 				 "the disk takes %u buffers of %" PRIu64
@@ -82,10 +117,11 @@ int job_fit(struct job *job, const struct ringside_info *info, struct error *err
 
 void job_share(const struct job *job, unsigned index, uint64_t *begin, uint64_t *end, uint64_t *ios)
 {
-	uint64_t units = job->size / job->size_unit / job->queues;
+	const uint64_t unit = share_unit(job);
+	uint64_t units = job->size / unit / job->queues;
 	uint64_t each = job->ios / job->queues, rest = job->ios % job->queues;
 
-	*begin = job->offset + index * units * job->size_unit;
-	*end = *begin + units * job->size_unit;
+	*begin = job->offset + index * units * unit;
+	*end = *begin + units * unit;
 	*ios = job->ios ? each + (index < rest) : UINT64_MAX;
 }

@@ -28,17 +28,28 @@ size_t lane_bytes(const struct job *job)
 
 /* ---- failures: the cold side ---- */
 
-static bool first_failure(const struct lane *l)
+bool lane_first_failure(const struct lane *l)
 {
 	return !l->why.text[0];
+}
+
+void lane_bad(struct lane *l, const struct error *why)
+{
+	if (lane_first_failure(l))
+		l->why = *why;
+	gate_stop(l->gate);
 }
 
 static void request_failed(struct lane *l, const struct slot *s)
 {
 	l->errors++;
-	if (first_failure(l))
-		error_set(&l->why, s->req.result, "a %s of %u bytes at offset %" PRIu64 " failed",
-			  job_op_name(s->access.op), s->access.len, s->access.offset);
+	if (lane_first_failure(l) && s->access.op > JOB_APPEND)
+		error_set(&l->why, s->req.result, "the %s of the zone at offset %" PRIu64 " failed",
+			  job_op_name(s->access.op), s->access.offset);
+	else if (lane_first_failure(l))
+		error_set(&l->why, s->req.result, "%s %s of %u bytes at offset %" PRIu64 " failed",
+			  s->access.op == JOB_APPEND ? "an" : "a", job_op_name(s->access.op),
+			  s->access.len, s->access.offset);
 	gate_stop(l->gate);
 }
 
@@ -46,7 +57,9 @@ static void sector_bad(struct lane *l, const void *sector, const struct stamp *w
 		       enum stamp_state state)
 {
 	l->bad++;
-	if (first_failure(l))
+	if (l->job->zones == JOB_ZONE_APPEND)
+		lane_append_bad(l, sector, want->sector * SECTOR_SIZE, state);
+	else if (lane_first_failure(l))
 		stamp_explain(sector, want, state, &l->why);
 	gate_stop(l->gate);
 }
@@ -86,6 +99,8 @@ static void verify_read(struct lane *l, const struct slot *s)
 
 		if (!any_run && !want.generation)
 			continue;
+		if (l->job->zones == JOB_ZONE_APPEND)
+			want = lane_append_stamped(l, offset, at % unit);
 		l->checked++;
 		state = stamp_check(s->buf + at, &want, any_run);
 		if (unlikely(state != STAMP_GOOD))
@@ -93,10 +108,12 @@ static void verify_read(struct lane *l, const struct slot *s)
 	}
 }
 
-static void verify_prepare(struct lane *l, const struct slot *s)
+static void verify_prepare(struct lane *l, struct slot *s)
 {
 	if (s->access.op == JOB_WRITE)
 		stamp_buffer(l, s);
+	else if (s->access.op == JOB_APPEND)
+		lane_append_stamp(l, s);
 	for (uint32_t at = 0; s->access.op == JOB_READ && at < s->access.len; at += SECTOR_SIZE)
 		stamp_spoil(s->buf + at);
 }
@@ -137,9 +154,15 @@ static void slot_done(struct ringside_request *req)
 	now = turn_now(l);
 	s->next = l->idle;
 	l->idle = s;
-	if (l->job->verify)
+	if (l->zones.n && !l->checking) {
+		if (unlikely(!lane_zone_done(l, s)))
+			request_failed(l, s);
+	} else if (l->job->verify) {
 		verify_done(l, s);
+	}
 	if (unlikely(req->result)) {
+		if (l->zones.n && !l->checking)
+			return;
 		request_failed(l, s);
 		return;
 	}
@@ -193,8 +216,11 @@ static void lane_submit(struct lane *l, struct slot *s)
 		range.sectors = a->len / SECTOR_SIZE;
 		ringside_discard(l->q, &s->req, &range, 1);
 		break;
-	default:
+	case JOB_FLUSH:
 		ringside_flush(l->q, &s->req);
+		break;
+	default:
+		lane_zone_submit(l, s);
 		break;
 	}
 }
@@ -206,7 +232,11 @@ static bool lane_draw(struct lane *l, struct access *a)
 	if (!l->checking)
 		return pattern_next(&l->pattern, a);
 	a->op = JOB_READ;
-	return ledger_scan(&l->ledger, &l->check_at, l->job->size_max, &a->offset, &a->len);
+	if (!ledger_scan(&l->ledger, &l->check_at, l->job->size_max, &a->offset, &a->len))
+		return false;
+	if (l->zones.n)
+		lane_zone_cut(l, a);
+	return true;
 }
 
 /*
@@ -229,13 +259,21 @@ static void count_due(struct lane *l)
 			    now > NSEC_PER_SEC ? now - NSEC_PER_SEC : 0);
 }
 
-/* Whether the request may begin in this turn; with verify its place is taken then. */
-static bool may_begin(struct lane *l, const struct access *a)
+/* Whether the request may begin in this turn; in zones, and with verify, its place is taken then. */
+static bool may_begin(struct lane *l, struct slot *s)
 {
+	const struct access *a = &s->access;
+
 	if (too_early(l))
 		return false;
-	if (l->job->verify && a->op != JOB_FLUSH && !ledger_take(&l->ledger, a->offset, a->len))
+	if (a->op == JOB_FLUSH) {
+		/* It has no place. */
+	} else if (l->zones.n && !l->checking) {
+		if (!lane_zone_take(l, s))
+			return false;
+	} else if (l->job->verify && !ledger_take(&l->ledger, a->offset, a->len)) {
 		return false;
+	}
 	if (l->interval_ns)
 		count_due(l);
 	return true;
@@ -254,10 +292,13 @@ static struct slot *next_slot(struct lane *l)
 		l->over = true;
 		return NULL;
 	}
-	l->waiting = !may_begin(l, &s->access);
-	if (unlikely(l->waiting)) {
-		l->drawn = s->access;
-		return NULL;
+	l->drawn = s->access;
+	if (l->zones.n && !l->checking && lane_zone_chore(l, s)) {
+		l->waiting = true;
+	} else {
+		l->waiting = !may_begin(l, s);
+		if (unlikely(l->waiting))
+			return NULL;
 	}
 	l->idle = s->next;
 	return s;
@@ -340,7 +381,7 @@ static bool lane_survive(struct lane *l, int rc)
 
 	if (rc == -ENODEV && l->job->reconnect)
 		return gate_stranded(l->gate) != PHASE_ABANDON;
-	if (first_failure(l)) {
+	if (lane_first_failure(l)) {
 		if (why)
 			error_set(&l->why, rc,
 				  "queue %u: the back end broke the rules of the ring: %s.",
@@ -460,7 +501,7 @@ static void fill_buffer(struct lane *l, uint8_t *buf)
 
 int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t run,
 	      const struct ringside_info *info, struct ringside_queue *q, void *memory,
-	      struct gate *gate, struct error *err)
+	      struct gate *gate, const struct survey *survey, struct error *err)
 {
 	uint8_t *buf = memory;
 	size_t cuts;
@@ -485,6 +526,14 @@ int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t ru
 	if (job->rate > 0)
 		l->interval_ns = (uint64_t)(1e9 * job->queues / job->rate);
 	pattern_init(&l->pattern, job, index);
+	if (job->zones) {
+		int rc = lane_zones_init(l, survey, err);
+
+		if (rc) {
+			lane_fini(l);
+			return rc;
+		}
+	}
 	for (unsigned i = job->depth; i--;) {
 		struct slot *s = &l->slots[i];
 
@@ -512,6 +561,7 @@ int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t ru
 void lane_fini(struct lane *l)
 {
 	ledger_fini(&l->ledger);
+	zones_fini(&l->zones);
 	free(l->iovs);
 	free(l->slots);
 	free(l->tally);

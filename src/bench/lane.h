@@ -28,6 +28,7 @@
 #include "bench/pattern.h"
 #include "bench/peer.h"
 #include "bench/stamp.h"
+#include "bench/zones.h"
 
 struct lane;
 
@@ -39,6 +40,13 @@ struct slot {
 	struct iovec *iov; /* where one buffer is too small for a request */
 	struct access access;
 	uint64_t begun_ns;
+	/* With zones. */
+	struct zone *zone;
+	uint32_t serial; /* of the first unit of an append */
+	unsigned holds;	 /* of the gate, when it was submitted */
+	uint64_t place;	 /* of an append */
+	struct ringside_zone now;
+	unsigned n;
 };
 
 struct tally {
@@ -60,6 +68,8 @@ struct lane {
 	struct iovec *iovs;
 	struct pattern pattern;
 	struct ledger ledger; /* with verify */
+	struct zones zones;   /* with zones */
+	uint32_t serial;      /* of the last unit appended */
 	struct access drawn;  /* the next one ...        */
 	bool waiting;	      /* ... could not begin yet */
 	bool over;	      /* no new ones will come   */
@@ -94,11 +104,34 @@ struct lane {
 /* Memory that the lane's buffers take. */
 size_t lane_bytes(const struct job *job);
 
-/* @memory: lane_bytes() that the device can reach. */
+struct survey;
+
+/* @memory: lane_bytes() that the device can reach.  @survey: of the disk's zones, if the job wants
+ * them. */
 int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t run,
 	      const struct ringside_info *info, struct ringside_queue *q, void *memory,
-	      struct gate *gate, struct error *err);
+	      struct gate *gate, const struct survey *survey, struct error *err);
 void lane_fini(struct lane *l);
+
+/* For lane_zones.c: the first of them is told. */
+void lane_bad(struct lane *l, const struct error *why);
+bool lane_first_failure(const struct lane *l);
+
+/* lane_zones.c; of jobs with zones. */
+int lane_zones_init(struct lane *l, const struct survey *survey, struct error *err);
+/* Something that a zone needs before requests can go on, as @s's access. */
+bool lane_zone_chore(struct lane *l, struct slot *s);
+/* A place for the drawn access. */
+bool lane_zone_take(struct lane *l, struct slot *s);
+void lane_zone_submit(struct lane *l, struct slot *s);
+/* False: it failed, and for no good reason. */
+bool lane_zone_done(struct lane *l, struct slot *s);
+void lane_append_stamp(struct lane *l, struct slot *s);
+/* What has to be in the sector at @offset, in the unit that begins @at bytes before. */
+struct stamp lane_append_stamped(const struct lane *l, uint64_t offset, uint32_t at);
+void lane_append_bad(struct lane *l, const void *sector, uint64_t offset, enum stamp_state state);
+/* A read at the end does not go over the end of a zone. */
+void lane_zone_cut(struct lane *l, struct access *a);
 
 /* The thread's function. */
 void *lane_run(void *lane);

@@ -76,6 +76,19 @@ void ledger_wrote(struct ledger *l, uint64_t offset, uint32_t len)
 		u[i] = (u[i] & BUSY) | (((u[i] & GENERATION) + 1) & GENERATION);
 }
 
+bool ledger_put(struct ledger *l, uint64_t offset, uint32_t len, uint32_t generation)
+{
+	uint32_t *u = unit_at(l, offset), n = len / l->unit;
+	bool fresh = true;
+
+	_Static_assert(LEDGER_GENERATIONS == GENERATION, "as many as there are bits");
+	for (uint32_t i = 0; i < n; i++) {
+		fresh &= u[i] & UNKNOWN || !(u[i] & GENERATION);
+		u[i] = (u[i] & BUSY) | ((generation + i) & GENERATION);
+	}
+	return fresh;
+}
+
 void ledger_forget(struct ledger *l, uint64_t offset, uint32_t len)
 {
 	uint32_t *u = unit_at(l, offset), n = len / l->unit;

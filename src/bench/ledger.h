@@ -37,6 +37,10 @@ uint32_t ledger_generation(const struct ledger *l, uint64_t offset);
 uint32_t ledger_next(const struct ledger *l, uint64_t offset);
 /* A write is done: each of its units now holds what ledger_next() said. */
 void ledger_wrote(struct ledger *l, uint64_t offset, uint32_t len);
+/* Each unit is now what @generation says, and the next ones what its successors say; false: one of
+ * them was known already. */
+bool ledger_put(struct ledger *l, uint64_t offset, uint32_t len, uint32_t generation);
+#define LEDGER_GENERATIONS ((UINT32_C(1) << 30) - 1) /* the greatest one */
 /* Nobody knows any more: discarded, or a write failed half-way. */
 void ledger_forget(struct ledger *l, uint64_t offset, uint32_t len);
 

@@ -38,6 +38,8 @@ static enum job_op pick_op(struct pattern *p)
 
 	if (job->read_percent == 100 || (job->read_percent && below(p, 100) < job->read_percent))
 		return JOB_READ;
+	if (job->zones == JOB_ZONE_APPEND)
+		return JOB_APPEND;
 	if (job->discard_percent && below(p, 100) < job->discard_percent)
 		return JOB_DISCARD;
 	return JOB_WRITE;
@@ -83,11 +85,12 @@ bool pattern_next(struct pattern *p, struct access *a)
 	/* One pass ends with what is left; it is whole units, as the share is. */
 	if (p->job->once) {
 		a->len = (uint32_t)min_u64(a->len, p->bytes);
-		if (!p->job->random)
+		if (!p->job->random && !p->job->zones)
 			a->len = (uint32_t)min_u64(a->len, p->end - p->next);
 		p->bytes -= a->len;
 	}
-	a->offset = pick_offset(p, a->len);
-	p->unflushed += a->op == JOB_WRITE;
+	/* In zones the place is found when the request begins, or by the disk. */
+	a->offset = p->job->zones ? 0 : pick_offset(p, a->len);
+	p->unflushed += a->op == JOB_WRITE || a->op == JOB_APPEND;
 	return true;
 }

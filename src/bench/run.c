@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "bench/survey.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct run {
 	struct lane *lanes;
 	unsigned started; /* threads */
 	struct gate gate;
+	struct survey survey;
 	int signal_fd;
 	struct result *result;
 	progress_fn *progress;
@@ -357,13 +359,19 @@ static int start_lanes(struct run *r, struct error *err)
 	rc = ringside_start(r->disk, ringside_err(err));
 	if (rc)
 		return rc;
+	if (job->zones) {
+		rc = survey_before(&r->survey, ringside_queue(r->disk, 0), job, &r->result->info,
+				   err);
+		if (rc)
+			return rc;
+	}
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		number = clock_ns();
 	for (unsigned i = 0; i < job->queues; i++) {
 		struct lane *l = &r->lanes[i];
 
 		rc = lane_init(l, job, i, number, &r->result->info, ringside_queue(r->disk, i),
-			       (uint8_t *)memory + i * lane_bytes(job), &r->gate, err);
+			       (uint8_t *)memory + i * lane_bytes(job), &r->gate, &r->survey, err);
 		if (rc)
 			return rc;
 	}
@@ -377,20 +385,39 @@ static int start_lanes(struct run *r, struct error *err)
 	return 0;
 }
 
-/* Header, data, status; and the ring that the driver sets up unless the target says otherwise. */
+/* The lanes are gone, all they sent is done: so must the write pointers say. */
+static void run_survey(struct run *r)
+{
+	struct error err = {""};
+
+	if (!r->job->zones || something_failed(r))
+		return;
+	for (unsigned i = 0; i < r->started; i++)
+		if (r->lanes[i].abandoned || r->lanes[i].inflight)
+			return;
+	if (survey_after(&r->survey, ringside_queue(r->disk, 0), r->job, &r->result->info, r->lanes,
+			 &err))
+		run_fail(r, -EIO, err.text);
+}
+
+/* Header, data, status, an append's place; and the ring that the driver sets up unless the target says otherwise. */
 #define REQUEST_ENTRIES 3
+#define APPEND_ENTRIES	4
 #define RING_ENTRIES	256
 
 static int open_target(struct run *r, struct error *err)
 {
 	struct job *job = r->job;
-	struct ringside_options options = {.queues = job->queues};
+	/* Zones are known here, of every model. */
+	struct ringside_options options = {.queues = job->queues, .zoned = true};
 	uint64_t timeout_ms = max_u64(job->timeout_ns / NSEC_PER_MSEC, 1);
+	unsigned entries;
 	int rc;
 
 	options.timeout_ms = (uint32_t)min_u64(timeout_ms, ANSWER_MS);
 	/* A table is one more place to fetch from: no tables where every request fits the ring itself. */
-	if (job->depth * REQUEST_ENTRIES <= RING_ENTRIES)
+	entries = job->zones == JOB_ZONE_APPEND ? APPEND_ENTRIES : REQUEST_ENTRIES;
+	if (job->depth * entries <= RING_ENTRIES)
 		options.features_off = BIT64(VIRTIO_F_INDIRECT_DESC);
 	rc = ringside_open(job->uri ? job->uri : job->target, &options, &r->disk,
 			   ringside_err(err));
@@ -451,6 +478,7 @@ int bench_run(struct job *job, progress_fn *progress, void *opaque, struct resul
 		pthread_join(r.lanes[i].thread, NULL);
 	if (!rc) {
 		result->ran = true;
+		run_survey(&r);
 		rc = add_up(&r);
 	}
 close_disk:
@@ -459,6 +487,7 @@ close_disk:
 	for (unsigned i = 0; r.lanes && i < job->queues; i++)
 		lane_fini(&r.lanes[i]);
 	free(r.lanes);
+	survey_fini(&r.survey);
 	gate_fini(&r.gate);
 close_signals:
 	close(r.signal_fd);

@@ -26,6 +26,8 @@ static const char help[] =
 	"What to do:\n"
 	"  --rw=read|randread|write|randwrite|rw|randrw   the default is read; the words with a\n"
 	"                         write in them overwrite the disk, no other word is needed\n"
+	"  --rw=zonewrite|append  fill the zones of a zoned disk: writes at their write pointers,\n"
+	"                         or appends; full zones are reset when their turn comes\n"
 	"  --rwmixread=PERCENT    reads among the requests of rw and randrw (50)\n"
 	"  --discard=PERCENT      discards among the requests that change the disk (0)\n"
 	"  --flush-every=N        a flush after N writes of a queue\n"

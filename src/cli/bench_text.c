@@ -6,6 +6,8 @@
 
 const char *bench_rw(const struct job *job)
 {
+	if (job->zones)
+		return job->zones == JOB_ZONE_WRITE ? "zonewrite" : "append";
 	if (!job->writes)
 		return job->random ? "randread" : "read";
 	if (!job->read_percent)
