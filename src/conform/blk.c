@@ -36,6 +36,20 @@ static const char *type_name(uint32_t type)
 		return "WRITE_ZEROES";
 	case VIRTIO_BLK_T_SECURE_ERASE:
 		return "SECURE_ERASE";
+	case VIRTIO_BLK_T_ZONE_APPEND:
+		return "ZONE_APPEND";
+	case VIRTIO_BLK_T_ZONE_REPORT:
+		return "ZONE_REPORT";
+	case VIRTIO_BLK_T_ZONE_OPEN:
+		return "ZONE_OPEN";
+	case VIRTIO_BLK_T_ZONE_CLOSE:
+		return "ZONE_CLOSE";
+	case VIRTIO_BLK_T_ZONE_FINISH:
+		return "ZONE_FINISH";
+	case VIRTIO_BLK_T_ZONE_RESET:
+		return "ZONE_RESET";
+	case VIRTIO_BLK_T_ZONE_RESET_ALL:
+		return "ZONE_RESET_ALL";
 	default:
 		return "request";
 	}
@@ -134,6 +148,14 @@ const char *status_name(uint8_t status)
 		return "IOERR";
 	case VIRTIO_BLK_S_UNSUPP:
 		return "UNSUPP";
+	case VIRTIO_BLK_S_ZONE_INVALID_CMD:
+		return "ZONE_INVALID_CMD";
+	case VIRTIO_BLK_S_ZONE_UNALIGNED_WP:
+		return "ZONE_UNALIGNED_WP";
+	case VIRTIO_BLK_S_ZONE_OPEN_RESOURCE:
+		return "ZONE_OPEN_RESOURCE";
+	case VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE:
+		return "ZONE_ACTIVE_RESOURCE";
 	case BLK_NO_STATUS:
 		return "never written";
 	default:
@@ -234,6 +256,13 @@ uint64_t capacity(struct trial *t)
 	return le64_get(t->config.capacity);
 }
 
+bool host_managed(const struct trial *t)
+{
+	return offered(t, VIRTIO_BLK_F_ZONED) &&
+	       t->config_len > offsetof(struct virtio_blk_config, zone_model) &&
+	       t->config.zone_model == VIRTIO_BLK_Z_HM;
+}
+
 uint64_t scratch(struct trial *t, uint64_t sectors)
 {
 	uint64_t first = (t->o->offset + 511) / 512;
@@ -241,6 +270,8 @@ uint64_t scratch(struct trial *t, uint64_t sectors)
 
 	if (offered(t, VIRTIO_BLK_F_RO))
 		trial_skip(t, "the disk is read-only");
+	if (host_managed(t))
+		trial_skip(t, "the disk has host-managed zones, which only their own cases write");
 	if (first + sectors > end)
 		trial_skip(t,
 			   "the part of the disk that may be written (--offset, --size) is smaller "

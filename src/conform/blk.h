@@ -56,6 +56,8 @@ void expect_not_ok(struct trial *t, uint8_t got);
 
 /* Sectors of the disk; skips where they cannot be known. */
 uint64_t capacity(struct trial *t);
+/* Written at write pointers only, as far as the configuration tells. */
+bool host_managed(const struct trial *t);
 /* First sector of the part that may be written, at least @sectors long; skips a read-only disk. */
 uint64_t scratch(struct trial *t, uint64_t sectors);
 

@@ -55,7 +55,8 @@ static inline void config_put(struct trial *t, unsigned offset, uint32_t value, 
 unsigned board_cap(struct trial *t, uint8_t cfg_type, unsigned after);
 struct vpci_area board_cap_area(struct trial *t, unsigned cap);
 
-/* VERSION_1, and what a device behind an IOMMU cannot do without, as far as it is offered. */
+/* VERSION_1, and what a device behind an IOMMU, or one with zones, cannot do without, as far as it is
+ * offered. */
 uint64_t board_least_features(struct trial *t);
 
 /* MSI-X. */

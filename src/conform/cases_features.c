@@ -105,7 +105,8 @@ static void subsets(struct trial *t)
 			dial(t);
 		trial_sent(t, "SET_FEATURES with VERSION_1 and %s (%u), then a read",
 			   feature_name(bit), bit);
-		accept_features(t, (t->peer.offered & FEAT(VERSION_1)) | protocol | BIT64(bit));
+		accept_features(t, (t->peer.offered & (FEAT(VERSION_1) | BLK(ZONED))) | protocol |
+					   BIT64(bit));
 		share_memory(t);
 		r = ring_tell(t, 0, 64);
 		ring_enable(r, true);
@@ -150,7 +151,7 @@ static void status_ladder(struct trial *t)
 	put_status(t, ACK);
 	put_status(t, ACK | DRIVER);
 	expect_status_bits(t, ACK | DRIVER, "the bits that were written");
-	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL));
+	accept_features(t, t->peer.offered & FEAT_LEAST);
 	put_status(t, ACK | DRIVER | FEATURES_OK);
 	expect_status_bits(t, ACK | DRIVER | FEATURES_OK,
 			   "a valid set of features: FEATURES_OK stays");
@@ -168,7 +169,7 @@ static void status_unoffered(struct trial *t)
 	need_status(t);
 	for (bit = 1; bit < 24 && offered(t, bit); bit++)
 		;
-	bits = (t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL)) | BIT64(bit);
+	bits = (t->peer.offered & FEAT_LEAST) | BIT64(bit);
 	trial_sent(t, "SET_FEATURES with bit %u, which is not offered, then FEATURES_OK", bit);
 	put_status(t, 0);
 	put_status(t, ACK | DRIVER);
@@ -189,7 +190,7 @@ static void before_driver_ok(struct trial *t)
 	need_status(t);
 	put_status(t, 0);
 	put_status(t, ACK | DRIVER);
-	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL));
+	accept_features(t, t->peer.offered & FEAT_LEAST);
 	put_status(t, ACK | DRIVER | FEATURES_OK);
 	share_memory(t);
 	r = ring_tell(t, 0, 16);
@@ -249,10 +250,9 @@ static void config_stable(struct trial *t)
 	dial(t);
 	read_config(t);
 	before = t->config;
-	accept_features(t, t->peer.offered &
-				   (FEAT(VERSION_1) | FEAT_PROTOCOL | BLK(FLUSH) | BLK(SIZE_MAX) |
-				    BLK(SEG_MAX) | BLK(BLK_SIZE) | BLK(TOPOLOGY) | BLK(MQ) |
-				    BLK(DISCARD) | BLK(WRITE_ZEROES)));
+	accept_features(t, t->peer.offered & (FEAT_LEAST | BLK(FLUSH) | BLK(SIZE_MAX) |
+					      BLK(SEG_MAX) | BLK(BLK_SIZE) | BLK(TOPOLOGY) |
+					      BLK(MQ) | BLK(DISCARD) | BLK(WRITE_ZEROES)));
 	read_config(t);
 	if (memcmp(&before, &t->config, offsetof(struct virtio_blk_config, writeback)))
 		trial_fail(t,

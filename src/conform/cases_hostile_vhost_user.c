@@ -357,7 +357,7 @@ static void remove_in_use(struct trial *t)
 	dial(t);
 	if (!(t->peer.proto & PROTO(CONFIGURE_MEM_SLOTS)))
 		trial_skip(t, "the back end has no protocol feature CONFIGURE_MEM_SLOTS (15)");
-	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL));
+	accept_features(t, t->peer.offered & FEAT_LEAST);
 	a = peer_area(&t->peer, PEER_MEM);
 	if (!a)
 		trial_skip(t, "out of memory");

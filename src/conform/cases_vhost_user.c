@@ -45,7 +45,7 @@ static void ack_each(struct trial *t)
 	struct ring *r;
 
 	need_ack(t);
-	features = t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL);
+	features = t->peer.offered & FEAT_LEAST;
 	/* tell() waits for the answer, and fails the case if it is missing or something else. */
 	must_tell(t, VHOST_USER_SET_OWNER, NULL, 0, -1);
 	must_tell(t, VHOST_USER_SET_PROTOCOL_FEATURES, &t->peer.proto, 8, -1);
@@ -90,7 +90,7 @@ static void not_asked(struct trial *t)
 	struct vhost_user_vring_state s = {0, 64};
 
 	need_ack(t);
-	features = t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL);
+	features = t->peer.offered & FEAT_LEAST;
 	trial_sent(t, "SET_FEATURES, SET_VRING_NUM, SET_VRING_BASE without need_reply");
 	send_msg(t, VHOST_USER_SET_FEATURES, &features, 8, -1);
 	send_msg(t, VHOST_USER_SET_VRING_NUM, &s, sizeof(s), -1);
@@ -134,7 +134,7 @@ static void plain_front_end(struct trial *t)
 	}
 	trial_sent(t, "a set-up without PROTOCOL_FEATURES accepted and without SET_VRING_ENABLE, "
 		      "then a read");
-	accept_features(t, t->peer.offered & FEAT(VERSION_1));
+	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | BLK(ZONED)));
 	share_memory(t);
 	r = ring_tell(t, 0, 64);
 	blk_read_and_forget(r);
@@ -283,7 +283,7 @@ static void two_areas(struct trial *t)
 	int fds[2];
 
 	dial(t);
-	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL));
+	accept_features(t, t->peer.offered & FEAT_LEAST);
 	a = peer_area(&t->peer, PEER_MEM);
 	b = peer_area(&t->peer, 1 << 20);
 	if (!a || !b)
@@ -367,7 +367,7 @@ static void slots(struct trial *t)
 	n = ask_u64(t, VHOST_USER_GET_MAX_MEM_SLOTS);
 	if (!n)
 		trial_fail(t, "GET_MAX_MEM_SLOTS answers at least 1", "0");
-	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL));
+	accept_features(t, t->peer.offered & FEAT_LEAST);
 	a = peer_area(&t->peer, PEER_MEM);
 	b = peer_area(&t->peer, 1 << 20);
 	if (!a || !b)
@@ -403,7 +403,7 @@ static void slots_fd(struct trial *t)
 	struct ring *r;
 
 	need_slots(t);
-	accept_features(t, t->peer.offered & (FEAT(VERSION_1) | FEAT_PROTOCOL));
+	accept_features(t, t->peer.offered & FEAT_LEAST);
 	a = peer_area(&t->peer, PEER_MEM);
 	b = peer_area(&t->peer, 1 << 20);
 	if (!a || !b)

@@ -134,6 +134,7 @@ static void run_copy(struct trial *t, struct run *run, uint32_t type)
 struct copier {
 	struct trial t; /* first: the body is given its address */
 	struct run *run;
+	const struct trial *of; /* after which is tidied up */
 };
 
 static void save_body(struct trial *t)
@@ -178,13 +179,25 @@ static void run_save(struct run *run)
 	run->unsaved = c.t.outcome != OUTCOME_OK;
 }
 
+static void reset_body(struct trial *t)
+{
+	const struct trial *of = container_of(t, struct copier, t)->of;
+	struct ring *r = disk_up(t, (struct setup){0});
+
+	for (unsigned i = 0; i < of->n_zones; i++) {
+		struct req q = req_make(t, VIRTIO_BLK_T_ZONE_RESET, of->zones[i], 0);
+
+		req_ok(r, &q);
+	}
+}
+
 static void run_restore(struct run *run, struct trial *t)
 {
-	struct copier c = {.run = run};
+	struct copier c = {.run = run, .of = t};
 
-	if (!run->saved)
+	if (!run->saved && !t->n_zones)
 		return;
-	run_trial(&c.t, run->o, restore_body);
+	run_trial(&c.t, run->o, t->n_zones ? reset_body : restore_body);
 	if (c.t.outcome == OUTCOME_OK || t->outcome == OUTCOME_FAILED)
 		return;
 	t->outcome = OUTCOME_FAILED;

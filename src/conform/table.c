@@ -12,6 +12,8 @@ const struct case_table *const case_tables[] = {
 	&ring_packed_cases,
 	&block_cases,
 	&block_write_cases,
+	&zone_cases,
+	&zone_write_cases,
 	&vhost_user_cases,
 	&vhost_user_state_cases,
 	&hostile_block_cases,

@@ -192,7 +192,7 @@ void need_feature(struct trial *t, unsigned bit)
 
 struct ring *disk_up(struct trial *t, struct setup s)
 {
-	uint64_t plain = FEAT(VERSION_1) | FEAT_PROTOCOL | BLK(RO) | BLK(FLUSH);
+	uint64_t plain = FEAT_LEAST | BLK(RO) | BLK(FLUSH);
 
 	if (!t->dialled)
 		dial(t);

@@ -20,6 +20,7 @@
 
 #define TRIAL_RINGS   8
 #define TRIAL_VECTORS 16
+#define TRIAL_ZONES   16
 
 struct conform_options {
 	const char *path;	/* of the socket */
@@ -72,6 +73,9 @@ struct trial {
 	uint32_t config_len; /* bytes of it the back end knows */
 	bool dialled;
 	struct saved *saved;
+	uint64_t
+		zones[TRIAL_ZONES]; /* sectors of those that were empty before the case took them */
+	unsigned n_zones;
 
 	/* Evidence */
 	enum outcome outcome;
@@ -94,6 +98,9 @@ struct setup {
 #define FEAT(x)	      BIT64(VIRTIO_F_##x)
 #define BLK(x)	      BIT64(VIRTIO_BLK_F_##x)
 #define FEAT_PROTOCOL BIT64(VHOST_USER_F_PROTOCOL_FEATURES)
+/* Without these no disk works that offers them: host-managed zones refuse a driver that does not know
+ * them. */
+#define FEAT_LEAST (FEAT(VERSION_1) | FEAT_PROTOCOL | BLK(ZONED))
 
 /* Messages. */
 void send_msg(struct trial *t, uint32_t request, const void *payload, uint32_t size, int fd);

@@ -135,7 +135,7 @@ struct vpci_area board_cap_area(struct trial *t, unsigned cap)
 uint64_t board_least_features(struct trial *t)
 {
 	return vpci_features(&t->board.v) &
-	       (FEAT(VERSION_1) | FEAT(ACCESS_PLATFORM) | FEAT(ORDER_PLATFORM));
+	       (FEAT(VERSION_1) | FEAT(ACCESS_PLATFORM) | FEAT(ORDER_PLATFORM) | BLK(ZONED));
 }
 
 /* ---- interrupts ---- */

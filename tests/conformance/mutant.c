@@ -101,7 +101,7 @@ static void fingerprint(const struct mutant *m, const char *path)
 
 static int usage(void)
 {
-	fputs("Usage: mutant [--readonly] [--fingerprint] [--mutation=NAME] SOCKET\n"
+	fputs("Usage: mutant [--readonly] [--zoned] [--fingerprint] [--mutation=NAME] SOCKET\n"
 	      "       mutant --list | --table\n",
 	      stderr);
 	return 2;
@@ -119,6 +119,8 @@ int main(int argc, char **argv)
 			return catalogue_print(mutations, N_MUTATIONS, argv[i][2] == 't', "device");
 		if (!strcmp(argv[i], "--readonly")) {
 			m.readonly = true;
+		} else if (!strcmp(argv[i], "--zoned")) {
+			m.zoned = true;
 		} else if (!strcmp(argv[i], "--fingerprint")) {
 			fingerprints = true;
 		} else if (!strncmp(argv[i], "--mutation=", 11)) {

@@ -74,9 +74,18 @@ struct queue {
 	bool touch;
 };
 
+/* With --zoned: the first zone is conventional. */
+#define ZONES	     16u
+#define ZONE_SECTORS (DISK / 512 / ZONES)
+
+struct mzone {
+	uint64_t wp; /* sectors behind its start */
+	uint8_t state;
+};
+
 struct mutant {
 	enum mutation mutation;
-	bool readonly;
+	bool readonly, zoned;
 	int fd; /* of the connection */
 	uint64_t features, protocol;
 	bool features_set;
@@ -89,6 +98,8 @@ struct mutant {
 	struct queue queues[QUEUES];
 	unsigned asked; /* GET_FEATURES so far */
 	unsigned ids;
+	struct mzone zones[ZONES];
+	unsigned appends;
 	uint8_t disk[DISK], stable[DISK];
 	bool flushed;
 };
@@ -125,6 +136,20 @@ bool queue_later(struct mutant *m, struct queue *q);
 
 /* mutant_blk.c: does it; how many bytes it says it wrote, or -1: forget it */
 int64_t blk_do(struct mutant *m, struct queue *q, struct chain *c);
+
+/* Readable or writable bytes of a chain as one stream; false: outside memory. */
+bool chain_bytes(struct mutant *m, const struct chain *c, bool write, uint64_t at, void *bytes,
+		 uint64_t len);
+
+/* mutant_zones.c */
+void mzones_init(struct mutant *m);
+void mzones_config(struct mutant *m);
+/* Requests that there are only with zones, when ZONED was accepted; @in: bytes before the status. */
+uint8_t mzones_do(struct mutant *m, const struct chain *c, uint32_t type, uint64_t sector,
+		  uint32_t in, uint32_t out, uint32_t *wrote);
+/* What zones have against a read, and against a write, which moves the pointer. */
+uint8_t mzones_read(const struct mutant *m, uint64_t sector, uint32_t len);
+uint8_t mzones_write(struct mutant *m, uint64_t sector, uint32_t len);
 
 /* mutant_messages.c: false: the connection ends */
 bool message_handle(struct mutant *m);

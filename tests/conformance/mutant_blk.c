@@ -6,9 +6,8 @@
 
 #define SECTORS (DISK / 512)
 
-/* Readable or writable bytes of a chain as one stream; false: outside memory. */
-static bool stream(struct mutant *m, const struct chain *c, bool write, uint64_t at, void *bytes,
-		   uint64_t len)
+bool chain_bytes(struct mutant *m, const struct chain *c, bool write, uint64_t at, void *bytes,
+		 uint64_t len)
 {
 	uint8_t *b = bytes;
 
@@ -47,6 +46,8 @@ static uint8_t do_read(struct mutant *m, struct queue *q, const struct chain *c,
 		return VIRTIO_BLK_S_IOERR;
 	if (sector > SECTORS || len / 512 > SECTORS - sector)
 		return is(m, M_BEYOND) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+	if (m->zoned && mzones_read(m, sector, len))
+		return mzones_read(m, sector, len);
 	if (is(m, M_READ_UNIT) && sector * 4096 + len <= DISK)
 		sector *= 8;
 	for (unsigned i = 0; is(m, M_FRAME_DATA) && i < c->n; i++)
@@ -61,9 +62,10 @@ static uint8_t do_read(struct mutant *m, struct queue *q, const struct chain *c,
 		static uint8_t nothing[DISK];
 
 		memset(nothing, 0x0f, sizeof(nothing));
-		return stream(m, c, true, 0, nothing, len) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+		return chain_bytes(m, c, true, 0, nothing, len) ? VIRTIO_BLK_S_OK
+								: VIRTIO_BLK_S_IOERR;
 	}
-	return stream(m, c, true, 0, m->disk + sector * 512, len - is(m, M_READ_SHORT))
+	return chain_bytes(m, c, true, 0, m->disk + sector * 512, len - is(m, M_READ_SHORT))
 		       ? VIRTIO_BLK_S_OK
 		       : VIRTIO_BLK_S_IOERR;
 }
@@ -78,11 +80,17 @@ static uint8_t do_write(struct mutant *m, const struct chain *c, uint64_t sector
 		return is(m, M_RO_STATUS) ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
 	if (len % 512 || sector > SECTORS || len / 512 > SECTORS - sector)
 		return VIRTIO_BLK_S_IOERR;
+	if (m->zoned) {
+		uint8_t rc = mzones_write(m, sector, len);
+
+		if (rc)
+			return rc;
+	}
 	if (is(m, M_WRITE_PLACE) && sector % 2 && sector + 1 + len / 512 <= SECTORS)
 		sector++;
 	if (is(m, M_WRITE_BIG) && len > 262144)
 		len = 262144;
-	if (!stream(m, c, false, 16, m->disk + sector * 512, len))
+	if (!chain_bytes(m, c, false, 16, m->disk + sector * 512, len))
 		return VIRTIO_BLK_S_IOERR;
 	if (is(m, M_WRITE_NEIGHBOUR) && sector * 512 + len < DISK)
 		m->disk[sector * 512 + len] = 0;
@@ -121,7 +129,7 @@ static uint8_t do_ranges(struct mutant *m, const struct chain *c, uint32_t type,
 			uint32_t flags;
 			uint8_t rc;
 
-			if (!stream(m, c, false, 16 + i * 16, &r, sizeof(r)))
+			if (!chain_bytes(m, c, false, 16 + i * 16, &r, sizeof(r)))
 				return VIRTIO_BLK_S_IOERR;
 			sector = le64_get(r.sector);
 			sectors = le32_get(r.num_sectors);
@@ -155,8 +163,9 @@ static uint8_t do_id(struct mutant *m, const struct chain *c, uint32_t len, bool
 		id[12] = 'x';
 	len = len < 20 ? len : 20;
 	*wrote = true;
-	return stream(m, c, true, 0, id, is(m, M_LEN_ID) && len > 7 ? 7 : len) ? VIRTIO_BLK_S_OK
-									       : VIRTIO_BLK_S_IOERR;
+	return chain_bytes(m, c, true, 0, id, is(m, M_LEN_ID) && len > 7 ? 7 : len)
+		       ? VIRTIO_BLK_S_OK
+		       : VIRTIO_BLK_S_IOERR;
 }
 
 static uint8_t do_flush(struct mutant *m)
@@ -198,6 +207,8 @@ static void scribble(struct mutant *m, const struct chain *c)
 static uint32_t said(const struct mutant *m, uint32_t type, uint8_t status, uint32_t in, bool wrote,
 		     uint32_t out)
 {
+	if (is(m, M_ZONED_APPEND_FAILED) && type == VIRTIO_BLK_T_ZONE_APPEND)
+		return in + 1;
 	bool packed = has(m, VIRTIO_F_RING_PACKED);
 	bool known = status != VIRTIO_BLK_S_UNSUPP;
 	uint32_t len = (wrote && status == VIRTIO_BLK_S_OK ? in : 0) + 1;
@@ -225,12 +236,13 @@ int64_t blk_do(struct mutant *m, struct queue *q, struct chain *c)
 	uint32_t type, in, out;
 	uint64_t sector;
 	bool wrote = false;
+	uint32_t part = 0; /* of a report */
 
 	if (c->n && is(m, M_READABLE_STATUS) && !c->writable) {
 		status = VIRTIO_BLK_S_OK;
 		guest_write(m, c->parts[c->n - 1].addr, &status, 1);
 	}
-	if (c->readable < 16 || !c->writable || !stream(m, c, false, 0, &h, sizeof(h)))
+	if (c->readable < 16 || !c->writable || !chain_bytes(m, c, false, 0, &h, sizeof(h)))
 		return 0;
 	type = le32_get(h.type);
 	sector = le64_get(h.sector);
@@ -264,8 +276,9 @@ int64_t blk_do(struct mutant *m, struct queue *q, struct chain *c)
 			uint8_t life[6] = {is(m, M_LIFETIME) ? 7 : 1};
 
 			wrote = true;
-			status = stream(m, c, true, 0, life, in < 6 ? in : 6) ? VIRTIO_BLK_S_OK
-									      : VIRTIO_BLK_S_IOERR;
+			status = chain_bytes(m, c, true, 0, life, in < 6 ? in : 6)
+					 ? VIRTIO_BLK_S_OK
+					 : VIRTIO_BLK_S_IOERR;
 			break;
 		}
 		case VIRTIO_BLK_T_DISCARD:
@@ -273,16 +286,23 @@ int64_t blk_do(struct mutant *m, struct queue *q, struct chain *c)
 		case VIRTIO_BLK_T_SECURE_ERASE:
 			status = do_ranges(m, c, type, out);
 			break;
-		case 15:
-			status = is(m, M_ZONE_APPEND) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_UNSUPP;
-			break;
-		case 16:
-		case 18:
-		case 20:
-		case 22:
-		case 24:
-		case 26:
-			status = is(m, M_ZONE_STATUS) ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_UNSUPP;
+		case VIRTIO_BLK_T_ZONE_APPEND:
+		case VIRTIO_BLK_T_ZONE_REPORT:
+		case VIRTIO_BLK_T_ZONE_OPEN:
+		case VIRTIO_BLK_T_ZONE_CLOSE:
+		case VIRTIO_BLK_T_ZONE_FINISH:
+		case VIRTIO_BLK_T_ZONE_RESET:
+		case VIRTIO_BLK_T_ZONE_RESET_ALL:
+			if (has(m, VIRTIO_BLK_F_ZONED)) {
+				status = mzones_do(m, c, type, sector, in, out, &part);
+				wrote = part == in;
+			} else if (type == VIRTIO_BLK_T_ZONE_APPEND) {
+				status = is(m, M_ZONE_APPEND) ? VIRTIO_BLK_S_OK
+							      : VIRTIO_BLK_S_UNSUPP;
+			} else {
+				status = is(m, M_ZONE_STATUS) ? VIRTIO_BLK_S_IOERR
+							      : VIRTIO_BLK_S_UNSUPP;
+			}
 			break;
 		default:
 			status = is(m, M_UNKNOWN_OK) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_UNSUPP;
@@ -290,6 +310,6 @@ int64_t blk_do(struct mutant *m, struct queue *q, struct chain *c)
 		}
 	}
 	if (!is(m, M_STATUS_LATE))
-		stream(m, c, true, in, &status, 1);
-	return said(m, type, status, in, wrote, out);
+		chain_bytes(m, c, true, in, &status, 1);
+	return part && part < in ? part : said(m, type, status, in, wrote, out);
 }

@@ -12,6 +12,8 @@ void mutant_init(struct mutant *m)
 	for (size_t i = 0; i < DISK; i++)
 		m->disk[i] = (uint8_t)(i / 512 * 7 + i);
 	memcpy(m->stable, m->disk, DISK);
+	if (m->zoned)
+		mzones_init(m);
 }
 
 uint64_t mutant_offers(const struct mutant *m)
@@ -26,6 +28,14 @@ uint64_t mutant_offers(const struct mutant *m)
 
 	if (m->readonly)
 		f |= BIT(VIRTIO_BLK_F_RO);
+	if (m->zoned) {
+		f |= BIT(VIRTIO_BLK_F_ZONED);
+		f &= ~(BIT(VIRTIO_BLK_F_WRITE_ZEROES) | BIT(VIRTIO_BLK_F_CONFIG_WCE));
+		if (!is(m, M_ZONED_DISCARD))
+			f &= ~BIT(VIRTIO_BLK_F_DISCARD);
+		if (!is(m, M_ZONED_ERASE))
+			f &= ~BIT(VIRTIO_BLK_F_SECURE_ERASE);
+	}
 	if (is(m, M_STRANGE))
 		f |= BIT(55);
 	if (is(m, M_NO_VERSION_1))
@@ -66,4 +76,6 @@ void mutant_config(struct mutant *m)
 		.max_secure_erase_seg = le32_make(8),
 		.secure_erase_sector_alignment = le32_make(1),
 	};
+	if (m->zoned)
+		mzones_config(m);
 }

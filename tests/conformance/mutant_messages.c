@@ -94,6 +94,8 @@ void connection_reset(struct mutant *m)
 	if (m->log)
 		munmap(m->log, m->log_size);
 	m->log = NULL;
+	if (is(m, M_ZONED_STAY))
+		mzones_init(m);
 	m->features = m->protocol = 0;
 	m->features_set = false;
 	m->status = 0;
@@ -296,6 +298,9 @@ static bool set_features(struct mutant *m, uint64_t features)
 	bool protocol = features >> VHOST_USER_F_PROTOCOL_FEATURES & 1;
 
 	if (features & ~mutant_offers(m) && !is(m, M_FEATURES_OK))
+		return false;
+	if (m->zoned && !(features >> VIRTIO_BLK_F_ZONED & 1) && !is(m, M_ZONED_DECLINED) &&
+	    !is(m, M_ZONED_FIELDS))
 		return false;
 	m->features = features;
 	m->features_set = true;

@@ -46,7 +46,7 @@ class Mutant:
 def clean(ringside, program, *options):
     """What the mutant without a mutation breaks: nothing."""
     with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, Mutant(program, folder, *options) as socket:
-        cases, status = conform(ringside, socket, "--timeout=10", "--skip=" + NEVER)
+        cases, status = conform(ringside, socket, "--timeout=10", "--size=8M", "--skip=" + NEVER)
     broken = [f"{case['id']}: {case['expected']}; {case['got']}"
               for case in cases.values() if case["outcome"] == "failed"]
     if status or not cases:
@@ -57,8 +57,9 @@ def clean(ringside, program, *options):
 def caught(ringside, program, name, where):
     """Why a mutation went unnoticed: nothing if it was noticed."""
     options = ["--mutation=" + name] + (["--readonly"] if where.startswith("BLK-D-09") else [])
+    options += ["--zoned"] if name.startswith("zoned-") else []
     with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as folder, Mutant(program, folder, *options) as socket:
-        cases, status = conform(ringside, socket, "--timeout=0.5", "--only=" + where)
+        cases, status = conform(ringside, socket, "--timeout=0.5", "--size=8M", "--only=" + where)
     return judge(cases, status, where)
 
 
@@ -178,6 +179,7 @@ def main():
     if not wanted:
         jobs = [("without a mutation every rule is kept", clean, program, ()),
                 ("the same on a read-only disk", clean, program, ("--readonly",)),
+                ("the same on a zoned disk", clean, program, ("--zoned",)),
                 ("without a mutation the board keeps every rule", board_clean, board, ()),
                 ("the same on a modern board", board_clean, board, ("--modern",)),
                 ("the same on a read-only disk on a board", board_clean, board, ("--readonly",)), *jobs,

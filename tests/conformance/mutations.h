@@ -126,6 +126,51 @@
 	X(ZEROES_LESS,	    "zeroes-less",	  "BLK-D-12.zeroes",		"zeroes one sector too few") \
 	X(ZEROES_UNMAP,	    "zeroes-unmap",	  "BLK-D-12.unmap",		"does not zero when asked to unmap") \
 	X(ZEROES_FIRST,	    "zeroes-first",	  "BLK-D-12.segments",		"zeroes only the first segment") \
+	/* Zoned disks */ \
+	X(ZONED_PADDING, "zoned-padding", "BLK-D-03.zones", "has garbage in unused2") \
+	X(ZONED_DISCARD, "zoned-discard", "BLK-D-04.discard", "offers DISCARD with host-managed zones") \
+	X(ZONED_DECLINED, "zoned-declined", "BLK-D-05.declined", "works without ZONED although its zones are host-managed") \
+	X(ZONED_FIELDS, "zoned-fields", "BLK-D-05.fields", "is host-aware, and tells of its zones without ZONED") \
+	X(ZONED_MODEL, "zoned-model", "BLK-D-06.model", "has the zone model 3") \
+	X(ZONED_SIZE, "zoned-size", "BLK-D-07.size", "has zones of 0 sectors") \
+	X(ZONED_GRANULARITY, "zoned-granularity", "BLK-D-07.granularity", "is written in units of 1000 bytes") \
+	X(ZONED_APPEND_MAX, "zoned-append-max", "BLK-D-07.append", "appends more than a zone holds") \
+	X(ZONED_LIMITS, "zoned-limits", "BLK-D-07.limits", "lets more zones be open than active") \
+	X(ZONED_ERASE, "zoned-erase", "BLK-D-28.units", "erases by sectors what has zones") \
+	X(ZONED_REPORT, "zoned-report", "BLK-Z.report", "reports the pointer of an empty zone as 0") \
+	X(ZONED_REPORT_INSIDE, "zoned-report-inside", "BLK-Z.report-inside", "begins a report with the next zone, if the sector is inside of one") \
+	X(ZONED_REPORT_LENGTH, "zoned-report-length", "BLK-Z.report-length", "counts all zones in nr_zones, transferred or not") \
+	X(ZONED_REPORT_PIECES, "zoned-report-pieces", "BLK-Z.report-pieces", "reports nothing into a buffer in pieces") \
+	X(ZONED_REPORT_BEYOND, "zoned-report-beyond", "BLK-Z.report-beyond", "reports its last zone for sectors beyond the end") \
+	X(ZONED_REPORT_SHORT, "zoned-report-short", "BLK-Z.report-short", "answers OK to a report without room for the header") \
+	X(ZONED_READ_BORDER, "zoned-read-border", "BLK-D-24.read", "reads over the border of a zone") \
+	X(ZONED_CONV, "zoned-conventional", "BLK-D-17.commands", "takes commands for a conventional zone") \
+	X(ZONED_CONV_APPEND, "zoned-conventional-append", "BLK-D-18.conventional", "takes appends to a conventional zone") \
+	X(ZONED_BEYOND, "zoned-command-beyond", "BLK-Z.command-beyond", "answers OK to commands beyond the end") \
+	X(ZONED_STATE, "zoned-state", "BLK-Z.write", "leaves the state of a zone as it is when it is written") \
+	X(ZONED_FULL, "zoned-full", "BLK-Z.full", "never has a full zone") \
+	X(ZONED_CLOSED, "zoned-closed", "BLK-Z.closed", "makes a zone that was opened one that a write opened") \
+	X(ZONED_CLOSE_EMPTY, "zoned-close-empty", "BLK-Z.close-empty", "has a closed zone with nothing in it") \
+	X(ZONED_OPEN_AGAIN, "zoned-open-again", "BLK-Z.transitions", "refuses to open a zone that is open") \
+	X(ZONED_STAY, "zoned-stay", "BLK-Z.stay", "empties its zones with each connection") \
+	X(ZONED_OFF_START, "zoned-off-start", "BLK-Z.off-start", "takes any sector of a zone for the zone") \
+	X(ZONED_FRAMING, "zoned-framing", "BLK-Z.append-framing", "tells no append_sector if the status is not in a buffer of its own") \
+	X(ZONED_APPEND_FAILED, "zoned-append-failed", "BLK-Z.append-failed", "reports nine bytes for an append that failed") \
+	X(ZONED_GRANULE, "zoned-granule", "BLK-Z.granule", "takes writes of any number of sectors") \
+	X(ZONED_APPEND_GRANULE, "zoned-append-granule", "BLK-Z.append-granule", "takes appends of any number of sectors") \
+	X(ZONED_RESET_ALL, "zoned-reset-all", "BLK-Z.reset-all", "leaves closed zones out of a reset of all") \
+	X(ZONED_IMPLICIT, "zoned-implicit", "BLK-Z.implicit", "closes no zone for another one") \
+	X(ZONED_APPEND_START, "zoned-append-start", "BLK-D-18.start", "takes any sector of a zone in an append") \
+	X(ZONED_IMPOSSIBLE, "zoned-impossible", "BLK-D-19.impossible", "opens full zones") \
+	X(ZONED_OPEN_LIMIT, "zoned-open-limit", "BLK-D-20.open", "lets any number of zones be open") \
+	X(ZONED_ACTIVE_LIMIT, "zoned-active-limit", "BLK-D-20.active", "lets any number of zones be active") \
+	X(ZONED_CAPACITY, "zoned-capacity", "BLK-D-21.capacity", "answers ZONE_UNALIGNED_WP to what exceeds the capacity") \
+	X(ZONED_PLACE, "zoned-position", "BLK-D-22.position", "tells the sector behind what it appended") \
+	X(ZONED_PARALLEL, "zoned-parallel", "BLK-D-22.parallel", "tells the place of every third append as the one before") \
+	X(ZONED_APPEND_LENGTH, "zoned-append-length", "BLK-D-23.length", "takes appends of any length") \
+	X(ZONED_BORDER, "zoned-border", "BLK-D-24.write", "answers IOERR to a write over the border of a zone") \
+	X(ZONED_POINTER, "zoned-pointer", "BLK-D-25.pointer", "takes writes anywhere in a zone") \
+	X(ZONED_BEHIND, "zoned-behind", "BLK-D-27.behind", "keeps what was in a zone that is reset") \
 	/* vhost-user */ \
 	X(REPLY_FLAG,	    "reply-flag",	  "VU-H.reply",			"leaves the reply flag out") \
 	X(ONE_MESSAGE,	    "one-message",	  "VU-H.together",		"throws away what came with a message") \
