@@ -49,7 +49,7 @@ mount -t debugfs debugfs /sys/kernel/debug
 counters() { for f in /sys/kernel/debug/kvm/*; do [ -f "$f" ] && printf '"%s": %s, ' "${f##*/}" "$(cat "$f")"; done; }
 snapshot()
 {
-	stats=$(ringside ctl /tmp/control stats | tr -d '\n')
+	stats=$(ringside ctl /tmp/control stats --json | tr -d '\n')
 	tell "$variant:$1" "{\"kvm\": {$(counters)\"none\": 0}, \"stats\": $stats}"
 }
 machine()

@@ -26,7 +26,8 @@ int sock_ready(int fd, short events, uint64_t until)
 
 	for (;;) {
 		uint64_t now = clock_ns();
-		int n = poll(&p, 1, now >= until ? 0 : (int)((until - now) / NSEC_PER_MSEC) + 1);
+		uint64_t ms = now >= until ? 0 : (until - now) / NSEC_PER_MSEC + 1;
+		int n = poll(&p, 1, (int)min_u64(ms, INT32_MAX));
 
 		if (n > 0)
 			return 0;

@@ -2,11 +2,10 @@
 /* `ringside pc`: a small PC on KVM, with its serial port on standard input and output. */
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/disk_verbs.h"
+#include "cli/instance.h"
 #include "cli/pc_options.h"
 #include "cli/pc_stats.h"
 #include "cli/tree.h"
-#include "control/control.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,7 +19,7 @@ struct machine {
 	struct pc_options options;
 	struct pc *pc;
 	struct console console;
-	struct control control;
+	struct instance instance;
 	int signal_fd;
 	int signal; /* that ended it, 0: none */
 	struct reactor_watch signals;
@@ -83,22 +82,47 @@ static void pc_quit(struct console *c)
 	pc_stop(container_of(c, struct machine, console)->pc);
 }
 
-static json_t *pc_answer(struct control *c, const char *request, const json_t *arguments,
-			 struct error *err)
+static struct machine *machine_of(const struct control_call *call)
 {
-	const struct machine *m = container_of(c, struct machine, control);
-
-	if (!strcmp(request, "tree"))
-		return tree_machine(m->pc, &m->options);
-	if (!strcmp(request, "stats"))
-		return pc_stats(m->pc);
-	return disk_verb(&m->pc->room.storages, request, arguments, err);
+	return container_of(instance_of(call), struct machine, instance);
 }
 
-static const struct control_ops control_ops = {
-	.answer = pc_answer,
-	.requests = "tree, stats, set, resume",
+static void verb_tree(struct control_call *call)
+{
+	const struct machine *m = machine_of(call);
+
+	control_reply(call, tree_machine(m->pc, &m->options));
+}
+
+static void verb_stats(struct control_call *call)
+{
+	control_reply(call, pc_stats(machine_of(call)->pc));
+}
+
+static const struct control_verb pc_tree = {
+	.name = "tree", .text = "buses and devices as they are", .run = verb_tree};
+static const struct control_verb pc_counters = {
+	.name = "stats",
+	.text = "what was counted until now: exits by reason, kicks, interrupts, requests",
+	.run = verb_stats,
 };
+
+static const struct control_verb *const pc_verbs[] = {
+	&pc_tree, &pc_counters, &instance_set, &instance_resume, &instance_stop, NULL,
+};
+
+static void pc_told_to_stop(struct instance *in)
+{
+	pc_stop(container_of(in, struct machine, instance)->pc);
+}
+
+static int pc_listen(struct machine *m, struct error *err)
+{
+	m->instance.storages = &m->pc->room.storages;
+	m->instance.stop = pc_told_to_stop;
+	return control_open(&m->instance.control, pc_verbs, &m->options.control, pc_home(m->pc),
+			    err);
+}
 
 static int pc_run_machine(struct machine *m, struct error *err)
 {
@@ -108,15 +132,13 @@ static int pc_run_machine(struct machine *m, struct error *err)
 	rc = reactor_watch_start(pc_home(m->pc), &m->signals, m->signal_fd, EPOLLIN);
 	if (rc)
 		return error_set(err, rc, "cannot wait for signals");
-	if (m->options.control)
-		rc = control_open(&m->control, &control_ops, m->options.control, pc_home(m->pc),
-				  err);
+	rc = pc_listen(m, err);
 	if (!rc)
 		rc = console_start(&m->console, &m->pc->serial, pc_home(m->pc), pc_quit, err);
 	if (!rc)
 		rc = pc_run(m->pc, err);
 	console_fini(&m->console);
-	control_close(&m->control);
+	control_close(&m->instance.control);
 	reactor_watch_stop(pc_home(m->pc), &m->signals);
 	if (!rc && m->options.stats)
 		rc = pc_stats_write(m->pc, m->options.stats, err);

@@ -274,7 +274,7 @@ static int take_option(struct pc_options *o, int opt, const char *arg)
 		o->json = !strcmp(arg, "json");
 		return EXIT_OK;
 	case OPT_CONTROL:
-		o->control = arg;
+		o->control.all = arg;
 		return EXIT_OK;
 	case OPT_OF:
 		if (strcmp(o->command, "tree"))

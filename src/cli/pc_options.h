@@ -9,6 +9,7 @@
 #include "backend/machine/pc.h"
 #include "cli/disk_words.h"
 #include "cli/net_words.h"
+#include "control/control.h"
 
 #define PC_SCSI_MAX 15 /* IDs of a wide bus but the card's own */
 
@@ -24,11 +25,11 @@ struct pc_options {
 	unsigned n_scsi;
 	struct net_words *nets;
 	unsigned n_nets;
-	const char *stats;   /* file for the counters, NULL: none */
-	const char *control; /* socket that answers questions, NULL: none */
-	const char *of;	     /* tree only: the control socket to ask, NULL: none */
-	bool json;	     /* tree only */
-	bool done;	     /* an option has already done all there is to do */
+	const char *stats;	       /* file for the counters, NULL: none */
+	struct control_places control; /* sockets that answer questions */
+	const char *of;		       /* tree only: the control socket to ask, NULL: none */
+	bool json;		       /* tree only */
+	bool done;		       /* an option has already done all there is to do */
 };
 
 /*

@@ -4,7 +4,7 @@
 #include "backend/blk/virtio_blk.h"
 #include "backend/net/virtio_net.h"
 #include "base/atomic.h"
-#include "cli/disk_verbs.h"
+#include "cli/instance.h"
 #include "cli/scsi_stats.h"
 
 #include <errno.h>
@@ -60,7 +60,7 @@ static json_t *disks(const struct pc *pc)
 			json_pack("{ss sI sI so so}", "path", card->vdev->path, "messages-sent",
 				  (json_int_t)card->board.fn.msix.sent, "pin-rises",
 				  (json_int_t)card->board.fn.rises, "queues", queues(card->vdev),
-				  "layers", disk_layers(virtio_blk_of(card->vdev)->storage)));
+				  "layers", instance_layers(virtio_blk_of(card->vdev)->storage)));
 	return all;
 }
 

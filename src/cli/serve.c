@@ -5,10 +5,8 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/commands.h"
-#include "cli/disk_verbs.h"
 #include "cli/serve_items.h"
-#include "cli/tree.h"
-#include "control/control.h"
+#include "cli/serve_verbs.h"
 #include "mem/gmem.h"
 #include "server/server.h"
 #include "server/socket/activation.h"
@@ -29,8 +27,8 @@ struct serve {
 	unsigned workers; /* 0: choose */
 	uint32_t poll_us;
 	int mode;
-	const char *control_path; /* NULL: no control socket */
-	struct control control;
+	struct control_places places;
+	struct serve_control control;
 	struct server *server;
 	bool readonly;
 	bool any_memory;
@@ -208,7 +206,7 @@ static int take_option(struct serve *s, int opt, const char *arg)
 		s->any_memory = !strcmp(arg, "any");
 		return EXIT_OK;
 	case OPT_CONTROL:
-		s->control_path = arg;
+		s->places.all = arg;
 		return EXIT_OK;
 	case OPT_PRINT_CAPABILITIES:
 		fputs(capabilities, stdout);
@@ -286,28 +284,11 @@ static unsigned choose_workers(const struct serve *s)
 	return s->workers ? s->workers : worker_pool_suits(serve_items_queues(&s->items));
 }
 
-static json_t *serve_answer(struct control *c, const char *request, const json_t *arguments,
-			    struct error *err)
-{
-	const struct serve *s = container_of(c, struct serve, control);
-
-	if (!strcmp(request, "tree"))
-		return tree_server(s->server);
-	return disk_verb(&server_room(s->server)->storages, request, arguments, err);
-}
-
-static const struct control_ops control_ops = {
-	.answer = serve_answer,
-	.requests = "tree, set, resume",
-};
-
 static int serve_offer(struct serve *s, struct error *err)
 {
-	int rc = 0;
+	int rc;
 
-	if (s->control_path)
-		rc = control_open(&s->control, &control_ops, s->control_path,
-				  server_home(s->server), err);
+	rc = serve_control_open(&s->control, s->server, &s->places, err);
 	for (unsigned i = 0; !rc && i < s->items.n_things; i++)
 		rc = serve_items_offer(&s->items, i, s->server, err);
 	return rc;
@@ -364,7 +345,7 @@ static int serve_disks(struct serve *s)
 	    server_create(&s->server, &config, &err))
 		return failure("%s", err.text);
 	if (serve_offer(s, &err)) {
-		control_close(&s->control);
+		serve_control_close(&s->control);
 		server_destroy(&s->server);
 		return failure("%s", err.text);
 	}
@@ -377,7 +358,7 @@ static int serve_disks(struct serve *s)
 		fflush(NULL);
 		_exit(rc);
 	}
-	control_close(&s->control);
+	serve_control_close(&s->control);
 	server_destroy(&s->server);
 	return rc ? failure("%s", strerror(-rc)) : EXIT_OK;
 }

@@ -10,6 +10,7 @@
 #include "backend/net/virtio_net.h"
 #include "base/atomic.h"
 #include "cli/commands.h"
+#include "cli/tree_text.h"
 #include "control/control.h"
 
 #include <inttypes.h>
@@ -183,71 +184,13 @@ json_t *tree_machine(const struct pc *pc, const struct pc_options *o)
 
 /* ---- printing ---- */
 
-/* What came over a socket: names and properties are texts, children are such nodes again. */
-static bool is_tree(const json_t *n)
-{
-	const json_t *at = json_object_get(n, "at"), *all = json_object_get(n, "properties");
-	const json_t *children = json_object_get(n, "children");
-	const char *key;
-	json_t *value;
-	size_t i;
-
-	if (!json_is_string(json_object_get(n, "name")) || (at && !json_is_string(at)) ||
-	    (all && !json_is_object(all)) || (children && !json_is_array(children)))
-		return false;
-	json_object_foreach((json_t *)(uintptr_t)all, key, value)
-	{
-		if (!json_is_string(value))
-			return false;
-	}
-	json_array_foreach(children, i, value)
-	{
-		if (!is_tree(value))
-			return false;
-	}
-	return true;
-}
-
-/* A file's name may be anything, and must not command the terminal. */
-static void print_word(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
-
-static void print_text(const json_t *n, int depth)
-{
-	const char *at = json_string_value(json_object_get(n, "at")), *key;
-	json_t *value;
-	size_t i;
-
-	printf("%*s", depth * 2, "");
-	if (at) {
-		print_word(at);
-		putchar(' ');
-	}
-	print_word(json_string_value(json_object_get(n, "name")));
-	i = 0;
-	json_object_foreach(json_object_get(n, "properties"), key, value)
-	{
-		if (!*json_string_value(value))
-			continue;
-		fputs(i++ ? ", " : "  (", stdout);
-		print_word(key);
-		putchar(' ');
-		print_word(json_string_value(value));
-	}
-	puts(i ? ")" : "");
-	json_array_foreach(json_object_get(n, "children"), i, value) print_text(value, depth + 1);
-}
-
 static int tree_print(json_t *root, bool json)
 {
 	if (json) {
 		json_dumpf(root, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		print_text(root, 0);
+		tree_text_print(root);
 	}
 	json_decref(root);
 	return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
@@ -255,12 +198,13 @@ static int tree_print(json_t *root, bool json)
 
 static int tree_ask(const struct pc_options *o)
 {
+	const struct control_question q = {.method = "tree"};
 	struct error err = {""};
 	json_t *root = NULL;
 
-	if (control_ask(o->of, "tree", NULL, 0, &root, &err))
+	if (control_ask(o->of, &q, &root, &err))
 		return failure("%s", err.text);
-	if (!is_tree(root)) {
+	if (!tree_text_is(root)) {
 		json_decref(root);
 		return failure("%s answers with something that is no tree", o->of);
 	}

@@ -49,6 +49,8 @@ void tree_scsi(json_t *card, const struct lsi *lsi, const struct pc_options *o);
 /* The whole machine that @o described; the caller's. */
 json_t *tree_machine(const struct pc *pc, const struct pc_options *o);
 
+/* One socket and what is behind it; below @parent, or the caller's (NULL). */
+json_t *tree_offer(json_t *parent, const struct server_offer *o);
 /* The disks that a server offers; the caller's. */
 json_t *tree_server(const struct server *s);
 

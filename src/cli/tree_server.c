@@ -62,11 +62,11 @@ static void add_vfio_user(json_t *socket, const struct vfio_user_offer *o)
 	tree_virtio(tree_node(socket, NULL, card->board.fn.name), &card->board);
 }
 
-static void add_offer(void *opaque, const struct server_offer *o)
+json_t *tree_offer(json_t *parent, const struct server_offer *o)
 {
 	const struct vhost_user_offer *vhost = vhost_user_offer_of(o);
 	const struct vfio_user_offer *vfio = vfio_user_offer_of(o);
-	json_t *socket = tree_node(opaque, NULL, o->ops->protocol);
+	json_t *socket = tree_node(parent, NULL, o->ops->protocol);
 	const char *path = o->door.listener.path;
 
 	if (path)
@@ -75,6 +75,12 @@ static void add_offer(void *opaque, const struct server_offer *o)
 		add_vhost_user(socket, vhost);
 	else
 		add_vfio_user(socket, vfio);
+	return socket;
+}
+
+static void add_offer(void *opaque, const struct server_offer *o)
+{
+	(void)tree_offer(opaque, o);
 }
 
 json_t *tree_server(const struct server *s)

@@ -9,33 +9,55 @@
 
 static bool control_came(struct acceptor *a, int fd)
 {
-	struct control *c = container_of(a, struct control, acceptor);
-
-	(void)control_peer_create(c, fd, a->on_spare || limits_fd_is_reserve(fd));
+	(void)control_peer_create(container_of(a, struct control_socket, acceptor), fd,
+				  a->on_spare || limits_fd_is_reserve(fd));
 	return true;
 }
 
-int control_open(struct control *c, const struct control_ops *ops, const char *path,
-		 struct reactor *home, struct error *err)
+static int control_socket_open(struct control_socket *s, struct control *c, const char *path,
+			       int mode, struct error *err)
 {
-	const struct socket_place where = {.path = path, .mode = SOCKET_MODE};
+	const struct socket_place where = {.path = path, .mode = mode ? mode : SOCKET_MODE};
 	int rc;
 
-	*c = (struct control){.ops = ops};
-	list_init(&c->peers);
-	acceptor_init(&c->acceptor, NULL, control_came);
-	rc = socket_listener_open(&c->listener, &where, err);
+	acceptor_init(&s->acceptor, NULL, control_came);
+	rc = socket_listener_open(&s->listener, &where, err);
 	if (rc)
 		return rc;
-	c->acceptor.owner_only = c->listener.private;
-	c->acceptor.keep_spare = true;
-	rc = acceptor_start(&c->acceptor, home, c->listener.fd);
+	s->acceptor.owner_only = s->listener.private;
+	s->acceptor.keep_spare = true;
+	rc = acceptor_start(&s->acceptor, c->home, s->listener.fd);
 	if (rc) {
-		socket_listener_close(&c->listener);
+		socket_listener_close(&s->listener);
 		return error_set(err, rc, "cannot listen on %s", path);
 	}
-	c->home = home;
+	s->control = c;
 	return 0;
+}
+
+static void control_socket_close(struct control_socket *s)
+{
+	if (!s->control)
+		return;
+	acceptor_stop(&s->acceptor);
+	socket_listener_close(&s->listener);
+	s->control = NULL;
+}
+
+int control_open(struct control *c, const struct control_verb *const *verbs,
+		 const struct control_places *places, struct reactor *home, struct error *err)
+{
+	int rc = 0;
+
+	*c = (struct control){.verbs = verbs, .home = home, .reads.reads = true};
+	list_init(&c->peers);
+	if (places->all)
+		rc = control_socket_open(&c->all, c, places->all, places->mode, err);
+	if (!rc && places->reads)
+		rc = control_socket_open(&c->reads, c, places->reads, places->mode, err);
+	if (rc)
+		control_close(c);
+	return rc;
 }
 
 void control_close(struct control *c)
@@ -44,7 +66,28 @@ void control_close(struct control *c)
 		return;
 	list_for_each_safe (l, &c->peers)
 		control_peer_destroy(list_entry(l, struct control_peer, link));
-	acceptor_stop(&c->acceptor);
-	socket_listener_close(&c->listener);
+	control_socket_close(&c->all);
+	control_socket_close(&c->reads);
 	c->home = NULL;
+}
+
+void control_event(struct control *c, const char *event, json_t *about)
+{
+	json_t *params, *message;
+
+	if (!c->home) {
+		json_decref(about);
+		return;
+	}
+	params = json_pack("{ss}", "event", event);
+	json_object_update(params, about);
+	json_decref(about);
+	message = json_pack("{ss ss so}", "jsonrpc", "2.0", "method", "event", "params", params);
+	list_for_each (l, &c->peers) {
+		struct control_peer *p = list_entry(l, struct control_peer, link);
+
+		if (p->subscribed)
+			control_peer_tell(p, message);
+	}
+	json_decref(message);
 }

@@ -11,6 +11,11 @@ static struct vfio_user_offer *of(struct server_offer *o)
 	return container_of(o, struct vfio_user_offer, base);
 }
 
+static struct virtio_device *offer_device(const struct server_offer *o)
+{
+	return vfio_user_offer_of(o)->connection.device.card->vdev;
+}
+
 static void offer_refresh(struct server_offer *o)
 {
 	backplane_refresh(&of(o)->connection.device.plane);
@@ -39,6 +44,7 @@ static void offer_destroy(struct server_offer *o)
 
 static const struct server_offer_ops offer_ops = {
 	.protocol = "vfio-user",
+	.device = offer_device,
 	.refresh = offer_refresh,
 	.serve = offer_serve,
 	.send_away = offer_send_away,

@@ -9,6 +9,11 @@ static struct vhost_user_offer *of(struct server_offer *o)
 	return container_of(o, struct vhost_user_offer, base);
 }
 
+static struct virtio_device *offer_device(const struct server_offer *o)
+{
+	return vhost_user_offer_of(o)->vdev;
+}
+
 static void offer_refresh(struct server_offer *o)
 {
 	virtio_device_refresh(of(o)->vdev);
@@ -40,6 +45,7 @@ static void offer_destroy(struct server_offer *o)
 
 static const struct server_offer_ops offer_ops = {
 	.protocol = "vhost-user",
+	.device = offer_device,
 	.refresh = offer_refresh,
 	.serve = offer_serve,
 	.send_away = offer_send_away,

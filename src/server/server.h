@@ -47,6 +47,7 @@ struct disk_room *server_room(struct server *s);
 
 struct server_offer_ops {
 	const char *protocol; /* for `ringside tree` */
+	struct virtio_device *(*device)(const struct server_offer *o);
 	/* Every second while the server runs: look whether the disk has another size. */
 	void (*refresh)(struct server_offer *o);
 	/* As those of socket_door_ops, for the offer's door. */

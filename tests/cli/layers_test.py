@@ -37,7 +37,7 @@ def run(*args, **kwargs):
 
 
 def ctl(*args):
-    got = run("ctl", "control", *args)
+    got = run("ctl", "control", *args, "--json")
     return json.loads(got.stdout) if not got.returncode else got.stderr
 
 
@@ -116,7 +116,7 @@ def changes():
                                ("not_of_this_disk", "werror", ("set", "disk0", "werror=hold")),
                                ("set_needs_two", "set needs", ("set", "disk0")),
                                ("resume_needs_one", "resume needs", ("resume",)),
-                               ("no_such_request", "no such request", ("frob", "disk0"))):
+                               ("no_such_request", "there is no \"frob\" here", ("frob", "disk0"))):
         got = ctl(*args)
         case(name, isinstance(got, str) and words_ in got, got)
     got = run("bench", "--rw=randwrite", "--depth=4", "--ios=300", "vhost-user:s0.sock")

@@ -358,24 +358,24 @@ def tree_of_a_running_machine():
          text.stdout.splitlines()[:4] == plan.stdout.splitlines()[:4], text.stdout + text.stderr + plan.stdout)
     tree = json.loads(run("tree", "--of", "control", "--format", "json").stdout)
     case("tree_of_a_running_machine_json", tree["name"] == "main-system-bus", tree)
-    stats = run("ctl", "control", "stats")
+    stats = run("ctl", "control", "stats", "--json")
     case("ctl_tells_the_counters", stats.returncode == 0 and json.loads(stats.stdout)["end"] == "running", stats.stderr)
     got = run("ctl", "control", "nonsense")
     case("ctl_passes_a_refusal_on", got.returncode == 1 and "refuses" in got.stderr, got.stderr)
     got = run("ctl", "control", "no word")
-    case("ctl_takes_words_only", got.returncode == 2 and "is no request" in got.stderr, got.stderr)
+    case("ctl_takes_words_only", got.returncode == 2 and "is no verb" in got.stderr, got.stderr)
     got = run("ctl", "nowhere", "stats")
     case("ctl_says_when_nobody_listens", got.returncode == 1 and "nowhere" in got.stderr, got.stderr)
     case("control_lets_only_its_owner_in", os.stat("control").st_mode & 0o777 == 0o600)
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(DEADLINE)
         peer.connect("control")
-        questions = [b'{"request": "tree"}'] * 20 + [b"junk", b"", b'{"request": "frob"}', b'{"request": 5}', b"[]", b"x" * 20000,
-                     b'{"request": "tree"}']
+        ask = b'{"jsonrpc": "2.0", "method": "tree", "id": 1}'
+        questions = [ask] * 20 + [b"junk", b"", ask.replace(b"tree", b"frob"), ask.replace(b'"tree"', b"5"), b"[]", b"x" * 20000, ask]
         peer.sendall(b"\n".join(questions) + b"\n")
         with peer.makefile("rb") as answers:
             told = [json.loads(answers.readline()) for _ in questions]
-    good = [list(answer) for answer in told] == [["answer"]] * 20 + [["error"]] * 6 + [["answer"]]
+    good = [list(answer)[1] for answer in told] == ["result"] * 20 + ["error"] * 6 + ["result"]
     case("control_answers_each_line", good and told[0] == told[-1], told[20:])
     got = pc("o", "--control", "control")
     case("control_of_another_is_left_alone", got.returncode == 1 and "another server" in got.stderr, got.stderr)
@@ -393,14 +393,14 @@ def silent_peers():
         peer.connect("control")
         peer.setblocking(False)
         try:
-            peer.send(b'{"request"')
+            peer.send(b'{"jsonrpc": "2.0"')
         except OSError:
             pass
     time.sleep(0.1)
     for peer in peers[1:]:
         peer.close()
     try:
-        peers[0].send(b': "tree"}\n' + b'{"request": "tree"}\n' * 100000)
+        peers[0].send(b', "method": "tree", "id": 1}\n' + b'{"jsonrpc": "2.0", "method": "tree", "id": 1}\n' * 100000)
     except OSError:
         pass
     got = run("tree", "--of", "control")

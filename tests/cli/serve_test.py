@@ -267,7 +267,7 @@ def strange_tree(answer):
             peer, _ = listener.accept()
             with peer:
                 peer.recv(4096)
-                peer.sendall((json.dumps({"answer": answer}) + "\n").encode())
+                peer.sendall((json.dumps({"jsonrpc": "2.0", "result": answer, "id": 1}) + "\n").encode())
         giver = threading.Thread(target=give)
         giver.start()
         got = run("tree", "--of", "strange")
