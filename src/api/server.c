@@ -95,7 +95,7 @@ static int add(struct ringside_server *s, const struct socket_place *where, cons
 
 	if (rc)
 		return api_error(err, &e, rc);
-	rc = server_add_disk(s->server, &spec, where, &e);
+	rc = server_add_disk(s->server, &spec, NULL, where, &e);
 	disk_spec_fini(&spec);
 	return api_error(err, &e, rc);
 }

@@ -66,7 +66,7 @@ int local_start(const char *target, struct local **out, const char **uri, struct
 	rc = server_create(&l->server, &config, err);
 	if (rc)
 		goto remove_folder;
-	rc = server_add_disk(l->server, &spec, &where, err);
+	rc = server_add_disk(l->server, &spec, NULL, &where, err);
 	if (rc)
 		goto destroy_server;
 	rc = thread_start(&l->thread, local_serve, l);

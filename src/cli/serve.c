@@ -69,7 +69,13 @@ static const char serve_help_head[] =
 	"  --memory-files any   guest memory may be any file; default (memory): memfd, tmpfs and "
 	"hugetlbfs\n"
 	"                       only, since other files can make the server wait\n"
-	"  --control SOCKET     answers questions there: see ringside tree --of SOCKET\n"
+	"  --name NAME          of the next --disk or --net, in messages and for ctl; default "
+	"disk0, "
+	"disk1, ...\n"
+	"  --control SOCKET     is asked and changed there (ringside ctl SOCKET --help); no --disk "
+	"is needed then\n"
+	"  --control-readonly SOCKET  is asked there and not changed\n"
+	"  --control-mode MODE  permissions of both, octal; default 0600\n"
 	"  --print-capabilities what this back end can do, as JSON\n"
 	"  --quiet, --verbose   fewer or more messages\n"
 	"\n"
@@ -99,7 +105,10 @@ enum {
 	OPT_WORKERS,
 	OPT_POLL_US,
 	OPT_MEMORY_FILES,
+	OPT_NAME,
 	OPT_CONTROL,
+	OPT_CONTROL_READONLY,
+	OPT_CONTROL_MODE,
 	OPT_PRINT_CAPABILITIES,
 	OPT_QUIET,
 	OPT_VERBOSE,
@@ -119,7 +128,10 @@ static const struct option serve_options[] = {
 	{"workers", required_argument, NULL, OPT_WORKERS},
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
 	{"memory-files", required_argument, NULL, OPT_MEMORY_FILES},
+	{"name", required_argument, NULL, OPT_NAME},
 	{"control", required_argument, NULL, OPT_CONTROL},
+	{"control-readonly", required_argument, NULL, OPT_CONTROL_READONLY},
+	{"control-mode", required_argument, NULL, OPT_CONTROL_MODE},
 	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -208,6 +220,22 @@ static int take_option(struct serve *s, int opt, const char *arg)
 	case OPT_CONTROL:
 		s->places.all = arg;
 		return EXIT_OK;
+	case OPT_CONTROL_READONLY:
+		s->places.reads = arg;
+		return EXIT_OK;
+	case OPT_CONTROL_MODE:
+		if (!parse_number(arg, 8, 0777, &n) || !n)
+			return usage_error("serve", "--control-mode %s: give it in octal, as 0660.",
+					   arg);
+		s->places.mode = (int)n;
+		return EXIT_OK;
+	case OPT_NAME:
+		return serve_items_name(&s->items, arg)
+			       ? usage_error("serve",
+					     "--name %s: another --name comes before it, "
+					     "and no --disk between them.",
+					     arg)
+			       : EXIT_OK;
 	case OPT_PRINT_CAPABILITIES:
 		fputs(capabilities, stdout);
 		s->done = true;
@@ -267,6 +295,8 @@ static int serve_check(struct serve *s)
 {
 	struct error err;
 
+	if (!s->items.n_things && !s->items.n_places && s->places.all)
+		return EXIT_OK;
 	if (serve_items_check(&s->items, &err))
 		return usage_error("serve", "%s", err.text);
 	for (unsigned i = 0; i < s->items.n_things; i++) {
@@ -279,15 +309,20 @@ static int serve_check(struct serve *s)
 
 /* ---- serving ---- */
 
+/* Where disks may be added, for any number of them. */
 static unsigned choose_workers(const struct serve *s)
 {
-	return s->workers ? s->workers : worker_pool_suits(serve_items_queues(&s->items));
+	unsigned queues = s->places.all ? WORKER_POOL_MAX : serve_items_queues(&s->items);
+
+	return s->workers ? s->workers : worker_pool_suits(queues);
 }
 
 static int serve_offer(struct serve *s, struct error *err)
 {
 	int rc;
 
+	s->control.mode = s->mode;
+	s->control.readonly = s->readonly;
 	rc = serve_control_open(&s->control, s->server, &s->places, err);
 	for (unsigned i = 0; !rc && i < s->items.n_things; i++)
 		rc = serve_items_offer(&s->items, i, s->server, err);
@@ -336,6 +371,7 @@ static int serve_disks(struct serve *s)
 		.workers = {.n = choose_workers(s),
 			    .reactor = {.uring = true, .poll_us = s->poll_us}},
 		.any_memory = s->any_memory,
+		.stays = s->places.all,
 		.signals = true,
 	};
 	struct error err = {""};

@@ -34,7 +34,17 @@ static int add_thing(struct serve_items *items, bool is_net, char *words)
 		free(words);
 		return -ENOMEM;
 	}
-	all[items->n_things++] = (struct serve_thing){.is_net = is_net, .words = words};
+	all[items->n_things++] = (struct serve_thing){
+		.is_net = is_net, .name = items->name, .words = words};
+	items->name = NULL;
+	return 0;
+}
+
+int serve_items_name(struct serve_items *items, const char *name)
+{
+	if (items->name)
+		return -EEXIST;
+	items->name = name;
 	return 0;
 }
 
@@ -86,6 +96,18 @@ static int understand(struct serve_thing *t, enum serve_protocol protocol, struc
 	return rc;
 }
 
+static int judge_name(const struct serve_items *items, unsigned i, struct error *err)
+{
+	const char *name = items->things[i].name;
+
+	if (!name)
+		return 0;
+	for (unsigned before = 0; before < i; before++)
+		if (items->things[before].name && !strcmp(items->things[before].name, name))
+			return error_set(err, -EINVAL, "--name %s is there twice.", name);
+	return server_name_is_good(name, err);
+}
+
 int serve_items_check(struct serve_items *items, struct error *err)
 {
 	unsigned places = items->n_places, things = items->n_things;
@@ -95,13 +117,20 @@ int serve_items_check(struct serve_items *items, struct error *err)
 	if (!places)
 		return error_set(err, -EINVAL,
 				 "where? Give --vhost-user SOCKET or --vfio-user SOCKET for it.");
+	if (items->name)
+		return error_set(err, -EINVAL, "--name %s: no --disk follows that it could name.",
+				 items->name);
 	if (places != things)
 		return error_set(err, -EINVAL,
 				 "%u socket%s for %u disk%s: each --disk needs one --vhost-user or "
 				 "--vfio-user.",
 				 places, places == 1 ? "" : "s", things, things == 1 ? "" : "s");
 	for (unsigned i = 0; i < things; i++) {
-		int rc = understand(&items->things[i], items->places[i].protocol, err);
+		int rc = judge_name(items, i, err);
+
+		if (rc)
+			return rc;
+		rc = understand(&items->things[i], items->places[i].protocol, err);
 
 		if (rc)
 			return rc;
@@ -124,17 +153,19 @@ unsigned serve_items_queues(const struct serve_items *items)
 	return n;
 }
 
-static int offer_net(struct serve_thing *t, unsigned i, struct server *server,
-		     const struct socket_place *where, struct error *err)
+static int offer_net(struct serve_thing *t, struct server *server, const struct socket_place *where,
+		     struct error *err)
 {
 	struct worker_pool *pool = &server_room(server)->pool;
 	struct virtio_net_options o;
 	struct virtio_net *net;
 	struct net_link *link;
-	char name[32];
-	int rc;
+	char own[SERVER_NAME_MAX + 1];
+	const char *name = t->name ? t->name : server_free_name(server, "net", own);
+	int rc = server_judge_name(server, name, err);
 
-	snprintf(name, sizeof(name), "net%u", i);
+	if (rc)
+		return rc;
 	o = net_spec_options(&t->net.net, name);
 	rc = net_spec_open(&t->net.net, &link, err);
 	if (rc)
@@ -157,12 +188,12 @@ int serve_items_offer(struct serve_items *items, unsigned i, struct server *serv
 	int rc;
 
 	if (t->is_net)
-		rc = offer_net(t, i, server, &place->where, err);
+		rc = offer_net(t, server, &place->where, err);
 	else if (place->protocol == SERVE_VFIO_USER)
-		rc = server_add_vfio_user_disk(server, &t->disk.disk, &t->disk.board, &place->where,
-					       err);
+		rc = server_add_vfio_user_disk(server, &t->disk.disk, t->name, &t->disk.board,
+					       &place->where, err);
 	else
-		rc = server_add_disk(server, &t->disk.disk, &place->where, err);
+		rc = server_add_disk(server, &t->disk.disk, t->name, &place->where, err);
 	if (rc)
 		return rc;
 	if (place->where.path)

@@ -25,6 +25,7 @@ struct serve_place {
 
 struct serve_thing {
 	bool is_net;
+	const char *name; /* NULL: the next that is free */
 	char *words;
 	struct disk_words disk;
 	struct net_words net;
@@ -36,8 +37,11 @@ struct serve_items {
 	unsigned n_places;
 	struct serve_thing *things;
 	unsigned n_things;
+	const char *name; /* of the next thing; NULL: none was given */
 };
 
+/* Of the next disk or card; stays the caller's.  -EEXIST: that one has a name already. */
+int serve_items_name(struct serve_items *items, const char *name);
 /* @path stays the caller's; NULL: @fd.  -ENOMEM */
 int serve_items_place(struct serve_items *items, enum serve_protocol protocol, const char *path,
 		      int fd);

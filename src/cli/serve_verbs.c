@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/serve_verbs.h"
 
+#include "base/aside.h"
 #include "base/atomic.h"
 #include "cli/tree.h"
 
 #include <errno.h>
 #include <string.h>
-
-static struct serve_control *serve_of(const struct control_call *call)
-{
-	return container_of(instance_of(call), struct serve_control, instance);
-}
 
 /* ---- what is on offer ---- */
 
@@ -34,7 +30,7 @@ static json_t *stack_of(const struct storage *s)
 	return json_string(n ? text : "");
 }
 
-static json_t *row_of(const struct server_offer *o)
+json_t *serve_control_row(const struct server_offer *o)
 {
 	const struct virtio_device *vdev = o->ops->device(o);
 	const struct storage *s = offer_storage(o);
@@ -69,31 +65,10 @@ static json_t *counters_of(const struct server_offer *o)
 			 s ? instance_layers(s) : json_object());
 }
 
-struct search {
-	const char *name;
-	const struct server_offer *found;
-};
-
-static void search_one(void *opaque, const struct server_offer *o)
-{
-	struct search *search = opaque;
-
-	if (!strcmp(o->ops->device(o)->path, search->name))
-		search->found = o;
-}
-
-static const struct server_offer *find(const struct server *s, const char *name)
-{
-	struct search search = {.name = name};
-
-	server_show(s, search_one, &search);
-	return search.found;
-}
-
-static const struct server_offer *named(const struct control_call *call, struct error *err)
+struct server_offer *serve_control_offer(const struct control_call *call, struct error *err)
 {
 	const char *name = control_string(call, "name");
-	const struct server_offer *o = find(serve_of(call)->server, name);
+	struct server_offer *o = server_find(serve_control_of(call)->server, name);
 
 	if (!o)
 		error_set(err, -ENOENT, "nothing here is called %s; ctl list has the names.", name);
@@ -104,25 +79,25 @@ static const struct server_offer *named(const struct control_call *call, struct 
 
 static void list_one(void *opaque, const struct server_offer *o)
 {
-	json_array_append_new(opaque, row_of(o));
+	json_array_append_new(opaque, serve_control_row(o));
 }
 
 static void run_list(struct control_call *call)
 {
 	json_t *all = json_array();
 
-	server_show(serve_of(call)->server, list_one, all);
+	server_show(serve_control_of(call)->server, list_one, all);
 	control_reply(call, all);
 }
 
 static void run_show(struct control_call *call)
 {
 	struct error err;
-	const struct server_offer *o = named(call, &err);
+	const struct server_offer *o = serve_control_offer(call, &err);
 	json_t *all = NULL;
 
 	if (o) {
-		all = row_of(o);
+		all = serve_control_row(o);
 		json_object_set_new(all, "tree", tree_offer(NULL, o));
 	}
 	instance_answer(call, all, &err);
@@ -130,7 +105,7 @@ static void run_show(struct control_call *call)
 
 static void run_tree(struct control_call *call)
 {
-	control_reply(call, tree_server(serve_of(call)->server));
+	control_reply(call, tree_server(serve_control_of(call)->server));
 }
 
 static void stats_one(void *opaque, const struct server_offer *o)
@@ -145,11 +120,11 @@ static void run_stats(struct control_call *call)
 	struct error err;
 
 	if (control_string(call, "name")) {
-		o = named(call, &err);
+		o = serve_control_offer(call, &err);
 		all = o ? json_pack("[o]", counters_of(o)) : NULL;
 	} else {
 		all = json_array();
-		server_show(serve_of(call)->server, stats_one, all);
+		server_show(serve_control_of(call)->server, stats_one, all);
 	}
 	instance_answer(call, all, &err);
 }
@@ -178,8 +153,8 @@ static const struct control_verb verb_stats = {
 };
 
 static const struct control_verb *const verbs[] = {
-	&verb_list,    &verb_show,	 &verb_tree,	 &verb_stats,
-	&instance_set, &instance_resume, &instance_stop, NULL,
+	&verb_list,    &verb_show,    &verb_tree,	&verb_stats,	&serve_add, &serve_remove,
+	&serve_resize, &instance_set, &instance_resume, &instance_stop, NULL,
 };
 
 static void serve_stop(struct instance *in)
@@ -190,13 +165,25 @@ static void serve_stop(struct instance *in)
 int serve_control_open(struct serve_control *c, struct server *server,
 		       const struct control_places *places, struct error *err)
 {
+	int rc = aside_create(&c->slow, server_home(server));
+
+	if (rc)
+		return error_set(err, rc, "cannot answer questions");
+	list_init(&c->resizes);
 	c->server = server;
 	c->instance.storages = &server_room(server)->storages;
 	c->instance.stop = serve_stop;
-	return control_open(&c->instance.control, verbs, places, server_home(server), err);
+	rc = control_open(&c->instance.control, verbs, places, server_home(server), err);
+	if (rc)
+		aside_release(&c->slow);
+	return rc;
 }
 
 void serve_control_close(struct serve_control *c)
 {
+	if (!c->slow)
+		return;
 	control_close(&c->instance.control);
+	serve_change_end(c);
+	aside_release(&c->slow);
 }

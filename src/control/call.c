@@ -182,16 +182,16 @@ static const char *asked_wrongly(const json_t *asked)
 	json_t *value;
 
 	if (json_is_array(asked))
-		return "one request a line; batches are not taken.";
+		return "one request a line; batches are not taken";
 	if (!json_is_object(asked))
 		return "a request is an object: {\"jsonrpc\": \"2.0\", \"method\": \"tree\", "
-		       "\"id\": 1} would be one.";
+		       "\"id\": 1} would be one";
 	if (!version || strcmp(version, "2.0"))
-		return "a request has a member \"jsonrpc\", which is \"2.0\".";
+		return "a request has a member \"jsonrpc\", which is \"2.0\"";
 	if (!json_is_string(json_object_get(asked, "method")))
-		return "a request has a member \"method\", a string.";
+		return "a request has a member \"method\", a string";
 	if (!id_is_right(json_object_get(asked, "id")))
-		return "\"id\" is a string or a number.";
+		return "\"id\" is a string or a number";
 	json_object_foreach((json_t *)(uintptr_t)asked, key, value)
 	{
 		size_t i = 0;
@@ -200,7 +200,7 @@ static const char *asked_wrongly(const json_t *asked)
 			i++;
 		if (i == ARRAY_SIZE(members))
 			return "a request has the members jsonrpc, method, params, id and no "
-			       "others.";
+			       "others";
 	}
 	return NULL;
 }
@@ -210,7 +210,7 @@ static void call_run(struct control_call *call)
 	struct control_socket *s = call->peer->socket;
 
 	if (call->verb->changes && s->reads)
-		call_object(call, CONTROL_REFUSED, "this socket is for reading.");
+		call_object(call, CONTROL_REFUSED, "this socket is for reading");
 	else
 		call->verb->run(call);
 }

@@ -10,14 +10,14 @@
 #include "server/server.h"
 
 /*
- * A disk that is about to be offered.  It is called "disk0", "disk1", ... in messages, in the order
+ * A disk that is about to be offered.  @name: NULL is "disk" and a number, by the order
  * of adding; its queues are spread over the workers in turn.
  */
-int server_make_disk(struct server *s, const struct disk_spec *spec, struct virtio_blk **out,
-		     struct error *err);
+int server_make_disk(struct server *s, const struct disk_spec *spec, const char *name,
+		     struct virtio_blk **out, struct error *err);
 
 /* Over vhost-user. */
-int server_add_disk(struct server *s, const struct disk_spec *spec,
+int server_add_disk(struct server *s, const struct disk_spec *spec, const char *name,
 		    const struct socket_place *where, struct error *err);
 
 #endif

@@ -82,7 +82,7 @@ static void add_disk(struct server *s, unsigned i)
 	close(fd);
 	snprintf(words, sizeof(words), "file=%s,serial=disk%u", image, i);
 	assert_int_equal(disk_spec_parse(words, &spec, &err), 0);
-	if (server_add_disk(s, &spec, &where, &err))
+	if (server_add_disk(s, &spec, NULL, &where, &err))
 		fail_msg("disk %u: %s", i, err.text);
 	disk_spec_fini(&spec);
 	/* It is open; nothing is left behind. */
@@ -196,7 +196,7 @@ static void one_too_many_is_refused_by_the_limit(void **state)
 		const struct socket_place where = {.path = path, .mode = -1, .fd = -1};
 
 		place_of(path, sizeof(path), "socket", n++);
-		rc = server_add_disk(s, &spec, &where, &err);
+		rc = server_add_disk(s, &spec, NULL, &where, &err);
 	} while (!rc && n < few);
 	assert_int_equal(rc, -EMFILE);
 	assert_non_null(strstr(err.text, "the limit is 128"));

@@ -81,12 +81,12 @@ free_it:
 	return rc;
 }
 
-int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec,
+int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec, const char *name,
 			      const struct virtio_pci_options *board,
 			      const struct socket_place *where, struct error *err)
 {
 	struct virtio_blk *blk;
-	int rc = server_make_disk(s, spec, &blk, err);
+	int rc = server_make_disk(s, spec, name, &blk, err);
 
 	return rc ? rc : server_add_vfio_user(s, &blk->vdev, board, where, err);
 }

@@ -22,7 +22,7 @@ int server_add_vfio_user(struct server *s, struct virtio_device *vdev,
 			 struct error *err);
 
 /* With server_make_disk(). */
-int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec,
+int server_add_vfio_user_disk(struct server *s, const struct disk_spec *spec, const char *name,
 			      const struct virtio_pci_options *board,
 			      const struct socket_place *where, struct error *err);
 

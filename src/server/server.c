@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ struct server {
 	unsigned n_offers;
 	unsigned open; /* offers that are not over */
 	bool any_memory;
+	bool stays;
 	bool stopping;
 	bool skip_drain;
 	struct reactor_timer tick;
@@ -85,14 +87,39 @@ static void offer_send_away(struct socket_door *door)
 	offer_of(door)->ops->send_away(offer_of(door));
 }
 
+/* Nobody is served, and nobody can come. */
+static bool server_is_over(const struct server *s)
+{
+	return !s->open && (s->stopping || !s->stays);
+}
+
+static void offer_destroy(struct server_offer *o)
+{
+	list_del(&o->link);
+	o->server->n_offers--;
+	o->ops->destroy(o);
+}
+
+static void offer_removed(struct server_offer *o)
+{
+	struct server_removal *r = o->removal;
+
+	offer_destroy(o);
+	r->done(r);
+}
+
 static void offer_over(struct socket_door *door)
 {
-	struct server *s = offer_of(door)->server;
+	struct server_offer *o = offer_of(door);
+	struct server *s = o->server;
 
-	if (!--s->open) {
+	o->over = true;
+	if (!--s->open)
 		reactor_timer_stop(s->home, &s->tick);
+	if (o->removal)
+		offer_removed(o);
+	if (server_is_over(s))
 		reactor_stop(s->home);
-	}
 }
 
 static const struct socket_door_ops door_ops = {
@@ -114,6 +141,18 @@ int server_add_offer(struct server *s, struct server_offer *o, const struct serv
 	s->n_offers++;
 	if (!s->open++)
 		reactor_timer_start(s->home, &s->tick, TICK_NS);
+	return 0;
+}
+
+int server_remove_offer(struct server_offer *o, struct server_removal *r)
+{
+	if (o->removal)
+		return -EALREADY;
+	o->removal = r;
+	if (o->over)
+		offer_removed(o);
+	else
+		socket_door_stop(&o->door);
 	return 0;
 }
 
@@ -156,6 +195,7 @@ int server_create(struct server **out, const struct server_config *config, struc
 		return error_set(err, -ENOMEM, "cannot create a server");
 	list_init(&s->offers);
 	s->any_memory = config->any_memory;
+	s->stays = config->stays;
 	s->signal_fd = -1;
 	reactor_timer_init(&s->tick, tick_expired);
 	rc = reactor_create(&s->home, &control, err);
@@ -190,6 +230,59 @@ void server_show(const struct server *s, void (*one)(void *opaque, const struct 
 		one(opaque, list_entry(l, const struct server_offer, link));
 }
 
+struct server_offer *server_last(const struct server *s)
+{
+	return list_empty(&s->offers) ? NULL
+				      : list_entry(s->offers.prev, struct server_offer, link);
+}
+
+struct server_offer *server_find(const struct server *s, const char *name)
+{
+	list_for_each (l, &s->offers) {
+		struct server_offer *o = list_entry(l, struct server_offer, link);
+
+		if (!strcmp(o->ops->device(o)->path, name))
+			return o;
+	}
+	return NULL;
+}
+
+const char *server_free_name(const struct server *s, const char *prefix,
+			     char name[SERVER_NAME_MAX + 1])
+{
+	unsigned n = s->n_offers;
+
+	do {
+		snprintf(name, SERVER_NAME_MAX + 1, "%s%u", prefix, n++);
+	} while (server_find(s, name));
+	return name;
+}
+
+int server_name_is_good(const char *name, struct error *err)
+{
+	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				   "0123456789._-";
+	size_t n = strlen(name);
+
+	if (!n || n > SERVER_NAME_MAX || strspn(name, good) != n || name[0] == '-')
+		return error_set(err, -EINVAL,
+				 "\"%.60s\" is no name: 1 to %d letters, digits, dots, "
+				 "underscores and hyphens are one.",
+				 name, SERVER_NAME_MAX);
+	return 0;
+}
+
+int server_judge_name(const struct server *s, const char *name, struct error *err)
+{
+	int rc = server_name_is_good(name, err);
+
+	if (rc)
+		return rc;
+	if (server_find(s, name))
+		return error_set(err, -EEXIST, "something here is called %s already.", name);
+	return 0;
+}
+
 struct reactor *server_home(const struct server *s)
 {
 	return s->home;
@@ -202,7 +295,7 @@ struct disk_room *server_room(struct server *s)
 
 int server_run(struct server *s)
 {
-	if (!s->open)
+	if (server_is_over(s))
 		return 0;
 	reactor_run(s->home);
 	return s->skip_drain ? -EINTR : 0;
@@ -221,7 +314,7 @@ int server_timeout_ms(const struct server *s)
 int server_process(struct server *s)
 {
 	reactor_process(s->home);
-	return !s->open;
+	return server_is_over(s);
 }
 
 void server_stop(struct server *s)
@@ -229,6 +322,8 @@ void server_stop(struct server *s)
 	s->stopping = true;
 	list_for_each (l, &s->offers)
 		socket_door_stop(&list_entry(l, struct server_offer, link)->door);
+	if (server_is_over(s))
+		reactor_stop(s->home);
 }
 
 /* Offers that were never run are stopped here. */
@@ -247,12 +342,8 @@ void server_destroy(struct server **sp)
 	if (!s)
 		return;
 	server_drain(s);
-	list_for_each_safe (l, &s->offers) {
-		struct server_offer *o = list_entry(l, struct server_offer, link);
-
-		list_del(&o->link);
-		o->ops->destroy(o);
-	}
+	list_for_each_safe (l, &s->offers)
+		offer_destroy(list_entry(l, struct server_offer, link));
 	disk_room_fini(&s->room);
 	watchdog_fini(&s->watchdog);
 	if (s->home)

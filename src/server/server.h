@@ -23,6 +23,7 @@ struct server_offer;
 struct server_config {
 	struct worker_pool_config workers;
 	bool any_memory; /* front ends' memory may be any file, not only the kernel's own */
+	bool stays;	 /* serves on with nothing on offer: something may be added */
 	bool signals; /* SIGTERM, SIGINT and SIGHUP are server_stop(); see server_take_signals() */
 };
 
@@ -30,6 +31,21 @@ int server_create(struct server **out, const struct server_config *config, struc
 
 /* How many devices are on offer. */
 unsigned server_offers(const struct server *s);
+
+/* Longest name of what is on offer. */
+#define SERVER_NAME_MAX 40
+
+/* What was added last; NULL: nothing is on offer. */
+struct server_offer *server_last(const struct server *s);
+/* What is on offer by that name; NULL: nothing. */
+struct server_offer *server_find(const struct server *s, const char *name);
+/* @prefix and how many there are, or the first number behind it that nothing is called by; in @name. */
+const char *server_free_name(const struct server *s, const char *prefix,
+			     char name[SERVER_NAME_MAX + 1]);
+/* -EINVAL: it is none. */
+int server_name_is_good(const char *name, struct error *err);
+/* The same; -EEXIST: something is called so. */
+int server_judge_name(const struct server *s, const char *name, struct error *err);
 
 /* Shows what is on offer, in the order of adding. */
 void server_show(const struct server *s, void (*one)(void *opaque, const struct server_offer *o),
@@ -63,6 +79,8 @@ struct server_offer {
 	struct list link;
 	struct server *server;
 	struct socket_door door;
+	bool over; /* nobody is served any more */
+	struct server_removal *removal;
 };
 
 /*
@@ -71,6 +89,17 @@ struct server_offer {
  */
 int server_add_offer(struct server *s, struct server_offer *o, const struct server_offer_ops *ops,
 		     const char *name, const struct socket_place *where, struct error *err);
+
+/* Somebody waits until an offer has gone. */
+struct server_removal {
+	void (*done)(struct server_removal
+			     *r); /* behind the offer's end; not if the server ends before */
+};
+/*
+ * Takes nobody new, drains and sends away who is served, then destroys the offer and its device.
+ * @r stays until done().  -EALREADY: somebody does so already.
+ */
+int server_remove_offer(struct server_offer *o, struct server_removal *r);
 
 /*
  * From now on SIGTERM, SIGINT and SIGHUP are server_stop(); a second one ends server_run() at once
@@ -81,7 +110,7 @@ int server_take_signals(struct error *err);
 
 /*
  * Serves until server_stop(), or until no front end can come any more (each was served on a
- * connected fd).
+ * connected fd) and nothing can be added.
  *
  * Return: 0 - drained; -EINTR - a second signal: things are still in flight, the process should
  * exit without server_destroy().

@@ -23,6 +23,8 @@ struct storage_engine_ops {
 	/* The size as it is now; -EAGAIN: nothing new is known.  Does not wait for storage that may
 	 * hang. Optional: the size never changes. */
 	int (*measure)(struct storage *s, uint64_t *size);
+	/* storage_resize_fd(), or -errno.  Optional: it has no length. */
+	int (*length_fd)(const struct storage *s);
 	/* Whether @target is where its bytes are.  Optional: nothing else can be there. */
 	bool (*is_at)(const struct storage *s, const char *target);
 	/* Fills the base of the channel, too. */
@@ -50,6 +52,8 @@ struct storage_engine_ops {
 	bool passes;
 	/* Takes the requests of zoned disks, too; a layer that does not cannot stand on one. */
 	bool zones;
+	/* What it stands on may get another size: its own is the same, whatever that is. */
+	bool follows_size;
 	/* Changes what the engine is told.  Optional. */
 	void (*prepare)(struct storage_options *engine);
 	/* Options that may change while it runs; optional, as what follows. */

@@ -267,6 +267,20 @@ static int file_measure(struct storage *s, uint64_t *size)
 	return file_look(to_file(s), size);
 }
 
+static int file_length_fd(const struct storage *s)
+{
+	const struct file *f = container_of(s, const struct file, base);
+	struct stat st;
+	int fd;
+
+	if (fstat(f->fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EOPNOTSUPP;
+	fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 static bool file_is_at(const struct storage *s, const char *target)
 {
 	const struct file *f = container_of(s, const struct file, base);
@@ -324,6 +338,7 @@ const struct storage_engine_ops file_engine_ops = {
 	.close = file_close,
 	.spoiled = file_spoiled,
 	.measure = file_measure,
+	.length_fd = file_length_fd,
 	.is_at = file_is_at,
 	.channel_open = file_channel_open,
 	.channel_close = file_channel_close,

@@ -184,6 +184,33 @@ int storage_refresh(struct storage *s)
 	return 1;
 }
 
+int storage_resize_fd(const struct storage *s, uint64_t size, struct error *err)
+{
+	const char *name = s->disk ? s->disk : s->name;
+	uint64_t unit = max_u64(s->limits.block_size, s->size_unit);
+	int fd;
+
+	if (s->readonly)
+		return error_set(err, -EROFS, "%s is read-only.", name);
+	if (!size || size % unit)
+		return error_set(err, -EINVAL, "%s has a size of whole blocks of %llu bytes.", name,
+				 (unsigned long long)unit);
+	while (s->below) {
+		if (!s->ops->follows_size)
+			return error_set(err, -EOPNOTSUPP, "%s keeps its size, because of its %s.",
+					 name, s->ops->kind);
+		s = s->below;
+		unit = max_u64(unit, s->size_unit);
+	}
+	if (!s->ops->length_fd)
+		return error_set(err, -EOPNOTSUPP,
+				 "%s is no file of its own here: change its size where it is, and "
+				 "it is taken over.",
+				 name);
+	fd = s->ops->length_fd(s);
+	return fd < 0 ? error_set(err, fd, "the size of %s cannot be changed", name) : fd;
+}
+
 int storage_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 			 struct error *err)
 {

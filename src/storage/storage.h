@@ -273,6 +273,14 @@ const struct storage_limits *storage_limits(const struct storage *s);
 int storage_refresh(struct storage *s);
 
 /*
+ * What to change the length of, so that the disk gets @size bytes: a descriptor for ftruncate(),
+ * which is the caller's and may be used on any thread, since that call may wait; after it comes
+ * storage_refresh().  -EOPNOTSUPP: this storage has no length that could be changed here; -EROFS,
+ * -EINVAL; and a sentence.  Control thread.
+ */
+int storage_resize_fd(const struct storage *s, uint64_t size, struct error *err);
+
+/*
  * To be told when there is reason for a storage_refresh(): by an engine that learns of a new size
  * by itself.  @changed comes on the thread of @home.  One watch for each disk; it ends with
  * storage_watch_stop(), at the latest before the storage is closed.  Control thread.  0 or -ENOMEM.

@@ -4,43 +4,15 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
 import subprocess
-import sys
-import tempfile
-import time
 
-RINGSIDE = os.environ["RINGSIDE"]
-DEADLINE = 30
+from cli import DEADLINE, RINGSIDE, Server, case, main, run, until
+
 VERSION, REGION_INFO, IRQ_INFO, REGION_READ = 1, 5, 7, 9
 CONFIG = 7
-
-results = []
-home = tempfile.mkdtemp(prefix="ringside-cli-", dir="/tmp")
-os.chdir(home)
-
-
-def case(name, ok, evidence=""):
-    results.append(bool(ok))
-    print(f"{'ok' if ok else 'not ok'} {len(results)} - {name}")
-    if not ok:
-        for line in str(evidence).splitlines():
-            print("# " + line)
-    sys.stdout.flush()
-
-
-def run(*args):
-    return subprocess.run([RINGSIDE, *args], capture_output=True, text=True, timeout=DEADLINE, check=False)
-
-
-def until(condition):
-    end = time.monotonic() + DEADLINE
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 class Client:
@@ -85,39 +57,6 @@ class Client:
 
     def vectors(self):
         return struct.unpack("<IIII", self.ask(IRQ_INFO, struct.pack("<IIII", 16, 0, 2, 0)))[3]
-
-
-class Server:
-    """A running `ringside serve`; ready when all of its sockets are there."""
-
-    def __init__(self, *args):
-        self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([RINGSIDE, "serve", *args], stderr=self.log)
-        sockets = [args[i + 1] for i, word in enumerate(args) if word in ("--vfio-user", "--vhost-user", "--control")]
-        until(lambda: self.process.poll() is not None or all(listening(path) for path in sockets))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return "hangs"
-
-    def text(self):
-        self.log.seek(0)
-        return self.log.read()
-
-
-def listening(path):
-    with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
-        return any(words[7] == path and int(words[3], 16) & 0x10000 for words in map(str.split, file) if len(words) > 7)
 
 
 def board(words, what="--disk"):
@@ -211,11 +150,4 @@ def tree():
         case("sigterm_ends_it", server.stop() == 0 and not [f for f in os.listdir(".") if f.endswith("sock") or f == "control"], server.text())
 
 
-try:
-    for part in (words_of_the_board, targets, tree):
-        part()
-finally:
-    os.chdir("/")
-    shutil.rmtree(home, ignore_errors=True)
-print(f"1..{len(results)}")
-sys.exit(0 if all(results) else 1)
+main(words_of_the_board, targets, tree)

@@ -399,6 +399,7 @@ const struct storage_engine_ops errors_layer_ops = {
 	.wanted = errors_wanted,
 	.stack = errors_stack,
 	.passes = true,
+	.follows_size = true,
 	.zones = true,
 	.close = errors_close,
 	.channel_open = errors_channel_open,

@@ -390,6 +390,7 @@ const struct storage_engine_ops faulty_layer_ops = {
 	.wanted = faulty_wanted,
 	.stack = faulty_stack,
 	.passes = true,
+	.follows_size = true,
 	.close = faulty_close,
 	.channel_open = faulty_channel_open,
 	.channel_close = faulty_channel_close,

@@ -264,6 +264,7 @@ const struct storage_engine_ops throttle_layer_ops = {
 	.wanted = throttle_wanted,
 	.stack = throttle_stack,
 	.passes = true,
+	.follows_size = true,
 	.zones = true,
 	.close = throttle_close,
 	.channel_open = throttle_channel_open,
