@@ -68,7 +68,7 @@ static void ours_begin(struct ours *s)
 	*s = (struct ours){.stop.run = ours_stop};
 	assert_int_equal(server_create(&s->server, &config, &err), 0);
 	assert_int_equal(disk_spec_parse("memory:1M", &spec, &err), 0);
-	if (server_add_vfio_user_disk(s->server, &spec, &board, &place, &err))
+	if (server_add_vfio_user_disk(s->server, &spec, NULL, &board, &place, &err))
 		fail_msg("%s", err.text);
 	disk_spec_fini(&spec);
 	assert_int_equal(pthread_create(&s->thread, NULL, ours_serve, s), 0);
