@@ -561,7 +561,7 @@ int lane_init(struct lane *l, const struct job *job, unsigned index, uint64_t ru
 void lane_fini(struct lane *l)
 {
 	ledger_fini(&l->ledger);
-	zones_fini(&l->zones);
+	zonebook_fini(&l->zones);
 	free(l->iovs);
 	free(l->slots);
 	free(l->tally);

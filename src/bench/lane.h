@@ -28,7 +28,7 @@
 #include "bench/pattern.h"
 #include "bench/peer.h"
 #include "bench/stamp.h"
-#include "bench/zones.h"
+#include "bench/zonebook.h"
 
 struct lane;
 
@@ -67,15 +67,15 @@ struct lane {
 	struct slot *slots, *idle;
 	struct iovec *iovs;
 	struct pattern pattern;
-	struct ledger ledger; /* with verify */
-	struct zones zones;   /* with zones */
-	uint32_t serial;      /* of the last unit appended */
-	struct access drawn;  /* the next one ...        */
-	bool waiting;	      /* ... could not begin yet */
-	bool over;	      /* no new ones will come   */
-	bool checking;	      /* reads back what was written */
-	bool measuring;	      /* the window is open */
-	enum phase window;    /* the phase that it measures, PHASE_SETUP: none so far */
+	struct ledger ledger;  /* with verify */
+	struct zonebook zones; /* with zones */
+	uint32_t serial;       /* of the last unit appended */
+	struct access drawn;   /* the next one ...        */
+	bool waiting;	       /* ... could not begin yet */
+	bool over;	       /* no new ones will come   */
+	bool checking;	       /* reads back what was written */
+	bool measuring;	       /* the window is open */
+	enum phase window;     /* the phase that it measures, PHASE_SETUP: none so far */
 	bool abandoned;
 	uint64_t check_at;
 	uint64_t now_ns; /* of this turn; 0: not read yet */

@@ -10,11 +10,11 @@
 
 int lane_zones_init(struct lane *l, const struct survey *survey, struct error *err)
 {
-	int rc = zones_init(&l->zones, l->job, survey->zones, survey->n, l->pattern.begin,
-			    l->pattern.end, survey->width, err);
+	int rc = zonebook_init(&l->zones, l->job, survey->zones, survey->n, l->pattern.begin,
+			       l->pattern.end, survey->width, err);
 
 	if (!rc && l->job->once)
-		l->pattern.bytes = zones_bytes(&l->zones);
+		l->pattern.bytes = zonebook_bytes(&l->zones);
 	return rc;
 }
 
@@ -29,7 +29,7 @@ bool lane_zone_chore(struct lane *l, struct slot *s)
 	};
 	enum zone_need what;
 
-	s->zone = zones_chore(&l->zones, &what);
+	s->zone = zonebook_chore(&l->zones, &what);
 	if (!s->zone)
 		return false;
 	s->access = (struct access){.op = ops[what], .offset = s->zone->start};
@@ -40,7 +40,7 @@ bool lane_zone_take(struct lane *l, struct slot *s)
 {
 	uint32_t len = s->access.len;
 
-	s->zone = zones_take(&l->zones, &s->access.len, &s->access.offset);
+	s->zone = zonebook_take(&l->zones, &s->access.len, &s->access.offset);
 	/* What the zone has no room for is another request's. */
 	if (s->zone && l->job->once)
 		l->pattern.bytes += len - s->access.len;
@@ -121,7 +121,7 @@ static void written(struct lane *l, const struct slot *s)
 	const uint64_t place = a->op == JOB_APPEND ? s->place : a->offset;
 	struct error why = {""};
 
-	if (!zones_wrote(&l->zones, s->zone, place, a->len))
+	if (!zonebook_wrote(&l->zones, s->zone, place, a->len))
 		error_set(&why, -EIO,
 			  "an append of %u bytes to the zone at offset %" PRIu64
 			  " is said to lie at %" PRIu64 ", where none can.",
@@ -147,7 +147,7 @@ static void looked(struct lane *l, const struct slot *s)
 	uint64_t end = s->zone->next;
 	bool found;
 
-	if (zones_looked(&l->zones, s->zone, &s->now, &found, &why)) {
+	if (zonebook_looked(&l->zones, s->zone, &s->now, &found, &why)) {
 		l->bad++;
 		lane_bad(l, &why);
 	} else if (found && l->job->verify) {
@@ -188,7 +188,7 @@ bool lane_zone_done(struct lane *l, struct slot *s)
 	if (s->req.result) {
 		if (!may_have_been_done(l, s))
 			return false;
-		zones_lost(&l->zones, s->zone, a->offset);
+		zonebook_lost(&l->zones, s->zone, a->offset);
 		return true;
 	}
 	switch (a->op) {
@@ -198,10 +198,10 @@ bool lane_zone_done(struct lane *l, struct slot *s)
 	case JOB_RESET:
 		if (l->job->verify)
 			forget_zone(l, s->zone);
-		zones_did(&l->zones, s->zone);
+		zonebook_did(&l->zones, s->zone);
 		break;
 	case JOB_FINISH:
-		zones_did(&l->zones, s->zone);
+		zonebook_did(&l->zones, s->zone);
 		break;
 	default:
 		written(l, s);

@@ -186,14 +186,14 @@ int survey_after(struct survey *s, struct ringside_queue *q, const struct job *j
 	int rc = report(s, q, job, info, err);
 
 	for (unsigned i = 0; i < job->queues && !rc; i++) {
-		const struct zones *zs = &lanes[i].zones;
+		const struct zonebook *zs = &lanes[i].zones;
 
 		for (uint32_t j = 0; j < zs->n && !rc; j++) {
 			const struct zone *z = &zs->zone[j];
 			const struct ringside_zone *now = find(s, z->start);
 
 			if (z->touched && z->need != ZONE_LOOK && now)
-				rc = zones_compare(z, now, err);
+				rc = zonebook_compare(z, now, err);
 		}
 	}
 	return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/zones.h"
+#include "bench/zonebook.h"
 
 #include "base/bits.h"
 
@@ -15,14 +15,14 @@ static bool can_be_filled(const struct ringside_zone *z)
 	       z->state != RINGSIDE_ZONE_READ_ONLY && z->state != RINGSIDE_ZONE_OFFLINE;
 }
 
-static void zones_work(struct zones *zs, struct zone *z)
+static void zonebook_work(struct zonebook *zs, struct zone *z)
 {
 	z->working = true;
 	z->need = z->next == z->end ? ZONE_RESET : ZONE_READY;
 	zs->working[zs->n_working++] = z;
 }
 
-static void zones_add(struct zones *zs, const struct ringside_zone *from)
+static void zonebook_add(struct zonebook *zs, const struct ringside_zone *from)
 {
 	struct zone *z = &zs->zone[zs->n];
 
@@ -40,20 +40,20 @@ static void zones_add(struct zones *zs, const struct ringside_zone *from)
 		z->next = z->end;
 	z->done = z->next;
 	if (z->next > z->start && z->next < z->end && zs->n_working < zs->width)
-		zones_work(zs, z);
+		zonebook_work(zs, z);
 }
 
-int zones_init(struct zones *zs, const struct job *job, const struct ringside_zone *from,
-	       uint32_t n, uint64_t begin, uint64_t end, uint32_t width, struct error *err)
+int zonebook_init(struct zonebook *zs, const struct job *job, const struct ringside_zone *from,
+		  uint32_t n, uint64_t begin, uint64_t end, uint32_t width, struct error *err)
 {
-	*zs = (struct zones){.kind = job->zones, .unit = job->size_unit, .width = width};
+	*zs = (struct zonebook){.kind = job->zones, .unit = job->size_unit, .width = width};
 	zs->zone = calloc(n, sizeof(*zs->zone));
 	zs->working = calloc(width, sizeof(*zs->working));
 	if (!zs->zone || !zs->working)
 		return error_set(err, -ENOMEM, "no memory for %u zones", n);
 	for (uint32_t i = 0; i < n; i++)
 		if (from[i].start >= begin && from[i].start < end && can_be_filled(&from[i]))
-			zones_add(zs, &from[i]);
+			zonebook_add(zs, &from[i]);
 	if (!zs->n)
 		return error_set(err, -ENOENT,
 				 "none of the zones from %" PRIu64 " to %" PRIu64
@@ -62,7 +62,7 @@ int zones_init(struct zones *zs, const struct job *job, const struct ringside_zo
 	return 0;
 }
 
-void zones_fini(struct zones *zs)
+void zonebook_fini(struct zonebook *zs)
 {
 	free(zs->zone);
 	free(zs->working);
@@ -70,7 +70,7 @@ void zones_fini(struct zones *zs)
 	zs->working = NULL;
 }
 
-uint64_t zones_bytes(const struct zones *zs)
+uint64_t zonebook_bytes(const struct zonebook *zs)
 {
 	uint64_t sum = 0;
 
@@ -81,13 +81,13 @@ uint64_t zones_bytes(const struct zones *zs)
 
 /* ---- which one is next ---- */
 
-static bool has_room(const struct zones *zs, const struct zone *z)
+static bool has_room(const struct zonebook *zs, const struct zone *z)
 {
 	return z->need == ZONE_READY && z->next < z->end &&
 	       (zs->kind == JOB_ZONE_APPEND || !z->busy);
 }
 
-static struct zone *with_room(const struct zones *zs)
+static struct zone *with_room(const struct zonebook *zs)
 {
 	for (uint32_t i = 0; i < zs->n_working; i++)
 		if (has_room(zs, zs->working[i]))
@@ -95,7 +95,7 @@ static struct zone *with_room(const struct zones *zs)
 	return NULL;
 }
 
-static struct zone *with_chore(const struct zones *zs)
+static struct zone *with_chore(const struct zonebook *zs)
 {
 	for (uint32_t i = 0; i < zs->n_working; i++)
 		if (zs->working[i]->need != ZONE_READY && !zs->working[i]->busy)
@@ -103,7 +103,7 @@ static struct zone *with_chore(const struct zones *zs)
 	return NULL;
 }
 
-static struct zone *next_in_turn(struct zones *zs, bool full)
+static struct zone *next_in_turn(struct zonebook *zs, bool full)
 {
 	for (uint32_t i = 0; i < zs->n; i++) {
 		const uint32_t at = (zs->cursor + i) % zs->n;
@@ -118,26 +118,26 @@ static struct zone *next_in_turn(struct zones *zs, bool full)
 }
 
 /* One more to work on: no full one while there are others. */
-static void zones_pick(struct zones *zs)
+static void zonebook_pick(struct zonebook *zs)
 {
 	struct zone *z = next_in_turn(zs, false);
 
 	if (!z)
 		z = next_in_turn(zs, true);
 	if (z)
-		zones_work(zs, z);
+		zonebook_work(zs, z);
 }
 
-static struct zone *room_now(struct zones *zs)
+static struct zone *room_now(struct zonebook *zs)
 {
 	struct zone *z = with_room(zs);
 
 	if (!z && zs->n_working < zs->width)
-		zones_pick(zs);
+		zonebook_pick(zs);
 	return z ? z : with_room(zs);
 }
 
-struct zone *zones_chore(struct zones *zs, enum zone_need *what)
+struct zone *zonebook_chore(struct zonebook *zs, enum zone_need *what)
 {
 	struct zone *z;
 
@@ -151,7 +151,7 @@ struct zone *zones_chore(struct zones *zs, enum zone_need *what)
 	return z;
 }
 
-struct zone *zones_take(struct zones *zs, uint32_t *len, uint64_t *offset)
+struct zone *zonebook_take(struct zonebook *zs, uint32_t *len, uint64_t *offset)
 {
 	struct zone *z = room_now(zs);
 
@@ -167,7 +167,7 @@ struct zone *zones_take(struct zones *zs, uint32_t *len, uint64_t *offset)
 
 /* ---- what became of it ---- */
 
-static void zones_leave(struct zones *zs, struct zone *z)
+static void zonebook_leave(struct zonebook *zs, struct zone *z)
 {
 	uint32_t i = 0;
 
@@ -178,7 +178,7 @@ static void zones_leave(struct zones *zs, struct zone *z)
 }
 
 /* A request less in a zone that may be through. */
-static void zones_settle(struct zones *zs, struct zone *z)
+static void zonebook_settle(struct zonebook *zs, struct zone *z)
 {
 	z->busy--;
 	if (z->busy || z->need != ZONE_READY || z->next < z->end)
@@ -186,10 +186,10 @@ static void zones_settle(struct zones *zs, struct zone *z)
 	if (z->end < z->full && z->done < z->full)
 		z->need = ZONE_FINISH;
 	else
-		zones_leave(zs, z);
+		zonebook_leave(zs, z);
 }
 
-void zones_did(struct zones *zs, struct zone *z)
+void zonebook_did(struct zonebook *zs, struct zone *z)
 {
 	if (z->need == ZONE_RESET) {
 		z->next = z->done = z->start;
@@ -198,25 +198,25 @@ void zones_did(struct zones *zs, struct zone *z)
 		z->done = z->full;
 	}
 	z->need = ZONE_READY;
-	zones_settle(zs, z);
+	zonebook_settle(zs, z);
 }
 
-bool zones_wrote(struct zones *zs, struct zone *z, uint64_t place, uint32_t len)
+bool zonebook_wrote(struct zonebook *zs, struct zone *z, uint64_t place, uint32_t len)
 {
 	bool fits = place >= z->start && place <= z->end && len <= z->end - place &&
 		    (place - z->start) % zs->unit == 0;
 
 	if (fits)
 		z->done = max_u64(z->done, place + len);
-	zones_settle(zs, z);
+	zonebook_settle(zs, z);
 	return fits;
 }
 
-void zones_lost(struct zones *zs, struct zone *z, uint64_t offset)
+void zonebook_lost(struct zonebook *zs, struct zone *z, uint64_t offset)
 {
 	z->lost = offset;
 	z->need = ZONE_LOOK;
-	zones_settle(zs, z);
+	zonebook_settle(zs, z);
 }
 
 /* A full zone has no pointer. */
@@ -225,8 +225,8 @@ static uint64_t pointer_of(const struct zone *z, const struct ringside_zone *now
 	return now->state == RINGSIDE_ZONE_FULL ? z->full : now->write_pointer;
 }
 
-int zones_looked(struct zones *zs, struct zone *z, const struct ringside_zone *now, bool *found,
-		 struct error *err)
+int zonebook_looked(struct zonebook *zs, struct zone *z, const struct ringside_zone *now,
+		    bool *found, struct error *err)
 {
 	uint64_t pointer = pointer_of(z, now);
 
@@ -240,11 +240,11 @@ int zones_looked(struct zones *zs, struct zone *z, const struct ringside_zone *n
 				 z->start, pointer, z->done, z->next);
 	z->next = z->done = pointer;
 	z->need = (pointer - z->start) % zs->unit ? ZONE_FINISH : ZONE_READY;
-	zones_settle(zs, z);
+	zonebook_settle(zs, z);
 	return 0;
 }
 
-int zones_compare(const struct zone *z, const struct ringside_zone *now, struct error *err)
+int zonebook_compare(const struct zone *z, const struct ringside_zone *now, struct error *err)
 {
 	/* What was finished is full, wherever its data ends. */
 	uint64_t wanted = max_u64(z->next, z->done);

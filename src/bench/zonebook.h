@@ -13,10 +13,10 @@
  * zone, since requests that are under way together have no order.  append: any number, as far as the
  * capacity reaches; the zone is given away by bytes, the disk decides which lie where.
  *
- * Threads: its queue's owner; zones_init(), and the look at the end, the conductor's.
+ * Threads: its queue's owner; zonebook_init(), and the look at the end, the conductor's.
  */
-#ifndef BENCH_ZONES_H
-#define BENCH_ZONES_H
+#ifndef BENCH_ZONEBOOK_H
+#define BENCH_ZONEBOOK_H
 
 #include "bench/job.h"
 
@@ -39,7 +39,7 @@ struct zone {
 	bool touched; /* this run has written there */
 };
 
-struct zones {
+struct zonebook {
 	enum job_zones kind;
 	uint32_t unit;
 	struct zone *zone;
@@ -49,34 +49,34 @@ struct zones {
 };
 
 /* Of those in @from that lie in [begin, end), all that can be written sequentially.  -ENOENT: none. */
-int zones_init(struct zones *zs, const struct job *job, const struct ringside_zone *from,
-	       uint32_t n, uint64_t begin, uint64_t end, uint32_t width, struct error *err);
-void zones_fini(struct zones *zs);
+int zonebook_init(struct zonebook *zs, const struct job *job, const struct ringside_zone *from,
+		  uint32_t n, uint64_t begin, uint64_t end, uint32_t width, struct error *err);
+void zonebook_fini(struct zonebook *zs);
 /* What all of them hold. */
-uint64_t zones_bytes(const struct zones *zs);
+uint64_t zonebook_bytes(const struct zonebook *zs);
 
 /* What is to be done before requests can go on; NULL: nothing.  The zone is then busy with it. */
-struct zone *zones_chore(struct zones *zs, enum zone_need *what);
+struct zone *zonebook_chore(struct zonebook *zs, enum zone_need *what);
 /* ... and it is done. */
-void zones_did(struct zones *zs, struct zone *z);
+void zonebook_did(struct zonebook *zs, struct zone *z);
 
 /*
  * A zone for the next write of at most @*len bytes, which is made shorter where it is the zone's
  * last one, and its offset (append: where the zone begins).  NULL: not now.
  */
-struct zone *zones_take(struct zones *zs, uint32_t *len, uint64_t *offset);
+struct zone *zonebook_take(struct zonebook *zs, uint32_t *len, uint64_t *offset);
 /* It lies at @place now.  False: it cannot lie there. */
-bool zones_wrote(struct zones *zs, struct zone *z, uint64_t place, uint32_t len);
+bool zonebook_wrote(struct zonebook *zs, struct zone *z, uint64_t place, uint32_t len);
 /* Nobody knows whether it lies there. */
-void zones_lost(struct zones *zs, struct zone *z, uint64_t offset);
+void zonebook_lost(struct zonebook *zs, struct zone *z, uint64_t offset);
 
 /*
- * What the disk says of a zone that nothing is under way in, instead of zones_did().  -EIO and a
+ * What the disk says of a zone that nothing is under way in, instead of zonebook_did().  -EIO and a
  * sentence: that cannot be.  @*found: the write that was lost was done.
  */
-int zones_looked(struct zones *zs, struct zone *z, const struct ringside_zone *now, bool *found,
-		 struct error *err);
+int zonebook_looked(struct zonebook *zs, struct zone *z, const struct ringside_zone *now,
+		    bool *found, struct error *err);
 /* At the end, of a zone that was touched: 0, or -EIO and a sentence. */
-int zones_compare(const struct zone *z, const struct ringside_zone *now, struct error *err);
+int zonebook_compare(const struct zone *z, const struct ringside_zone *now, struct error *err);
 
 #endif
