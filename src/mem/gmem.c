@@ -82,6 +82,7 @@ static struct gmem *alloc_map(uint32_t n, const struct gmem *from)
 	mem->refs = 1;
 	if (from) {
 		mem->lineage = from->lineage;
+		mem->remote = from->remote;
 		return mem;
 	}
 	mem->lineage = calloc(1, sizeof(*mem->lineage));
@@ -267,6 +268,21 @@ int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t
 	return rc ? rc : add_mapping(mem, &add, &like, out, err);
 }
 
+int gmem_with_remote(const struct gmem *mem, uint32_t access, uint64_t gpa, uint64_t size,
+		     struct gmem_remote *remote, struct gmem **out, struct error *err)
+{
+	struct gmem_region add = {.gpa = gpa, .size = size, .remote = access};
+	/* Of no bytes: no fault is ever found in it. */
+	struct gmem_mapping like = {.page = 4096};
+	int rc = check_region(mem, &add, err);
+
+	if (!rc)
+		rc = add_mapping(mem, &add, &like, out, err);
+	if (!rc)
+		(*out)->remote = remote;
+	return rc;
+}
+
 int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user,
 		 struct gmem **out)
 {
@@ -386,7 +402,7 @@ int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64
 		if (!r)
 			return -EFAULT;
 		if (!(r->access & access))
-			return -EACCES;
+			return r->remote & access ? -EREMOTE : -EACCES;
 		if (n == max)
 			return -E2BIG;
 		here = min_u64(left, r->size - (pos - r->gpa));
@@ -399,6 +415,38 @@ int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64
 			return -EFAULT; /* past 2^64 */
 	}
 	return n;
+}
+
+int64_t gmem_piece(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len,
+		   bool write, uint8_t **host)
+{
+	const struct gmem_region *r = find(mem, hint, at.v);
+	uint64_t offset;
+
+	if (!r)
+		return -EFAULT;
+	if (!((r->access | r->remote) & (write ? GMEM_WRITE : GMEM_READ)))
+		return -EACCES;
+	offset = at.v - r->gpa;
+	*host = r->remote ? NULL : r->host + offset;
+	return (int64_t)min_u64(min_u64(len, r->size - offset), INT64_MAX);
+}
+
+int gmem_check(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write)
+{
+	uint8_t *host;
+
+	while (len) {
+		int64_t n = gmem_piece(mem, hint, at, len, write, &host);
+
+		if (n < 0)
+			return (int)n;
+		len -= (uint64_t)n;
+		at.v += (uint64_t)n;
+		if (len && !at.v)
+			return -EFAULT; /* past 2^64 */
+	}
+	return 0;
 }
 
 const struct gmem_region *gmem_near(const struct gmem *mem, const struct gmem_hint *hint)

@@ -7,6 +7,10 @@
  * the workers, and replaced as a whole: the regions' mappings live until the last map that holds
  * them is let go.
  *
+ * A region may be remote: the front end has named it, and does not let it be mapped.  It is in the map,
+ * so that who asks learns what is there, but it is no memory of this process's: look-ups say -EREMOTE,
+ * and the bytes are moved by whoever stands behind the map (mem/remote.h).
+ *
  * Invariants: regions are sorted by guest address and do not overlap; no region wraps; a slice is
  * all of (address, length) or nothing; what a region may not be used for is not there for whoever
  * asks to use it so. Threads: a map may be read by any thread; get/put are atomic.
@@ -39,6 +43,7 @@ static inline gpa_t gpa(uint64_t v)
 #define GMEM_REGIONS_MAX 509
 
 struct gmem_mapping; /* one mmap, counted */
+struct gmem_remote;
 
 /* What a device may do with memory. */
 #define GMEM_READ  1u
@@ -50,7 +55,8 @@ struct gmem_region {
 	uint64_t size;
 	uint64_t user; /* where the front end itself has it mapped (vhost-user user address) */
 	uint8_t *host;
-	uint32_t access; /* GMEM_READ, GMEM_WRITE */
+	uint32_t access; /* GMEM_READ, GMEM_WRITE; 0: it is remote */
+	uint32_t remote; /* of a remote one, what it may be used for: no look-up asks twice */
 	struct gmem_mapping *mapping;
 };
 
@@ -61,6 +67,7 @@ struct gmem {
 	struct gmem_log *log; /* of what devices write; NULL: nobody wants to know */
 	struct gmem_lineage *lineage; /* of maps that may share mappings */
 	struct list link;	      /* on lineage->maps */
+	struct gmem_remote *remote;   /* moves bytes of remote regions; NULL: there are none */
 	struct gmem_region regions[]; /* sorted by gpa */
 };
 
@@ -104,6 +111,13 @@ bool gmem_fd_is_memory(int fd);
 int gmem_with_host(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user, void *host,
 		   struct gmem **out, struct error *err);
 
+/*
+ * A new map: @mem and memory that is reached by @remote only, which outlives every use of the map.
+ * One map's remote regions are all of one @remote.
+ */
+int gmem_with_remote(const struct gmem *mem, uint32_t access, uint64_t gpa, uint64_t size,
+		     struct gmem_remote *remote, struct gmem **out, struct error *err);
+
 /* A new map without the region that has exactly this gpa, user address and size; -ENOENT. */
 int gmem_without(const struct gmem *mem, uint64_t gpa, uint64_t size, uint64_t user,
 		 struct gmem **out);
@@ -135,10 +149,19 @@ const void *gmem_at_read(const struct gmem *mem, struct gmem_hint *hint, gpa_t a
  * @iov:   room for @max slices
  *
  * Return: the number of slices; -EFAULT when any byte lies outside memory, -EACCES when
- * one lies in memory that may not be used so, -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
+ * one lies in memory that may not be used so, -EREMOTE when one may, but is remote, -E2BIG when @max is too small.  A length of 0 gives 0 slices, wherever it points.
  */
 int gmem_slices(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write,
 		struct iovec *iov, int max);
+
+/*
+ * What of a range lies in the region that its first byte is in, remote ones included: how many bytes,
+ * *host, and there NULL for remote; -EFAULT; -EACCES.  @len is not 0.
+ */
+int64_t gmem_piece(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len,
+		   bool write, uint8_t **host);
+/* Whether all of the range may be used so, mapped or remote: 0, -EFAULT, -EACCES. */
+int gmem_check(const struct gmem *mem, struct gmem_hint *hint, gpa_t at, uint64_t len, bool write);
 
 /* A region that nothing lies in. */
 extern const struct gmem_region gmem_nowhere;

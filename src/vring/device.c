@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "vring/remote.h"
+
 #include "vring/device_walk.h"
 
 #include <assert.h>
@@ -68,7 +70,7 @@ static int vqdev_map_areas(struct vqdev *vq)
  * An empty ring of our own takes the place of the driver's: whoever looks finds nothing to pop, and
  * no look costs more for that.  Zeroes are an empty packed ring in either lap.
  */
-static int vqdev_go_away(struct vqdev *vq)
+int vqdev_stand_in(struct vqdev *vq, struct vqdev_areas *areas)
 {
 	const struct vring_config *c = &vq->config;
 	uint64_t desc = align_up(vring_desc_bytes(c), 16),
@@ -77,10 +79,11 @@ static int vqdev_go_away(struct vqdev *vq)
 
 	if (!empty)
 		return -ENOMEM;
-	vqdev_set_areas(vq, &(struct vqdev_areas){.desc = empty,
-						  .ring = empty,
-						  .driver = empty + desc,
-						  .device = empty + desc + driver});
+	*areas = (struct vqdev_areas){.desc = empty,
+				      .ring = empty,
+				      .driver = empty + desc,
+				      .device = empty + desc + driver};
+	vqdev_set_areas(vq, areas);
 	if (!c->packed) {
 		struct virtq_avail *avail = (void *)(empty + desc);
 
@@ -120,7 +123,7 @@ static int vqdev_set_base(struct vqdev *vq)
 /* After each change of one of these. */
 static void vqdev_judge(struct vqdev *vq)
 {
-	vq->special = vq->why || vq->rec || vq->in_order || vq->log;
+	vq->special = vq->why || vq->rec || vq->in_order || vq->log || vq->remote;
 }
 
 int vqdev_init(struct vqdev *vq, const struct vring_config *config, const struct gmem *mem,
@@ -153,7 +156,7 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 	rc = vqdev_set_base(vq);
 	if (rc)
 		return error_set(err, rc, "a ring cannot start at 0x%x", config->base);
-	rc = vqdev_map_areas(vq);
+	rc = vqdev_areas_check(config, mem);
 	if (rc)
 		return error_set(err, rc,
 				 "the ring does not lie in guest memory that the device may use");
@@ -161,6 +164,9 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 	if (!vq->ids)
 		return error_set(err, -ENOMEM, "no memory for a ring");
 	rc = vqdev_log_open(vq);
+	/* Not there as a whole, and yet a place for it. */
+	if (!rc && vqdev_map_areas(vq))
+		rc = vqdev_remote_begin(vq);
 	if (!rc && vq->in_order) {
 		vq->held = calloc(vq->num, sizeof(*vq->held));
 		rc = vq->held ? 0 : -ENOMEM;
@@ -177,7 +183,8 @@ int vqdev_init_recorded(struct vqdev *vq, const struct vring_config *config, con
 		}
 	}
 	vqdev_judge(vq);
-	vqdev_ask(vq, true);
+	if (!vq->remote)
+		vqdev_ask(vq, true);
 	return 0;
 }
 
@@ -185,6 +192,7 @@ void vqdev_fini(struct vqdev *vq)
 {
 	vqdev_record_close(vq);
 	vqdev_log_close(vq);
+	vqdev_remote_end(vq);
 	free(vq->held);
 	free(vq->ids);
 	free(vq->away);
@@ -193,10 +201,27 @@ void vqdev_fini(struct vqdev *vq)
 	vq->away = NULL;
 }
 
-int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
+/* The new map lacks the ring, or it is remote there. */
+static int vqdev_without_areas(struct vqdev *vq)
 {
+	struct vqdev_areas areas;
 	int rc;
 
+	if (!vq->why && !vqdev_areas_check(&vq->config, vq->mem))
+		rc = vqdev_remote_begin(vq);
+	else
+		rc = vqdev_stand_in(vq, &areas);
+	if (rc)
+		vqdev_break(vq, "no memory to wait for the ring's");
+	return rc;
+}
+
+int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
+{
+	bool elsewhere = vq->away;
+	int rc;
+
+	vqdev_remote_end(vq);
 	vq->mem = mem;
 	vq->near = &gmem_nowhere;
 	vq->hint = vq->table_hint = (struct gmem_hint){0};
@@ -207,25 +232,19 @@ int vqdev_remap(struct vqdev *vq, const struct gmem *mem)
 		return rc;
 	}
 	vqdev_judge(vq);
-	if (vqdev_map_areas(vq)) {
-		rc = vqdev_go_away(vq);
-		if (rc)
-			vqdev_break(vq, "no memory to wait for the ring's");
-		return rc;
-	}
-	if (vq->away) {
-		free(vq->away);
-		vq->away = NULL;
-		/* What was asked for meanwhile the driver has not heard. */
-		if (!vq->why)
-			vqdev_ask(vq, true);
-	}
+	if (vqdev_map_areas(vq))
+		return vqdev_without_areas(vq);
+	free(vq->away);
+	vq->away = NULL;
+	/* What was asked for meanwhile the driver has not heard. */
+	if (elsewhere && !vq->why)
+		vqdev_ask(vq, true);
 	return 0;
 }
 
 bool vqdev_away(const struct vqdev *vq)
 {
-	return vq->away;
+	return vq->away && !vq->remote;
 }
 
 /* ---- chains ---- */
@@ -248,6 +267,10 @@ int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d)
 	if (d->addr + d->len < d->addr)
 		return vq_fail(vq, "indirect table outside memory");
 	t->gpa = d->addr;
+	t->at = NULL;
+	t->aligned = false;
+	if (unlikely(vq->remote))
+		return vqdev_remote_table(vq, t, d);
 	t->at = gmem_hit(vq->near, gpa(d->addr), d->len, &slice)
 			? slice.iov_base
 			: gmem_at_read(vq->mem, &vq->table_hint, gpa(d->addr), d->len);
@@ -258,7 +281,9 @@ int vq_table_open(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d)
 /* What gmem_slices() could not do, as vq_walk_other() returns it. */
 static int vq_walk_no_slices(struct vqdev *vq, int rc, bool write)
 {
-	if (rc == -E2BIG)
+	if (rc == -EREMOTE)
+		vq->reach = VQDEV_LEAVING;
+	if (rc == -E2BIG || rc == -EREMOTE)
 		return rc;
 	if (rc == -EACCES)
 		return vq_fail(vq, write ? "buffer in memory that must not be written"
@@ -276,6 +301,10 @@ int vq_walk_other(struct vqdev *vq, struct vq_walk *w, uint64_t addr, uint32_t l
 	w->len += len;
 	if (!len)
 		return 0;
+	if (unlikely(vq->remote)) {
+		n = vqdev_remote_slice(vq, w, addr, len, write);
+		return n ? vq_walk_no_slices(vq, n, write) : 0;
+	}
 	n = gmem_slices(vq->mem, &vq->hint, gpa(addr), len, write, w->iov, (int)(w->end - w->iov));
 	if (n < 0)
 		return vq_walk_no_slices(vq, n, write);
@@ -303,6 +332,10 @@ static int vq_table_read_across(struct vqdev *vq, const struct vq_table *t, uint
 	int n = gmem_slices(vq->mem, &vq->table_hint, gpa(t->gpa + (uint64_t)i * sizeof(*raw)),
 			    sizeof(*raw), false, iov, (int)ARRAY_SIZE(iov));
 
+	if (n == -EREMOTE) {
+		vq->reach = VQDEV_LEAVING;
+		return n;
+	}
 	if (n < 0)
 		return vq_fail(vq, "indirect table outside memory");
 	for (int k = 0; k < n; k++) {
@@ -358,6 +391,8 @@ int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 	if (unlikely(vq->special)) {
 		if (vq->why)
 			return -EPROTO;
+		if (vq->remote)
+			return vqdev_remote_pop(vq, chain);
 		if (vq->log)
 			vqdev_log_begin(vq);
 		if (vq->rec)
@@ -368,6 +403,8 @@ int vqdev_pop(struct vqdev *vq, struct vq_chain *chain)
 
 static void vqdev_fill(struct vqdev *vq, uint16_t id, uint16_t slots, uint32_t len)
 {
+	if (vq->remote)
+		vqdev_remote_filled(vq, vq->used);
 	if (vq->is_packed)
 		vqdev_packed_fill(vq, id, slots, len);
 	else
@@ -391,8 +428,7 @@ static void vqdev_push_in_order(struct vqdev *vq, const struct vq_ticket *ticket
 	}
 }
 
-static __attribute__((noinline)) void
-vqdev_push_special(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
+static void vqdev_push_now(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 {
 	/* Also on a broken queue: what was written, was. */
 	if (vq->log)
@@ -404,6 +440,25 @@ vqdev_push_special(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t le
 	vq->ids[ticket->id] = false;
 	if (!vq->why)
 		vqdev_fill(vq, ticket->id, ticket->slots, len);
+}
+
+static __attribute__((noinline)) void
+vqdev_push_special(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
+{
+	if (!vq->remote) {
+		vqdev_push_now(vq, ticket, len);
+		return;
+	}
+	/* In flight until its bytes are with the driver. */
+	vq->in_flight++;
+	vqdev_remote_pushed(vq, ticket, len);
+}
+
+void vqdev_remote_settle(struct vqdev *vq, struct vqdev_remote_chain *c)
+{
+	vq->in_flight--;
+	vqdev_push_now(vq, &c->ticket, c->len);
+	vqdev_remote_free(vq, c);
 }
 
 void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
@@ -422,6 +477,15 @@ void vqdev_push(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len)
 }
 
 void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket)
+{
+	if (unlikely(vq->remote)) {
+		vqdev_remote_unpopped(vq, ticket);
+		return;
+	}
+	vqdev_put_back(vq, ticket);
+}
+
+void vqdev_put_back(struct vqdev *vq, const struct vq_ticket *ticket)
 {
 	assert(vq_id_in_flight(vq, ticket->id) && !vq->rec);
 	vq->in_flight--;
@@ -446,7 +510,7 @@ void vqdev_unpop(struct vqdev *vq, const struct vq_ticket *ticket)
 
 void vqdev_publish(struct vqdev *vq)
 {
-	if (unlikely(vq->why))
+	if (unlikely(vq->why) || unlikely(vq->remote))
 		return;
 	if (unlikely(vq->rec))
 		vqdev_recorded_publish(vq);
@@ -460,7 +524,7 @@ bool vqdev_needs_interrupt(struct vqdev *vq)
 {
 	bool wanted;
 
-	if (!vq->passed)
+	if (!vq->passed || unlikely(vq->remote))
 		return false;
 	wanted = vq->why ? true : vq->is_packed ? vqdev_packed_wanted(vq) : vqdev_split_wanted(vq);
 	vq->passed = 0;
@@ -471,6 +535,8 @@ bool vqdev_waiting(const struct vqdev *vq)
 {
 	if (vq->why)
 		return false;
+	if (unlikely(vq->remote))
+		return vqdev_remote_waiting(vq);
 	if (vqdev_again(vq))
 		return true;
 	return vq->is_packed ? vqdev_packed_waiting(vq) : vqdev_split_waiting(vq);
@@ -486,6 +552,8 @@ bool vqdev_kicks_on(struct vqdev *vq)
 {
 	if (vq->why)
 		return false;
+	if (unlikely(vq->remote))
+		return vqdev_remote_waiting(vq);
 	vqdev_ask(vq, true);
 	/* Pairs with the full barrier of the driver between publishing and reading what was asked
 	 * for here. */

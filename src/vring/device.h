@@ -120,7 +120,8 @@ bool vqdev_away(const struct vqdev *vq);
  *
  * Return: 1 - a chain was taken and must be pushed exactly once; 0 - nothing is waiting; -EPROTO -
  * the driver broke the ring rules, vqdev_why() says which: the queue is broken; -E2BIG -
- * @chain->iov_max is too small: the chain stays where it was. Context: does not sleep or allocate.
+ * @chain->iov_max is too small: the chain stays where it was; -EREMOTE - it is in remote memory, the
+ * chain stays, too, and the queue has to go on as vring/remote.h says. Context: does not sleep or allocate.
  */
 int vqdev_pop(struct vqdev *vq, struct vq_chain *chain);
 
@@ -175,6 +176,13 @@ struct vqdev_held {
 	bool done; /* pushed, and waiting for one popped before it */
 };
 
+/* How a queue reaches its memory. */
+enum vqdev_reach {
+	VQDEV_NEAR,    /* all of it is mapped                                   */
+	VQDEV_LEAVING, /* a chain is remote: a mirror when nothing is in flight */
+	VQDEV_REMOTE,  /* by a mirror: remote.h                                 */
+};
+
 struct vqdev {
 	/* Fixed while the queue runs. */
 	const struct gmem *mem;
@@ -196,7 +204,8 @@ struct vqdev {
 	uint32_t chain_max;
 	uint16_t num;
 	bool is_packed, event_idx, indirect, in_order;
-	bool special; /* broken, or more is to be done for each chain than to fill in an entry */
+	uint8_t reach; /* enum vqdev_reach */
+	bool special;  /* broken, or more is to be done for each chain than to fill in an entry */
 
 	/* Where we are.  Split: avail and used are indexes that run freely; packed: slots, each
 	 * with its lap's wrap counter. */
@@ -217,11 +226,12 @@ struct vqdev {
 	struct gmem_hint hint, table_hint;
 	const char *why; /* broken, and why */
 
-	struct vqdev_log *log;	    /* NULL: the map has none: device_log.c */
-	struct vring_inflight *rec; /* NULL: no record is kept: device_record.c */
-	struct vq_desc *noted;	    /* packed, with a record: the chain's descriptors as read */
-	bool *ids;		    /* by id: in flight */
-	void *away;		    /* stands for the ring while the map lacks it */
+	struct vqdev_log *log;	     /* NULL: the map has none: device_log.c */
+	struct vring_inflight *rec;  /* NULL: no record is kept: device_record.c */
+	struct vq_desc *noted;	     /* packed, with a record: the chain's descriptors as read */
+	struct vqdev_remote *remote; /* NULL: not VQDEV_REMOTE: device_remote.c */
+	bool *ids;		     /* by id: in flight */
+	void *away; /* stands for the ring while the map lacks it, or it is remote */
 	struct vqdev_held *held;
 	uint16_t seq_pop, seq_push; /* IN_ORDER: next place to hand out, to complete */
 };

@@ -105,6 +105,22 @@ void vqdev_log_popped(struct vqdev *vq, uint16_t id);
 void vqdev_log_pushed(struct vqdev *vq, uint16_t id);
 void vqdev_log_unpopped(struct vqdev *vq, uint16_t id);
 
+/*
+ * The mirror's hooks, all of them: device_remote.c.  Called where vq->remote is set.
+ */
+int vqdev_remote_slice(struct vqdev *vq, struct vq_walk *w, uint64_t addr, uint32_t len,
+		       bool write); /* -EFAULT, -EACCES, -E2BIG */
+int vqdev_remote_table(struct vqdev *vq, struct vq_table *t, const struct vq_desc *d);
+int vqdev_remote_pop(struct vqdev *vq, struct vq_chain *chain);
+bool vqdev_remote_waiting(const struct vqdev *vq);
+void vqdev_remote_pushed(struct vqdev *vq, const struct vq_ticket *ticket, uint32_t len);
+void vqdev_remote_unpopped(struct vqdev *vq, const struct vq_ticket *ticket);
+void vqdev_remote_filled(struct vqdev *vq, uint16_t at); /* used is @at, before the entry */
+/* And for them: areas of our own, empty, and where they are. */
+int vqdev_stand_in(struct vqdev *vq, struct vqdev_areas *areas);
+/* A chain is not in flight any more, and was never popped. */
+void vqdev_put_back(struct vqdev *vq, const struct vq_ticket *ticket);
+
 /* Breaks the queue; for return statements: -EPROTO. */
 __attribute__((cold)) int vq_fail(struct vqdev *vq, const char *why);
 

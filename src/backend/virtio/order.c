@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/virtio/queue_priv.h"
+#include "backend/virtio/remote.h"
 #include "base/atomic.h"
 
 #include <assert.h>
@@ -73,6 +74,7 @@ static int order_stop(struct virtio_order *o)
 
 	if (!q->running)
 		return 0;
+	virtio_remote_end(q);
 	/* The ring is left as a stopped device leaves it: kicks are asked for. */
 	if (!vqdev_broken(&q->ring) && q->silenced)
 		vqdev_kicks_on(&q->ring);
@@ -145,6 +147,7 @@ static int order_set_mem(struct virtio_order *o)
 	gmem_guard_leave(&q->guard);
 	gmem_guard_enter(&q->guard, mem);
 	/* A ring that is not in the new map waits for one that has it. */
+	virtio_remote_end(q);
 	was_away = vqdev_away(&q->ring);
 	vqdev_remap(&q->ring, mem);
 	if (vqdev_away(&q->ring) && !was_away)
@@ -199,8 +202,8 @@ static void order_carry_out(struct virtio_order *o)
 void virtio_orders_run_quiet(struct virtio_queue *q)
 {
 	/* What was pushed and not yet published is in flight still: the next poll publishes it. */
-	while (!list_empty(&q->orders) &&
-	       (!q->running || (!vqdev_in_flight(&q->ring) && !q->pushed))) {
+	while (!list_empty(&q->orders) && (!q->running || (!vqdev_in_flight(&q->ring) &&
+							   !q->pushed && virtio_remote_quiet(q)))) {
 		struct virtio_order *o = list_entry(q->orders.next, struct virtio_order, link);
 
 		list_del(&o->link);
@@ -222,6 +225,8 @@ static void order_arrive(struct reactor_msg *msg)
 	list_add_tail(&q->orders, &o->link);
 	if (q->running && q->vdev->cls->let_go)
 		q->vdev->cls->let_go(q->vdev, q);
+	if (q->running)
+		virtio_remote_hush(q);
 	virtio_orders_run_quiet(q);
 	if (!list_empty(&q->orders) && q->running && vqdev_again(&q->ring))
 		reactor_poller_activate(q->reactor, &q->poller);

@@ -2,6 +2,7 @@
 #include "backend/virtio/queue.h"
 
 #include "backend/virtio/queue_priv.h"
+#include "backend/virtio/remote.h"
 #include "base/atomic.h"
 #include "wire/virtio.h"
 
@@ -118,6 +119,8 @@ static unsigned queue_poll(struct reactor_poller *p)
 				reactor_submit(q->reactor);
 		}
 	}
+	if (unlikely(q->ring.reach))
+		did += virtio_remote_turn(q);
 	if (unlikely(gmem_lost(q->mem)))
 		vqdev_break(&q->ring, "guest memory was taken away");
 	if (unlikely(q->kept) && unlikely(gmem_lost(q->kept)))

@@ -61,11 +61,13 @@ struct virtio_queue {
 	bool silenced;	      /* kicks are off                           */
 	bool failed;	      /* broken, and the control thread was told */
 	bool resting;	      /* the device type wants no kicks: virtio_queue_rest() */
+	bool leaving;	      /* remote.h: quiet is waited for, to go on with a mirror */
 	unsigned quiescing;   /* orders that wait for nothing in flight  */
 	struct list orders;   /* those orders                            */
 	unsigned pushed;      /* not yet published                       */
 	uint64_t spent_bytes; /* in this turn: virtio_queue_spend()    */
 	struct vqdev ring;
+	struct virtio_remote *remote; /* NULL: all that was met so far is mapped */
 	struct gmem *mem;
 	struct gmem_guard guard;
 	struct gmem *kept; /* the record's memory; NULL: none is kept */

@@ -5,6 +5,7 @@
  */
 #include "backend/virtio_pci/board_priv.h"
 #include "base/atomic.h"
+#include "vring/remote.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -232,9 +233,8 @@ void virtio_pci_queue_thaw(struct virtio_pci_queue *q)
 static bool areas_lie_in_memory(const struct virtio_pci_queue *q, const struct vring_config *c)
 {
 	const struct gmem *mem = q->board->mem;
-	struct vqdev_areas areas;
 
-	return mem && !vqdev_areas_find(c, mem, &areas);
+	return mem && !vqdev_areas_check(c, mem);
 }
 
 void virtio_pci_queue_enable(struct virtio_pci_queue *q)

@@ -11,12 +11,25 @@
 
 #define HEADER ((uint32_t)sizeof(struct vfio_user_header))
 
+struct vfio_user_message *vfio_user_message_new(void)
+{
+	return calloc(1, sizeof(struct vfio_user_message) + VFIO_USER_BODY_MAX + 1);
+}
+
+void vfio_user_message_drop_fds(struct vfio_user_message *m, struct aside *aside)
+{
+	for (unsigned i = 0; i < m->n_fds; i++)
+		aside_close(aside, m->fds[i]);
+	m->n_fds = 0;
+}
+
 int vfio_user_channel_init(struct vfio_user_channel *ch, struct aside *aside)
 {
 	*ch = (struct vfio_user_channel){.fd = -1, .aside = aside};
-	ch->in = calloc(1, sizeof(*ch->in));
-	ch->out = calloc(1, sizeof(*ch->out));
-	if (ch->in && ch->out)
+	ch->in = vfio_user_message_new();
+	ch->out = vfio_user_message_new();
+	ch->ask = vfio_user_message_new();
+	if (ch->in && ch->out && ch->ask)
 		return 0;
 	vfio_user_channel_fini(ch);
 	return -ENOMEM;
@@ -26,15 +39,17 @@ void vfio_user_channel_fini(struct vfio_user_channel *ch)
 {
 	free(ch->in);
 	free(ch->out);
-	ch->in = ch->out = NULL;
+	free(ch->ask);
+	ch->in = ch->out = ch->ask = NULL;
 }
 
 void vfio_user_channel_open(struct vfio_user_channel *ch, int fd)
 {
 	ch->fd = fd;
-	ch->in->n_fds = ch->out->n_fds = 0;
+	ch->in->n_fds = ch->out->n_fds = ch->ask->n_fds = 0;
 	ch->in_bytes = ch->out_bytes = 0;
-	ch->unsent = false;
+	ch->going = NULL;
+	ch->unsent = ch->unsent_ask = ch->expects = false;
 }
 
 void vfio_user_channel_close(struct vfio_user_channel *ch)
@@ -46,7 +61,8 @@ void vfio_user_channel_close(struct vfio_user_channel *ch)
 	shutdown(ch->fd, SHUT_RDWR);
 	aside_close(ch->aside, ch->fd);
 	ch->fd = -1;
-	ch->unsent = false;
+	ch->going = NULL;
+	ch->unsent = ch->unsent_ask = ch->expects = false;
 }
 
 /* ---- receiving ---- */
@@ -89,7 +105,9 @@ int vfio_user_channel_receive(struct vfio_user_channel *ch, const char **why)
 			*why = "no message has its size";
 			return -EPROTO;
 		}
-		if ((m->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND) {
+		if ((m->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND &&
+		    (!ch->expects ||
+		     (m->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_REPLY)) {
 			*why = "it is no command, and nothing was asked that it could answer";
 			return -EPROTO;
 		}
@@ -107,30 +125,34 @@ int vfio_user_channel_receive(struct vfio_user_channel *ch, const char **why)
 
 void vfio_user_channel_next(struct vfio_user_channel *ch)
 {
-	for (unsigned i = 0; i < ch->in->n_fds; i++)
-		aside_close(ch->aside, ch->in->fds[i]);
-	ch->in->n_fds = 0;
+	vfio_user_message_drop_fds(ch->in, ch->aside);
 	ch->in_bytes = 0;
-}
-
-int vfio_user_channel_take_fd(struct vfio_user_channel *ch, unsigned i)
-{
-	int fd;
-
-	if (i >= ch->in->n_fds)
-		return -1;
-	fd = ch->in->fds[i];
-	ch->in->fds[i] = -1;
-	return fd;
 }
 
 /* ---- sending ---- */
 
+/* What is to be sent next, if nothing is half sent. */
+static void channel_choose(struct vfio_user_channel *ch)
+{
+	if (ch->going)
+		return;
+	ch->going = ch->unsent ? ch->out : ch->unsent_ask ? ch->ask : NULL;
+	ch->out_bytes = 0;
+}
+
+static void channel_sent(struct vfio_user_channel *ch)
+{
+	if (ch->going == ch->out)
+		ch->unsent = false;
+	else
+		ch->unsent_ask = false;
+	ch->going = NULL;
+}
+
 int vfio_user_channel_flush(struct vfio_user_channel *ch)
 {
-	struct vfio_user_message *m = ch->out;
-
-	while (ch->unsent) {
+	for (channel_choose(ch); ch->going; channel_choose(ch)) {
+		struct vfio_user_message *m = ch->going;
 		uint32_t at = ch->out_bytes, in_header = at < HEADER ? HEADER - at : 0;
 		uint32_t body_at = at < HEADER ? 0 : at - HEADER;
 		struct iovec iov[2] = {
@@ -143,14 +165,20 @@ int vfio_user_channel_flush(struct vfio_user_channel *ch)
 			return (int)n;
 		m->n_fds = 0;
 		ch->out_bytes += (uint32_t)n;
-		ch->unsent = ch->out_bytes < m->header.size;
+		if (ch->out_bytes == m->header.size)
+			channel_sent(ch);
 	}
 	return 0;
 }
 
 int vfio_user_channel_send(struct vfio_user_channel *ch)
 {
-	ch->out_bytes = 0;
 	ch->unsent = true;
+	return vfio_user_channel_flush(ch);
+}
+
+int vfio_user_channel_ask(struct vfio_user_channel *ch)
+{
+	ch->unsent_ask = true;
 	return vfio_user_channel_flush(ch);
 }

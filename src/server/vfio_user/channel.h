@@ -3,11 +3,12 @@
  * vfio-user messages over a connected socket, without ever waiting for the peer.
  *
  * Receiving takes what is there, exactly up to the end of one message, so that the fds found on the
- * way are that message's.  Sending keeps at most one message; whoever has an unsent one reads no
- * further commands, so a client that never reads holds up nobody but itself and costs no memory.
+ * way are that message's.  Sending keeps at most one answer and one command of ours; whoever has an
+ * unsent answer reads no further commands, so a client that never reads holds up nobody but itself
+ * and costs no memory.
  *
  * Invariant: a body never has more than VFIO_USER_BODY_MAX bytes, which is all the memory that a
- * connection takes for messages, twice.
+ * channel takes for messages, three times.
  *
  * Threads: one, the control thread.
  */
@@ -29,9 +30,10 @@ struct aside;
 
 struct vfio_user_message {
 	struct vfio_user_header header;
-	uint8_t body[VFIO_USER_BODY_MAX + 1]; /* one more: texts end with a NUL of ours */
-	int fds[VFIO_USER_FDS_MAX];	      /* received: -1 once taken, else the message's */
+	int fds[VFIO_USER_FDS_MAX]; /* received: -1 once taken, else the message's */
 	unsigned n_fds;
+	/* And one byte more: texts end with a NUL of ours. */
+	_Alignas(8) uint8_t body[];
 };
 
 struct vfio_user_channel {
@@ -39,15 +41,24 @@ struct vfio_user_channel {
 	struct aside *aside;
 
 	struct vfio_user_message *in, *out; /* the reply's fds are borrowed */
+	struct vfio_user_message *ask;	    /* a command of ours            */
+	struct vfio_user_message *going;    /* what is sent of, or NULL     */
 	uint32_t in_bytes;		    /* of header and body together  */
-	uint32_t out_bytes;		    /* sent so far                  */
+	uint32_t out_bytes;		    /* of @going sent so far        */
 	bool unsent;			    /* some of @out is left         */
+	bool unsent_ask;		    /* of @ask                      */
+	bool expects;			    /* an answer may come           */
 };
 
 static inline uint32_t vfio_user_body_size(const struct vfio_user_message *m)
 {
 	return m->header.size - (uint32_t)sizeof(m->header);
 }
+
+/* With room for any body; NULL. */
+struct vfio_user_message *vfio_user_message_new(void);
+/* Closes the fds that nobody took. */
+void vfio_user_message_drop_fds(struct vfio_user_message *m, struct aside *aside);
 
 /*
  * -ENOMEM.  Closed.  Whatever came from the peer is closed @aside; so is the socket, since closing
@@ -61,7 +72,8 @@ void vfio_user_channel_open(struct vfio_user_channel *ch, int fd);
 void vfio_user_channel_close(struct vfio_user_channel *ch);
 
 /**
- * vfio_user_channel_receive() - the next command, if all of it is there
+ * vfio_user_channel_receive() - the next command, or answer where one is expected, if all of it is
+ * there
  * @why: set on -EPROTO
  *
  * Return: 1 - @ch->in is a whole message; done with it, call vfio_user_channel_next().  0 - not
@@ -72,11 +84,10 @@ void vfio_user_channel_close(struct vfio_user_channel *ch);
 int vfio_user_channel_receive(struct vfio_user_channel *ch, const char **why);
 /* Forgets the message received; closes the fds that nobody took. */
 void vfio_user_channel_next(struct vfio_user_channel *ch);
-/* The message's fd @i, which is the caller's then; -1: there is none. */
-int vfio_user_channel_take_fd(struct vfio_user_channel *ch, unsigned i);
-
 /* Sends @ch->out, only while not @unsent.  0, also when not all could be sent yet; -errno. */
 int vfio_user_channel_send(struct vfio_user_channel *ch);
+/* The same for @ch->ask. */
+int vfio_user_channel_ask(struct vfio_user_channel *ch);
 /* Goes on with what is unsent.  0 or -errno. */
 int vfio_user_channel_flush(struct vfio_user_channel *ch);
 

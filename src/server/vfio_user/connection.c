@@ -8,6 +8,7 @@
 #include "server/vfio_user/feature.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -23,6 +24,82 @@
 static void connection_talk(struct vfio_user_connection *c);
 static void connection_leave(struct vfio_user_connection *c);
 
+/* A command that came while another one takes time. */
+struct held_command {
+	struct list link;
+	struct vfio_user_message m;
+};
+
+/* ---- commands that are held ---- */
+
+static uint32_t held_size(const struct vfio_user_message *m)
+{
+	return (uint32_t)sizeof(struct held_command) + vfio_user_body_size(m) + 1;
+}
+
+/* Done with the command at hand. */
+static void command_release(struct vfio_user_connection *c)
+{
+	struct vfio_user_message *m = c->cmd;
+
+	c->cmd = NULL;
+	if (m == c->ch.in) {
+		vfio_user_channel_next(&c->ch);
+		return;
+	}
+	vfio_user_message_drop_fds(m, c->aside);
+	if (m != c->late)
+		free(container_of(m, struct held_command, m));
+}
+
+/* The first one that is held. */
+static struct vfio_user_message *held_take(struct vfio_user_connection *c)
+{
+	struct held_command *h = list_entry(c->held.next, struct held_command, link);
+
+	list_del(&h->link);
+	c->n_held--;
+	c->held_bytes -= held_size(&h->m);
+	c->held_fds -= h->m.n_fds;
+	return &h->m;
+}
+
+static void held_drop_all(struct vfio_user_connection *c)
+{
+	while (!list_empty(&c->held)) {
+		c->cmd = held_take(c);
+		command_release(c);
+	}
+}
+
+/* Keeps what was just received for later: 0, -ENOBUFS: it is too much, -ENOMEM. */
+static int held_add(struct vfio_user_connection *c)
+{
+	struct vfio_user_message *m = c->ch.in;
+	uint32_t body = vfio_user_body_size(m), size = held_size(m);
+	struct held_command *h;
+
+	if (c->n_held == VFIO_USER_HELD_MAX || c->held_bytes + size > VFIO_USER_HELD_BYTES_MAX ||
+	    c->held_fds + m->n_fds > VFIO_USER_HELD_FDS_MAX)
+		return -ENOBUFS;
+	h = malloc(size);
+	if (!h)
+		return -ENOMEM;
+	list_init(&h->link);
+	h->m.header = m->header;
+	h->m.n_fds = m->n_fds;
+	memcpy(h->m.fds, m->fds, sizeof(h->m.fds));
+	memcpy(h->m.body, m->body, body + 1);
+	/* They are its own now. */
+	m->n_fds = 0;
+	vfio_user_channel_next(&c->ch);
+	list_add_tail(&c->held, &h->link);
+	c->n_held++;
+	c->held_bytes += size;
+	c->held_fds += h->m.n_fds;
+	return 0;
+}
+
 /* ---- answers ---- */
 
 static void connection_broken(struct vfio_user_connection *c, const char *what, const char *why)
@@ -35,7 +112,7 @@ static void connection_broken(struct vfio_user_connection *c, const char *what, 
 /* The answer to the message at hand: @size bytes stand in the reply's body, or an errno. */
 static void connection_answer(struct vfio_user_connection *c, int rc, uint32_t size)
 {
-	const struct vfio_user_header *h = &c->ch.in->header;
+	const struct vfio_user_header *h = &c->cmd->header;
 	struct vfio_user_message *m = c->ch.out;
 
 	m->header = (struct vfio_user_header){
@@ -49,14 +126,16 @@ static void connection_answer(struct vfio_user_connection *c, int rc, uint32_t s
 		m->n_fds = 0;
 	if (!(h->flags & VFIO_USER_NO_REPLY) && vfio_user_channel_send(&c->ch))
 		c->left = true;
-	vfio_user_channel_next(&c->ch);
+	command_release(c);
 }
 
 /* The answer to a command that took time. */
 static void connection_late_answer(struct vfio_user_connection *c, int rc, uint32_t size)
 {
 	c->state = VFIO_USER_TALKING;
-	if (!c->left)
+	if (c->left)
+		command_release(c);
+	else
 		connection_answer(c, rc, size);
 	connection_talk(c);
 }
@@ -89,6 +168,7 @@ static int do_version(struct command *cmd)
 		return rc;
 	}
 	c->versioned = true;
+	c->reach.transfer_max = c->terms.transfer_max;
 	v.minor = c->terms.minor;
 	memcpy(cmd->reply, &v, sizeof(v));
 	cmd->reply_size = (uint32_t)sizeof(v) +
@@ -119,23 +199,23 @@ static int move_memory(struct command *cmd)
 static int do_dma_map(struct command *cmd)
 {
 	struct vfio_user_connection *c = cmd->c;
-	const struct gmem *before = c->device.dma.map;
+	const struct vfio_user_message *in = c->cmd;
 	struct vfio_user_dma_map m;
 	struct error err;
 	int rc;
 
 	memcpy(&m, cmd->body, sizeof(m));
-	if (c->ch.in->n_fds > 1)
+	if (in->n_fds > 1)
 		return -EINVAL;
 	/* Others may make whoever touches them wait. */
-	if (c->ch.in->n_fds && !gmem_fd_is_memory(c->ch.in->fds[0])) {
+	if (in->n_fds && !gmem_fd_is_memory(in->fds[0])) {
 		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
 			    "the file of %llu bytes at 0x%llx is not a memfd, nor of tmpfs or "
 			    "hugetlbfs",
 			    (unsigned long long)m.size, (unsigned long long)m.iova);
 		return -EINVAL;
 	}
-	rc = vfio_user_dma_add(&c->device.dma, &m, c->ch.in->n_fds ? c->ch.in->fds[0] : -1, &err);
+	rc = vfio_user_dma_add(&c->device.dma, &m, in->n_fds ? in->fds[0] : -1, &err);
 	if (rc) {
 		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
 			    "%llu bytes at 0x%llx cannot be mapped: %s", (unsigned long long)m.size,
@@ -143,17 +223,14 @@ static int do_dma_map(struct command *cmd)
 		return rc;
 	}
 	log_dbg(c->name, "maps %llu bytes at 0x%llx%s", (unsigned long long)m.size,
-		(unsigned long long)m.iova, before == c->device.dma.map ? ", out of reach" : "");
+		(unsigned long long)m.iova, in->n_fds ? "" : ", by messages");
 	/* QEMU's ROMs never have one, and no device is sent there. */
-	if (before == c->device.dma.map && !(m.flags & VFIO_USER_DMA_WRITABLE))
-		return 0;
-	if (before == c->device.dma.map) {
+	if (!in->n_fds && m.flags & VFIO_USER_DMA_WRITABLE)
 		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
 			    "%llu bytes at 0x%llx come without a file descriptor, so the device "
-			    "cannot reach them (QEMU: memory-backend-memfd,share=on)",
+			    "reaches them by messages, which is slow (QEMU: "
+			    "memory-backend-memfd,share=on)",
 			    (unsigned long long)m.size, (unsigned long long)m.iova);
-		return 0;
-	}
 	return move_memory(cmd);
 }
 
@@ -161,7 +238,6 @@ static int do_dma_unmap(struct command *cmd)
 {
 	struct vfio_user_dma *dma = &cmd->c->device.dma;
 	struct vfio_user_dma_unmap m;
-	bool moved = false;
 	int rc = 0;
 
 	memcpy(&m, cmd->body, sizeof(m));
@@ -172,14 +248,14 @@ static int do_dma_unmap(struct command *cmd)
 	else if (m.flags)
 		rc = m.flags & VFIO_USER_UNMAP_DIRTY ? -ENOTSUP : -EINVAL;
 	else
-		rc = vfio_user_dma_remove(dma, m.iova, m.size, &moved);
+		rc = vfio_user_dma_remove(dma, m.iova, m.size);
 	if (rc)
 		return rc;
 	if (m.flags == VFIO_USER_UNMAP_ALL)
-		vfio_user_dma_clear(dma, &moved);
+		vfio_user_dma_clear(dma);
 	memcpy(cmd->reply, &m, sizeof(m));
 	cmd->reply_size = sizeof(m);
-	return moved ? move_memory(cmd) : 0;
+	return move_memory(cmd);
 }
 
 static int do_get_info(struct command *cmd)
@@ -273,7 +349,7 @@ static int do_irq_info(struct command *cmd)
 
 static int do_set_irqs(struct command *cmd)
 {
-	struct vfio_user_message *in = cmd->c->ch.in;
+	struct vfio_user_message *in = cmd->c->cmd;
 	struct vfio_user_irq_set set;
 
 	memcpy(&set, cmd->body, sizeof(set));
@@ -382,11 +458,17 @@ static int do_write_multi(struct command *cmd)
 
 static void device_was_reset(struct vfio_user_device *d)
 {
-	connection_late_answer(container_of(d, struct vfio_user_connection, device), 0, 0);
+	struct vfio_user_connection *c = container_of(d, struct vfio_user_connection, device);
+
+	if (!c->left)
+		vfio_user_reach_reopen(&c->reach);
+	connection_late_answer(c, 0, 0);
 }
 
 static int do_reset(struct command *cmd)
 {
+	/* Who asks for it may not listen until it is done. */
+	vfio_user_reach_close(&cmd->c->reach);
 	vfio_user_device_reset(&cmd->c->device, device_was_reset);
 	return ANSWER_LATER;
 }
@@ -458,7 +540,7 @@ static const struct rule {
 
 static int connection_obey(struct vfio_user_connection *c, uint32_t *reply_size)
 {
-	const struct vfio_user_message *in = c->ch.in;
+	const struct vfio_user_message *in = c->cmd;
 	const struct rule *rule = in->header.command < VFIO_USER_COMMAND_MAX
 					  ? &rules[in->header.command]
 					  : NULL;
@@ -487,12 +569,12 @@ static int connection_obey(struct vfio_user_connection *c, uint32_t *reply_size)
 static void connection_gone(struct vfio_user_device *d)
 {
 	struct vfio_user_connection *c = container_of(d, struct vfio_user_connection, device);
-	bool moved;
 
 	/* Nothing runs: the queues are reset, and the memory can go. */
 	vfio_user_irqs_reset(&d->irqs);
 	vfio_user_dma_log_drop(&d->dma);
-	vfio_user_dma_clear(&d->dma, &moved);
+	vfio_user_dma_clear(&d->dma);
+	held_drop_all(c);
 	virtio_pci_set_mem(&d->card->board, d->dma.map, NULL);
 	vfio_user_channel_close(&c->ch);
 	c->state = VFIO_USER_IDLE;
@@ -503,6 +585,8 @@ static void connection_gone(struct vfio_user_device *d)
 static void connection_leave(struct vfio_user_connection *c)
 {
 	c->left = true;
+	/* What waits for the client's answers waits no longer, or nothing would come to rest. */
+	vfio_user_reach_close(&c->reach);
 	if (c->state != VFIO_USER_TALKING)
 		return;
 	c->state = VFIO_USER_LEAVING;
@@ -511,15 +595,65 @@ static void connection_leave(struct vfio_user_connection *c)
 	vfio_user_device_reset(&c->device, connection_gone);
 }
 
+/* An answer has come, to what we asked. */
+static void connection_answered(struct vfio_user_connection *c)
+{
+	const char *why = NULL;
+	int rc = vfio_user_reach_answer(&c->reach, c->ch.in, &why);
+
+	vfio_user_channel_next(&c->ch);
+	if (rc)
+		connection_broken(c, "a message of the client cannot be understood", why);
+	else if (vfio_user_reach_go_on(&c->reach))
+		c->left = true;
+}
+
+/* A command has come while one takes time. */
+static void connection_hold(struct vfio_user_connection *c)
+{
+	int rc = held_add(c);
+
+	if (rc)
+		connection_broken(c,
+				  "the client sends command after command and not the answer that "
+				  "is waited for",
+				  rc == -ENOMEM ? "no memory for them" : "they are too many");
+}
+
+static void connection_carry_out(struct vfio_user_connection *c, struct vfio_user_message *m)
+{
+	uint32_t size = 0;
+	int rc;
+
+	c->cmd = m;
+	rc = connection_obey(c, &size);
+	if (rc != ANSWER_LATER) {
+		connection_answer(c, rc, size);
+		return;
+	}
+	c->state = VFIO_USER_BUSY;
+	if (m != c->ch.in)
+		return;
+	/* It is needed for the answer, and others may come meanwhile. */
+	c->ch.in = c->late;
+	c->late = m;
+	c->ch.in_bytes = 0;
+}
+
+/* Whether what comes is to be read: a client whose command takes time may owe us an answer. */
+static bool connection_listens(const struct vfio_user_connection *c)
+{
+	return c->state == VFIO_USER_TALKING || (c->state == VFIO_USER_BUSY && c->reach.out);
+}
+
 /* Carries out what has come, as far as it goes. */
 static void connection_talk(struct vfio_user_connection *c)
 {
-	for (unsigned n = 0; c->state == VFIO_USER_TALKING; n++) {
+	for (unsigned n = 0; connection_listens(c); n++) {
 		const char *why = NULL;
-		uint32_t size = 0;
 		int rc;
 
-		if (!c->left && c->ch.unsent)
+		if (!c->left && (c->ch.unsent || c->ch.unsent_ask))
 			c->left = vfio_user_channel_flush(&c->ch) != 0;
 		if (c->left) {
 			connection_leave(c);
@@ -540,6 +674,11 @@ static void connection_talk(struct vfio_user_connection *c)
 			reactor_timer_start(c->home, &c->more, STUCK_NS);
 			return;
 		}
+		if (c->state == VFIO_USER_TALKING && !list_empty(&c->held)) {
+			connection_carry_out(c, held_take(c));
+			continue;
+		}
+		c->ch.expects = c->reach.out;
 		rc = vfio_user_channel_receive(&c->ch, &why);
 		if (!rc)
 			return;
@@ -551,12 +690,22 @@ static void connection_talk(struct vfio_user_connection *c)
 			connection_leave(c);
 			return;
 		}
-		rc = connection_obey(c, &size);
-		if (rc == ANSWER_LATER)
-			c->state = VFIO_USER_BUSY;
+		if ((c->ch.in->header.flags & VFIO_USER_TYPE_MASK) == VFIO_USER_TYPE_REPLY)
+			connection_answered(c);
+		else if (c->state == VFIO_USER_BUSY)
+			connection_hold(c);
 		else
-			connection_answer(c, rc, size);
+			connection_carry_out(c, c->ch.in);
 	}
+}
+
+static void reach_sent(struct vfio_user_reach *reach)
+{
+	struct vfio_user_connection *c = container_of(reach, struct vfio_user_connection, reach);
+
+	if (vfio_user_reach_go_on(reach))
+		c->left = true;
+	connection_talk(c);
 }
 
 static void more_expired(struct reactor_timer *t)
@@ -570,7 +719,7 @@ static void connection_ready(struct reactor_watch *w, uint32_t events)
 
 	/* What it still said before it left is read first; while BUSY it is only noted. */
 	if (events & (EPOLLHUP | EPOLLERR) && c->state == VFIO_USER_BUSY)
-		c->left = true;
+		connection_leave(c);
 	connection_talk(c);
 }
 
@@ -579,6 +728,7 @@ int vfio_user_connection_serve(struct vfio_user_connection *c, int fd)
 	int rc;
 
 	vfio_user_channel_open(&c->ch, fd);
+	vfio_user_reach_open(&c->reach);
 	c->versioned = c->left = false;
 	rc = reactor_watch_start(c->home, &c->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 	if (rc) {
@@ -607,14 +757,21 @@ int vfio_user_connection_init(struct vfio_user_connection *c, struct virtio_devi
 	c->watch.ready = connection_ready;
 	reactor_timer_init(&c->look, look_expired);
 	reactor_timer_init(&c->more, more_expired);
-	rc = vfio_user_device_init(&c->device, vdev, board, home, err);
+	list_init(&c->held);
+	vfio_user_reach_init(&c->reach, home, c->name, &c->ch, reach_sent);
+	rc = vfio_user_device_init(&c->device, vdev, board, home, &c->reach.remote, err);
 	if (rc)
 		return rc;
 	rc = aside_create(&c->aside, home);
 	if (!rc)
 		rc = vfio_user_channel_init(&c->ch, c->aside);
+	c->late = vfio_user_message_new();
+	if (!rc && !c->late)
+		rc = -ENOMEM;
 	if (rc) {
 		error_set(err, rc, "%s: no memory for messages", vdev->path);
+		vfio_user_channel_fini(&c->ch);
+		free(c->late);
 		aside_release(&c->aside);
 		vfio_user_device_fini(&c->device);
 	}
@@ -624,6 +781,7 @@ int vfio_user_connection_init(struct vfio_user_connection *c, struct virtio_devi
 void vfio_user_connection_fini(struct vfio_user_connection *c)
 {
 	vfio_user_channel_fini(&c->ch);
+	free(c->late);
 	aside_release(&c->aside);
 	vfio_user_device_fini(&c->device);
 }

@@ -7,8 +7,10 @@
  *                        +------ the client leaves, or a stop -+--> LEAVING --reset--> IDLE
  *
  * Commands are carried out one after the other.  While one takes time (memory is given back, the
- * device is reset) no further one is read; others' devices go on.  LEAVING ends when nothing of the
- * client's is in use any more.
+ * device is reset) no further one is carried out; others' devices go on.  It may take time because
+ * the client owes us an answer (reach.h): then what comes is read all the same, and commands that come
+ * in front of the answer are held, a bounded number.  LEAVING ends when nothing of the client's is
+ * in use any more.
  *
  * What a client does wrong is answered with an errno where the protocol has a place for it; a
  * stream that cannot be understood any more ends the connection.
@@ -21,6 +23,7 @@
 #include "base/log.h"
 #include "server/vfio_user/channel.h"
 #include "server/vfio_user/device.h"
+#include "server/vfio_user/reach.h"
 #include "server/vfio_user/version.h"
 
 enum vfio_user_state {
@@ -37,13 +40,23 @@ enum vfio_user_state {
 #define VFIO_USER_LOOK_NS     (200 * UINT64_C(1000))
 #define VFIO_USER_LOOK_MAX_NS (10 * UINT64_C(1000000))
 
+/* Commands, their bytes and fds that are held while one takes time. */
+#define VFIO_USER_HELD_MAX	 1024u
+#define VFIO_USER_HELD_BYTES_MAX (1u << 20)
+#define VFIO_USER_HELD_FDS_MAX	 128u
+
 struct vfio_user_connection {
 	enum vfio_user_state state;
 	const char *name; /* the device's, for messages */
 	struct reactor *home;
 	struct aside *aside; /* closes the client's fds */
 	struct vfio_user_channel ch;
+	struct vfio_user_reach reach;
 	struct vfio_user_device device;
+	struct vfio_user_message *cmd;	/* the command at hand                             */
+	struct vfio_user_message *late; /* BUSY: may be that; else a free one for ch.in    */
+	struct list held;		/* struct held_command, in connection.c            */
+	uint32_t n_held, held_bytes, held_fds;
 	bool versioned; /* VERSION is done */
 	struct vfio_user_terms terms;
 	bool left; /* the client goes, or went, while BUSY */

@@ -211,7 +211,7 @@ void vfio_user_device_reset(struct vfio_user_device *d,
 
 int vfio_user_device_init(struct vfio_user_device *d, struct virtio_device *vdev,
 			  const struct virtio_pci_options *board, struct reactor *home,
-			  struct error *err)
+			  struct gmem_remote *remote, struct error *err)
 {
 	struct virtio_card_place place = {.plane = &d->plane, .bus = &d->bus, .devfn = -1};
 	struct virtio_pci_options options = *board;
@@ -222,7 +222,7 @@ int vfio_user_device_init(struct vfio_user_device *d, struct virtio_device *vdev
 	options.foreign_fds = true;
 	rc = backplane_init(&d->plane, home, err);
 	if (!rc) {
-		rc = vfio_user_dma_init(&d->dma);
+		rc = vfio_user_dma_init(&d->dma, remote);
 		if (rc)
 			error_set(err, rc, "%s: cannot set up the card", vdev->path);
 	}

@@ -56,10 +56,10 @@ struct vfio_user_device {
 	void (*was_reset)(struct vfio_user_device *d);
 };
 
-/* Takes over @vdev, whose home is @home, on failure too. */
+/* Takes over @vdev, whose home is @home, on failure too.  @remote: for memory without an fd. */
 int vfio_user_device_init(struct vfio_user_device *d, struct virtio_device *vdev,
 			  const struct virtio_pci_options *board, struct reactor *home,
-			  struct error *err);
+			  struct gmem_remote *remote, struct error *err);
 /* Reset, with no client.  Destroys the device. */
 void vfio_user_device_fini(struct vfio_user_device *d);
 

@@ -7,9 +7,9 @@
 
 #define PAGE_MASK 4095u
 
-int vfio_user_dma_init(struct vfio_user_dma *dma)
+int vfio_user_dma_init(struct vfio_user_dma *dma, struct gmem_remote *remote)
 {
-	*dma = (struct vfio_user_dma){.empty = gmem_new()};
+	*dma = (struct vfio_user_dma){.remote = remote, .empty = gmem_new()};
 	if (!dma->empty)
 		return -ENOMEM;
 	dma->map = gmem_get(dma->empty);
@@ -95,49 +95,43 @@ int vfio_user_dma_add(struct vfio_user_dma *dma, const struct vfio_user_dma_map 
 	rc = dma_reserve(dma);
 	if (rc)
 		return error_set(err, rc, "cannot note a piece of memory");
-	if (fd >= 0) {
+	if (fd >= 0)
 		rc = gmem_with_fd_for(dma->map, dma_access(m->flags), m->iova, m->size, fd,
 				      m->offset, &map, err);
-		if (rc)
-			return rc;
-		gmem_put(dma->map);
-		dma->map = map;
-	}
+	else
+		rc = gmem_with_remote(dma->map, dma_access(m->flags), m->iova, m->size, dma->remote,
+				      &map, err);
+	if (rc)
+		return rc;
+	gmem_put(dma->map);
+	dma->map = map;
 	at = dma_find(dma, m->iova);
 	memmove(&dma->entries[at + 1], &dma->entries[at], (dma->n - at) * sizeof(*dma->entries));
-	dma->entries[at] = (struct vfio_user_dma_entry){
-		.iova = m->iova, .size = m->size, .mapped = fd >= 0};
+	dma->entries[at] = (struct vfio_user_dma_entry){.iova = m->iova, .size = m->size};
 	dma->n++;
 	return 0;
 }
 
-int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size, bool *moved)
+int vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t size)
 {
 	unsigned at = size ? dma_find(dma, iova) : dma->n;
 	struct gmem *map;
 	int rc;
 
-	*moved = false;
 	if (at == dma->n || dma->entries[at].iova != iova || dma->entries[at].size != size)
 		return -ENOENT;
-	if (dma->entries[at].mapped) {
-		rc = gmem_without(dma->map, iova, size, 0, &map);
-		if (rc)
-			return rc;
-		gmem_put(dma->map);
-		dma->map = map;
-		*moved = true;
-	}
+	rc = gmem_without(dma->map, iova, size, 0, &map);
+	if (rc)
+		return rc;
+	gmem_put(dma->map);
+	dma->map = map;
 	dma->n--;
 	memmove(&dma->entries[at], &dma->entries[at + 1], (dma->n - at) * sizeof(*dma->entries));
 	return 0;
 }
 
-void vfio_user_dma_clear(struct vfio_user_dma *dma, bool *moved)
+void vfio_user_dma_clear(struct vfio_user_dma *dma)
 {
-	*moved = false;
-	for (unsigned i = 0; i < dma->n; i++)
-		*moved |= dma->entries[i].mapped;
 	gmem_put(dma->map);
 	dma->map = gmem_get(dma->log ? dma->empty_logged : dma->empty);
 	dma->n = 0;

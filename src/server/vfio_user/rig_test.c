@@ -4,6 +4,7 @@
 #include "backend/net/virtio_net.h"
 #include "base/aside.h"
 #include "base/clock.h"
+#include "base/shared_copy.h"
 #include "base/sock.h"
 
 #include <errno.h>
@@ -21,6 +22,87 @@ static void rig_gone(struct vfio_user_connection *c)
 	container_of(c, struct rig, c)->gone = true;
 }
 
+/* ---- the memory, by messages ---- */
+
+void rig_reply(struct rig *r, const struct vfio_user_header *h, uint32_t flags, uint32_t error,
+	       const void *body, uint32_t size)
+{
+	struct vfio_user_header *m = malloc(sizeof(*m) + size);
+
+	*m = (struct vfio_user_header){
+		.id = h->id,
+		.command = h->command,
+		.size = (uint32_t)sizeof(*m) + size,
+		.flags = VFIO_USER_TYPE_REPLY | flags,
+		.error = error,
+	};
+	if (size)
+		memcpy(m + 1, body, size);
+	/* Where the server has hung up there is nobody to hear it. */
+	(void)sock_send(r->fd, m, m->size, NULL, 0, clock_ns() + HANG_NS);
+	free(m);
+}
+
+void rig_dma(struct rig *r, const struct vfio_user_header *h, const uint8_t *body)
+{
+	bool read = h->command == VFIO_USER_DMA_READ;
+	struct vfio_user_dma_access a;
+	uint8_t *answer, *at;
+
+	memcpy(&a, body, sizeof(a));
+	assert_in_range(a.address, RIG_MEM_AT, RIG_MEM_AT + RIG_MEM_SIZE - 1);
+	assert_in_range(a.count, 1, RIG_MEM_AT + RIG_MEM_SIZE - a.address);
+	assert_int_equal(h->size, sizeof(*h) + sizeof(a) + (read ? 0 : a.count));
+	at = r->mem + (a.address - RIG_MEM_AT);
+	answer = malloc(sizeof(a) + a.count);
+	memcpy(answer, &a, sizeof(a));
+	if (read)
+		shared_copy_from(answer + sizeof(a), at, a.count);
+	else
+		shared_copy_to(at, body + sizeof(a), a.count);
+	rig_reply(r, h, 0, 0, answer, (uint32_t)(sizeof(a) + (read ? a.count : 0)));
+	free(answer);
+}
+
+/* A command of the server's whose header was read. */
+static void rig_serve_one(struct rig *r, const struct vfio_user_header *h)
+{
+	uint8_t *body = malloc(VFIO_USER_BODY_MAX);
+	struct vfio_user_dma_access a;
+
+	assert_true(h->command == VFIO_USER_DMA_READ || h->command == VFIO_USER_DMA_WRITE);
+	assert_in_range(h->size, sizeof(*h), sizeof(*h) + VFIO_USER_BODY_MAX);
+	assert_int_equal(sock_recv(r->fd, body, h->size - sizeof(*h), NULL, clock_ns() + HANG_NS),
+			 0);
+	r->reads += h->command == VFIO_USER_DMA_READ;
+	r->writes += h->command == VFIO_USER_DMA_WRITE;
+	memcpy(&a, body, sizeof(a));
+	if (a.count > r->longest)
+		r->longest = a.count;
+	if (r->dma)
+		r->dma(r, h, body);
+	else
+		rig_dma(r, h, body);
+	free(body);
+}
+
+static bool is_command(const struct vfio_user_header *h)
+{
+	return (h->flags & VFIO_USER_TYPE_MASK) == VFIO_USER_TYPE_COMMAND;
+}
+
+/* What lies there first, if it is the server's to ask. */
+static void rig_serve(struct rig *r)
+{
+	struct vfio_user_header h;
+
+	while (r->fd >= 0 && !r->deaf &&
+	       recv(r->fd, &h, sizeof(h), MSG_PEEK | MSG_DONTWAIT) == sizeof(h) && is_command(&h)) {
+		assert_int_equal(sock_recv(r->fd, &h, sizeof(h), NULL, clock_ns() + HANG_NS), 0);
+		rig_serve_one(r, &h);
+	}
+}
+
 void rig_turn(struct rig *r, int ms)
 {
 	struct pollfd fd = {.fd = reactor_fd(r->home), .events = POLLIN};
@@ -28,6 +110,7 @@ void rig_turn(struct rig *r, int ms)
 
 	poll(&fd, 1, next >= 0 && next < ms ? next : ms);
 	reactor_process(r->home);
+	rig_serve(r);
 }
 
 void rig_connect(struct rig *r)
@@ -176,7 +259,7 @@ int rig_hear(struct rig *r)
 	int rc;
 
 	drop_fds(r);
-	while (sock_ready(r->fd, POLLIN, 0)) {
+	for (rig_serve(r); sock_ready(r->fd, POLLIN, 0); rig_serve(r)) {
 		assert_true(clock_ns() < until);
 		rig_turn(r, 100);
 	}

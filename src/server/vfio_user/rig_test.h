@@ -31,6 +31,16 @@ struct rig {
 
 	int mem_fd;
 	uint8_t *mem; /* of RIG_MEM_AT */
+
+	/*
+	 * What the server asks of the memory is served wherever the rig takes turns or waits for an
+	 * answer: rightly, or as @dma does, which may say nothing, or use rig_dma().
+	 */
+	void (*dma)(struct rig *r, const struct vfio_user_header *h, const uint8_t *body);
+	bool deaf; /* it stays in the socket */
+	unsigned reads, writes;
+	uint64_t longest; /* bytes of one message */
+	void *of_test;
 };
 
 /* @disk: its words.  The client is connected and has said VERSION, but for rig_init_mute(). */
@@ -59,6 +69,12 @@ int rig_hear(struct rig *r);
 int rig_ask(struct rig *r, uint16_t command, const void *body, uint32_t size);
 int rig_ask_fds(struct rig *r, uint16_t command, const void *body, uint32_t size, const int *fds,
 		unsigned n_fds);
+/* Serves DMA_READ or DMA_WRITE, whose body is behind @h. */
+void rig_dma(struct rig *r, const struct vfio_user_header *h, const uint8_t *body);
+/* An answer to it. */
+void rig_reply(struct rig *r, const struct vfio_user_header *h, uint32_t flags, uint32_t error,
+	       const void *body, uint32_t size);
+
 /* Nothing is answered now. */
 bool rig_silent(struct rig *r);
 

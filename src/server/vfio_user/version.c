@@ -16,16 +16,22 @@
 
 static int read_capabilities(const json_t *root, struct vfio_user_terms *terms, struct error *err)
 {
-	const json_t *capabilities = json_object_get(root, "capabilities"), *fds;
+	const json_t *capabilities = json_object_get(root, "capabilities"), *fds, *transfer;
 
 	if (!json_is_object(root) || (capabilities && !json_is_object(capabilities)))
 		return error_set(err, -EINVAL, "its capabilities are no JSON object.");
 	fds = json_object_get(capabilities, "max_msg_fds");
-	if (!fds)
-		return 0;
-	if (!json_is_integer(fds) || json_integer_value(fds) < 0)
+	if (fds && (!json_is_integer(fds) || json_integer_value(fds) < 0))
 		return error_set(err, -EINVAL, "its \"max_msg_fds\" is no number.");
-	terms->fds_max = (unsigned)min_u64((uint64_t)json_integer_value(fds), VFIO_USER_FDS_MAX);
+	if (fds)
+		terms->fds_max = (unsigned)min_u64((uint64_t)json_integer_value(fds),
+						   VFIO_USER_FDS_MAX);
+	transfer = json_object_get(capabilities, "max_data_xfer_size");
+	if (transfer && (!json_is_integer(transfer) || json_integer_value(transfer) < 1))
+		return error_set(err, -EINVAL, "its \"max_data_xfer_size\" is no number of bytes.");
+	if (transfer)
+		terms->transfer_max = (uint32_t)min_u64((uint64_t)json_integer_value(transfer),
+							VFIO_USER_TRANSFER);
 	return 0;
 }
 
@@ -40,7 +46,8 @@ int vfio_user_version_read(uint16_t major, uint16_t minor, const char *text, uin
 		return error_set(err, -EINVAL, "it speaks version %u.%u of the protocol, not %u.",
 				 major, minor, VFIO_USER_MAJOR);
 	/* The protocol's own value for who says nothing. */
-	*terms = (struct vfio_user_terms){.minor = minor, .fds_max = 1};
+	*terms = (struct vfio_user_terms){
+		.minor = minor, .fds_max = 1, .transfer_max = VFIO_USER_TRANSFER};
 	if (terms->minor > VFIO_USER_MINOR)
 		terms->minor = VFIO_USER_MINOR;
 	if (!len)

@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 struct vfio_user_terms {
-	uint16_t minor;	  /* what both speak */
-	unsigned fds_max; /* in a message to the client */
+	uint16_t minor;	       /* what both speak */
+	unsigned fds_max;      /* in a message to the client */
+	uint32_t transfer_max; /* bytes of its memory in a message of ours */
 };
 
 /*
