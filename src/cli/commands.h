@@ -28,6 +28,7 @@ extern const struct command command_pc;
 extern const struct command command_tree;
 extern const struct command command_ctl;
 extern const struct command command_replay;
+extern const struct command command_cow;
 
 /*
  * One sentence on standard error, in front of it "ringside: ", behind it where to read more;

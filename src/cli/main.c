@@ -10,7 +10,7 @@
 
 static const struct command *const commands[] = {
 	&command_pc,   &command_serve, &command_bench,	&command_conform,
-	&command_tree, &command_ctl,   &command_replay,
+	&command_tree, &command_ctl,   &command_replay, &command_cow,
 };
 
 static void vsentence(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));

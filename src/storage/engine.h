@@ -37,7 +37,8 @@ struct storage_engine_ops {
 	void (*describe)(const struct storage *s, char *text, size_t size);
 	void (*drain)(struct storage_channel *ch, struct storage_drain *d);
 
-	/* Of engines: what was written may be lost, and no flush will succeed any more.  Optional. */
+	/* What was written may be lost, and no flush will succeed any more.  Optional: of engines that
+	 * cannot tell, and of layers that write nowhere else. */
 	bool (*spoiled)(const struct storage *s);
 
 	/* ---- of layers alone, in the place of prefix, claims and open ---- */
@@ -121,6 +122,7 @@ extern const struct storage_engine_ops file_engine_ops;
 /* Files in an image format; not in the table: files with a word more are its. */
 extern const struct storage_engine_ops format_engine_ops;
 
+extern const struct storage_engine_ops cow_layer_ops;
 extern const struct storage_engine_ops errors_layer_ops;
 extern const struct storage_engine_ops faulty_layer_ops;
 extern const struct storage_engine_ops record_layer_ops;

@@ -36,6 +36,7 @@ struct storage_errors_options {
 };
 
 struct storage_layer_options {
+	char *cow; /* path of the overlay; NULL: none; owned by whoever has the words */
 	struct storage_faulty_options faulty;
 	char *record; /* path of the log; NULL: none; owned by whoever has the words */
 	struct storage_throttle_options throttle;

@@ -163,9 +163,10 @@ struct storage *storage_below(const struct storage *s)
 
 bool storage_spoiled(const struct storage *s)
 {
-	const struct storage *engine = stack_engine(s);
-
-	return engine->ops->spoiled && engine->ops->spoiled(engine);
+	for (; s; s = s->below)
+		if (s->ops->spoiled && s->ops->spoiled(s))
+			return true;
+	return false;
 }
 
 const char *storage_kind(const struct storage *s)

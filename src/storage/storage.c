@@ -50,10 +50,11 @@ const struct words_table *storage_layer_words_at(unsigned i)
 static void explain_busy(const struct storage_options *o, struct error *err)
 {
 	list_for_each (l, &o->set->all) {
-		const struct storage *s = list_entry(l, struct storage, link);
-		const struct storage *e = stack_engine(s);
+		const struct storage *s = list_entry(l, struct storage, link), *e = s;
 
-		if (!e->ops->is_at || !e->ops->is_at(e, o->target))
+		while (e && !(e->ops->is_at && e->ops->is_at(e, o->target)))
+			e = e->below;
+		if (!e)
 			continue;
 		error_set(err, -EBUSY,
 			  "%s is in use by %s; one image is one disk, unless readonly=on on "

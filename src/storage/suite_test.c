@@ -140,7 +140,7 @@ static void judge_image(const struct suite_row *row, const struct suite_place *p
 #define BLOCKS "--filter=blocksize-policy blocksize-error-policy=error blocksize-preferred=65536 "
 
 static char delays[] = "delay:op=any:percent=3:ms=1", web[] = "web";
-static char log_path[] = "%s/log", key_path[] = "%s/key";
+static char log_path[] = "%s/log", overlay_path[] = "%s/overlay", key_path[] = "%s/key";
 
 static const struct suite_row rows[] = {
 	{.name = "memory", .no_kills = true, .discard_zeroes = true, .o = {.target = "memory:4M"}},
@@ -197,6 +197,18 @@ static const struct suite_row rows[] = {
 	LAYER_ROW("throttle", .throttle = {.iops = 200000, .group = web}),
 	LAYER_ROW("throttle-that-is-not-felt", .throttle = {.iops = 1000000000}),
 	LAYER_ROW("record", .record = log_path),
+	LAYER_ROW("cow", .cow = overlay_path),
+	{.name = "cow-direct",
+	 .make = make_file,
+	 .parent = ".",
+	 .discard_zeroes = true,
+	 .o = {.target = "%s/disk", .direct = true, .layers.cow = overlay_path}},
+	{.name = "cow-on-qcow2",
+	 .make = make_image,
+	 .rounds = 60,
+	 .discard_zeroes = true,
+	 .arg = "-f qcow2",
+	 .o = {.target = "%s/disk", .format = STORAGE_FORMAT_QCOW2, .layers.cow = overlay_path}},
 	{.name = "errors",
 	 .make = make_file,
 	 .never_fails = true,
@@ -222,7 +234,8 @@ static const struct suite_row rows[] = {
 	 .has_faults = true,
 	 .discard_zeroes = true,
 	 .o = {.target = "%s/disk",
-	       .layers = {.faulty.rules = delays,
+	       .layers = {.cow = overlay_path,
+			  .faulty.rules = delays,
 			  .record = log_path,
 			  .throttle = {.iops = 100000000},
 			  .errors = {.rerror = STORAGE_RETRY, .werror = STORAGE_HOLD}}}},

@@ -93,6 +93,7 @@ static inline void suite_options(const struct suite_row *row, struct suite_disk 
 	d->o.target = suite_text(p, p->target[0] ? p->target : row->o.target);
 	d->o.key_file = suite_text(p, row->o.key_file);
 	d->o.layers.record = suite_text(p, row->o.layers.record);
+	d->o.layers.cow = suite_text(p, row->o.layers.cow);
 }
 
 static inline void suite_options_free(struct suite_disk *d)
@@ -100,6 +101,7 @@ static inline void suite_options_free(struct suite_disk *d)
 	free((char *)(uintptr_t)d->o.target);
 	free(d->o.key_file);
 	free(d->o.layers.record);
+	free(d->o.layers.cow);
 }
 
 static inline void suite_down(struct suite_disk *d)

@@ -18,7 +18,7 @@ RINGSIDE = os.environ["RINGSIDE"]
 CC = os.environ.get("CC", "cc").split()
 TOP = Path(__file__).resolve().parents[2]
 MAN = TOP / "docs/man"
-COMMANDS = ("serve", "pc", "tree", "ctl", "bench", "conform", "replay")
+COMMANDS = ("serve", "pc", "tree", "ctl", "bench", "conform", "replay", "cow")
 results = []
 
 

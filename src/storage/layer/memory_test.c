@@ -110,7 +110,7 @@ void *aligned_alloc(size_t align, size_t size)
 }
 #endif
 
-static char *dir, *image, *record;
+static char *dir, *image, *record, *overlay;
 static char rules[] = "delay:op=flush:ms=1", group[] = "g";
 
 static struct storage_options everything(struct storage_set *set)
@@ -120,7 +120,8 @@ static struct storage_options everything(struct storage_set *set)
 		.target = image,
 		.disk = "disk0",
 		.set = set,
-		.layers = {.faulty.rules = rules,
+		.layers = {.cow = overlay,
+			   .faulty.rules = rules,
 			   .record = record,
 			   .throttle = {.iops = 1000000, .group = group},
 			   .errors = {.rerror = STORAGE_RETRY, .werror = STORAGE_HOLD}}};
@@ -131,7 +132,9 @@ static int set_up(void **state)
 	(void)state;
 	dir = scratch_make("/tmp");
 	image = image_make(dir, "disk", 1 << 20);
-	return asprintf(&record, "%s/log", dir) > 0 ? 0 : -1;
+	return asprintf(&record, "%s/log", dir) > 0 && asprintf(&overlay, "%s/overlay", dir) > 0
+		       ? 0
+		       : -1;
 }
 
 static int tear_down(void **state)
@@ -139,6 +142,7 @@ static int tear_down(void **state)
 	(void)state;
 	free(image);
 	free(record);
+	free(overlay);
 	scratch_remove(dir);
 	return 0;
 }
@@ -157,6 +161,9 @@ static unsigned fail_each(struct reactor *r)
 
 		n++;
 		unlink(record);
+		/* Of every other round it is there already. */
+		if (n % 2)
+			unlink(overlay);
 		countdown = n;
 		rc = storage_open(&o, &s, NULL);
 		if (!rc) {

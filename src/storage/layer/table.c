@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The layers, in the order in which they stand on the engine, the outermost last. */
+/*
+ * The layers, in the order in which they stand on the engine, the outermost last.  cow is the first:
+ * base and overlay together are the disk, which the others limit, record or let fail.
+ */
 #include "storage/engine.h"
 
 const struct storage_engine_ops *const storage_layers[] = {
-	&faulty_layer_ops, &record_layer_ops, &throttle_layer_ops, &errors_layer_ops, NULL,
+	&cow_layer_ops,	     &faulty_layer_ops, &record_layer_ops,
+	&throttle_layer_ops, &errors_layer_ops, NULL,
 };
