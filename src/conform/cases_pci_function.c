@@ -414,8 +414,10 @@ static void window_drives(struct trial *t)
 	struct req q;
 
 	board_modern(t);
-	window_common_put(t, driver_feature_select, 1);
-	window_common_put(t, driver_feature, (uint32_t)(board_least_features(t) >> 32));
+	for (unsigned i = 0; i < 2; i++) {
+		window_common_put(t, driver_feature_select, i);
+		window_common_put(t, driver_feature, (uint32_t)(board_least_features(t) >> 32 * i));
+	}
 	window_common_put(t, device_status, 11);
 	if (window_common_get(t, device_status) != 11)
 		trial_fail(t, "FEATURES_OK stays set with VERSION_1", "the status is 0x%x",

@@ -269,6 +269,34 @@ static void append_framing(struct trial *t)
 	}
 }
 
+/* As Linux sends it: 16 bytes, of which the standard has 9. */
+static void append_padded(struct trial *t)
+{
+	struct zone_disk z = zones_up(t, (struct setup){0});
+	uint64_t zone, tail;
+	struct req q;
+	le64 raw;
+
+	need_append(&z);
+	zone = one_spare(&z);
+	q = req_make(t, VIRTIO_BLK_T_ZONE_APPEND, zone, unit(&z));
+	tail = mem(t, 16);
+	fill(t, tail, 0xee, 16);
+	q.status = tail + 15;
+	expect_status(t,
+		      req_run_segs(z.r, &q,
+				   (const struct seg[]){{q.header, 16, 0},
+							{q.data, q.len, 0},
+							{tail, 16, F_WRITE}},
+				   3),
+		      VIRTIO_BLK_S_OK);
+	memcpy(&raw, at(t, tail, sizeof(raw)), sizeof(raw));
+	if (le64_get(raw) != zone)
+		trial_fail(t, "append_sector in the first eight bytes, the status in the last one",
+			   "sector %llu instead of %llu", (unsigned long long)le64_get(raw),
+			   (unsigned long long)zone);
+}
+
 static void append_refused_status(struct trial *t)
 {
 	struct zone_disk z = zones_up(t, (struct setup){0});
@@ -631,6 +659,9 @@ static const struct conform_case cases[] = {
 	 "A command whose sector is not a zone's first one fails.", off_start},
 	{"BLK-Z.append-framing", "virtio 2.7.4.2, 5.2.6", LEVEL_MUST, CASE_WRITES,
 	 "append_sector stands before the status, wherever the chain is cut.", append_framing},
+	{"BLK-Z.append-padded", "practice", LEVEL_PRACTICE, CASE_WRITES,
+	 "Where append_sector and status are padded, as Linux does it, the sector comes first.",
+	 append_padded},
 	{"BLK-Z.append-failed", "virtio 2.7.8.2", LEVEL_MUST, CASE_WRITES,
 	 "An append that fails reports nothing as written that was not.", append_refused_status},
 	{"BLK-Z.granule", "virtio 5.2.6", LEVEL_MUST, CASE_WRITES,

@@ -168,8 +168,9 @@ static uint8_t mzones_append(struct mutant *m, const struct chain *c, uint64_t s
 	/* Seven bytes that are a buffer of their own cannot be filled, thinks this one. */
 	if (is(m, M_ZONED_FRAMING) && c->parts[c->n - 1].len != 1)
 		place = le64_make(0);
-	*wrote = in;
-	return chain_bytes(m, c, true, in - sizeof(place), &place, sizeof(place))
+	*wrote = sizeof(place);
+	return chain_bytes(m, c, true, is(m, M_ZONED_PADDED) ? in - sizeof(place) : 0, &place,
+			   sizeof(place))
 		       ? VIRTIO_BLK_S_OK
 		       : VIRTIO_BLK_S_IOERR;
 }

@@ -155,6 +155,7 @@
 	X(ZONED_STAY, "zoned-stay", "BLK-Z.stay", "empties its zones with each connection") \
 	X(ZONED_OFF_START, "zoned-off-start", "BLK-Z.off-start", "takes any sector of a zone for the zone") \
 	X(ZONED_FRAMING, "zoned-framing", "BLK-Z.append-framing", "tells no append_sector if the status is not in a buffer of its own") \
+	X(ZONED_PADDED, "zoned-padded", "BLK-Z.append-padded", "tells append_sector in front of the status, behind padding") \
 	X(ZONED_APPEND_FAILED, "zoned-append-failed", "BLK-Z.append-failed", "reports nine bytes for an append that failed") \
 	X(ZONED_GRANULE, "zoned-granule", "BLK-Z.granule", "takes writes of any number of sectors") \
 	X(ZONED_APPEND_GRANULE, "zoned-append-granule", "BLK-Z.append-granule", "takes appends of any number of sectors") \

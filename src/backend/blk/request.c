@@ -114,18 +114,23 @@ static __attribute__((noinline)) int blk_request_ranges(struct blk_request *p,
 
 /* ---- zones ---- */
 
-/* The last bytes in front of the status byte. */
-static bool window_last(const struct window *w, uint8_t **bytes, size_t n)
+/*
+ * The first bytes that can be written.  The standard has append_sector directly in front of the status;
+ * Linux has seven bytes of padding between the two, and reads it from the first eight.
+ */
+static bool window_first(const struct window *w, uint8_t **bytes, size_t n)
 {
-	int i = w->n;
-	size_t left = 0;
+	const struct iovec *iov = w->iov;
+	size_t at = 0;
 
 	if (w->len < n)
 		return false;
-	while (n) {
-		while (!left)
-			left = w->iov[--i].iov_len;
-		bytes[--n] = (uint8_t *)w->iov[i].iov_base + --left;
+	for (size_t i = 0; i < n; i++) {
+		while (at == iov->iov_len) {
+			iov++;
+			at = 0;
+		}
+		bytes[i] = (uint8_t *)iov->iov_base + at++;
 	}
 	return true;
 }
@@ -133,7 +138,7 @@ static bool window_last(const struct window *w, uint8_t **bytes, size_t n)
 static int blk_request_append(struct blk_request *p, const struct blk_limits *l, struct window data,
 			      struct window in)
 {
-	if (!window_last(&in, p->position, sizeof(p->position) / sizeof(p->position[0])) ||
+	if (!window_first(&in, p->position, sizeof(p->position) / sizeof(p->position[0])) ||
 	    data.len % VIRTIO_BLK_SECTOR || l->readonly)
 		return blk_request_answer(p, VIRTIO_BLK_S_IOERR);
 	if (!l->max_append_sectors)

@@ -62,9 +62,8 @@ static void blk_append_done(struct storage_io *io, int err)
 
 		for (size_t i = 0; i < sizeof(sector); i++)
 			memcpy(a->position[i], (uint8_t *)&sector + i, 1);
-		/* What a driver put in front of these bytes nobody writes: a gap, if there is any. */
-		if (task->writable == sizeof(sector))
-			task->data_in = sizeof(sector);
+		/* What a driver put behind these bytes nobody writes: a gap, if there is any. */
+		task->data_in = sizeof(sector);
 	}
 	blk_task_finish(task, err);
 }
