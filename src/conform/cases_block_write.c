@@ -176,6 +176,19 @@ static void erase_flags(struct trial *t)
 	unknown_flags(t, SECURE_ERASE, BLK(SECURE_ERASE));
 }
 
+/* Practice: unmap is a flag of WRITE_ZEROES alone. */
+static void erase_unmap(struct trial *t)
+{
+	struct ring *r = disk_up(t, (struct setup){.want = BLK(SECURE_ERASE)});
+	uint64_t s = scratch(t, 8);
+	struct req q;
+
+	blk_write(r, s, 0x4c, 4096);
+	q = range_make(t, SECURE_ERASE, s, 8, VIRTIO_BLK_RANGE_UNMAP);
+	expect_status(t, req_run(r, &q), VIRTIO_BLK_S_UNSUPP);
+	blk_expect(r, s, 0x4c, 4096, "a refused request changes nothing");
+}
+
 static void discard_unmap(struct trial *t)
 {
 	struct ring *r = disk_up(t, (struct setup){.want = BLK(DISCARD)});
@@ -186,18 +199,66 @@ static void discard_unmap(struct trial *t)
 	expect_status(t, status, VIRTIO_BLK_S_UNSUPP);
 }
 
-static uint64_t discard_at(struct trial *t, uint64_t sectors)
+static uint64_t aligned_at(struct trial *t, uint64_t sectors, uint64_t align)
 {
-	uint64_t align = t->config_len >= 48 ? le32_get(t->config.discard_sector_alignment) : 1;
 	uint64_t s = scratch(t, sectors);
 
 	if (align <= 1)
 		return s;
 	s = (s + align - 1) / align * align;
 	if (s + sectors > (t->o->offset + t->o->size) / 512)
-		trial_skip(t, "discard_sector_alignment is %llu: no such range may be written",
+		trial_skip(t, "ranges are aligned to %llu sectors: no such range may be written",
 			   (unsigned long long)align);
 	return s;
+}
+
+static uint64_t discard_at(struct trial *t, uint64_t sectors)
+{
+	return aligned_at(t, sectors,
+			  t->config_len >= 48 ? le32_get(t->config.discard_sector_alignment) : 1);
+}
+
+/* Two ranges if the device takes so many, with as much between them and behind. */
+static void erase_ok(struct trial *t)
+{
+	struct ring *r = disk_up(t, (struct setup){.want = BLK(SECURE_ERASE)});
+	const struct virtio_blk_config *c = &t->config;
+	uint32_t unit, ranges;
+	struct req q;
+	uint64_t s;
+
+	if (t->config_len < 72)
+		trial_skip(t, "the limits of SECURE_ERASE cannot be read");
+	unit = (uint32_t)max_u64(le32_get(c->secure_erase_sector_alignment), 8);
+	ranges = le32_get(c->max_secure_erase_seg) > 1 ? 2 : 1;
+	if (unit > 2048 || unit > le32_get(c->max_secure_erase_sectors))
+		trial_skip(t, "secure_erase_sector_alignment is %u", unit);
+	s = aligned_at(t, 4 * unit, unit);
+	blk_write(r, s, 0x4b, 4 * unit * 512);
+	q = req_make(t, SECURE_ERASE, 0, ranges * 16);
+	for (unsigned i = 0; i < ranges; i++)
+		range_set(t, &q, i, s + 2 * i * unit, unit, 0);
+	req_ok(r, &q);
+	blk_expect(r, s + unit, 0x4b, unit * 512,
+		   "sectors behind the erased ones are as they were");
+	blk_expect(r, s + 3 * unit, 0x4b, unit * 512,
+		   "sectors behind the last range are as they were");
+	blk_read(r, s, 512);
+}
+
+static void erase_unaccepted(struct trial *t)
+{
+	struct ring *r;
+	struct req q;
+	uint64_t s;
+
+	dial(t);
+	r = disk_up(t, (struct setup){.without = BLK(SECURE_ERASE)});
+	s = scratch(t, 8);
+	blk_write(r, s, 0x4a, 4096);
+	q = range_make(t, SECURE_ERASE, s, 8, 0);
+	expect_status(t, req_run(r, &q), VIRTIO_BLK_S_UNSUPP);
+	blk_expect(r, s, 0x4a, 4096, "a refused request changes nothing");
 }
 
 static void discard_ok(struct trial *t)
@@ -273,7 +334,14 @@ static void zeroes_segments(struct trial *t)
 
 static void ranges_beyond(struct trial *t)
 {
-	struct ring *r = disk_up(t, (struct setup){.wish = BLK(DISCARD) | BLK(WRITE_ZEROES)});
+	static const struct {
+		uint32_t type, bit;
+		const char *name;
+	} kinds[] = {{DISCARD, VIRTIO_BLK_F_DISCARD, "DISCARD"},
+		     {WRITE_ZEROES, VIRTIO_BLK_F_WRITE_ZEROES, "WRITE_ZEROES"},
+		     {SECURE_ERASE, VIRTIO_BLK_F_SECURE_ERASE, "SECURE_ERASE"}};
+	const uint64_t all = BLK(DISCARD) | BLK(WRITE_ZEROES) | BLK(SECURE_ERASE);
+	struct ring *r = disk_up(t, (struct setup){.wish = all});
 	uint64_t end = capacity(t);
 	const struct {
 		uint64_t sector;
@@ -285,20 +353,21 @@ static void ranges_beyond(struct trial *t)
 		      {UINT64_C(1) << 55, 8}};
 
 	scratch(t, 1);
-	if (!(t->peer.acked & (BLK(DISCARD) | BLK(WRITE_ZEROES))))
-		trial_skip(t, "the back end offers neither DISCARD nor WRITE_ZEROES");
-	for (unsigned kind = 0; kind < 2; kind++)
+	if (!(t->peer.acked & all))
+		trial_skip(t, "the back end offers neither DISCARD nor WRITE_ZEROES nor "
+			      "SECURE_ERASE");
+	for (unsigned kind = 0; kind < ARRAY_SIZE(kinds); kind++)
 		for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
-			struct req q = range_make(t, kind ? WRITE_ZEROES : DISCARD,
-						  ranges[i].sector, ranges[i].n, 0);
+			struct req q = range_make(t, kinds[kind].type, ranges[i].sector,
+						  ranges[i].n, 0);
 			uint8_t status;
 
-			if (!(t->peer.acked & (kind ? BLK(WRITE_ZEROES) : BLK(DISCARD))))
+			if (!(t->peer.acked & BIT64(kinds[kind].bit)))
 				continue;
 			status = req_run(r, &q);
-			trial_sent(t, "%s of %u sectors at sector %llu of %llu",
-				   kind ? "WRITE_ZEROES" : "DISCARD", ranges[i].n,
-				   (unsigned long long)ranges[i].sector, (unsigned long long)end);
+			trial_sent(t, "%s of %u sectors at sector %llu of %llu", kinds[kind].name,
+				   ranges[i].n, (unsigned long long)ranges[i].sector,
+				   (unsigned long long)end);
 			expect_not_ok(t, status);
 		}
 	if (capacity(t) != end)
@@ -410,7 +479,13 @@ static const struct conform_case cases[] = {
 	{"BLK-D-29.write-beyond", "practice", LEVEL_PRACTICE, CASE_WRITES,
 	 "A write beyond the capacity gets IOERR and writes nothing.", write_beyond},
 	{"BLK-D-29.ranges-beyond", "practice", LEVEL_PRACTICE, CASE_WRITES,
-	 "DISCARD and WRITE_ZEROES beyond the capacity are refused.", ranges_beyond},
+	 "DISCARD, WRITE_ZEROES and SECURE_ERASE beyond the capacity are refused.", ranges_beyond},
+	{"BLK-D-29.erase", "virtio 5.2.6", LEVEL_MUST, CASE_WRITES,
+	 "SECURE_ERASE is completed with OK and leaves other sectors alone.", erase_ok},
+	{"BLK-D-29.erase-unmap", "practice", LEVEL_PRACTICE, CASE_WRITES,
+	 "SECURE_ERASE with the unmap flag gets UNSUPP.", erase_unmap},
+	{"BLK-D-29.erase-unaccepted", "practice", LEVEL_PRACTICE, CASE_WRITES,
+	 "SECURE_ERASE gets UNSUPP when its feature was not accepted.", erase_unaccepted},
 	{"BLK-D-29.write-length", "practice", LEVEL_PRACTICE, CASE_WRITES,
 	 "A write whose length is no multiple of 512 gets IOERR and writes nothing.", odd_write},
 };

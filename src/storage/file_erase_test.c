@@ -407,8 +407,39 @@ static void a_device_that_cannot_is_found_out_without_harm(void **state)
 	place_remove(&p);
 }
 
+/* In a guest, which has such a device (tests/guest/erase_test.py). */
+static void a_device_that_can_erases(void **state)
+{
+	struct storage_options o = {.target = getenv("RINGSIDE_ERASE_DEVICE")};
+	struct error err = {""};
+
+	(void)state;
+	for (unsigned uring = 0; uring < 2; uring++) {
+		uint8_t *buf = aligned_alloc(4096, 4096);
+		struct rig rig;
+
+		if (rig_open(&rig, &o, uring, &err))
+			fail_msg("%s", err.text);
+		assert_true(storage_limits(rig.s)->max_secure_erase >= MIB);
+		assert_true(storage_limits(rig.s)->erase_alignment >= 512);
+		put_secret(&rig, MIB);
+		assert_true(file_holds(o.target, secret));
+		assert_int_equal(rig_do(&rig, STORAGE_SECURE_ERASE, 0, MIB, MIB), 0);
+		assert_int_equal(rig_rw(&rig, STORAGE_READ, 0, MIB, buf, 4096), 0);
+		assert_true(all_bytes_are(buf, 0, 4096));
+		assert_false(file_holds(o.target, secret));
+		rig_close(&rig);
+		free(buf);
+	}
+	o.readonly = STORAGE_READONLY;
+	assert_false(erase_is_offered(&o));
+}
+
 int main(void)
 {
+	const struct CMUnitTest in_a_guest[] = {
+		cmocka_unit_test(a_device_that_can_erases),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(overwriting_writes_all_of_it_and_syncs),
 		cmocka_unit_test(what_is_shared_is_not_erased),
@@ -422,5 +453,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_cannot_is_found_out_without_harm),
 	};
 
+	if (getenv("RINGSIDE_ERASE_DEVICE"))
+		return cmocka_run_group_tests_name("storage/file_erase", in_a_guest, NULL, NULL);
 	return cmocka_run_group_tests_name("storage/file_erase", tests, NULL, NULL);
 }

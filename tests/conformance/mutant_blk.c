@@ -109,7 +109,9 @@ static uint8_t range_flags(const struct mutant *m, uint32_t type, uint32_t flags
 		return type == VIRTIO_BLK_T_SECURE_ERASE && is(m, M_ERASE_FLAGS)
 			       ? VIRTIO_BLK_S_IOERR
 			       : VIRTIO_BLK_S_UNSUPP;
-	if (flags & VIRTIO_BLK_RANGE_UNMAP && type != VIRTIO_BLK_T_WRITE_ZEROES && !is(m, M_UNMAP))
+	if (flags & VIRTIO_BLK_RANGE_UNMAP &&
+	    ((type == VIRTIO_BLK_T_DISCARD && !is(m, M_UNMAP)) ||
+	     (type == VIRTIO_BLK_T_SECURE_ERASE && !is(m, M_ERASE_UNMAP))))
 		return VIRTIO_BLK_S_UNSUPP;
 	return VIRTIO_BLK_S_OK;
 }
@@ -118,6 +120,9 @@ static uint8_t do_ranges(struct mutant *m, const struct chain *c, uint32_t type,
 {
 	unsigned n = len / 16;
 
+	if (type == VIRTIO_BLK_T_SECURE_ERASE && !has(m, VIRTIO_BLK_F_SECURE_ERASE) &&
+	    !is(m, M_ERASE_UNACCEPTED))
+		return VIRTIO_BLK_S_UNSUPP;
 	if (m->readonly && !is(m, M_RO_DISCARD))
 		return VIRTIO_BLK_S_IOERR;
 	if (len % 16 || !n || n > 8)
@@ -146,7 +151,9 @@ static uint8_t do_ranges(struct mutant *m, const struct chain *c, uint32_t type,
 					continue;
 				sectors -= is(m, M_ZEROES_LESS) && sectors;
 			} else {
-				sectors += is(m, M_DISCARD_MORE) && sector + sectors < SECTORS;
+				sectors += is(m, type == VIRTIO_BLK_T_DISCARD ? M_DISCARD_MORE
+									      : M_ERASE_MORE) &&
+					   sector + sectors < SECTORS;
 			}
 			memset(m->disk + sector * 512, 0, sectors * 512);
 		}

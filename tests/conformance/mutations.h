@@ -126,6 +126,9 @@
 	X(ZEROES_LESS,	    "zeroes-less",	  "BLK-D-12.zeroes",		"zeroes one sector too few") \
 	X(ZEROES_UNMAP,	    "zeroes-unmap",	  "BLK-D-12.unmap",		"does not zero when asked to unmap") \
 	X(ZEROES_FIRST,	    "zeroes-first",	  "BLK-D-12.segments",		"zeroes only the first segment") \
+	X(ERASE_MORE,	    "erase-more",	  "BLK-D-29.erase",		"erases one sector too many") \
+	X(ERASE_UNMAP,	    "erase-unmap",	  "BLK-D-29.erase-unmap",	"takes the unmap flag in SECURE_ERASE") \
+	X(ERASE_UNACCEPTED, "erase-unaccepted",	  "BLK-D-29.erase-unaccepted",	"erases although SECURE_ERASE was not accepted") \
 	/* Zoned disks */ \
 	X(ZONED_PADDING, "zoned-padding", "BLK-D-03.zones", "has garbage in unused2") \
 	X(ZONED_DISCARD, "zoned-discard", "BLK-D-04.discard", "offers DISCARD with host-managed zones") \

@@ -4,9 +4,9 @@
 
 import os
 
-from guest import MIB, PEER, Scene, host_tool, sha256
+from guest import MIB, PEER, VFIO_USER, Scene, host_tool, sha256
 
-FLUSH, CONFIG_WCE, DISCARD, WRITE_ZEROES = 9, 11, 13, 14
+FLUSH, CONFIG_WCE, DISCARD, WRITE_ZEROES, SECURE_ERASE = 9, 11, 13, 14, 16
 
 SERIAL = r"""
 check serial_in_sysfs is "$(cat /sys/block/vda/serial)" ring-side.0001
@@ -57,6 +57,8 @@ zeroes()
 check zeroes_offered has_feature vdc {WRITE_ZEROES}
 check zeroes_written_and_only_there zeroes
 
+# QEMU's vhost-user-blk passes on what it knows, and that it does not.
+check erase_as_far_as_the_front_end_lets {"has" if VFIO_USER else "lacks"}_feature vdc {SECURE_ERASE}
 """
 
 RESIZE = r"""
@@ -71,7 +73,7 @@ check resize_write_at_new_end dd if=/pattern of=/dev/vdc bs=1M seek=95 conv=fsyn
 with Scene("disk") as scene:
     main = scene.disk("main", size=96 * MIB, serial="ring-side.0001")
     fixed = scene.disk("fixed", size=16 * MIB, readonly=True)
-    growing = scene.disk("growing", size=64 * MIB)
+    growing = scene.disk("growing", size=64 * MIB, **{"secure-erase": "overwrite"})
     pattern_path, pattern = scene.pattern("pattern", MIB)
     os.mkdir(scene.path("tree"))
     os.link(pattern_path, scene.path("tree/pattern"))

@@ -239,7 +239,9 @@ static inline int blk_request_of_type(struct blk_request *p, uint32_t type,
 	case VIRTIO_BLK_T_SECURE_ERASE:
 		if (!limits->secure_erase)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
-		return blk_request_ranges(p, limits, BLK_SECURE_ERASE, out);
+		/* Linux takes the lowest bit of a type for its direction, and this one is even: its
+		 * ranges are in buffers that the device may write. */
+		return blk_request_ranges(p, limits, BLK_SECURE_ERASE, out.len ? out : in);
 	case VIRTIO_BLK_T_GET_LIFETIME:
 		if (!limits->lifetime)
 			return blk_request_answer(p, VIRTIO_BLK_S_UNSUPP);
