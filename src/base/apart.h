@@ -3,6 +3,11 @@
  * Something that may take long, or for ever, done by a thread of its own while its caller waits a
  * limited time: names that do not resolve, servers that are mute, file systems that hang.
  *
+ * Of the three ways to do things apart this is the one whose caller waits: a call of a library's, by a
+ * thread that has nothing else to do.  base/aside.h is for one who goes on, with a reactor to be told
+ * by.  The threads of a disk in a file (storage/file_threads.c) are neither: they stay, and carry out
+ * requests in parallel, each of which must end before the disk does.
+ *
  * The work belongs to the caller again when apart_do() returns 0.  After -ETIMEDOUT it belongs to
  * its thread, which calls drop() at the end of run(), whenever that is: what run() made is undone
  * and freed there.

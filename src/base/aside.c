@@ -18,6 +18,7 @@ struct aside {
 	pthread_mutex_t lock; /* protects what follows; taken alone */
 	struct reactor *home; /* NULL: released */
 	bool at_work;	      /* there is a thread */
+	bool roomy;
 	struct list jobs;
 	int *fds; /* to be closed */
 	unsigned n_fds;
@@ -84,11 +85,21 @@ static void *aside_thread(void *arg)
 	return NULL;
 }
 
+static int start_roomy(struct aside *a)
+{
+	pthread_t thread;
+	int rc = thread_start(&thread, aside_thread, a);
+
+	if (!rc)
+		pthread_detach(thread);
+	return rc;
+}
+
 /* With the lock held.  false: no thread is to be had. */
 static bool aside_start(struct aside *a)
 {
 	if (!a->at_work && a->waiting)
-		a->at_work = !thread_start_apart(aside_thread, a);
+		a->at_work = !(a->roomy ? start_roomy(a) : thread_start_apart(aside_thread, a));
 	return a->at_work || !a->waiting;
 }
 
@@ -120,6 +131,11 @@ int aside_create(struct aside **out, struct reactor *home)
 	a->home = home;
 	*out = a;
 	return 0;
+}
+
+void aside_make_roomy(struct aside *a)
+{
+	a->roomy = true;
 }
 
 /* Released, and nobody else has it. */

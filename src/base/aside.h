@@ -7,6 +7,8 @@
  * hang is done aside: each peer has a lane of its own, whose jobs are done one after the other, and
  * a lane that hangs keeps up nobody but the peer whose lane it is.
  *
+ * Who can wait a limited time uses base/apart.h, which says what else there is.
+ *
  * The thread of a lane exists only while there is something to do.  A lane that is released while a
  * job hangs is left to itself: nobody waits for it, at the end of the process neither.  Where no
  * thread is to be had it is tried again in a moment; at the release, for the last time: jobs are
@@ -40,6 +42,8 @@ struct aside_job {
 int aside_create(struct aside **out, struct reactor *home);
 /* NULLs *a. */
 void aside_release(struct aside **a);
+/* Its thread gets a stack as others have, not a small one: for libraries.  Before the first job. */
+void aside_make_roomy(struct aside *a);
 
 /* Closes @fd (-1: nothing), some time. */
 void aside_close(struct aside *a, int fd);

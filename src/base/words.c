@@ -358,6 +358,23 @@ void words_clear(const struct words_table *table, void *fields)
 	}
 }
 
+int words_copy(const struct words_table *table, void *fields)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < table->n; i++) {
+		const struct word *k = &table->words[i];
+		char **text = (char **)(void *)((char *)fields + k->at);
+
+		if (k->kind != WORD_TEXT || k->same_as || !*text)
+			continue;
+		*text = rc ? NULL : strdup(*text);
+		if (!*text)
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
 /* ---- help ---- */
 
 static void print_values(FILE *out, const struct word *k, int *column)

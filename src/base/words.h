@@ -124,6 +124,12 @@ int words_set_some(const char *text, const struct words_for *table, char **other
 /* Frees the texts that @table's fields hold. */
 void words_clear(const struct words_table *table, void *fields);
 
+/*
+ * After a struct was copied: the texts that @table's fields hold become copies, too.  -ENOMEM: the
+ * rest of them is NULL.
+ */
+int words_copy(const struct words_table *table, void *fields);
+
 /* NULL: the table has none of that name. */
 const struct word *words_find(const struct words_table *table, const char *name);
 

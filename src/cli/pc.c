@@ -118,7 +118,7 @@ static void pc_told_to_stop(struct instance *in)
 
 static int pc_listen(struct machine *m, struct error *err)
 {
-	m->instance.storages = &m->pc->room.storages;
+	m->instance.storages = m->pc->room.storages;
 	m->instance.stop = pc_told_to_stop;
 	return control_open(&m->instance.control, pc_verbs, &m->options.control, pc_home(m->pc),
 			    err);
@@ -126,20 +126,14 @@ static int pc_listen(struct machine *m, struct error *err)
 
 static int pc_run_machine(struct machine *m, struct error *err)
 {
-	int rc;
+	int rc = pc_listen(m, err);
 
-	m->signals.ready = signals_ready;
-	rc = reactor_watch_start(pc_home(m->pc), &m->signals, m->signal_fd, EPOLLIN);
-	if (rc)
-		return error_set(err, rc, "cannot wait for signals");
-	rc = pc_listen(m, err);
 	if (!rc)
 		rc = console_start(&m->console, &m->pc->serial, pc_home(m->pc), pc_quit, err);
 	if (!rc)
 		rc = pc_run(m->pc, err);
 	console_fini(&m->console);
 	control_close(&m->instance.control);
-	reactor_watch_stop(pc_home(m->pc), &m->signals);
 	if (!rc && m->options.stats)
 		rc = pc_stats_write(m->pc, m->options.stats, err);
 	return rc;
@@ -160,6 +154,21 @@ static int pc_verdict(const struct machine *m)
 	}
 }
 
+static bool has_signal(void *machine)
+{
+	return ((const struct machine *)machine)->signal;
+}
+
+/* -ECANCELED: a signal came before there was anything to run. */
+static int pc_make(struct machine *m, struct error *err)
+{
+	int rc = pc_use_kvm(m->pc, &m->options.config, err);
+
+	if (!rc)
+		rc = pc_options_open(&m->options, m->pc, has_signal, m, err);
+	return rc ? rc : pc_options_plug(&m->options, m->pc, false, err);
+}
+
 static int pc_boot(struct machine *m)
 {
 	struct error err = {""};
@@ -169,11 +178,16 @@ static int pc_boot(struct machine *m)
 	m->options.config.serial = &m->console.line;
 	if (take_signals(m, &err) || pc_create(&m->pc, &m->options.config, &err))
 		return failure("%s", err.text);
-	rc = pc_use_kvm(m->pc, &m->options.config, &err) ||
-			     pc_options_plug(&m->options, m->pc, false, &err) ||
-			     pc_run_machine(m, &err)
-		     ? failure("%s", err.text)
-		     : pc_verdict(m);
+	m->signals.ready = signals_ready;
+	rc = reactor_watch_start(pc_home(m->pc), &m->signals, m->signal_fd, EPOLLIN);
+	if (rc)
+		error_set(&err, rc, "cannot wait for signals");
+	else
+		rc = pc_make(m, &err);
+	if (!rc)
+		rc = pc_run_machine(m, &err);
+	rc = rc && rc != -ECANCELED ? failure("%s", err.text) : pc_verdict(m);
+	reactor_watch_stop(pc_home(m->pc), &m->signals);
 	pc_destroy(&m->pc);
 	return rc;
 }

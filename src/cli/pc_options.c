@@ -391,6 +391,33 @@ static int plug_net(const struct net_words *w, bool plan, struct pc *pc, struct 
 	return rc ? rc : pc_add_net(pc, link, &w->net, &w->board, err);
 }
 
+static int open_ahead(const struct disk_spec *spec, enum disk_kind kind, unsigned nth,
+		      struct pc *pc, struct error *err)
+{
+	char path[PC_DISK_PATH];
+
+	pc_disk_path(kind, nth, path);
+	return disk_ahead_begin(&pc->room, spec, path, err);
+}
+
+int pc_options_open(const struct pc_options *o, struct pc *pc, bool (*stopped)(void *opaque),
+		    void *opaque, struct error *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < o->n_disks; i++)
+		rc = open_ahead(&o->disks[i].disk, DISK_VIRTIO, i, pc, err);
+	for (unsigned i = 0; !rc && i < o->n_ide; i++)
+		rc = open_ahead(&o->ide[i], DISK_IDE, i, pc, err);
+	for (unsigned i = 0; !rc && i < o->n_scsi; i++)
+		rc = open_ahead(&o->scsi[i], DISK_SCSI, i, pc, err);
+	if (!rc)
+		rc = disk_ahead_wait(&pc->room, stopped, opaque, err);
+	if (rc)
+		disk_ahead_end(&pc->room);
+	return rc;
+}
+
 int pc_options_plug(const struct pc_options *o, struct pc *pc, bool plan, struct error *err)
 {
 	int rc = 0;

@@ -39,6 +39,12 @@ struct pc_options {
 int pc_options_parse(struct pc_options *o, const char *command, int argc, char **argv);
 void pc_options_fini(struct pc_options *o);
 
+/*
+ * Before the cards: opens the storages of all disks side by side.  -ECANCELED: @stopped said so; -errno
+ * and the sentence of the first that failed.
+ */
+int pc_options_open(const struct pc_options *o, struct pc *pc, bool (*stopped)(void *opaque),
+		    void *opaque, struct error *err);
 /* Puts all the cards in.  @plan: the machine is only looked at, and the host stays as it is. */
 int pc_options_plug(const struct pc_options *o, struct pc *pc, bool plan, struct error *err);
 

@@ -319,8 +319,10 @@ static unsigned choose_workers(const struct serve *s)
 
 static int serve_offer(struct serve *s, struct error *err)
 {
-	int rc;
+	int rc = serve_items_open(&s->items, s->server, err);
 
+	if (rc)
+		return rc;
 	s->control.mode = s->mode;
 	s->control.readonly = s->readonly;
 	rc = serve_control_open(&s->control, s->server, &s->places, err);
@@ -380,10 +382,11 @@ static int serve_disks(struct serve *s)
 	if (gmem_guard_install(&err) || server_take_signals(&err) ||
 	    server_create(&s->server, &config, &err))
 		return failure("%s", err.text);
-	if (serve_offer(s, &err)) {
+	rc = serve_offer(s, &err);
+	if (rc) {
 		serve_control_close(&s->control);
 		server_destroy(&s->server);
-		return failure("%s", err.text);
+		return rc == -ECANCELED ? EXIT_OK : failure("%s", err.text);
 	}
 	tell_kind(s->server);
 	tell_files(s);

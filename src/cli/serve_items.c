@@ -179,6 +179,52 @@ static int offer_net(struct serve_thing *t, struct server *server, const struct 
 	return server_add_vfio_user(server, &net->vdev, &t->net.board, where, err);
 }
 
+static bool is_stopping(void *server)
+{
+	return server_is_stopping(server);
+}
+
+static bool is_named(const struct serve_items *items, unsigned n, const char *name)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!strcmp(items->things[i].name, name))
+			return true;
+	return false;
+}
+
+/* As server_free_name() would, when those before it are on offer. */
+static void choose_name(struct serve_items *items, unsigned i)
+{
+	struct serve_thing *t = &items->things[i];
+	unsigned n = i;
+
+	if (t->name)
+		return;
+	do
+		snprintf(t->own, sizeof(t->own), "%s%u", t->is_net ? "net" : "disk", n++);
+	while (is_named(items, i, t->own));
+	t->name = t->own;
+}
+
+int serve_items_open(struct serve_items *items, struct server *server, struct error *err)
+{
+	struct disk_room *room = server_room(server);
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < items->n_things; i++) {
+		struct serve_thing *t = &items->things[i];
+
+		choose_name(items, i);
+		if (!t->is_net)
+			rc = disk_ahead_begin(room, &t->disk.disk, t->name, err);
+	}
+	if (!rc)
+		rc = disk_ahead_wait(room, is_stopping, server, err);
+	if (rc)
+		disk_ahead_end(room);
+	return rc;
+}
+
 int serve_items_offer(struct serve_items *items, unsigned i, struct server *server,
 		      struct error *err)
 {

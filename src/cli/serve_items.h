@@ -26,6 +26,7 @@ struct serve_place {
 struct serve_thing {
 	bool is_net;
 	const char *name; /* NULL: the next that is free */
+	char own[SERVER_NAME_MAX + 1];
 	char *words;
 	struct disk_words disk;
 	struct net_words net;
@@ -55,6 +56,12 @@ int serve_items_check(struct serve_items *items, struct error *err);
 
 /* Of all disks and cards. */
 unsigned serve_items_queues(const struct serve_items *items);
+
+/*
+ * Gives names to those that have none, and opens the storages of all disks side by side.  -ECANCELED: the server was told to stop meanwhile;
+ * -errno and the sentence of the first that failed.
+ */
+int serve_items_open(struct serve_items *items, struct server *server, struct error *err);
 
 /* Offers number @i: -errno and a sentence. */
 int serve_items_offer(struct serve_items *items, unsigned i, struct server *server,

@@ -171,7 +171,7 @@ int serve_control_open(struct serve_control *c, struct server *server,
 		return error_set(err, rc, "cannot answer questions");
 	list_init(&c->resizes);
 	c->server = server;
-	c->instance.storages = &server_room(server)->storages;
+	c->instance.storages = server_room(server)->storages;
 	c->instance.stop = serve_stop;
 	rc = control_open(&c->instance.control, verbs, places, server_home(server), err);
 	if (rc)

@@ -1,27 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 #include "disk/disk.h"
 
+#include <errno.h>
+
 int disk_room_init(struct disk_room *room, struct reactor *home,
 		   const struct worker_pool_config *config, struct error *err)
 {
 	*room = (struct disk_room){.home = home};
-	storage_set_init(&room->storages);
+	list_init(&room->ahead);
+	room->storages = storage_set_create();
+	if (!room->storages)
+		return error_set(err, -ENOMEM, "cannot create a room for disks");
 	return worker_pool_init(&room->pool, config, err);
 }
 
 void disk_room_fini(struct disk_room *room)
 {
+	if (room->storages)
+		disk_ahead_end(room);
 	worker_pool_fini(&room->pool);
+	storage_set_put(&room->storages);
+}
+
+static struct storage_options disk_storage_options(struct disk_room *room,
+						   const struct disk_spec *spec, const char *name)
+{
+	struct storage_options o = spec->storage;
+
+	o.disk = name;
+	o.set = room->storages;
+	return o;
 }
 
 int disk_open_storage(struct disk_room *room, const struct disk_spec *spec, const char *name,
 		      struct storage **out, struct error *err)
 {
-	struct storage_options o = spec->storage;
+	const struct storage_options o = disk_storage_options(room, spec, name);
 
-	o.disk = name;
-	o.set = &room->storages;
-	return storage_open(&o, out, err);
+	*out = disk_ahead_take(room, spec);
+	return *out ? 0 : storage_open(&o, out, err);
+}
+
+int disk_open_begin(struct disk_room *room, const struct disk_spec *spec, const char *name,
+		    struct storage_opening *op, struct error *err)
+{
+	const struct storage_options o = disk_storage_options(room, spec, name);
+
+	return storage_open_begin(&o, room->home, op, err);
 }
 
 struct virtio_blk_options disk_blk_options(const struct disk_spec *spec, const char *name)

@@ -5,6 +5,7 @@
  *
  *      spec.c   the words
  *      pool.c   the workers
+ *      ahead.c  storages opened side by side, before the disks are made
  *      disk.c   storage and device of them
  *
  * Threads: the control thread.
@@ -13,6 +14,7 @@
 #define DISK_DISK_H
 
 #include "backend/blk/virtio_blk.h"
+#include "disk/ahead.h"
 #include "disk/pool.h"
 #include "disk/spec.h"
 
@@ -20,7 +22,8 @@
 struct disk_room {
 	struct reactor *home; /* the control thread's                            */
 	struct worker_pool pool;
-	struct storage_set storages;
+	struct storage_set *storages;
+	struct list ahead; /* storages that are opened before their disks are made (ahead.h) */
 };
 
 /* @home stays the caller's. */
@@ -29,9 +32,15 @@ int disk_room_init(struct disk_room *room, struct reactor *home,
 /* Nothing of it is left.  Harmless when zeroed or done before. */
 void disk_room_fini(struct disk_room *room);
 
-/* The bytes alone, for devices of another kind.  @name: of the disk, for messages. */
+/*
+ * The bytes alone, for devices of another kind.  @name: of the disk, for messages.  Waits for them,
+ * unless they were opened ahead.
+ */
 int disk_open_storage(struct disk_room *room, const struct disk_spec *spec, const char *name,
 		      struct storage **out, struct error *err);
+/* The same without waiting (storage_open_begin()). */
+int disk_open_begin(struct disk_room *room, const struct disk_spec *spec, const char *name,
+		    struct storage_opening *op, struct error *err);
 
 /* A virtio-blk device that stands nowhere yet.  virtio_blk_destroy() closes its storage, too. */
 int disk_from_spec(struct disk_room *room, const struct disk_spec *spec, const char *name,

@@ -116,7 +116,7 @@ static void what_fails_leaves_nothing_open(void **state)
 	assert_int_equal(disk_from_spec(&p->room, &spec, "disk0", &blk, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "disk0"));
 	disk_spec_fini(&spec);
-	assert_true(list_empty(&p->room.storages.all));
+	assert_true(list_empty(&p->room.storages->all));
 	assert_int_equal(add(p, words, "disk0", &blk, &err), 0);
 	virtio_blk_destroy(&blk);
 	assert_int_equal(add(p, "file=/nowhere/x", "disk0", &blk, &err), -ENOENT);

@@ -61,7 +61,9 @@ static void signals_ready(struct reactor_watch *w, uint32_t events)
 	(void)events;
 	while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (!s->stopping) {
-			log_info(NULL, "stopping; a second signal ends it without draining");
+			if (s->open)
+				log_info(NULL,
+					 "stopping; a second signal ends it without draining");
 			server_stop(s);
 		} else {
 			s->skip_drain = true;
@@ -324,6 +326,11 @@ void server_stop(struct server *s)
 		socket_door_stop(&list_entry(l, struct server_offer, link)->door);
 	if (server_is_over(s))
 		reactor_stop(s->home);
+}
+
+bool server_is_stopping(const struct server *s)
+{
+	return s->stopping;
 }
 
 /* Offers that were never run are stopped here. */

@@ -128,6 +128,8 @@ int server_process(struct server *s);
 
 /* Drains every disk, then server_run() returns. */
 void server_stop(struct server *s);
+/* Somebody said so, a signal perhaps. */
+bool server_is_stopping(const struct server *s);
 
 /* After server_run() returned 0 or server_process() 1, or before either was called.  NULLs *s. */
 void server_destroy(struct server **s);

@@ -7,6 +7,8 @@
 
 #include "storage/storage.h"
 
+#include <sys/types.h>
+
 struct storage_engine_ops {
 	const char *kind;   /* "file", for a person */
 	const char *prefix; /* "null:"; NULL: takes every target that no prefix claims */
@@ -25,8 +27,9 @@ struct storage_engine_ops {
 	int (*measure)(struct storage *s, uint64_t *size);
 	/* storage_resize_fd(), or -errno.  Optional: it has no length. */
 	int (*length_fd)(const struct storage *s);
-	/* Whether @target is where its bytes are.  Optional: nothing else can be there. */
-	bool (*is_at)(const struct storage *s, const char *target);
+	/* Libraries that it brings have threads, which outlive an open that is given up: the process
+	 * must not destroy what they use. */
+	bool has_threads;
 	/* Fills the base of the channel, too. */
 	int (*channel_open)(struct storage *s, struct reactor *r, struct storage_channel **out,
 			    struct error *err);
@@ -67,9 +70,20 @@ struct storage_engine_ops {
 	unsigned (*resume)(struct storage *s);
 };
 
+/* A file or block device, whatever its name is. */
+struct storage_ident {
+	bool known, device;
+	dev_t dev; /* of a block device its own number */
+	ino_t ino;
+};
+
 /* Embedded by each engine's own disk struct. */
 struct storage {
 	const struct storage_engine_ops *ops;
+	struct storage_set *set; /* NULL: none */
+	/* Of an engine whose bytes are in a file (else its name counts), and of a layer that has one
+	 * besides. */
+	struct storage_ident ident;
 	struct list link;   /* in a storage_set                                   */
 	char *disk;	    /* its name, for sentences; NULL: none was given      */
 	const char *name;   /* for messages; the engine's, valid until close      */
@@ -127,6 +141,22 @@ extern const struct storage_engine_ops errors_layer_ops;
 extern const struct storage_engine_ops faulty_layer_ops;
 extern const struct storage_engine_ops record_layer_ops;
 extern const struct storage_engine_ops throttle_layer_ops;
+
+/* ---- storage.c ---- */
+
+const struct storage_engine_ops *storage_engine_for(const char *target);
+
+/* ---- open.c ---- */
+
+/* A thread of a library's is left behind: the process ends without destructors from now on. */
+void storage_leave_threads(void);
+/* May wait for the file system, as what follows. */
+struct storage_ident storage_ident_of(const char *path);
+/* Whether the file of that name is where its bytes are. */
+bool storage_is_at(const struct storage *engine, const char *path);
+/* Stops those that are on their way, for as long as the lists of @set are read; NULL: none. */
+void storage_set_lock(struct storage_set *set);
+void storage_set_unlock(struct storage_set *set);
 
 /* ---- stack.c ---- */
 

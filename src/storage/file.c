@@ -227,6 +227,7 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 			goto unlock;
 	}
 	file_find_kind(f);
+	f->base.ident = storage_ident_of(f->path);
 	if (f->coarse)
 		rmw_init(&f->rmw, f->align, file_channel_resume);
 	*out = &f->base;
@@ -281,18 +282,6 @@ static int file_length_fd(const struct storage *s)
 	return fd < 0 ? -errno : fd;
 }
 
-static bool file_is_at(const struct storage *s, const char *target)
-{
-	const struct file *f = container_of(s, const struct file, base);
-	struct stat ours, theirs;
-
-	if (fstat(f->fd, &ours) || stat(target, &theirs))
-		return false;
-	if (S_ISBLK(ours.st_mode))
-		return S_ISBLK(theirs.st_mode) && ours.st_rdev == theirs.st_rdev;
-	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
-
 static const struct word file_words[] = {
 	STORAGE_WORD_READONLY,
 	{"format", .kind = WORD_CHOICE,
@@ -339,7 +328,6 @@ const struct storage_engine_ops file_engine_ops = {
 	.spoiled = file_spoiled,
 	.measure = file_measure,
 	.length_fd = file_length_fd,
-	.is_at = file_is_at,
 	.channel_open = file_channel_open,
 	.channel_close = file_channel_close,
 	.submit = file_channel_submit,

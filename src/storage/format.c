@@ -222,16 +222,9 @@ static int format_open(const struct storage_options *asked, struct storage **out
 		return error_set(err, -EINVAL, "%s is broken or no %s image: %s.", o->target,
 				 f->name, inner.text);
 	if (rc)
-		error_set(err, rc, "%s.", inner.text);
-	return rc;
-}
-
-static bool format_is_at(const struct storage *s, const char *target)
-{
-	struct stat ours, theirs;
-
-	return !stat(s->name, &ours) && !stat(target, &theirs) && ours.st_dev == theirs.st_dev &&
-	       ours.st_ino == theirs.st_ino;
+		return error_set(err, rc, "%s.", inner.text);
+	(*out)->ident = storage_ident_of(o->target);
+	return 0;
 }
 
 /* Its words are those of a file. */
@@ -239,8 +232,8 @@ const struct storage_engine_ops format_engine_ops = {
 	.kind = "format",
 	.open = format_open,
 	.close = nbd_storage_close,
+	.has_threads = true,
 	.spoiled = nbd_spoiled,
-	.is_at = format_is_at,
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,
 	.submit = nbd_submit,

@@ -285,6 +285,7 @@ const struct storage_engine_ops nbd_engine_ops = {
 	.words = NBD_WORDS,
 	.open = nbd_open,
 	.close = nbd_storage_close,
+	.has_threads = true,
 	.spoiled = nbd_spoiled,
 	.channel_open = nbd_channel_open,
 	.channel_close = nbd_channel_close,

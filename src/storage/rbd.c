@@ -320,17 +320,6 @@ static int opening_start(const struct storage_options *o, struct rbd_opening **o
 	return rc;
 }
 
-/*
- * librados ends badly in a process that goes while its threads are still at work: its data is
- * destroyed under them.  Where some had to be left behind nothing is destroyed any more.
- */
-static void go_at_once(int status, void *arg)
-{
-	(void)arg;
-	fflush(NULL);
-	_exit(status);
-}
-
 static int rbd_engine_open(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	struct rbd_cluster *cluster;
@@ -349,7 +338,7 @@ static int rbd_engine_open(const struct storage_options *o, struct storage **out
 	waited = apart_do(&w->apart, RBD_OPEN_SECONDS);
 	if (waited == -ETIMEDOUT) {
 		/* Disk and work are undone there. */
-		on_exit(go_at_once, NULL);
+		storage_leave_threads();
 		rc = error_set(err, waited,
 			       "%s does not answer within %u seconds; is the cluster well?",
 			       o->target, RBD_OPEN_SECONDS);
@@ -405,7 +394,7 @@ static void rbd_engine_close(struct storage *s)
 		rc = apart_do(&w->apart, RBD_CLOSE_SECONDS);
 	}
 	if (rc == -ETIMEDOUT)
-		on_exit(go_at_once, NULL);
+		storage_leave_threads();
 	else if (rc)
 		image_close(d);
 	if (rc != -ETIMEDOUT)
@@ -457,11 +446,6 @@ static int rbd_measure(struct storage *s, uint64_t *size)
 	return 0;
 }
 
-static bool rbd_is_at(const struct storage *s, const char *target)
-{
-	return !strcmp(s->name, target);
-}
-
 static void rbd_describe(const struct storage *s, char *text, size_t size)
 {
 	const struct rbd_disk *d = container_of(s, const struct rbd_disk, base);
@@ -482,7 +466,7 @@ const struct storage_engine_ops rbd_engine_ops = {
 	.open = rbd_engine_open,
 	.close = rbd_engine_close,
 	.measure = rbd_measure,
-	.is_at = rbd_is_at,
+	.has_threads = true,
 	.channel_open = rbd_channel_open,
 	.channel_close = rbd_channel_close,
 	.submit = rbd_submit,

@@ -50,8 +50,9 @@
 struct rbd_cluster {
 	struct rbd_lib lib;
 	char *conf, *name, *keyring; /* as asked for; NULL: by default */
-	struct list link;	     /* in a storage_set; control thread  */
-	unsigned users;		     /* disks that are open or opening; control thread */
+	struct storage_set *set;     /* NULL: none */
+	struct list link;	     /* in @set; its lock */
+	unsigned users;		     /* disks that are open or opening; @set's lock */
 	unsigned refs;		     /* atomic: those, and what was left behind */
 
 	pthread_mutex_t lock; /* protects what follows; taken alone */
@@ -59,9 +60,9 @@ struct rbd_cluster {
 	rados_t rados;
 };
 
-/* The cluster of that disk, perhaps not connected yet.  Control thread. */
+/* The cluster of that disk, perhaps not connected yet. */
 int rbd_cluster_get(const struct storage_options *o, struct rbd_cluster **out, struct error *err);
-/* The control thread is done with it; what was left behind may not be. */
+/* The disk is done with it; what was left behind may not be. */
 void rbd_cluster_leave(struct rbd_cluster *c);
 void rbd_cluster_ref(struct rbd_cluster *c);
 void rbd_cluster_unref(struct rbd_cluster *c);

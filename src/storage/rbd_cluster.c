@@ -43,8 +43,10 @@ void rbd_cluster_unref(struct rbd_cluster *c)
 
 void rbd_cluster_leave(struct rbd_cluster *c)
 {
+	storage_set_lock(c->set);
 	if (!--c->users)
 		list_del(&c->link);
+	storage_set_unlock(c->set);
 	rbd_cluster_unref(c);
 }
 
@@ -66,33 +68,42 @@ static int cluster_create(const struct storage_options *o, struct rbd_cluster **
 		return rc;
 	}
 	list_init(&c->link);
+	c->set = o->set;
 	if (o->set)
 		list_add_tail(&o->set->rbd_clusters, &c->link);
 	*out = c;
 	return 0;
 }
 
+/* With the set's lock held. */
+static struct rbd_cluster *cluster_find(const struct storage_options *o)
+{
+	list_for_each (l, &o->set->rbd_clusters) {
+		struct rbd_cluster *c = list_entry(l, struct rbd_cluster, link);
+
+		if (same_text(c->conf, o->rbd_conf) && same_text(c->name, o->rbd_name) &&
+		    same_text(c->keyring, o->rbd_keyring))
+			return c;
+	}
+	return NULL;
+}
+
 int rbd_cluster_get(const struct storage_options *o, struct rbd_cluster **out, struct error *err)
 {
-	struct rbd_cluster *found = NULL;
+	struct rbd_cluster *c;
 	int rc = 0;
 
-	if (o->set)
-		list_for_each (l, &o->set->rbd_clusters) {
-			struct rbd_cluster *c = list_entry(l, struct rbd_cluster, link);
-
-			if (same_text(c->conf, o->rbd_conf) && same_text(c->name, o->rbd_name) &&
-			    same_text(c->keyring, o->rbd_keyring))
-				found = c;
-		}
-	if (!found)
-		rc = cluster_create(o, &found, err);
-	if (rc)
-		return rc;
-	found->users++;
-	rbd_cluster_ref(found);
-	*out = found;
-	return 0;
+	storage_set_lock(o->set);
+	c = o->set ? cluster_find(o) : NULL;
+	if (!c)
+		rc = cluster_create(o, &c, err);
+	if (!rc) {
+		c->users++;
+		rbd_cluster_ref(c);
+		*out = c;
+	}
+	storage_set_unlock(o->set);
+	return rc;
 }
 
 /* ---- connecting ---- */

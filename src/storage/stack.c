@@ -183,6 +183,7 @@ void storage_describe(const struct storage *s, char *text, size_t size)
 
 struct storage *storage_find(const struct storage_set *set, const char *disk)
 {
+	/* What is listed is listed, and closed, by the control thread. */
 	list_for_each (l, &set->all) {
 		struct storage *s = list_entry(l, struct storage, link);
 

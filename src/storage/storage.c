@@ -20,7 +20,7 @@ static bool engine_takes(const struct storage_engine_ops *e, const char *target)
 }
 
 /* The last one takes what is left. */
-static const struct storage_engine_ops *engine_for(const char *target)
+const struct storage_engine_ops *storage_engine_for(const char *target)
 {
 	const struct storage_engine_ops *const *e = storage_engines;
 
@@ -31,7 +31,7 @@ static const struct storage_engine_ops *engine_for(const char *target)
 
 const struct words_table *storage_words(const char *target)
 {
-	return &engine_for(target)->words;
+	return &storage_engine_for(target)->words;
 }
 
 const struct words_table *storage_words_at(unsigned i)
@@ -42,99 +42,6 @@ const struct words_table *storage_words_at(unsigned i)
 const struct words_table *storage_layer_words_at(unsigned i)
 {
 	return storage_layers[i] ? &storage_layers[i]->words : NULL;
-}
-
-/* ---- opening ---- */
-
-/* The sentence of somebody in the way, when that is one of our own. */
-static void explain_busy(const struct storage_options *o, struct error *err)
-{
-	list_for_each (l, &o->set->all) {
-		const struct storage *s = list_entry(l, struct storage, link), *e = s;
-
-		while (e && !(e->ops->is_at && e->ops->is_at(e, o->target)))
-			e = e->below;
-		if (!e)
-			continue;
-		error_set(err, -EBUSY,
-			  "%s is in use by %s; one image is one disk, unless readonly=on on "
-			  "both.",
-			  o->target, s->disk ? s->disk : "another disk");
-		return;
-	}
-}
-
-static int open_engine(const struct storage_options *o, struct storage **out, struct error *err)
-{
-	const struct storage_engine_ops *ops;
-	struct storage *s;
-	int rc;
-
-	if (!o->target || !*o->target)
-		return error_set(err, -EINVAL,
-				 "no disk is named: give a path, null:SIZE, memory:SIZE, "
-				 "nbd://HOST/EXPORT or rbd:POOL/IMAGE.");
-	rc = geometry_check(&o->geometry, o->target, err);
-	if (rc)
-		return rc;
-	ops = engine_for(o->target);
-	if (o->format != STORAGE_FORMAT_RAW)
-		ops = &format_engine_ops;
-	rc = ops->open(o, &s, err);
-	if (rc) {
-		if (rc == -EBUSY && o->set)
-			explain_busy(o, err);
-		return rc;
-	}
-	s->ops = ops;
-	geometry_apply(s, &o->geometry);
-	s->judged = s->size;
-	rc = geometry_judge_size(s, o->target, s->size, err);
-	if (rc)
-		stack_close(s);
-	else
-		*out = s;
-	return rc;
-}
-
-int storage_open(const struct storage_options *o, struct storage **out, struct error *err)
-{
-	struct storage_options engine = *o;
-	struct storage *s;
-	char *disk = NULL;
-	int rc;
-
-	*out = NULL;
-	if (o->disk && !(disk = strdup(o->disk)))
-		return error_set(err, -ENOMEM, "cannot open %s", o->target);
-	stack_prepare(&engine);
-	rc = open_engine(&engine, &s, err);
-	if (!rc)
-		rc = stack_layers(o, &s, err);
-	if (rc) {
-		free(disk);
-		return rc;
-	}
-	s->disk = disk;
-	list_init(&s->link);
-	if (o->set)
-		list_add_tail(&o->set->all, &s->link);
-	*out = s;
-	return 0;
-}
-
-void storage_close(struct storage **sp)
-{
-	struct storage *s = *sp;
-
-	if (!s)
-		return;
-	/* One that was made by hand, for a test, is in no set. */
-	if (s->link.next)
-		list_del(&s->link);
-	free(s->disk);
-	stack_close(s);
-	*sp = NULL;
 }
 
 uint64_t storage_size(const struct storage *s)

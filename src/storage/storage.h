@@ -16,6 +16,7 @@
 #include "storage/layers.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -163,20 +164,38 @@ struct storage_geometry {
 
 /*
  * The open storages of one server or machine, so that an image that is in use can be told apart:
- * by one of our own disks, or by somebody else.  Control thread.
+ * by one of our own disks, or by somebody else.
+ *
+ * Disks are opened by threads of their own, which have a reference; one that was given up may come
+ * to its end when everybody else is gone.
  */
 struct storage_set {
+	pthread_mutex_t lock;	/* protects what follows; the locks of disks are taken inside it */
+	pthread_cond_t settled; /* something left @opening */
+	unsigned refs;		/* atomic */
 	struct list all;
+	struct list opening;	     /* struct storage_claim, in the order of beginning */
 	struct list throttle_groups; /* those that have a name */
 	struct list rbd_clusters;    /* connected; each is one for all its disks */
 };
 
+/* In memory of the caller's, who opens disks by storage_open() alone. */
 static inline void storage_set_init(struct storage_set *set)
 {
+	pthread_mutex_init(&set->lock, NULL);
+	pthread_cond_init(&set->settled, NULL);
+	set->refs = 1;
+	list_init(&set->opening);
 	list_init(&set->all);
 	list_init(&set->throttle_groups);
 	list_init(&set->rbd_clusters);
 }
+
+/* NULL: no memory. */
+struct storage_set *storage_set_create(void);
+void storage_set_ref(struct storage_set *set);
+/* Of one that was created.  NULLs *set. */
+void storage_set_put(struct storage_set **set);
 
 /*
  * What every engine may be told.  Which of it an engine obeys stands in its own table of words;
@@ -220,6 +239,7 @@ struct storage_options {
 	const char *target;	 /* PATH, null:SIZE, memory:SIZE, nbd://..., rbd:...         */
 	const char *disk;	 /* its name, for sentences; may be NULL                     */
 	struct storage_set *set; /* to be listed in while open; NULL: none            */
+	bool unlisted;		 /* a part of another disk of that set, which is listed */
 	unsigned readonly;	 /* enum storage_access                                     */
 	bool direct;		 /* cache=none: past the page cache                          */
 	bool threads;		 /* aio=threads: no io_uring for I/O                         */
@@ -240,9 +260,34 @@ struct storage_options {
 
 struct storage; /* opaque outside src/storage */
 
-/* A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are
- * never guessed from contents. */
+/*
+ * A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are
+ * never guessed from contents.
+ *
+ * Waits for names, servers and file systems, for as long as each engine does: for programs that do
+ * nothing else meanwhile.
+ */
 int storage_open(const struct storage_options *o, struct storage **out, struct error *err);
+
+/*
+ * The same on a thread of its own: for whoever has others to serve, or opens several disks at once.
+ * done() comes once, on @home's thread, unless it is cancelled before: 0 and a storage that is the
+ * caller's, or -errno and a sentence.  What is opened in vain closes by itself, whenever that is.
+ *
+ * A disk whose target is named by one that was begun before waits for that: so it is the second of
+ * them that is refused.
+ */
+struct storage_opening {
+	void (*done)(struct storage_opening *op, int rc, struct storage *s,
+		     const struct error *err);
+	struct storage_opening_job *job; /* the storage's; NULL: none is under way */
+};
+
+/* Control thread, which is @home's.  @o is copied, its texts, too.  0, or -errno and no done(). */
+int storage_open_begin(const struct storage_options *o, struct reactor *home,
+		       struct storage_opening *op, struct error *err);
+/* Harmless when none is under way. */
+void storage_open_cancel(struct storage_opening *op);
 /* The options of the engine that takes @target, and of all engines in turn (NULL behind the last):
  * for words that are read, and for help texts.  The fields are those of struct storage_options. */
 const struct words_table *storage_words(const char *target);

@@ -410,13 +410,27 @@ def silent_peers():
     case("control_ends_with_the_machine", process.wait(DEADLINE) == 143)
 
 
+def signal_while_a_disk_is_opened():
+    """Its server takes the connection and says nothing."""
+    for kind in ("--disk", "--ide", "--scsi"):
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(f"mute{kind}")
+            mute.listen(16)
+            mute.settimeout(DEADLINE)
+            process = start("s", kind, f"nbd+unix:///?socket=mute{kind}", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            caller = mute.accept()[0]
+            process.send_signal(signal.SIGINT)
+            case(f"signal_while_{kind[2:]}_is_opened", process.wait(DEADLINE) == 128 + signal.SIGINT)
+            caller.close()
+
+
 def guests():
     reason = None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm for us"
     if not reason and build_kernel():
         reason = "no 32-bit kernel can be made here"
     for test in (broken_kernels, power_off, exit_port, reset_ends, triple_fault, resets_go_on, sigterm, closed_descriptors, echo, ctrl_a_x,
                  terminal_signals, terminal_stop, packed_kernels, firmware_without_a_disk,
-                 tree_of_a_running_machine, silent_peers):
+                 tree_of_a_running_machine, silent_peers, signal_while_a_disk_is_opened):
         if reason:
             say(True, test.__name__, f" # SKIP {reason}")
         else:

@@ -322,6 +322,23 @@ def signals():
     server.stop()
 
 
+def opening():
+    """A server that takes the connection and says nothing: the disk behind it is being opened for seconds."""
+    for name, sig in (("others", None), ("sigint", signal.SIGINT), ("sigterm", signal.SIGTERM)):
+        disks = ("--vhost-user", "s.sock", "--disk", f"nbd+unix:///?socket={name}.mute", "--vhost-user", "t.sock", "--disk")
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(f"{name}.mute")
+            mute.listen(16)
+            mute.settimeout(DEADLINE)
+            if not sig:
+                refused("a_mute_server_delays_no_others_sentence", 1, ["none.raw"], "serve", *disks, "none.raw")
+                continue
+            server = Server("--quiet", *disks, image("opened.raw", 1 << 20), wait=None)
+            caller = mute.accept()[0]
+            case(f"{name}_while_a_disk_is_opened_ends_it", server.stop(sig) == 0 and not server.text(), server.text())
+            caller.close()
+
+
 def resource_limit(pid):
     return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
 
@@ -360,7 +377,7 @@ def poor_hosts():
 
 
 try:
-    for part in (command_lines, images, sockets, abstract_sockets, inherited_sockets, control, signals, poor_hosts):
+    for part in (command_lines, images, sockets, abstract_sockets, inherited_sockets, control, signals, opening, poor_hosts):
         part()
 finally:
     os.chdir("/")

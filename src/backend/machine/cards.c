@@ -14,6 +14,28 @@ void pc_cards_destroy(struct pc *pc)
 	disk_room_fini(&pc->room);
 }
 
+static void scsi_path(unsigned id, char path[PC_DISK_PATH])
+{
+	snprintf(path, PC_DISK_PATH, "pc/pci.0/scsi/disk%u", id);
+}
+
+void pc_disk_path(enum disk_kind kind, unsigned nth, char path[PC_DISK_PATH])
+{
+	switch (kind) {
+	case DISK_VIRTIO:
+		snprintf(path, PC_DISK_PATH, "pc/pci.0/disk%u", nth);
+		return;
+	case DISK_IDE:
+		snprintf(path, PC_DISK_PATH, "pc/ide.%u/disk%u", nth / IDE_DRIVES % 10,
+			 nth % IDE_DRIVES);
+		return;
+	case DISK_SCSI:
+		/* As lsi_free_id() gives them. */
+		scsi_path(nth < LSI_HOST_ID ? nth : nth + 1, path);
+		return;
+	}
+}
+
 /* ---- virtio ---- */
 
 struct virtio_card *pc_virtio_card(const struct pc *pc, uint16_t id, unsigned n)
@@ -54,10 +76,10 @@ int pc_add_disk(struct pc *pc, const struct disk_spec *spec, const struct virtio
 		struct error *err)
 {
 	struct virtio_blk *blk;
-	char path[32];
+	char path[PC_DISK_PATH];
 	int rc;
 
-	snprintf(path, sizeof(path), "pc/pci.0/disk%u", count_virtio(pc, VIRTIO_ID_BLOCK));
+	pc_disk_path(DISK_VIRTIO, count_virtio(pc, VIRTIO_ID_BLOCK), path);
 	rc = disk_from_spec(&pc->room, spec, path, &blk, err);
 	return rc ? rc : add_virtio(pc, &blk->vdev, board, err);
 }
@@ -99,7 +121,7 @@ int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err)
 {
 	struct ide_drive_options o = {.serial = spec->serial, .write_through = !spec->wce};
 	struct storage *storage;
-	char path[32];
+	char path[PC_DISK_PATH];
 	int rc = 0;
 
 	if (!pc->ide)
@@ -107,8 +129,7 @@ int pc_add_ide(struct pc *pc, const struct disk_spec *spec, struct error *err)
 				      pc->poll_us, err);
 	if (rc)
 		return rc;
-	snprintf(path, sizeof(path), "pc/ide.%u/disk%u", pc->ide->n_disks / IDE_DRIVES % 10,
-		 pc->ide->n_disks % IDE_DRIVES);
+	pc_disk_path(DISK_IDE, pc->ide->n_disks, path);
 	o.path = path;
 	rc = disk_open_storage(&pc->room, spec, path, &storage, err);
 	if (rc)
@@ -142,7 +163,7 @@ int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *
 	struct scsi_disk_threads threads;
 	struct scsi_disk *disk;
 	struct storage *storage;
-	char path[32];
+	char path[PC_DISK_PATH];
 	int rc = add_adapter(pc, err), id;
 
 	if (rc)
@@ -150,7 +171,7 @@ int pc_add_scsi_disk(struct pc *pc, const struct disk_spec *spec, struct error *
 	id = lsi_free_id(pc->scsi);
 	if (id < 0)
 		return error_set(err, id, "%s: the SCSI bus is full", spec->file);
-	snprintf(path, sizeof(path), "pc/pci.0/scsi/disk%d", id);
+	scsi_path((unsigned)id, path);
 	o.path = path;
 	rc = disk_open_storage(&pc->room, spec, path, &storage, err);
 	if (rc)

@@ -133,6 +133,12 @@ int pc_create(struct pc **out, const struct pc_config *config, struct error *err
  */
 int pc_use_kvm(struct pc *pc, const struct pc_config *config, struct error *err);
 /*
+ * The name that the @nth disk of that kind will have, so that its storage can be opened ahead
+ * (disk/ahead.h).
+ */
+#define PC_DISK_PATH 32
+void pc_disk_path(enum disk_kind kind, unsigned nth, char path[PC_DISK_PATH]);
+/*
  * A virtio-blk-pci card with this disk, in the next empty slot, before the machine runs.  @board:
  * what the card is like; its name and class may be left out.
  */

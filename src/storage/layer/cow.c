@@ -346,8 +346,8 @@ static int cow_open_file(struct cow *d, struct cow_file *f, const struct storage
 		rc = storage_open(&overlay, &d->overlay, err);
 	if (rc)
 		return rc;
-	/* Whoever asks who has an image is told by the disk (is_at). */
-	list_del(&d->overlay->link);
+	/* Whoever asks who has an image is told by the disk. */
+	d->layer.base.ident = stack_engine(d->overlay)->ident;
 	if (storage_limits_zoned(storage_limits(d->overlay)))
 		rc = error_set(err, -EOPNOTSUPP, "%s is a zoned disk, and no place for an overlay.",
 			       f->path);
@@ -444,6 +444,7 @@ static int cow_stack(const struct storage_options *o, struct storage *below, str
 {
 	const struct storage_options overlay = {
 		.set = o->set,
+		.unlisted = true,
 		.readonly = o->readonly,
 		.direct = o->direct,
 		.threads = o->threads,
@@ -473,13 +474,6 @@ static void cow_close(struct storage *s)
 static bool cow_spoiled(const struct storage *s)
 {
 	return storage_spoiled(cow_of(s)->overlay);
-}
-
-static bool cow_is_at(const struct storage *s, const char *target)
-{
-	const struct storage *engine = stack_engine(cow_of(s)->overlay);
-
-	return engine->ops->is_at && engine->ops->is_at(engine, target);
 }
 
 /* An overlay is made for a size: it stays, whatever becomes of the base. */
@@ -513,7 +507,6 @@ const struct storage_engine_ops cow_layer_ops = {
 	.prepare = cow_prepare,
 	.close = cow_close,
 	.measure = cow_measure,
-	.is_at = cow_is_at,
 	.spoiled = cow_spoiled,
 	.channel_open = cow_channel_open,
 	.channel_close = cow_channel_close,

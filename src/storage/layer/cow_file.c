@@ -64,7 +64,7 @@ void cow_base_settle(struct cow_base *b, const struct storage *base)
 
 	b->size = storage_size(base);
 	/* "nbd://..." may be the name of a file, too. */
-	b->dated = b->dated && engine->ops->is_at && engine->ops->is_at(engine, b->name);
+	b->dated = b->dated && storage_is_at(engine, b->name);
 }
 
 static void header_take_base(struct cow_header *h, const struct cow_base *b)

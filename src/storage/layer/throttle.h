@@ -36,9 +36,10 @@ struct throttle_fifo {
 struct throttle_member;
 
 struct throttle_group {
-	struct list link; /* in the set's throttle_groups */
-	char *name;	  /* NULL: of one disk alone */
-	unsigned users;	  /* disks */
+	struct storage_set *set; /* NULL: none */
+	struct list link;	 /* in the set's throttle_groups; its lock, as users */
+	char *name;		 /* NULL: of one disk alone */
+	unsigned users;		 /* disks */
 	uint64_t (*now)(void);
 
 	pthread_mutex_t lock; /* protects what follows, and of members what says so */

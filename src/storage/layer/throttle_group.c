@@ -67,6 +67,7 @@ static int group_create(const struct storage_options *o, struct throttle_group *
 	for (unsigned d = 0; d < THROTTLE_DIRECTIONS; d++)
 		list_init(&g->waiting[d]);
 	list_init(&g->link);
+	g->set = o->set;
 	if (g->name && o->set)
 		list_add_tail(&o->set->throttle_groups, &g->link);
 	throttle_group_change(g, t);
@@ -74,8 +75,9 @@ static int group_create(const struct storage_options *o, struct throttle_group *
 	return 0;
 }
 
-int throttle_group_get(const struct storage_options *o, struct throttle_group **out,
-		       struct error *err)
+/* With the set's lock held. */
+static int group_get_locked(const struct storage_options *o, struct throttle_group **out,
+			    struct error *err)
 {
 	const struct storage_throttle_options *t = &o->layers.throttle;
 	struct throttle_group *g = group_find(o->set, t->group);
@@ -97,11 +99,28 @@ int throttle_group_get(const struct storage_options *o, struct throttle_group **
 	return 0;
 }
 
+int throttle_group_get(const struct storage_options *o, struct throttle_group **out,
+		       struct error *err)
+{
+	int rc;
+
+	storage_set_lock(o->set);
+	rc = group_get_locked(o, out, err);
+	storage_set_unlock(o->set);
+	return rc;
+}
+
 void throttle_group_put(struct throttle_group *g)
 {
-	if (--g->users)
+	bool last;
+
+	storage_set_lock(g->set);
+	last = !--g->users;
+	if (last)
+		list_del(&g->link);
+	storage_set_unlock(g->set);
+	if (!last)
 		return;
-	list_del(&g->link);
 	pthread_mutex_destroy(&g->lock);
 	free(g->name);
 	free(g);
