@@ -32,8 +32,8 @@ static struct storage_options disk_storage_options(struct disk_room *room,
 	return o;
 }
 
-int disk_open_storage(struct disk_room *room, const struct disk_spec *spec, const char *name,
-		      struct storage **out, struct error *err)
+static int open_any(struct disk_room *room, const struct disk_spec *spec, const char *name,
+		    struct storage **out, struct error *err)
 {
 	const struct storage_options o = disk_storage_options(room, spec, name);
 
@@ -47,6 +47,19 @@ int disk_open_begin(struct disk_room *room, const struct disk_spec *spec, const 
 	const struct storage_options o = disk_storage_options(room, spec, name);
 
 	return storage_open_begin(&o, room->home, op, err);
+}
+
+int disk_open_storage(struct disk_room *room, const struct disk_spec *spec, const char *name,
+		      struct storage **out, struct error *err)
+{
+	int rc = open_any(room, spec, name, out, err);
+
+	if (rc || !storage_limits_zoned(storage_limits(*out)))
+		return rc;
+	storage_close(out);
+	return error_set(err, -EINVAL,
+			 "%s: a disk of host-managed zones can be a virtio-blk disk alone.",
+			 spec->file);
 }
 
 struct virtio_blk_options disk_blk_options(const struct disk_spec *spec, const char *name)
@@ -68,7 +81,7 @@ int disk_from_spec(struct disk_room *room, const struct disk_spec *spec, const c
 	const struct virtio_blk_options o = disk_blk_options(spec, name);
 	struct worker_pool *pool = &room->pool;
 	struct storage *storage;
-	int rc = disk_open_storage(room, spec, name, &storage, err);
+	int rc = open_any(room, spec, name, &storage, err);
 
 	if (rc)
 		return rc;

@@ -33,7 +33,7 @@ int disk_room_init(struct disk_room *room, struct reactor *home,
 void disk_room_fini(struct disk_room *room);
 
 /*
- * The bytes alone, for devices of another kind.  @name: of the disk, for messages.  Waits for them,
+ * The bytes alone, for devices of another kind, which know no zones.  @name: of the disk, for messages.  Waits for them,
  * unless they were opened ahead.
  */
 int disk_open_storage(struct disk_room *room, const struct disk_spec *spec, const char *name,

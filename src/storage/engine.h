@@ -141,6 +141,7 @@ extern const struct storage_engine_ops errors_layer_ops;
 extern const struct storage_engine_ops faulty_layer_ops;
 extern const struct storage_engine_ops record_layer_ops;
 extern const struct storage_engine_ops throttle_layer_ops;
+extern const struct storage_engine_ops zoned_layer_ops;
 
 /* ---- storage.c ---- */
 

@@ -35,10 +35,18 @@ struct storage_errors_options {
 	uint32_t timeout;	 /* seconds; 0: never   */
 };
 
+struct storage_zoned_options {
+	uint32_t model; /* 0: no zones; 1: host-managed */
+	uint64_t size, capacity, max_append;
+	uint32_t max_open, max_active, conventional;
+	char *state; /* path; NULL: beside the image; owned by whoever has the words */
+};
+
 struct storage_layer_options {
 	char *cow; /* path of the overlay; NULL: none; owned by whoever has the words */
 	struct storage_faulty_options faulty;
 	char *record; /* path of the log; NULL: none; owned by whoever has the words */
+	struct storage_zoned_options zoned;
 	struct storage_throttle_options throttle;
 	struct storage_errors_options errors;
 };

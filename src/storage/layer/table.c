@@ -6,6 +6,11 @@
 #include "storage/engine.h"
 
 const struct storage_engine_ops *const storage_layers[] = {
-	&cow_layer_ops,	     &faulty_layer_ops, &record_layer_ops,
-	&throttle_layer_ops, &errors_layer_ops, NULL,
+	&cow_layer_ops,
+	&faulty_layer_ops,
+	&record_layer_ops,
+	&zoned_layer_ops,
+	&throttle_layer_ops,
+	&errors_layer_ops,
+	NULL,
 };
