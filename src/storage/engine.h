@@ -64,8 +64,12 @@ struct storage_engine_ops {
 	struct words_table change_words;
 	/* Texts: NULL.  Numbers: as they are. */
 	void (*current)(const struct storage *s, struct storage_options *o);
-	/* Takes over new ones; a NULL text: as it was.  -EINVAL: they cannot be. */
-	int (*change)(struct storage *s, const struct storage_options *o, bool only_check,
+	/*
+	 * Takes over new ones; a NULL text: as it was.  -EINVAL: they cannot be.  It is asked twice, since
+	 * all layers change or none: first @only_check, then for good, which cannot fail: what needs
+	 * memory is taken out of @o.
+	 */
+	int (*change)(struct storage *s, struct storage_options *o, bool only_check,
 		      struct error *err);
 	unsigned (*resume)(struct storage *s);
 };

@@ -204,7 +204,7 @@ static bool is_named(const struct storage *s, const struct words *w)
 }
 
 /* A layer none of whose words is named is left in peace. */
-static int change_all(struct storage *s, const struct words *w, const struct storage_options *o,
+static int change_all(struct storage *s, const struct words *w, struct storage_options *o,
 		      bool only_check, struct error *err)
 {
 	int rc = 0;
@@ -240,7 +240,7 @@ int storage_set_options(struct storage *s, const char *text, struct error *err)
 	if (!rc)
 		rc = change_all(s, &w, &o, true, err);
 	if (!rc)
-		rc = change_all(s, &w, &o, false, err);
+		(void)change_all(s, &w, &o, false, err);
 	words_fini(&w);
 	for (size_t i = 0; i < rules.n; i++)
 		words_clear(tables[i].table, &o);

@@ -350,7 +350,7 @@ static void errors_current(const struct storage *s, struct storage_options *o)
 	o->layers.errors = errors_of(s)->options;
 }
 
-static int errors_change(struct storage *s, const struct storage_options *o, bool only_check,
+static int errors_change(struct storage *s, struct storage_options *o, bool only_check,
 			 struct error *err)
 {
 	struct errors *d = errors_of(s);

@@ -350,12 +350,11 @@ static void faulty_current(const struct storage *s, struct storage_options *o)
 	o->layers.faulty.rules = NULL;
 }
 
-static int faulty_change(struct storage *s, const struct storage_options *o, bool only_check,
+static int faulty_change(struct storage *s, struct storage_options *o, bool only_check,
 			 struct error *err)
 {
 	struct faulty *d = faulty_of(s);
 	struct faulty_rules rules;
-	char *text;
 	int rc;
 
 	if (!o->layers.faulty.rules)
@@ -363,12 +362,10 @@ static int faulty_change(struct storage *s, const struct storage_options *o, boo
 	rc = faulty_rules_parse(&rules, o->layers.faulty.rules, d->seed, err);
 	if (rc || only_check)
 		return rc;
-	text = strdup(o->layers.faulty.rules);
-	if (!text)
-		return error_set(err, -ENOMEM, "cannot keep the rules");
 	pthread_mutex_lock(&d->lock);
 	free(d->text);
-	d->text = text;
+	d->text = o->layers.faulty.rules;
+	o->layers.faulty.rules = NULL;
 	d->rules = rules;
 	pthread_mutex_unlock(&d->lock);
 	layer_ring(&d->layer);

@@ -181,6 +181,52 @@ static unsigned fail_each(struct reactor *r)
 	return n;
 }
 
+static void describe_all(const struct storage *s, char text[1024])
+{
+	size_t n = 0;
+
+	for (; storage_below(s); s = storage_below(s)) {
+		storage_describe(s, text + n, 1024 - n);
+		n += strlen(text + n);
+	}
+}
+
+/* Options of several layers: all of them change, or none. */
+static void a_change_that_fails_changes_nothing(void **state)
+{
+	char before[1024], after[1024];
+	struct storage_set set;
+	struct storage_options o = everything(&set);
+	struct storage *s;
+	unsigned n = 0;
+	int rc;
+
+	(void)state;
+	if (!OURS)
+		skip();
+	unlink(record);
+	assert_int_equal(storage_open(&o, &s, NULL), 0);
+	describe_all(s, before);
+	do {
+		countdown = ++n;
+		rc = storage_set_options(
+			s, "throttle.iops=77,rerror=report,faulty.rules=delay:op=read:ms=7", NULL);
+		if (countdown)
+			break;
+		assert_int_equal(rc, -ENOMEM);
+		describe_all(s, after);
+		assert_string_equal(before, after);
+	} while (true);
+	countdown = 0;
+	assert_in_range(n, 3, 100);
+	assert_int_equal(rc, 0);
+	describe_all(s, after);
+	assert_non_null(strstr(after, "iops=77"));
+	assert_non_null(strstr(after, "rerror=report"));
+	assert_non_null(strstr(after, "op=read"));
+	storage_close(&s);
+}
+
 static void no_allocation_that_fails_does_harm(void **state)
 {
 	struct reactor_config c = {.uring = false};
@@ -231,6 +277,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_allocation_that_fails_does_harm),
+		cmocka_unit_test(a_change_that_fails_changes_nothing),
 		cmocka_unit_test(no_memory_is_taken_for_a_request),
 	};
 

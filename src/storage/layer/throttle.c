@@ -221,7 +221,7 @@ static void throttle_current(const struct storage *s, struct storage_options *o)
 	o->layers.throttle.group = NULL;
 }
 
-static int throttle_change(struct storage *s, const struct storage_options *o, bool only_check,
+static int throttle_change(struct storage *s, struct storage_options *o, bool only_check,
 			   struct error *err)
 {
 	struct throttle *t = to_throttle(s);
