@@ -299,14 +299,43 @@ static void wrong_images_are_sentences(void **state)
 	free(path);
 }
 
+/* A key that others can read is refused wherever it lies. */
+static void keys_in_default_places_are_for_their_owner(void **state)
+{
+	static const char *const places[] = {"home/.pki/libnbd", "home/.config/pki/libnbd", "host"};
+	struct place *p = *state;
+	struct error err = {""};
+	char home[128], host[128];
+
+	snprintf(home, sizeof(home), "%s/home", p->dir);
+	snprintf(host, sizeof(host), "%s/host", p->dir);
+	assert_int_equal(nbd_check_default_key(home, host, &err), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		run("mkdir -p %s/%s && cd %s/%s && touch client-key.pem && chmod 640 "
+		    "client-key.pem",
+		    p->dir, places[i], p->dir, places[i]);
+		assert_int_equal(nbd_check_default_key(home, host, &err), -EACCES);
+		assert_non_null(strstr(err.text, places[i]));
+		run("chmod 600 %s/%s/client-key.pem", p->dir, places[i]);
+		assert_int_equal(nbd_check_default_key(home, host, &err), 0);
+	}
+	run("chmod 640 %s/home/.pki/libnbd/client-key.pem", p->dir);
+	assert_int_equal(nbd_check_default_key(NULL, host, &err), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		T(a_server_of_our_own_that_dies),    T(a_backing_file_is_read_and_left_alone),
-		T(what_others_made_is_read),	     T(encrypted_images_need_their_key),
-		T(encrypted_devices_need_their_key), T(words_of_a_server_are_printed_harmlessly),
-		T(tls_by_certificates_and_by_keys),  T(wrong_images_are_sentences),
+		T(a_server_of_our_own_that_dies),
+		T(a_backing_file_is_read_and_left_alone),
+		T(what_others_made_is_read),
+		T(encrypted_images_need_their_key),
+		T(encrypted_devices_need_their_key),
+		T(words_of_a_server_are_printed_harmlessly),
+		T(tls_by_certificates_and_by_keys),
+		T(wrong_images_are_sentences),
+		T(keys_in_default_places_are_for_their_owner),
 	};
 
 	cmocka_set_test_filter(getenv("TEST_ONLY"));

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define NBD_MAX_RUN	(UINT64_C(1) << 30)
@@ -120,21 +121,53 @@ void nbd_storage_close(struct storage *s)
 	free(d);
 }
 
-/* What TLS takes from files that the URI names. */
+/* A client that shows no certificate has no key. */
+static int check_key_in(const char *dir, struct error *err)
+{
+	char *key = NULL;
+	int rc = 0;
+
+	if (asprintf(&key, "%s/client-key.pem", dir) < 0)
+		return error_set(err, -ENOMEM, "cannot look at the client's key");
+	if (!access(key, F_OK))
+		rc = secret_check(key, "the client's key", err);
+	free(key);
+	return rc;
+}
+
+int nbd_check_default_key(const char *home, const char *host, struct error *err)
+{
+	static const char *const below[] = {".pki/libnbd", ".config/pki/libnbd"};
+	int rc = 0;
+
+	/* Where libnbd looks; whichever it takes. */
+	for (size_t i = 0; !rc && home && i < ARRAY_SIZE(below); i++) {
+		char *dir = NULL;
+
+		if (asprintf(&dir, "%s/%s", home, below[i]) < 0)
+			return error_set(err, -ENOMEM, "cannot look at the client's key");
+		rc = check_key_in(dir, err);
+		free(dir);
+	}
+	return rc ? rc : check_key_in(host, err);
+}
+
+/* What TLS takes from files that the URI names, or from where it has them by default. */
 static int check_secrets(const char *uri, struct error *err)
 {
 	char *psk = uri_query(uri, "tls-psk-file"), *dir = uri_query(uri, "tls-certificates");
-	char *key = NULL;
+	const bool tls = !strncmp(uri, "nbds", 4);
 	int rc = 0;
 
 	if (psk)
 		rc = secret_check(psk, "the file of pre-shared keys", err);
-	/* A client that shows no certificate has no key. */
-	if (!rc && dir && asprintf(&key, "%s/client-key.pem", dir) >= 0 && !access(key, F_OK))
-		rc = secret_check(key, "the client's key", err);
+	if (!rc && dir)
+		rc = check_key_in(dir, err);
+	else if (!rc && tls && !psk)
+		rc = nbd_check_default_key(geteuid() ? getenv("HOME") : NULL, "/etc/pki/libnbd",
+					   err);
 	free(psk);
 	free(dir);
-	free(key);
 	return rc;
 }
 

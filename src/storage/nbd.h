@@ -210,6 +210,8 @@ int nbd_open_way(const struct storage_options *o, const struct nbd_way *way, str
 		 struct error *err);
 void nbd_way_fini(struct nbd_way *way);
 void nbd_storage_close(struct storage *s);
+/* The client's key that libnbd takes when the URI names none; @home may be NULL. */
+int nbd_check_default_key(const char *home, const char *host, struct error *err);
 bool nbd_spoiled(const struct storage *s);
 int nbd_channel_open(struct storage *s, struct reactor *r, struct storage_channel **out,
 		     struct error *err);
