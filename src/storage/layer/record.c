@@ -9,7 +9,9 @@
  *
  * The log is a storage of its own, read and written as any other: nobody waits for it but the
  * request at hand.  It has a size from the beginning, of holes, and is cut at the end.  What cannot
- * be recorded is not done: the request is answered by the log's error.
+ * be recorded is not done: the request is answered by the log's error.  A file system may take data
+ * and tell of a failure later, at a sync: so a flush of the disk comes after one of the log, and the
+ * log is synced at its end.
  *
  * Threads: channels share the counter alone.
  */
@@ -151,12 +153,35 @@ static void record_done(struct storage_io *io, int err)
 		record_entry(r, RECORD_DONE, at, record_told);
 }
 
+static void record_stable(struct storage_io *log, int err)
+{
+	struct record_io *r = io_of_log(log);
+
+	if (unlikely(err))
+		record_fail(r, err);
+	else
+		layer_pass(&r->l, record_done);
+}
+
+/* Up to here; what is behind a flush is none of its. */
+static void record_flush(struct record_io *r)
+{
+	struct record_channel *ch = container_of(r->l.ch, struct record_channel, ch);
+
+	r->log.op = STORAGE_FLUSH;
+	r->log.offset = r->log.len = 0;
+	r->log.done = record_stable;
+	storage_submit(ch->log, &r->log);
+}
+
 static void record_submitted(struct storage_io *log, int err)
 {
 	struct record_io *r = io_of_log(log);
 
 	if (unlikely(err))
 		record_fail(r, err);
+	else if (r->l.parent->op == STORAGE_FLUSH)
+		record_flush(r);
 	else
 		layer_pass(&r->l, record_done);
 }
@@ -291,14 +316,25 @@ static bool log_is_in_place(const struct record *d)
 	       named.st_ino == ours.st_ino;
 }
 
-/* What is behind the last entry is holes.  A log of nothing is in the way of the next one. */
+/*
+ * What is behind the last entry is holes.  A log of nothing is in the way of the next one.  Closes
+ * the log; that may be where a file system tells that it has not kept it.
+ */
 static void log_end(const struct record *d)
 {
-	if (d->tail == RECORD_SECTOR && log_is_in_place(d))
+	bool lost = false;
+
+	if (d->tail == RECORD_SECTOR && log_is_in_place(d)) {
 		unlink(d->path);
-	else if (ftruncate(d->fd, (off_t)min_u64(d->tail, LOG_SIZE)) < 0)
-		log_warn(d->layer.path, "cannot cut the log %s at its end: %s", d->path,
-			 strerror(errno));
+	} else {
+		if (ftruncate(d->fd, (off_t)min_u64(d->tail, LOG_SIZE)) < 0)
+			log_warn(d->layer.path, "cannot cut the log %s at its end: %s", d->path,
+				 strerror(errno));
+		lost = fsync(d->fd) < 0;
+	}
+	if (close(d->fd) < 0 || lost)
+		log_err(d->layer.path, "the log %s may lack what was recorded: %s", d->path,
+			strerror(errno));
 }
 
 static int record_stack(const struct storage_options *o, struct storage *below,
@@ -346,7 +382,6 @@ static void record_close(struct storage *s)
 
 	storage_close(&d->log);
 	log_end(d);
-	close(d->fd);
 	layer_fini(&d->layer);
 	free(d->path);
 	free(d);

@@ -6,6 +6,9 @@
 #include "storage/layer/record_log.h"
 #include "storage/model_test.h"
 
+#include "base/atomic.h"
+#include "base/log.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -437,6 +440,64 @@ static void the_model_disk(void **state)
 	place_remove(&p);
 }
 
+/* ---- a log whose file system tells of a failure at a sync ---- */
+
+static struct {
+	bool fail; /* atomic: syncs */
+	char said[1024];
+} log_fs;
+
+static int log_sync(void)
+{
+	if (!load_acquire(&log_fs.fail))
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
+/* In the place of the C library's. */
+int fdatasync(int fd)
+{
+	(void)fd;
+	return log_sync();
+}
+
+int fsync(int fd)
+{
+	(void)fd;
+	return log_sync();
+}
+
+static void keep_line(void *opaque, enum log_level level, const char *line)
+{
+	(void)opaque;
+	(void)level;
+	snprintf(log_fs.said, sizeof(log_fs.said), "%s", line);
+}
+
+static void a_log_that_is_not_kept_is_an_error(void **state)
+{
+	struct place p = place_make();
+	struct storage_options o = {.target = "memory:32K", .layers.record = p.log};
+	struct rig rig;
+	char text[256];
+
+	(void)state;
+	log_setup(LOG_LEVEL_INFO, keep_line, NULL);
+	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
+	put(&rig, 0, 1, 1, 0);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), 0);
+	store_release(&log_fs.fail, true);
+	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+	storage_describe(rig.s, text, sizeof(text));
+	assert_non_null(strstr(text, "FAILED"));
+	rig_close(&rig);
+	assert_non_null(strstr(log_fs.said, "may lack what was recorded: Input/output error"));
+	store_release(&log_fs.fail, false);
+	log_setup(LOG_LEVEL_INFO, NULL, NULL);
+	place_remove(&p);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -449,6 +510,7 @@ int main(void)
 		cmocka_unit_test(a_log_is_begun_in_a_new_file),
 		cmocka_unit_test(a_log_that_cannot_be_written_fails_changes),
 		cmocka_unit_test(the_model_disk),
+		cmocka_unit_test(a_log_that_is_not_kept_is_an_error),
 	};
 
 	return cmocka_run_group_tests_name("storage/layer/record", tests, NULL, NULL);
