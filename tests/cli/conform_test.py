@@ -136,6 +136,32 @@ def one_that_talks_is_checked_to_the_end():
         check(status == 0 and not err, status, err)
 
 
+@case
+def erase_and_lifetime_through_every_layer():
+    """What a disk of a file tells and does below a throttle, an error policy, faults and a log reaches the driver."""
+    with tempfile.TemporaryDirectory() as folder:
+        image, log = os.path.join(folder, "image"), os.path.join(folder, "log")
+        with open(image, "wb") as file:
+            file.truncate(16 << 20)
+        # As the kernel shows an eMMC, under the number of what the image lies on.
+        device = os.stat(image).st_dev
+        facts = os.path.join(folder, "sys", "dev", "block", f"{os.major(device)}:{os.minor(device)}", "device")
+        os.makedirs(facts)
+        for name, text in (("life_time", "0x02 0x0b"), ("pre_eol_info", "0x01")):
+            with open(os.path.join(facts, name), "w", encoding="ascii") as file:
+                file.write(text + "\n")
+        words = (f"{image},secure-erase=overwrite,lifetime=medium,sysfs={folder}/sys,throttle.iops=100000,rerror=retry,werror=retry,"
+                 f"faulty.rules=error:op=flush:after=1000000,record={log}")
+        for target in ("local:", "local-pci:"):
+            for only in ("BLK-D-15.lifetime", "BLK-D-10.erase", "BLK-D-29.erase*", "BLK-D-29.ranges-beyond"):
+                status, out, err = conform(target + words, "--allow-writes", "--only=" + only)
+                summary = json.loads(out)["summary"]
+                check(status == 0 and summary["ok"] and not summary["skipped"], target, only, status, out, err)
+                # One of nothing is taken away.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(log)
+
+
 def main():
     print(f"1..{len(cases)}")
     bad = False
