@@ -11,11 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct cow *cow_of_io(const struct cow_io *c)
-{
-	return cow_of(c->l.ch->base.storage);
-}
-
 static struct cow_io *cow_io_of(struct storage_io *io)
 {
 	return container_of(io, struct cow_io, l.io);
@@ -31,103 +26,11 @@ void cow_submit_overlay(struct cow_channel *ch, struct storage_io *io)
 		storage_drain(ch->overlay, NULL);
 }
 
-/* The request itself, to the overlay, at its place there. */
-static void cow_send(struct cow_io *c, void (*done)(struct storage_io *io, int err))
+void cow_send(struct cow_io *c, void (*done)(struct storage_io *io, int err))
 {
 	c->l.io.offset += cow_of_io(c)->data_at;
 	c->l.io.done = done;
 	cow_submit_overlay(cow_channel_of(c->l.ch), &c->l.io);
-}
-
-/* ---- reading ---- */
-
-static void cow_read_on(struct cow_io *c);
-
-static void cow_read_passed(struct storage_io *io, int err)
-{
-	layer_answer(container_of(io, struct layer_io, io), err);
-}
-
-static void cow_part_done(struct storage_io *io, int err)
-{
-	struct cow_io *c = cow_io_of(io);
-
-	iov_window_close(&c->window, c->l.parent->iov);
-	c->at += c->part;
-	if (err)
-		c->err = err;
-	if (c->reading)
-		c->again = true;
-	else
-		cow_read_on(c);
-}
-
-static void iov_clear(const struct iovec *iov, int n)
-{
-	for (int i = 0; i < n; i++)
-		memset(iov[i].iov_base, 0, iov[i].iov_len);
-}
-
-/* The next run of what a read asks for; false: there is none. */
-static bool cow_read_part(struct cow_io *c)
-{
-	const struct storage_io *parent = c->l.parent;
-	struct storage_io *io = &c->l.io;
-	struct cow *d = cow_of_io(c);
-	uint64_t from = parent->offset + c->at, left = parent->len - c->at;
-	enum cow_state state;
-
-	if (!left || c->err)
-		return false;
-	c->part = cow_map_run(&d->map, from / COW_SECTOR, left / COW_SECTOR, &state) * COW_SECTOR;
-	iov_window_open(&c->window, parent->iov, c->at, c->part);
-	io->offset = from;
-	io->len = c->part;
-	io->iov = parent->iov + c->window.first;
-	io->iovcnt = c->window.last - c->window.first + 1;
-	if (state == COW_DATA) {
-		cow_send(c, cow_part_done);
-	} else if (state == COW_BASE) {
-		layer_pass(&c->l, cow_part_done);
-	} else {
-		iov_clear(io->iov, io->iovcnt);
-		cow_part_done(io, 0);
-	}
-	return true;
-}
-
-/* By a loop: parts that are done at once would else begin each other. */
-static void cow_read_on(struct cow_io *c)
-{
-	do {
-		c->reading = true;
-		c->again = false;
-		if (!cow_read_part(c)) {
-			layer_answer(&c->l, c->err);
-			return;
-		}
-		c->reading = false;
-	} while (c->again);
-}
-
-static void cow_read(struct cow_io *c)
-{
-	const struct storage_io *parent = c->l.parent;
-	uint64_t from = parent->offset / COW_SECTOR, n = parent->len / COW_SECTOR;
-	enum cow_state state;
-
-	if (cow_map_run(&cow_of_io(c)->map, from, n, &state) < n) {
-		c->at = 0;
-		c->err = 0;
-		cow_read_on(c);
-	} else if (state == COW_DATA) {
-		cow_send(c, cow_read_passed);
-	} else if (state == COW_BASE) {
-		layer_pass(&c->l, cow_read_passed);
-	} else {
-		iov_clear(parent->iov, parent->iovcnt);
-		layer_answer(&c->l, 0);
-	}
 }
 
 /* ---- changing ---- */
@@ -280,6 +183,7 @@ static int cow_channel_open(struct storage *s, struct reactor *r, struct storage
 
 	if (!ch)
 		return error_set(err, -ENOMEM, "cannot set up a channel of %s", layer_of(s)->path);
+	cow_parts_init(ch);
 	rc = storage_channel_open(cow_of(s)->overlay, r, &ch->overlay, err);
 	if (rc)
 		goto free_channel;

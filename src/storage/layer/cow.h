@@ -2,7 +2,7 @@
 /*
  * cow: a base that is only read, and an overlay that takes all changes (cow_file.h).
  *
- *	read	each run of sectors from where the map says: base, overlay, or zeroes, one by one
+ *	read	each run of sectors from where the map says: base, overlay, or zeroes (cow_read.c)
  *	write	to its place in the overlay; when that is done, into the map, and that to COW_RECENT
  *	zeroes, discard		into the map; where there were data, their space is given back; then
  *		to COW_RECENT
@@ -40,16 +40,29 @@
 #define COW_MAP_RUN   64  /* pages in one of them                */
 #define COW_MAP_ROUND 512 /* pages in a round: a millisecond */
 /* Longest discard or zeroing: it is a change of the map, on the worker's thread. */
-#define COW_MAX_RUN (UINT64_C(256) << 20)
+#define COW_MAX_RUN  (UINT64_C(256) << 20)
+
+#define COW_PARTS    128 /* parts of reads in flight, by channel; more come one by one */
+#define COW_PART_IOV 4
 
 struct cow_io {
 	struct layer_io l;
-	uint64_t at, part; /* READ: done, and under way */
+	uint64_t at;	    /* READ: up to there it was sent, or is done          */
+	unsigned in_flight; /* READ: parts                                        */
+	bool windowed;	    /* READ: one of them is by @window and l.io           */
+	bool reading;	    /* READ: parts may be done before they have been sent */
+	bool will_join;	    /* WRITE: a cycle that syncs follows in any case      */
+	int err;	    /* READ; of the cycle                                 */
 	struct iov_window window;
-	bool reading, again; /* READ: a piece may be done before it has been sent */
-	bool will_join;	     /* WRITE: a cycle that syncs follows in any case  */
-	int err;	     /* READ; of the cycle                             */
 	void (*then)(struct cow_io *c, int err);
+};
+
+/* A part of a read, beside others of it. */
+struct cow_part {
+	struct storage_io io;
+	struct cow_io *owner;
+	struct cow_part *next;
+	struct iovec iov[COW_PART_IOV];
 };
 
 struct cow_fifo {
@@ -59,6 +72,7 @@ struct cow_fifo {
 struct cow_channel {
 	struct layer_channel ch;
 	struct storage_channel *overlay;
+	struct cow_part parts[COW_PARTS], *idle_parts;
 	/* Under the disk's lock: */
 	struct cow_fifo told;	/* their cycle is over */
 	bool leads[COW_IMAGES]; /* the next cycle      */
@@ -109,6 +123,11 @@ static inline struct cow_channel *cow_channel_of(struct layer_channel *ch)
 	return container_of(ch, struct cow_channel, ch);
 }
 
+static inline struct cow *cow_of_io(const struct cow_io *c)
+{
+	return cow_of(c->l.ch->base.storage);
+}
+
 /* ---- cow.c ---- */
 
 /* As the layer's stack(), with the overlay opened by those options, whose target is not looked at. */
@@ -116,6 +135,14 @@ int cow_stack_on(const struct storage_options *o, struct storage *below,
 		 const struct storage_options *overlay, struct storage **out, struct error *err);
 /* Sends @io to the overlay; for what has no place there (a flush) as it is. */
 void cow_submit_overlay(struct cow_channel *ch, struct storage_io *io);
+
+/* Sends the request itself there, to its place. */
+void cow_send(struct cow_io *c, void (*done)(struct storage_io *io, int err));
+
+/* ---- cow_read.c ---- */
+
+void cow_parts_init(struct cow_channel *ch);
+void cow_read(struct cow_io *c);
 
 /* ---- cow_cycle.c ---- */
 

@@ -19,6 +19,8 @@ _Static_assert(SECTOR_WORDS == COW_WORDS + 1, "a sector is its words and their s
 
 #define word_load(p)	 __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define word_store(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
+/* Of an image: whoever reads it finds that its page flies. */
+#define image_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
 /* ---- life ---- */
 
@@ -220,12 +222,18 @@ static void bit_clear(uint64_t *bits, uint64_t i)
 	__atomic_fetch_and(&bits[i / 64], ~BIT64(i % 64), __ATOMIC_SEQ_CST);
 }
 
-/* First whether it flies, then what it says: what has landed since was read behind our own store. */
+/*
+ * Whether it flies is asked in front, since what flies may have been taken before our own store; and
+ * behind, since what has been taken in between has not arrived.
+ */
 static bool image_has(const struct cow_image *image, uint64_t word, uint64_t mask, uint64_t states)
 {
+	uint64_t is;
+
 	if (bit_is_set(image->flying, page_of(word)))
 		return false;
-	return !((le64toh(word_load(&image->words[word])) ^ states) & mask);
+	is = le64toh(word_load(&image->words[word]));
+	return !((is ^ states) & mask) && !bit_is_set(image->flying, page_of(word));
 }
 
 bool cow_map_set(struct cow_map *m, uint64_t from, uint64_t n, enum cow_state state)
@@ -284,8 +292,8 @@ static void page_copy(const struct cow_map *m, uint64_t *to, uint64_t page)
 			continue;
 		sum = cow_sum(m->id, index, words, COW_WORDS);
 		for (unsigned i = 0; i < COW_WORDS; i++)
-			word_store(&to[at + i], words[i]);
-		word_store(&to[at + COW_WORDS], htole64(sum));
+			image_store(&to[at + i], words[i]);
+		image_store(&to[at + COW_WORDS], htole64(sum));
 	}
 }
 

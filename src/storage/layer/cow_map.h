@@ -27,8 +27,9 @@
  *
  * What is set is either in the copy, or makes the page DIRTY behind it: a setter that finds a page
  * that does not fly has set its sectors before the next cow_map_take() reads them.  So does one who
- * finds his sectors set already: who did it may not have come to DIRTY yet.  All of these accesses
- * are of one order (SEQ_CST).
+ * finds his sectors set already: who did it may not have come to DIRTY yet.  What an image says has
+ * arrived if its page flies neither before nor behind that look.  All of these accesses are of one
+ * order (SEQ_CST).
  *
  * Threads: any for set, run and has; of each image take, landed and lost one at a time.  No locks.
  */

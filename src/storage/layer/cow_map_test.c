@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,11 +159,14 @@ static void what_cannot_be_is_damage(void **state)
 /* ---- several threads ---- */
 
 #define RACE_SECTORS 64
-#define RACE_ROUNDS  20000
+#define RACE_ROUNDS  10000
+
+#define RACE_WORDS 512
 
 struct race {
 	struct cow_map m;
-	pthread_mutex_t lock; /* of takers, as the layer has one cycle at a time */
+	pthread_mutex_t lock;	       /* of takers, as the layer has one cycle at a time */
+	uint64_t arrived[RACE_WORDS]; /* atomic: the overlay's first page                */
 	unsigned failures;    /* atomic */
 };
 
@@ -172,6 +176,15 @@ struct racer {
 	pthread_t thread;
 };
 
+/* What the map tells to have arrived is in the overlay.  Nobody else sets this sector. */
+static void look(struct race *r, uint64_t sector, enum cow_state state)
+{
+	uint64_t word = __atomic_load_n(&r->arrived[sector / 32], __ATOMIC_SEQ_CST);
+
+	if ((le64toh(word) >> 2 * (sector % 32) & 3) != state)
+		__atomic_add_fetch(&r->failures, 1, __ATOMIC_RELAXED);
+}
+
 /* What has landed by now must hold what was set before. */
 static void cycle(struct race *r, uint64_t sector, enum cow_state state)
 {
@@ -179,6 +192,11 @@ static void cycle(struct race *r, uint64_t sector, enum cow_state state)
 
 	pthread_mutex_lock(&r->lock);
 	cow_map_take(&r->m, COW_STABLE, &at, 9);
+	sched_yield();
+	for (unsigned i = 0; i < RACE_WORDS; i++)
+		__atomic_store_n(&r->arrived[i],
+				 __atomic_load_n(&r->m.image[COW_STABLE].words[i], __ATOMIC_SEQ_CST),
+				 __ATOMIC_SEQ_CST);
 	cow_map_landed(&r->m, COW_STABLE);
 	if (!cow_map_has(&r->m, COW_STABLE, sector, 1, state))
 		__atomic_add_fetch(&r->failures, 1, __ATOMIC_RELAXED);
@@ -202,6 +220,7 @@ static void *racer_run(void *arg)
 			__atomic_add_fetch(&r->failures, 1, __ATOMIC_RELAXED);
 		if (!cow_map_has(&r->m, COW_STABLE, own, 1, to))
 			cycle(r, own, to);
+		look(r, own, to);
 		cow_map_set(&r->m, RACE_SECTORS + i % 4000, 1, COW_DATA);
 		if (!cow_map_has(&r->m, COW_STABLE, RACE_SECTORS + i % 4000, 1, COW_DATA))
 			cycle(r, RACE_SECTORS + i % 4000, COW_DATA);

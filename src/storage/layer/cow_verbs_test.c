@@ -5,8 +5,7 @@
  */
 #include "storage/layer/cow_rig_test.h"
 #include "storage/layer/cow_verbs.h"
-
-#include <errno.h>
+#include "storage/loop_test.h"
 
 #define DISK (UINT64_C(12) << 20)
 
@@ -179,12 +178,68 @@ static void what_is_discarded_is_gone(void **state)
 	free(is);
 }
 
+/* Nothing of a device is a hole: what was there before is not the overlay's. */
+static void a_device_is_as_good_a_place(void **state)
+{
+	struct golden g = golden_make(DISK);
+	uint8_t *want = malloc(DISK), *is = malloc(DISK), *junk = malloc(4 << 20);
+	const uint64_t bytes = cow_file_bytes(DISK);
+	struct error err = {""};
+	struct cow_facts facts;
+	struct loop loop;
+	char *image;
+	int fd;
+
+	(void)state;
+	image = image_make(g.dir, "device", bytes);
+	fd = open(image, O_WRONLY | O_CLOEXEC);
+	memset(junk, 0xa5, 4 << 20);
+	for (uint64_t at = COW_DATA_ALIGN; at < bytes; at += 4 << 20)
+		assert_true(pwrite(fd, junk, min_u64(4 << 20, bytes - at), (off_t)at) > 0);
+	close(fd);
+	if (!loop_make(&loop, image, 512)) {
+		free(image);
+		golden_remove(&g);
+		skip();
+	}
+	free(g.overlay);
+	g.overlay = strdup(loop.path);
+	/* Somebody's, as far as anybody can tell. */
+	assert_int_equal(pwrite(loop.fd, "ext4", 4, 1024), 4);
+	refused_to_guests(&g, -EINVAL, "no overlay of a disk");
+	assert_int_equal(pwrite(loop.fd, "\0\0\0\0", 4, 1024), 4);
+	for (unsigned round = 0; round < 2; round++) {
+		fill(&g);
+		golden_read_all(&g, want);
+		assert_true(all_bytes_are(want + (7 << 20), 0, 1 << 20));
+		assert_memory_equal(want, g.bytes, 512 * 1000);
+		if (round)
+			break;
+		assert_int_equal(cow_discard(g.overlay, &err), 0);
+		assert_int_equal(cow_look(g.overlay, &facts, NULL), 0);
+		assert_true(facts.blank);
+		golden_read_all(&g, is);
+		assert_memory_equal(is, g.bytes, DISK);
+	}
+	if (cow_commit(&(struct storage_options){.target = g.base, .layers.cow = g.overlay}, NULL,
+		       &err))
+		fail_msg("%s", err.text);
+	base_is(&g, want);
+	loop_remove(&loop);
+	free(image);
+	free(junk);
+	free(want);
+	free(is);
+	golden_remove(&g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_commit_may_be_stopped_anywhere),
 		cmocka_unit_test(a_commit_into_what_is_in_use_or_has_changed_is_refused),
 		cmocka_unit_test(what_is_discarded_is_gone),
+		cmocka_unit_test(a_device_is_as_good_a_place),
 	};
 
 	return cmocka_run_group_tests_name("storage/layer/cow_verbs", tests, NULL, NULL);
