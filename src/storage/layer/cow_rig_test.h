@@ -84,6 +84,7 @@ static inline int golden_stack(const struct storage_options *o,
 	struct storage *below, *s;
 	int rc;
 
+	b.disk = NULL; /* the outermost has the name */
 	b.readonly = STORAGE_READONLY;
 	b.layers = base ? *base : (struct storage_layer_options){.cow = NULL};
 	if (overlay)
