@@ -161,13 +161,13 @@ static void what_cannot_be_is_damage(void **state)
 #define RACE_SECTORS 64
 #define RACE_ROUNDS  10000
 
-#define RACE_WORDS 512
+#define RACE_WORDS   512
 
 struct race {
 	struct cow_map m;
-	pthread_mutex_t lock;	       /* of takers, as the layer has one cycle at a time */
+	pthread_mutex_t lock;	      /* of takers, as the layer has one cycle at a time */
 	uint64_t arrived[RACE_WORDS]; /* atomic: the overlay's first page                */
-	unsigned failures;    /* atomic */
+	unsigned failures;	      /* atomic */
 };
 
 struct racer {
@@ -194,9 +194,10 @@ static void cycle(struct race *r, uint64_t sector, enum cow_state state)
 	cow_map_take(&r->m, COW_STABLE, &at, 9);
 	sched_yield();
 	for (unsigned i = 0; i < RACE_WORDS; i++)
-		__atomic_store_n(&r->arrived[i],
-				 __atomic_load_n(&r->m.image[COW_STABLE].words[i], __ATOMIC_SEQ_CST),
-				 __ATOMIC_SEQ_CST);
+		__atomic_store_n(
+			&r->arrived[i],
+			__atomic_load_n(&r->m.image[COW_STABLE].words[i], __ATOMIC_SEQ_CST),
+			__ATOMIC_SEQ_CST);
 	cow_map_landed(&r->m, COW_STABLE);
 	if (!cow_map_has(&r->m, COW_STABLE, sector, 1, state))
 		__atomic_add_fetch(&r->failures, 1, __ATOMIC_RELAXED);
