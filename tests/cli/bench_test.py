@@ -347,6 +347,55 @@ def a_restart_loses_and_repeats_nothing():
             check(b.json["reconnects"] == len(signals) and b.json["verify"]["complete"], b.json)
 
 
+ZONES = "zoned=host-managed,zone-size=1M,zone-capacity=960K,zone-conventional=1,zone-max-open=6,zone-max-active=8,queues=2"
+
+
+@case
+def zones_are_filled_and_found_again():
+    with server(disk="memory:16M," + ZONES) as s:
+        for words in ("--rw=zonewrite", "--rw=zonewrite --bs=4K,8K,64K --depth=3 --queues=2 --ios=2000", "--rw=append --bs=16K --depth=8",
+                      "--rw=append --bs=4K-64K --depth=32 --queues=2 --ios=1500 --flush-every=9"):
+            b = bench(s.target, *words.split(), "--verify").json
+            op = b["append" if "append" in words else "write"]
+            check(b["job"]["rw"] == words.split()[0][5:] and b["verify"]["complete"] and b["verify"]["wrong"] == 0, words, b)
+            # Once: what 15 zones hold.  Else: more than they hold, so that full ones are reset.
+            if "ios" not in words:
+                check(op["bytes"] == 15 * 960 * 1024, words, op)
+            else:
+                check(op["requests"] >= 1500 and b["reset"]["requests"] > 15, words, b)
+        check(bench(s.target, "--ios=100").json["requests"] == 100)
+        b = bench(s.target, "--rw=write", "--bs=4K", "--offset=2M", "--ios=10", want=1)
+        check("offset" in b.err and "failed" in b.err, b.err)
+
+
+@case
+def zone_jobs_are_held_against_the_disk():
+    with server(disk="memory:16M," + ZONES) as s:
+        for words, want, text in (("--rw=append --bs=2M", 1, "at most"), ("--rw=zonewrite --bs=512", 2, "multiple"),
+                                  ("--rw=zonewrite --bs=12K", 2, "zones"), ("--rw=append --offset=4K", 2, "--offset"),
+                                  ("--rw=append --size=1M", 1, "sequentially"), ("--rw=zonewrite --discard=5", 2, "discard")):
+            b = bench(s.target, *words.split(), want=want)
+            check(text in b.err, words, b.err)
+    with server(disk="memory:16M") as s:
+        check("no zones" in bench(s.target, "--rw=append", want=1).err)
+
+
+@case
+def zones_survive_a_restart():
+    for rw in ("zonewrite", "append"):
+        with server(disk="file=disk.raw," + ZONES, size=16 * MIB) as s:
+            process = start(s.target, "--rw=" + rw, "--verify", "--bs=16K", "--depth=3", "--queues=2", "--runtime=50", "--reconnect")
+            for _ in range(2):
+                time.sleep(0.4)
+                s.stop(signal.SIGKILL)
+                s.start()
+            time.sleep(0.4)
+            process.send_signal(signal.SIGINT)
+            b = Bench(process)
+            check(b.status == 130, b.status, b.err)
+            check(b.json["reconnects"] == 2 and b.json["verify"]["complete"], b.json)
+
+
 @case
 def an_image_that_fell_back_is_caught():
     with server() as s:
