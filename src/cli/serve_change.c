@@ -8,19 +8,64 @@
 #include "base/size.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* ---- add ---- */
 
-/* What the call describes: EINVAL and a sentence. */
-static int add_parse(struct serve_items *items, const struct control_call *call, struct error *err)
+/* A disk whose storage is being opened, on a thread of its own: nobody waits for it. */
+struct addition {
+	struct serve_items items; /* one */
+	struct storage_opening op;
+	struct serve_control *control;
+	struct control_call *call;
+	struct list link; /* in control->additions */
+	char name[SERVER_NAME_MAX + 1];
+};
+
+static struct serve_thing *addition_thing(struct addition *a)
 {
-	const struct serve_control *c = serve_control_of(call);
+	return &a->items.things[0];
+}
+
+static bool name_is_coming(const struct serve_control *c, const char *name)
+{
+	list_for_each (l, &c->additions)
+		if (!strcmp(list_entry(l, const struct addition, link)->name, name))
+			return true;
+	return false;
+}
+
+/* So that two which are under way never get the same. */
+static int addition_name(struct addition *a, struct error *err)
+{
+	struct serve_thing *t = addition_thing(a);
+	unsigned n = server_offers(a->control->server);
+
+	if (t->name && name_is_coming(a->control, t->name))
+		return error_set(err, -EEXIST, "something that is being added is called %s.",
+				 t->name);
+	if (t->name)
+		snprintf(a->name, sizeof(a->name), "%s", t->name);
+	else
+		do
+			snprintf(a->name, sizeof(a->name), "%s%u", t->is_net ? "net" : "disk", n++);
+		while (server_find(a->control->server, a->name) ||
+		       name_is_coming(a->control, a->name));
+	t->name = a->name;
+	return server_judge_name(a->control->server, a->name, err);
+}
+
+/* What the call describes: -EINVAL and a sentence. */
+static int addition_parse(struct addition *a, struct error *err)
+{
+	const struct control_call *call = a->call;
 	const char *vhost = control_string(call, "vhost-user");
 	const char *vfio = control_string(call, "vfio-user"), *path = vhost ? vhost : vfio;
 	const char *disk = control_string(call, "disk"), *net = control_string(call, "net");
+	struct serve_items *items = &a->items;
 	int rc;
 
 	if (!vhost == !vfio)
@@ -37,25 +82,81 @@ static int add_parse(struct serve_items *items, const struct control_call *call,
 	rc = serve_items_check(items, err);
 	if (rc)
 		return rc;
-	items->places[0].where.mode = c->mode;
-	if (c->readonly)
-		items->things[0].disk.disk.storage.readonly = STORAGE_READONLY;
-	return 0;
+	items->places[0].where.mode = a->control->mode;
+	if (a->control->readonly)
+		addition_thing(a)->disk.disk.storage.readonly = STORAGE_READONLY;
+	return addition_name(a, err);
+}
+
+static void addition_free(struct addition *a)
+{
+	storage_open_cancel(&a->op);
+	list_del(&a->link);
+	serve_items_fini(&a->items);
+	free(a);
+}
+
+/* All that may take long is over. */
+static void addition_offer(struct addition *a, int rc, struct error *err)
+{
+	struct server *server = a->control->server;
+	struct control_call *call = a->call;
+	struct storage *left;
+	json_t *row = NULL;
+
+	if (!rc && server_is_stopping(server))
+		rc = error_set(err, -ECANCELED, "the server is stopping.");
+	if (!rc)
+		rc = serve_items_offer(&a->items, 0, server, err);
+	if (!rc) {
+		row = serve_control_row(server_last(server));
+		control_event(&a->control->instance.control, "added", json_incref(row));
+	}
+	/* Where it was refused before anybody took it. */
+	left = a->items.n_things
+		       ? disk_ahead_take(server_room(server), &addition_thing(a)->disk.disk)
+		       : NULL;
+	storage_close(&left);
+	addition_free(a);
+	instance_answer(call, row, err);
+}
+
+static void addition_opened(struct storage_opening *op, int rc, struct storage *s,
+			    const struct error *why)
+{
+	struct addition *a = container_of(op, struct addition, op);
+	struct error err = *why;
+
+	if (!rc)
+		rc = disk_ahead_put(server_room(a->control->server), &addition_thing(a)->disk.disk,
+				    s, &err);
+	addition_offer(a, rc, &err);
 }
 
 static void run_add(struct control_call *call)
 {
-	struct server *server = serve_control_of(call)->server;
-	struct serve_items items = {0};
-	json_t *row = NULL;
+	struct addition *a = calloc(1, sizeof(*a));
 	struct error err;
+	int rc;
 
-	if (!add_parse(&items, call, &err) && !serve_items_offer(&items, 0, server, &err))
-		row = serve_control_row(server_last(server));
-	if (row)
-		control_event(call->control, "added", json_incref(row));
-	serve_items_fini(&items);
-	instance_answer(call, row, &err);
+	if (!a) {
+		error_set(&err, -ENOMEM, "cannot add it");
+		control_refuse(call, &err);
+		return;
+	}
+	a->control = serve_control_of(call);
+	a->call = call;
+	a->op.done = addition_opened;
+	list_init(&a->link);
+	rc = addition_parse(a, &err);
+	list_add_tail(&a->control->additions, &a->link);
+	if (!rc && !addition_thing(a)->is_net) {
+		rc = disk_open_begin(server_room(a->control->server), &addition_thing(a)->disk.disk,
+				     a->name, &a->op, &err);
+		if (!rc)
+			return;
+	}
+	addition_offer(a, rc, &err);
 }
 
 /* ---- remove ---- */
@@ -163,6 +264,12 @@ static void resize_again(struct reactor_timer *t)
 
 void serve_change_end(struct serve_control *c)
 {
+	list_for_each_safe (l, &c->additions) {
+		struct addition *a = list_entry(l, struct addition, link);
+
+		control_reply(a->call, NULL);
+		addition_free(a);
+	}
 	list_for_each_safe (l, &c->resizes) {
 		struct resize *r = list_entry(l, struct resize, link);
 

@@ -169,6 +169,7 @@ int serve_control_open(struct serve_control *c, struct server *server,
 
 	if (rc)
 		return error_set(err, rc, "cannot answer questions");
+	list_init(&c->additions);
 	list_init(&c->resizes);
 	c->server = server;
 	c->instance.storages = server_room(server)->storages;

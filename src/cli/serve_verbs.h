@@ -9,10 +9,11 @@
 struct serve_control {
 	struct instance instance;
 	struct server *server;
-	int mode;	     /* of sockets that are added, -1: what the umask leaves */
-	bool readonly;	     /* every disk is */
-	struct list resizes; /* that wait for their size to be seen    */
-	struct aside *slow;  /* what may take long, since file systems may hang */
+	int mode;	       /* of sockets that are added, -1: what the umask leaves */
+	bool readonly;	       /* every disk is */
+	struct list additions; /* whose storage is being opened         */
+	struct list resizes;   /* that wait for their size to be seen    */
+	struct aside *slow;    /* what may take long, since file systems may hang */
 };
 
 static inline struct serve_control *serve_control_of(const struct control_call *call)

@@ -87,6 +87,21 @@ static void ahead_drop(struct disk_ahead *a)
 	free(a);
 }
 
+int disk_ahead_put(struct disk_room *room, const struct disk_spec *spec, struct storage *s,
+		   struct error *err)
+{
+	struct disk_ahead *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		storage_close(&s);
+		return error_set(err, -ENOMEM, "cannot open %s", spec->file);
+	}
+	a->spec = spec;
+	a->storage = s;
+	list_add_tail(&room->ahead, &a->link);
+	return 0;
+}
+
 struct storage *disk_ahead_take(struct disk_room *room, const struct disk_spec *spec)
 {
 	list_for_each_safe (l, &room->ahead) {

@@ -23,6 +23,9 @@ int disk_ahead_begin(struct disk_room *room, const struct disk_spec *spec, const
  */
 int disk_ahead_wait(struct disk_room *room, bool (*stopped)(void *opaque), void *opaque,
 		    struct error *err);
+/* One that was opened otherwise, for disk_ahead_take(); the room's.  -ENOMEM: it is closed. */
+int disk_ahead_put(struct disk_room *room, const struct disk_spec *spec, struct storage *s,
+		   struct error *err);
 /* The storage that was opened for @spec, the caller's now.  NULL: none was. */
 struct storage *disk_ahead_take(struct disk_room *room, const struct disk_spec *spec);
 /* Closes what nobody took, and cancels what is under way; disk_room_fini() does it, too. */

@@ -4,6 +4,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -125,6 +126,34 @@ def add_and_remove():
         case("come_and_go_leave_nothing", until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == before) and len(names()) == 40, server.text())
 
 
+def slow_adds():
+    """An NBD server that takes the connection and says nothing: nobody else waits."""
+    mutes = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    with Server("--control", "control", "--vhost-user", "s0", "--disk", "null:1M") as server:
+        waiting = []
+        for i, mute in enumerate(mutes):
+            mute.bind(f"mute{i}")
+            mute.listen(8)
+            mute.settimeout(DEADLINE)
+            waiting.append(subprocess.Popen([RINGSIDE, "ctl", "control", "add", "--vhost-user", "s1", "--disk", f"nbd+unix:///?socket=mute{i}",
+                                             *(("--name", "slow") if i else ())], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        until(lambda: all(process.poll() is not None for process in waiting) or len(select.select(mutes, [], [], 0)[0]) == 2)
+        peers = [mute.accept() for mute in select.select(mutes, [], [], 0)[0]]
+        if not peers:
+            texts = [process.communicate(timeout=DEADLINE)[1] for process in waiting]
+            case("slow_adds # SKIP built without libnbd", any("libnbd" in text for text in texts), texts)
+            return
+        case("others_are_answered", names() == ["disk0"], names())
+        got = told("add", "--vhost-user", "s2", "--disk", "null:1M")
+        case("others_are_added", isinstance(got, dict) and got["name"] not in ("disk0", "disk1", "slow"), got)
+        got = told("add", "--vhost-user", "s3", "--disk", "null:1M", "--name", "slow")
+        case("a_name_that_is_coming_is_taken", isinstance(got, str) and "being added is called slow" in got, got)
+        case("stop_waits_for_nobody", server.stop() == 0, server.text())
+        case("who_waits_is_told", all(process.wait(DEADLINE) == 1 for process in waiting))
+        for held in [peer for peer, _ in peers] + mutes:
+            held.close()
+
+
 def sizes():
     image("a.raw", 8 << 20)
     with Server("--vhost-user", "s0", "--disk", "file=a.raw,throttle.iops=1000000", "--vhost-user", "s1", "--disk", "memory:1M", "--vhost-user", "s2", "--disk",
@@ -182,4 +211,4 @@ def protocol():
         case("json_rpc", [answer["id"] for answer in got] == [1, "b", 3, 4, 5] and got[2]["error"]["code"] == -32602 and got[4]["result"] == [], got)
 
 
-main(command_lines, for_people, sockets, add_and_remove, sizes, events, protocol)
+main(command_lines, for_people, sockets, add_and_remove, slow_adds, sizes, events, protocol)
