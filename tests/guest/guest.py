@@ -92,6 +92,22 @@ def host_tool(*command):
     return done.returncode, done.stdout
 
 
+def clients(control):
+    """What `ringside tree` says of the client of each socket."""
+    status, text = host_tool(os.environ["RINGSIDE"], "tree", "--format=json", "--of", control)
+    if status:
+        return text
+
+    def walk(node):
+        properties = node.get("properties", {})
+        if "client" in properties:
+            yield properties["client"]
+        for child in node.get("children", []):
+            yield from walk(child)
+
+    return list(walk(json.loads(text)))
+
+
 class Disk:
     """An image, how the server presents it, and how QEMU plugs it in."""
 

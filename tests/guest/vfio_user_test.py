@@ -6,14 +6,13 @@ MSI-X, the pin, the legacy interface; boards that are unplugged, plugged in and 
 that lets go and comes back, and a machine that is reset; a network card.  With TRANSPORT=vfio-user only.
 """
 
-import json
 import os
 import socket
 import sys
 import threading
 import time
 
-from guest import MIB, VFIO_USER, Scene, host_tool
+from guest import MIB, VFIO_USER, Scene, clients
 
 HELPERS = r"""
 device() { readlink -f /sys/block/$1/device/..; }
@@ -171,22 +170,6 @@ class Peer(threading.Thread):
                 while piece := peer.recv(65536):
                     data += piece
                 self.taken.append(data)
-
-
-def clients(control):
-    """What `ringside tree` says of the client of each socket."""
-    status, text = host_tool(os.environ["RINGSIDE"], "tree", "--format=json", "--of", control)
-    if status:
-        return text
-
-    def walk(node):
-        properties = node.get("properties", {})
-        if "client" in properties:
-            yield properties["client"]
-        for child in node.get("children", []):
-            yield from walk(child)
-
-    return list(walk(json.loads(text)))
 
 
 if not VFIO_USER:

@@ -13,7 +13,7 @@ import sys
 import time
 import zlib
 
-from guest import MIB, VFIO_USER, Failure, Scene, fetch_kernel, host_tool
+from guest import MIB, VFIO_USER, Failure, Scene, clients, fetch_kernel
 
 HELPERS = r"""
 fill() # FOLDER NUMBER
@@ -164,7 +164,7 @@ with Scene("zoned", memory=768) as scene:
     with open(scene.path("zonefs-super"), "wb") as file:
         file.write(zonefs_superblock())
     scene.expect("sigterm_exits_0")
-    server = scene.serve(btrfs, zonefs)
+    server = scene.serve(btrfs, zonefs, more=["--control", scene.path("control")])
     other = scene.serve(plain, f2fs)
     disks = [btrfs, zonefs, plain, f2fs]
     programs = ["mkfs.btrfs", "btrfs", "mkfs.f2fs", "fsck.f2fs", "blkzone", "fio"]
@@ -175,22 +175,17 @@ with Scene("zoned", memory=768) as scene:
         for disk in (btrfs, zonefs):
             scene.tell_qemu("device_del", id="device-" + disk.name)
 
-    def plug(disk):
-        """QEMU lets go of a board some time after the guest has."""
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                return scene.tell_qemu("device_add", **disk.vfio_user_device())
-            except Failure:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-
     def restart():
+        # QEMU lets go some time after the guest has, and does not survive a server that goes before.
+        deadline = time.monotonic() + 60
+        while clients(scene.path("control")) != ["none", "none"]:
+            if time.monotonic() > deadline:
+                raise Failure("QEMU does not let go of the boards")
+            time.sleep(0.1)
         server.kill()
         server.start()
-        plug(btrfs)
-        plug(zonefs)
+        for disk in (btrfs, zonefs):
+            scene.tell_qemu("device_add", **disk.vfio_user_device())
 
     def kill():
         server.kill()
