@@ -51,7 +51,8 @@ struct ringside_options {
 	bool zoned;		/* the caller can handle zoned disks of every model             */
 	bool no_mem_slots;	/* vhost-user: whole memory tables even where single regions go */
 	bool any_platform;	/* pci: also a device that does not offer ACCESS_PLATFORM       */
-	uint8_t reserved0[5];
+	bool dma_messages; /* vfio-user: the server gets no fds of memory, it asks by messages */
+	uint8_t reserved0[4];
 	uint64_t reserved[10];
 };
 
@@ -85,7 +86,7 @@ struct ringside_info {
 /*
  * Opens a disk.  @uri: "vhost-user:PATH", "vfio-user:PATH", or "pci:ADDRESS" (0000:00:04.0), a PCI device bound to
  * vfio-pci; with options behind a question mark: queues=N, queue-size=N, packed=, indirect=,
- * event-idx=, in-order=, mem-slots=, zoned=, access-platform= (on or off) and timeout-ms=N; they go
+ * event-idx=, in-order=, mem-slots=, zoned=, access-platform=, dma-messages= (on or off) and timeout-ms=N; they go
  * before those of @options.  @options and @err may be NULL.
  *
  * Features are negotiated and the configuration is read when it returns.  -EINVAL: the URI cannot be

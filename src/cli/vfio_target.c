@@ -6,13 +6,16 @@
 #include "frontend/virtio_pci/vfio_board.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PREFIX	    "pci:"
-#define USER_PREFIX "vfio-user:"
+#define PREFIX		  "pci:"
+#define USER_PREFIX	  "vfio-user:"
+#define BY_MESSAGES	  "?dma-messages=on"
+#define SOCK_ADDRESS_TEXT 256
 
 struct vfio_target {
 	struct transport *t;
@@ -54,13 +57,23 @@ static int open_board(struct vfio_target *vt, const char *target, uint32_t timeo
 		      struct error *err)
 {
 	const struct vfio_board_options bo = {.queues = VPCI_QUEUES_MAX, .timeout_ms = timeout_ms};
-	const struct vfio_user_board_options uo = {.queues = VPCI_QUEUES_MAX,
-						   .timeout_ms = timeout_ms};
+	struct vfio_user_board_options uo = {.queues = VPCI_QUEUES_MAX, .timeout_ms = timeout_ms};
+	char path[SOCK_ADDRESS_TEXT];
+	const char *query;
 
 	if (!strncmp(target, PREFIX, strlen(PREFIX)))
 		return vfio_board_open(target + strlen(PREFIX), &bo, &vt->t, err);
 	vt->is_user = true;
-	return vfio_user_board_open(target + strlen(USER_PREFIX), &uo, &vt->t, err);
+	target += strlen(USER_PREFIX);
+	query = strchr(target, '?');
+	if (!query)
+		return vfio_user_board_open(target, &uo, &vt->t, err);
+	if (strcmp(query, BY_MESSAGES) != 0 || (size_t)(query - target) >= sizeof(path))
+		return error_set(err, -EINVAL, "'%s' is no option of a target; %s is one.", query,
+				 BY_MESSAGES);
+	uo.dma_messages = true;
+	snprintf(path, sizeof(path), "%.*s", (int)(query - target), target);
+	return vfio_user_board_open(path, &uo, &vt->t, err);
 }
 
 int vfio_target_open(const char *target, uint32_t timeout_ms, struct vfio_target **out,

@@ -92,6 +92,7 @@ static const struct option target_options[] = {
 	{"mem-slots", set_switch, FIELD(no_mem_slots), .off = true},
 	{"zoned", set_switch, FIELD(zoned)},
 	{"access-platform", set_switch, FIELD(any_platform), .off = true},
+	{"dma-messages", set_switch, FIELD(dma_messages)},
 	{"timeout-ms", set_number, FIELD(timeout_ms), .min = 1, .max = 3600000},
 };
 
@@ -115,7 +116,8 @@ static int set_option(struct ringside_options *o, const char *key, const char *v
 	}
 	return error_set(err, -EINVAL,
 			 "there is no option '%s'; there are queues, queue-size, packed, indirect, "
-			 "event-idx, in-order, mem-slots, zoned, access-platform, timeout-ms.",
+			 "event-idx, in-order, mem-slots, zoned, access-platform, dma-messages, "
+			 "timeout-ms.",
 			 key);
 }
 
@@ -172,6 +174,7 @@ static int open_vfio_user(const char *path, const struct ringside_options *o, st
 	const struct vfio_user_board_options bo = {
 		.queues = o->queues ? o->queues : 1,
 		.timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS_DEFAULT,
+		.dma_messages = o->dma_messages,
 	};
 
 	return vfio_user_board_open(path, &bo, t, err);

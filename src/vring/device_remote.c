@@ -70,6 +70,19 @@ int vqdev_remote_begin(struct vqdev *vq)
 	return 0;
 }
 
+int vqdev_remote_follow(struct vqdev *vq, const struct gmem *mem)
+{
+	vq->mem = mem;
+	vq->hint = vq->table_hint = (struct gmem_hint){0};
+	vqdev_log_close(vq);
+	if (vqdev_log_open(vq)) {
+		vqdev_break(vq, "no memory for the log of what is written");
+		return -ENOMEM;
+	}
+	vq->remote->look = true;
+	return vqdev_areas_check(&vq->config, mem);
+}
+
 void vqdev_remote_end(struct vqdev *vq)
 {
 	struct vqdev_remote *m = vq->remote;

@@ -96,6 +96,11 @@ int vqdev_areas_check(const struct vring_config *config, const struct gmem *mem)
 
 /* From now on with a mirror, which is empty.  -ENOMEM. */
 int vqdev_remote_begin(struct vqdev *vq);
+/*
+ * Another map, whatever is in flight: chains have memory of their own.  0; -EFAULT: it lacks the ring;
+ * -ENOMEM: the queue is broken.
+ */
+int vqdev_remote_follow(struct vqdev *vq, const struct gmem *mem);
 /* The mirror goes; where the ring is then is the caller's. */
 void vqdev_remote_end(struct vqdev *vq);
 

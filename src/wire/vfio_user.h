@@ -79,12 +79,6 @@ struct vfio_user_dma_access {
 	uint64_t address, count;
 };
 
-/* The same as QEMU's client has it. */
-struct vfio_user_dma_access_narrow {
-	uint64_t address;
-	uint32_t count;
-} __attribute__((packed));
-
 #define VFIO_USER_UNMAP_DIRTY 1u
 #define VFIO_USER_UNMAP_ALL   2u
 
@@ -234,7 +228,6 @@ _Static_assert(sizeof(struct vfio_user_version) == 4, "VERSION");
 _Static_assert(sizeof(struct vfio_user_dma_map) == 32, "DMA_MAP");
 _Static_assert(sizeof(struct vfio_user_dma_unmap) == 24, "DMA_UNMAP");
 _Static_assert(sizeof(struct vfio_user_dma_access) == 16, "DMA_READ");
-_Static_assert(sizeof(struct vfio_user_dma_access_narrow) == 12, "DMA_READ of QEMU");
 _Static_assert(sizeof(struct vfio_user_device_info) == 16, "GET_INFO");
 _Static_assert(sizeof(struct vfio_user_region_info) == 32, "GET_REGION_INFO");
 _Static_assert(offsetof(struct vfio_user_region_info, size) == 16, "GET_REGION_INFO");

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -102,6 +103,12 @@ def targets():
         with Server("--vfio-user", "b.sock", "--disk", "memory:4M,queues=2" + words) as server:
             got = run("bench", "--quiet", "--rw=randwrite", "--verify", "--ios=500", "--bs=4K", "--depth=8", "--queues=2", "vfio-user:b.sock")
             case("bench_verifies" + words.replace(",", "_").replace("=", "_").replace("-", "_"), got.returncode == 0, got.stderr + server.text())
+    with Server("--vfio-user", "b.sock", "--disk", "memory:4M,queues=2") as server:
+        for how in ("", "&packed=on", "&event-idx=off", "&indirect=off&queue-size=16"):
+            got = run("bench", "--quiet", "--rw=randrw", "--verify", "--ios=200", "--bs=4K", "--depth=8", "--queues=2",
+                      "vfio-user:b.sock?dma-messages=on" + how)
+            name = "memory_by_messages" + re.sub(r"\W", "_", how)
+            case(name, got.returncode == 0 and "by messages" in server.text(), got.stderr + server.text())
     with Server("--vfio-user", "b.sock", "--disk", "memory:4M", "--read-only") as server:
         got = run("bench", "--quiet", "--rw=randwrite", "--ios=10", "vfio-user:b.sock")
         case("read_only_disk", got.returncode == 1 and "read-only" in got.stderr, got.stderr + server.text())

@@ -232,7 +232,7 @@ static void bars_are_where_they_were_after_a_server_that_went_again(void **state
 		struct error err = {""};
 
 		false_begin(&s);
-		assert_int_equal(vfio_user_client_open(&c, path, 20000, &err), 0);
+		assert_int_equal(vfio_user_client_open(&c, path, 20000, false, &err), 0);
 		for (unsigned i = 0; i < PCI_BARS; i++)
 			c.access.ops->config_write(&c.access, 0, PCI_BAR0 + 4 * i,
 						   0xc0000000 + (i << 16), 4);

@@ -146,6 +146,11 @@ static int order_set_mem(struct virtio_order *o)
 		return 0;
 	gmem_guard_leave(&q->guard);
 	gmem_guard_enter(&q->guard, mem);
+	if (virtio_remote_follows(q, mem)) {
+		o->text.mem = q->mem;
+		virtio_remote_follow(q, mem);
+		return 0;
+	}
 	/* A ring that is not in the new map waits for one that has it. */
 	virtio_remote_end(q);
 	was_away = vqdev_away(&q->ring);
@@ -217,7 +222,8 @@ static void order_arrive(struct reactor_msg *msg)
 	struct virtio_order *o = container_of(msg, struct virtio_order, msg);
 	struct virtio_queue *q = o->all->q;
 
-	if (!kinds[order_kind(o)].quiet) {
+	if (!kinds[order_kind(o)].quiet ||
+	    (order_kind(o) == VIRTIO_ORDER_SET_MEM && virtio_remote_follows(q, o->text.mem))) {
 		order_carry_out(o);
 		return;
 	}

@@ -28,10 +28,12 @@ static void queue_fail(struct virtio_queue *q)
 		return;
 	q->failed = true;
 	store_release(&q->failed_life, q->life);
-	log_limited(
-		&q->complaints, LOG_LEVEL_WARN, q->path,
-		"the driver broke the ring's rules (%s); the queue has stopped until it is reset",
-		vqdev_why(&q->ring));
+	/* What is given up for a stop, or a reset, is nobody's fault. */
+	if (!q->ring.remote || !q->quiescing)
+		log_limited(&q->complaints, LOG_LEVEL_WARN, q->path,
+			    "the driver broke the ring's rules (%s); the queue has stopped until "
+			    "it is reset",
+			    vqdev_why(&q->ring));
 	reactor_post(q->vdev->home, &q->broken);
 }
 

@@ -25,6 +25,7 @@ struct virtio_remote {
 	struct virtio_queue *q;
 	enum step step;
 	bool taking; /* chains may be there to be taken */
+	bool paused; /* the map lacks the ring */
 	uint64_t kicks_seen;
 	struct gmem_hint hint;
 
@@ -292,7 +293,7 @@ static unsigned remote_steps(struct virtio_remote *m)
 	struct vqdev_remote *r = ring_of(m)->remote;
 	unsigned did = 0;
 
-	while (did < STEPS_MAX && !m->asked && !ring_of(m)->why) {
+	while (did < STEPS_MAX && !m->asked && !m->paused && !ring_of(m)->why) {
 		/* The rest of it nobody wants. */
 		if (m->step == STEP_FETCH && r->moving->dropped)
 			m->at = m->n;
@@ -358,6 +359,9 @@ void virtio_remote_hush(struct virtio_queue *q)
 	if (q->remote)
 		q->remote->taking = false;
 	vqdev_remote_unwind(&q->ring);
+	/* Who stops the queue, or resets it, will not bring the ring back first. */
+	if (q->remote && q->remote->paused)
+		vqdev_break(&q->ring, "requests are in flight, and the ring is in no memory");
 	/* What is under way goes on to its end. */
 	reactor_poller_activate(q->reactor, &q->poller);
 }
@@ -368,6 +372,23 @@ bool virtio_remote_quiet(const struct virtio_queue *q)
 
 	return !m || (m->step == STEP_IDLE && !m->asked && list_empty(&q->ring.remote->pushed) &&
 		      !q->ring.remote->n_filled);
+}
+
+bool virtio_remote_follows(const struct virtio_queue *q, const struct gmem *mem)
+{
+	return q->running && mem != q->mem && q->ring.remote && q->remote &&
+	       !vqdev_broken(&q->ring) && list_empty(&q->orders) &&
+	       (vqdev_in_flight(&q->ring) || !virtio_remote_quiet(q));
+}
+
+void virtio_remote_follow(struct virtio_queue *q, struct gmem *mem)
+{
+	struct virtio_remote *m = q->remote;
+
+	m->paused = vqdev_remote_follow(&q->ring, mem);
+	m->hint = (struct gmem_hint){0};
+	q->mem = mem;
+	reactor_poller_activate(q->reactor, &q->poller);
 }
 
 void virtio_remote_end(struct virtio_queue *q)

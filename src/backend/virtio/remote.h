@@ -7,6 +7,10 @@
  * and count as in flight until the driver has them back.  "Nothing is in flight" (virtio_queue_stop()
  * and its like) includes that no byte is on its way and that nothing is left to be shown.
  *
+ * A new map is followed at once while anything is in flight, since nothing of ours points into the old
+ * one, and a client that takes memory back may not serve us before it is answered.  Where the new
+ * map lacks the ring all waits for one that has it.
+ *
  * Bytes that could not be moved break the queue: what was not fetched is never popped, so it is not
  * written to a disk, and what was not stored is never shown as used.
  *
@@ -17,8 +21,8 @@
 
 #include <stdbool.h>
 
+struct gmem;
 struct virtio_queue;
-struct virtio_remote;
 
 /* In a turn of a queue whose ring is not VQDEV_NEAR: what was done. */
 unsigned virtio_remote_turn(struct virtio_queue *q);
@@ -26,6 +30,13 @@ unsigned virtio_remote_turn(struct virtio_queue *q);
 void virtio_remote_hush(struct virtio_queue *q);
 /* Nothing is under way. */
 bool virtio_remote_quiet(const struct virtio_queue *q);
+/*
+ * Whether @mem need not wait until nothing is in flight ...  The map that it has already is given to a
+ * queue to have it drain (backend/virtio_pci/status.c).
+ */
+bool virtio_remote_follows(const struct virtio_queue *q, const struct gmem *mem);
+/* ... and then: it is the queue's from now on.  @mem: as q->mem. */
+void virtio_remote_follow(struct virtio_queue *q, struct gmem *mem);
 /* Nothing is in flight; before the ring's end, or another map. */
 void virtio_remote_end(struct virtio_queue *q);
 

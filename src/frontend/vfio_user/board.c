@@ -211,7 +211,7 @@ int vfio_user_board_open(const char *path, const struct vfio_user_board_options 
 	if (!b)
 		return error_set(err, -ENOMEM, "no memory for a vfio-user connection");
 	b->config_fd = b->event_fd = -1;
-	rc = vfio_user_client_open(&b->client, path, o->timeout_ms, err);
+	rc = vfio_user_client_open(&b->client, path, o->timeout_ms, o->dma_messages, err);
 	if (!rc)
 		rc = make_events(b, err);
 	if (!rc)

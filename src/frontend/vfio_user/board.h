@@ -16,6 +16,7 @@
 struct vfio_user_board_options {
 	uint16_t queues;     /* so many get interrupts of their own, and no more can be used */
 	uint32_t timeout_ms; /* for each answer                                              */
+	bool dma_messages;   /* memory goes by messages: the server gets no fds of it        */
 	bool legacy;	     /* by the legacy interface                                      */
 	uint16_t type;	     /* VIRTIO_ID_*, which it has to be; 0: a disk                   */
 };

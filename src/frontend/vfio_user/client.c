@@ -23,8 +23,7 @@
 /* Bytes of one access (pci_access_ops). */
 #define ACCESS_MAX 4u
 
-/* The longest answer that is looked at. */
-#define REPLY_MAX 4096u
+#define REPLY_MAX  VFIO_USER_REPLY_MAX
 
 /* ---- messages; the lock is held ---- */
 
@@ -48,6 +47,7 @@ static int client_say(struct vfio_user_client *c, uint16_t command, uint32_t fla
 	uint8_t m[HEADER + REPLY_MAX];
 	struct vfio_user_header h = {
 		.id = ++c->id, .command = command, .size = HEADER, .flags = flags};
+	int rc;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (body[i].iov_len > sizeof(m) - h.size)
@@ -57,7 +57,12 @@ static int client_say(struct vfio_user_client *c, uint16_t command, uint32_t fla
 		h.size += (uint32_t)body[i].iov_len;
 	}
 	memcpy(m, &h, sizeof(h));
-	return sock_send(c->fd, m, h.size, fds, n_fds, until);
+	if (!c->by_messages)
+		return sock_send(c->fd, m, h.size, fds, n_fds, until);
+	pthread_mutex_lock(&c->serve.send);
+	rc = sock_send(c->fd, m, h.size, fds, n_fds, until);
+	pthread_mutex_unlock(&c->serve.send);
+	return rc;
 }
 
 /* The answer to the last command.  @take: fds that come along. */
@@ -67,7 +72,8 @@ static int client_hear(struct vfio_user_client *c, uint16_t command, void *reply
 	uint8_t body[REPLY_MAX];
 	struct vfio_user_header h;
 	uint32_t got;
-	int rc = sock_recv(c->fd, &h, sizeof(h), take, until);
+	int rc = c->by_messages ? vfio_user_serve_wait(&c->serve, &h, body, take, until)
+				: sock_recv(c->fd, &h, sizeof(h), take, until);
 
 	if (rc)
 		return rc;
@@ -76,7 +82,8 @@ static int client_hear(struct vfio_user_client *c, uint16_t command, void *reply
 	    (h.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_REPLY)
 		return -EPROTO;
 	got = h.size - HEADER;
-	rc = sock_recv(c->fd, body, got, take, until);
+	if (!c->by_messages)
+		rc = sock_recv(c->fd, body, got, take, until);
 	if (rc)
 		return rc;
 	if (h.flags & VFIO_USER_ERROR) {
@@ -98,7 +105,7 @@ static int client_talk(struct vfio_user_client *c, uint16_t command, const struc
 	uint64_t until = deadline(c);
 	int rc;
 
-	if (c->dead)
+	if (read_once(&c->dead))
 		return -ENOTCONN;
 	rc = client_say(c, command, VFIO_USER_TYPE_COMMAND, body, n, fds, n_fds, until);
 	if (!rc)
@@ -182,7 +189,7 @@ static void region_post(struct vfio_user_client *c, uint32_t region, uint64_t of
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
-	if (!c->dead) {
+	if (!read_once(&c->dead)) {
 		rc = client_say(c, VFIO_USER_REGION_WRITE, VFIO_USER_NO_REPLY, body, 2, NULL, 0,
 				deadline(c));
 		if (rc)
@@ -357,11 +364,19 @@ static int send_map(struct vfio_user_client *c, const struct vfio_user_client_me
 		.iova = memory->iova,
 		.size = r->size,
 	};
-	int rc = client_do(c, VFIO_USER_DMA_MAP, &m, sizeof(m), &r->fd, r->fd >= 0, NULL, 0);
+	int rc = client_do(c, VFIO_USER_DMA_MAP, &m, sizeof(m), &r->fd,
+			   r->fd >= 0 && !c->by_messages, NULL, 0);
 
 	return rc ? error_set(err, rc, "the server does not take %llu KiB of memory",
 			      (unsigned long long)r->size / 1024)
 		  : 0;
+}
+
+static void table_resize(struct vfio_user_client *c, unsigned n)
+{
+	pthread_mutex_lock(&c->serve.lock);
+	c->n_memory = n;
+	pthread_mutex_unlock(&c->serve.lock);
 }
 
 int vfio_user_client_map(struct vfio_user_client *c, const struct dma_region *r, struct error *err)
@@ -377,11 +392,13 @@ int vfio_user_client_map(struct vfio_user_client *c, const struct dma_region *r,
 	if (rc)
 		return error_set(err, rc, "memory is not in whole pages, or too much.");
 	memory->r = *r;
+	/* The server may ask for it before it says that it is mapped. */
+	table_resize(c, c->n_memory + 1);
 	rc = send_map(c, memory, err);
-	if (rc)
+	if (rc) {
+		table_resize(c, c->n_memory - 1);
 		iova_give(&c->space, memory->iova);
-	else
-		c->n_memory++;
+	}
 	return rc;
 }
 
@@ -411,10 +428,12 @@ int vfio_user_client_unmap(struct vfio_user_client *c, const struct dma_region *
 	m.iova = c->memory[i].iova;
 	rc = client_do(c, VFIO_USER_DMA_UNMAP, &m, sizeof(m), NULL, 0, NULL, 0);
 	/* A server that is gone has let go of it. */
-	if (rc && !c->dead)
+	if (rc && !read_once(&c->dead))
 		return error_set(err, rc, "the server does not give memory back");
 	iova_give(&c->space, m.iova);
+	pthread_mutex_lock(&c->serve.lock);
 	c->memory[i] = c->memory[--c->n_memory];
+	pthread_mutex_unlock(&c->serve.lock);
 	return 0;
 }
 
@@ -467,8 +486,8 @@ static int client_dial(struct vfio_user_client *c, struct error *err)
 	if (fd < 0)
 		return fd;
 	c->fd = fd;
-	c->dead = false;
-	return 0;
+	write_once(&c->dead, false);
+	return c->by_messages ? vfio_user_serve_start(c, err) : 0;
 }
 
 static int client_versions(struct vfio_user_client *c, struct error *err)
@@ -524,12 +543,18 @@ static int client_look(struct vfio_user_client *c, struct error *err)
 }
 
 int vfio_user_client_open(struct vfio_user_client *c, const char *path, uint32_t timeout_ms,
-			  struct error *err)
+			  bool by_messages, struct error *err)
 {
 	int rc;
 
 	*c = (struct vfio_user_client){
-		.access = {&access_ops}, .fd = -1, .timeout_ms = timeout_ms, .dead = true};
+		.access = {&access_ops},
+		.fd = -1,
+		.timeout_ms = timeout_ms,
+		.by_messages = by_messages,
+		.dead = true,
+	};
+	vfio_user_serve_init(&c->serve);
 	pthread_mutex_init(&c->lock, NULL);
 	iova_init(&c->space, 4096);
 	iova_allow(&c->space, 0, ADDRESS_LAST);
@@ -543,16 +568,21 @@ int vfio_user_client_open(struct vfio_user_client *c, const char *path, uint32_t
 
 static void client_hang_up(struct vfio_user_client *c)
 {
+	write_once(&c->dead, true);
+	if (c->fd >= 0 && c->serve.runs) {
+		shutdown(c->fd, SHUT_RDWR);
+		vfio_user_serve_stop(c);
+	}
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
-	write_once(&c->dead, true);
 	vfio_user_client_drop_kicks(c);
 }
 
 void vfio_user_client_close(struct vfio_user_client *c)
 {
 	client_hang_up(c);
+	vfio_user_serve_fini(&c->serve);
 	pthread_mutex_destroy(&c->lock);
 }
 

@@ -2,7 +2,7 @@
 /*
  * A PCI function behind a vfio-user socket: configuration space and BARs are messages, interrupts
  * are eventfds that it is given, kicks are eventfds that it gives; it reaches our memory through
- * the fds that are sent along.
+ * the fds that are sent along, or by messages, if it is not given any (serve.h).
  *
  * The device knows our memory under addresses that are handed out here, low enough for the legacy
  * interface, which has room for 44 bits.
@@ -18,6 +18,7 @@
 #include "base/sock_address.h"
 #include "frontend/pci/iova.h"
 #include "frontend/pci/pcidev.h"
+#include "frontend/vfio_user/serve.h"
 #include "frontend/virtio/transport.h"
 #include "wire/vfio_user.h"
 
@@ -49,6 +50,8 @@ struct vfio_user_client {
 	struct pci_access access;
 	struct sock_address address;
 	uint32_t timeout_ms;
+	bool by_messages; /* the server gets no fds of our memory */
+	struct vfio_user_serve serve;
 
 	pthread_mutex_t lock; /* one message and its answer at a time; protects all up to kicks */
 	int fd;		      /* -1: not connected */
@@ -69,9 +72,12 @@ struct vfio_user_client {
 	struct vfio_user_client_place notify;
 };
 
-/* Connects and asks what there is.  -errno and a sentence. */
+/*
+ * Connects and asks what there is.  @by_messages: memory is announced without fds, and served by a
+ * thread.  -errno and a sentence.
+ */
 int vfio_user_client_open(struct vfio_user_client *c, const char *path, uint32_t timeout_ms,
-			  struct error *err);
+			  bool by_messages, struct error *err);
 /* Harmless after a failed open. */
 void vfio_user_client_close(struct vfio_user_client *c);
 /*

@@ -133,6 +133,9 @@ static void connection_answer(struct vfio_user_connection *c, int rc, uint32_t s
 static void connection_late_answer(struct vfio_user_connection *c, int rc, uint32_t size)
 {
 	c->state = VFIO_USER_TALKING;
+	reactor_timer_stop(c->home, &c->patience);
+	if (!c->left)
+		vfio_user_reach_reopen(&c->reach);
 	if (c->left)
 		command_release(c);
 	else
@@ -412,6 +415,11 @@ static int answer_when_done(struct command *cmd)
 
 static int after_write(struct command *cmd)
 {
+	struct vfio_user_connection *c = cmd->c;
+
+	/* The driver takes its memory back, and its processor may stand still until we answer. */
+	if (vfio_user_device_is_resetting(&c->device))
+		vfio_user_reach_close(&c->reach);
 	return vfio_user_device_write_waits(&cmd->c->device) ? answer_when_done(cmd) : 0;
 }
 
@@ -458,11 +466,7 @@ static int do_write_multi(struct command *cmd)
 
 static void device_was_reset(struct vfio_user_device *d)
 {
-	struct vfio_user_connection *c = container_of(d, struct vfio_user_connection, device);
-
-	if (!c->left)
-		vfio_user_reach_reopen(&c->reach);
-	connection_late_answer(c, 0, 0);
+	connection_late_answer(container_of(d, struct vfio_user_connection, device), 0, 0);
 }
 
 static int do_reset(struct command *cmd)
@@ -632,6 +636,8 @@ static void connection_carry_out(struct vfio_user_connection *c, struct vfio_use
 		return;
 	}
 	c->state = VFIO_USER_BUSY;
+	c->heard = c->reach.heard;
+	reactor_timer_start(c->home, &c->patience, VFIO_USER_PATIENCE_NS);
 	if (m != c->ch.in)
 		return;
 	/* It is needed for the answer, and others may come meanwhile. */
@@ -708,6 +714,24 @@ static void reach_sent(struct vfio_user_reach *reach)
 	connection_talk(c);
 }
 
+/* It waits for us, and we for it. */
+static void patience_expired(struct reactor_timer *t)
+{
+	struct vfio_user_connection *c = container_of(t, struct vfio_user_connection, patience);
+
+	if (c->state != VFIO_USER_BUSY || c->left)
+		return;
+	if (c->reach.out && c->heard == c->reach.heard) {
+		log_limited(&c->complaints, LOG_LEVEL_WARN, c->name,
+			    "the client answers nothing about its memory while it waits for an "
+			    "answer; its requests in flight are given up");
+		vfio_user_reach_close(&c->reach);
+		return;
+	}
+	c->heard = c->reach.heard;
+	reactor_timer_start(c->home, &c->patience, VFIO_USER_PATIENCE_NS);
+}
+
 static void more_expired(struct reactor_timer *t)
 {
 	connection_talk(container_of(t, struct vfio_user_connection, more));
@@ -757,6 +781,7 @@ int vfio_user_connection_init(struct vfio_user_connection *c, struct virtio_devi
 	c->watch.ready = connection_ready;
 	reactor_timer_init(&c->look, look_expired);
 	reactor_timer_init(&c->more, more_expired);
+	reactor_timer_init(&c->patience, patience_expired);
 	list_init(&c->held);
 	vfio_user_reach_init(&c->reach, home, c->name, &c->ch, reach_sent);
 	rc = vfio_user_device_init(&c->device, vdev, board, home, &c->reach.remote, err);

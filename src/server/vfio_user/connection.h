@@ -9,7 +9,9 @@
  * Commands are carried out one after the other.  While one takes time (memory is given back, the
  * device is reset) no further one is carried out; others' devices go on.  It may take time because
  * the client owes us an answer (reach.h): then what comes is read all the same, and commands that come
- * in front of the answer are held, a bounded number.  LEAVING ends when nothing of the client's is
+ * in front of the answer are held, a bounded number.  A client that answers nothing for
+ * VFIO_USER_PATIENCE_NS meanwhile is waiting for us: what we wait for is given up, and queues break.
+ * A reset gives it up at once.  LEAVING ends when nothing of the client's is
  * in use any more.
  *
  * What a client does wrong is answered with an errno where the protocol has a place for it; a
@@ -45,6 +47,9 @@ enum vfio_user_state {
 #define VFIO_USER_HELD_BYTES_MAX (1u << 20)
 #define VFIO_USER_HELD_FDS_MAX	 128u
 
+/* Less than QEMU's own patience, 5 s. */
+#define VFIO_USER_PATIENCE_NS (2 * UINT64_C(1000000000))
+
 struct vfio_user_connection {
 	enum vfio_user_state state;
 	const char *name; /* the device's, for messages */
@@ -64,6 +69,8 @@ struct vfio_user_connection {
 	struct reactor_timer look; /* whether a write is done by now */
 	uint64_t look_ns;	   /* until the next one             */
 	struct reactor_timer more; /* commands wait for others' turn */
+	struct reactor_timer patience;
+	uint64_t heard; /* of reach, when it began */
 	struct log_limit complaints;
 	/* The client has gone and the device is as at power-on; never from inside a call. */
 	void (*gone)(struct vfio_user_connection *c);

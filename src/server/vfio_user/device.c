@@ -174,6 +174,11 @@ bool vfio_user_device_write_waits(const struct vfio_user_device *d)
 	return virtio_pci_access_waits(&d->card->board);
 }
 
+bool vfio_user_device_is_resetting(const struct vfio_user_device *d)
+{
+	return d->card->board.resetting && vfio_user_device_write_waits(d);
+}
+
 /* ---- what takes time ---- */
 
 static void device_moved(struct virtio_waiter *waiter)

@@ -75,6 +75,8 @@ void vfio_user_device_write(struct vfio_user_device *d, uint32_t index, uint64_t
  * memory back as soon as that write is done: it is not done while this is so.
  */
 bool vfio_user_device_write_waits(const struct vfio_user_device *d);
+/* The first of the two. */
+bool vfio_user_device_is_resetting(const struct vfio_user_device *d);
 
 /*
  * The card works in dma->map from now on.  true: @moved comes, later, from the reactor, when no

@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* How little a first read need be, to see how the client answers. */
-#define PROBE_BYTES 1u
+#define HEAD ((uint32_t)sizeof(struct vfio_user_dma_access))
 
 /* ---- who asked ---- */
 
@@ -45,7 +44,7 @@ static void reach_io_arrives(struct reactor_msg *msg)
 	struct vfio_user_reach *reach = container_of(io->remote, struct vfio_user_reach, remote);
 
 	io->did = 0;
-	if (!reach->open) {
+	if (!reach->open || reach->strange) {
 		reach_io_over(io, -ENOTCONN);
 		return;
 	}
@@ -66,65 +65,44 @@ static const struct gmem_remote_ops reach_ops = {.submit = reach_submit};
 
 /* ---- asking ---- */
 
-/* The fixed part of a command and its answer, in front of the data. */
-static uint32_t reach_head(const struct vfio_user_reach *reach)
+/* The fixed part of a command, and of its answer. */
+static struct vfio_user_dma_access reach_head(const struct vfio_user_reach *reach)
 {
-	return reach->narrow ? (uint32_t)sizeof(struct vfio_user_dma_access_narrow)
-			     : (uint32_t)sizeof(struct vfio_user_dma_access);
-}
-
-static void reach_put_head(const struct vfio_user_reach *reach, uint8_t *body)
-{
-	struct vfio_user_dma_access wide = {.address = reach->address, .count = reach->count};
-	struct vfio_user_dma_access_narrow narrow = {.address = reach->address,
-						     .count = reach->count};
-
-	if (reach->narrow)
-		memcpy(body, &narrow, sizeof(narrow));
-	else
-		memcpy(body, &wide, sizeof(wide));
+	return (struct vfio_user_dma_access){.address = reach->address, .count = reach->count};
 }
 
 int vfio_user_reach_go_on(struct vfio_user_reach *reach)
 {
 	struct vfio_user_message *m = reach->ch->ask;
+	struct vfio_user_dma_access head;
 	struct gmem_io *io;
-	bool write;
+	uint32_t data;
 
 	if (reach->out || !reach->open || list_empty(&reach->waiting))
 		return 0;
 	io = reach_first(reach);
 	reach->out = reach->asked = true;
-	reach->probing = io->write && !reach->proven && !reach->tried;
-	write = io->write && !reach->probing;
+	reach->probing = !reach->probed;
 	reach->id++;
-	reach->command = write ? VFIO_USER_DMA_WRITE : VFIO_USER_DMA_READ;
+	reach->command = io->write || reach->probing ? VFIO_USER_DMA_WRITE : VFIO_USER_DMA_READ;
 	reach->address = io->gpa + io->did;
-	reach->count = (uint32_t)min_u64(io->len - io->did,
-					 reach->probing ? PROBE_BYTES : reach->transfer_max);
+	reach->count = reach->probing ? 0
+				      : (uint32_t)min_u64(io->len - io->did, reach->transfer_max);
+	data = reach->command == VFIO_USER_DMA_WRITE ? reach->count : 0;
 	m->header = (struct vfio_user_header){
 		.id = reach->id,
 		.command = reach->command,
-		.size = (uint32_t)sizeof(m->header) + reach_head(reach) +
-			(write ? reach->count : 0),
+		.size = (uint32_t)sizeof(m->header) + HEAD + data,
 		.flags = VFIO_USER_TYPE_COMMAND,
 	};
-	reach_put_head(reach, m->body);
-	if (write)
-		memcpy(m->body + reach_head(reach), io->buf + io->did, reach->count);
+	head = reach_head(reach);
+	memcpy(m->body, &head, HEAD);
+	if (data)
+		memcpy(m->body + HEAD, io->buf + io->did, data);
 	return vfio_user_channel_ask(reach->ch);
 }
 
 /* ---- answers ---- */
-
-/* The fixed part, as it has to be. */
-static bool reach_head_is(const struct vfio_user_reach *reach, const uint8_t *body)
-{
-	uint8_t want[sizeof(struct vfio_user_dma_access)];
-
-	reach_put_head(reach, want);
-	return !memcmp(body, want, reach_head(reach));
-}
 
 static void reach_failed(struct vfio_user_reach *reach, uint32_t error)
 {
@@ -137,51 +115,72 @@ static void reach_failed(struct vfio_user_reach *reach, uint32_t error)
 		reach_first_over(reach, -EIO);
 }
 
+static void reach_all_over(struct vfio_user_reach *reach, int rc)
+{
+	reach->asked = false;
+	while (!list_empty(&reach->waiting))
+		reach_first_over(reach, rc);
+}
+
+/* The first question is answered, if only by an error: memory may be for reading only. */
+static void reach_probed(struct vfio_user_reach *reach, bool error, uint32_t size)
+{
+	reach->probed = true;
+	reach->strange = !error && !size;
+	if (!reach->strange)
+		return;
+	log_limited(
+		&reach->complaints, LOG_LEVEL_WARN, reach->name,
+		"the client's messages about its memory are not those of the document (QEMU has "
+		"the right ones since 11.1), so memory without a file descriptor is out of reach");
+	reach_all_over(reach, -EPROTO);
+}
+
 static int reach_wrong(const char **why, const char *what)
 {
 	*why = what;
 	return -EPROTO;
 }
 
+/* What was read goes where it is wanted. */
+static void reach_progress(struct vfio_user_reach *reach, const uint8_t *data)
+{
+	struct gmem_io *io = reach_first(reach);
+
+	if (reach->command == VFIO_USER_DMA_READ)
+		memcpy(io->buf + io->did, data, reach->count);
+	io->did += reach->count;
+	if (io->did == io->len)
+		reach_first_over(reach, 0);
+}
+
 int vfio_user_reach_answer(struct vfio_user_reach *reach, const struct vfio_user_message *m,
 			   const char **why)
 {
-	uint32_t size = vfio_user_body_size(m), data;
-	bool read = reach->command == VFIO_USER_DMA_READ;
-	struct gmem_io *io;
+	const struct vfio_user_dma_access head = reach_head(reach);
+	bool error = m->header.flags & VFIO_USER_ERROR;
+	uint32_t size = vfio_user_body_size(m);
 
 	if (!reach->out || m->header.id != reach->id || m->header.command != reach->command)
 		return reach_wrong(why, "it answers what was not asked");
 	reach->out = false;
-	if (m->header.flags & VFIO_USER_ERROR) {
-		/* Memory that the device may only write to cannot be read for a probe. */
-		if (reach->probing)
-			reach->tried = true;
-		else
-			reach_failed(reach, m->header.error);
+	reach->heard++;
+	if (reach->probing)
+		reach_probed(reach, error, size);
+	if (reach->probing && (error || !size))
+		return 0;
+	if (error) {
+		reach_failed(reach, m->header.error);
 		return 0;
 	}
-	data = read ? reach->count : 0;
-	if (read && !reach->proven)
-		reach->narrow = size == sizeof(struct vfio_user_dma_access_narrow) + data;
-	/* A narrow client says of a write only that it is done. */
-	if (size != reach_head(reach) + data && (read || !reach->narrow || size))
+	if (size != HEAD + (reach->command == VFIO_USER_DMA_READ ? reach->count : 0))
 		return reach_wrong(why,
 				   "an answer about its memory has not the size that it should");
-	if (size && !reach_head_is(reach, m->body))
+	if (memcmp(m->body, &head, HEAD) != 0)
 		return reach_wrong(why, "an answer about its memory is of other memory");
-	if (read)
-		reach->proven = true;
-	if (!reach->asked)
-		return 0; /* nobody waits for it any more */
-	if (reach->probing)
-		return 0; /* now what it was for */
-	io = reach_first(reach);
-	if (read)
-		memcpy(io->buf + io->did, m->body + reach_head(reach), reach->count);
-	io->did += reach->count;
-	if (io->did == io->len)
-		reach_first_over(reach, 0);
+	/* Else nobody waits for it any more. */
+	if (reach->asked && !reach->probing)
+		reach_progress(reach, m->body + HEAD);
 	return 0;
 }
 
@@ -203,15 +202,14 @@ void vfio_user_reach_init(struct vfio_user_reach *reach, struct reactor *home, c
 void vfio_user_reach_open(struct vfio_user_reach *reach)
 {
 	reach->open = true;
-	reach->out = reach->proven = reach->tried = reach->narrow = false;
+	reach->out = reach->probed = reach->strange = false;
 	reach->transfer_max = VFIO_USER_TRANSFER;
 }
 
 void vfio_user_reach_close(struct vfio_user_reach *reach)
 {
-	reach->open = reach->asked = false;
-	while (!list_empty(&reach->waiting))
-		reach_first_over(reach, -ENOTCONN);
+	reach->open = false;
+	reach_all_over(reach, -ENOTCONN);
 }
 
 void vfio_user_reach_reopen(struct vfio_user_reach *reach)

@@ -20,11 +20,14 @@
  *
  * A device that is reset takes no more memory: what waits fails at once, and an answer that is still
  * out is passed over when it comes.  So a client that asks for a reset need not serve us meanwhile;
- * a write that was sent before has come before the reset's answer.
+ * a write that was sent before has come before the reset's answer.  QEMU serves nobody while it waits
+ * for one of its accesses; so no answer to a client waits for an answer of that client for ever
+ * (connection.h).
  *
- * QEMU's client has the count in 32 bits and the data 4 bytes earlier than the document says (until
- * it is mended there).  Its first answer to a read tells: it is 4 bytes shorter.  So nothing is written
- * before something was read, and such a client is spoken to as it understands.
+ * There are clients with another layout: QEMU's, from 10.1 to 10.2, has the count in 32 bits and the
+ * data 4 bytes earlier than the document says, and would damage the guest's memory.  So the first
+ * question writes no byte at all.  Such a client says that it is done, and nothing else, where the
+ * document has address and count; it is asked no more, and its memory stays out of reach.
  *
  * Threads: the control thread, but for submit.
  */
@@ -46,13 +49,13 @@ struct vfio_user_reach {
 	/* Something has been sent, or could not be: its answer has to be listened to. */
 	void (*sent)(struct vfio_user_reach *reach);
 
-	bool open;    /* there is a client, and the device is not being reset */
-	bool out;     /* a command is not answered yet ... */
-	bool probing; /* ... and it only asks how the client speaks */
-	bool asked;   /* ... and its io still waits for it: the first of @waiting */
-	bool proven;  /* the client has answered a read */
-	bool tried;   /* or says that it cannot */
-	bool narrow;  /* it counts in 32 bits */
+	bool open;	/* there is a client, and the device is not being reset */
+	bool out;	/* a command is not answered yet ... */
+	bool probing;	/* ... it is the first one, of no bytes ... */
+	bool asked;	/* ... and its io still waits for it: the first of @waiting */
+	bool probed;	/* the client has answered that */
+	bool strange;	/* otherwise than the document says */
+	uint64_t heard; /* answers so far */
 	uint16_t id;
 	uint16_t command;
 	uint64_t address;

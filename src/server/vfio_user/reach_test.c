@@ -118,54 +118,49 @@ static void no_message_is_longer_than_the_client_takes(void **state)
 	rig_fini(&r);
 }
 
-/* As QEMU has it: a count of 32 bits, the data right behind it, and nothing in an answer to a write. */
-static void dma_narrow(struct rig *r, const struct vfio_user_header *h, const uint8_t *body)
+/* As QEMU had it once: an answer to a write says nothing but that it is one. */
+static void dma_strange(struct rig *r, const struct vfio_user_header *h, const uint8_t *body)
 {
-	bool read = h->command == VFIO_USER_DMA_READ;
-	struct vfio_user_dma_access_narrow a;
-	uint8_t *at, *answer;
+	struct vfio_user_dma_access a;
 
 	memcpy(&a, body, sizeof(a));
-	at = drv_at(&(struct drv){.r = r}, a.address);
-	assert_in_range(a.count, 1, RIG_MEM_AT + RIG_MEM_SIZE - a.address);
-	if (!read) {
-		assert_int_equal(h->size, sizeof(*h) + sizeof(a) + a.count);
-		memcpy(at, body + sizeof(a), a.count);
-		rig_reply(r, h, 0, 0, NULL, 0);
-		return;
-	}
-	answer = malloc(sizeof(a) + a.count);
-	memcpy(answer, &a, sizeof(a));
-	memcpy(answer + sizeof(a), at, a.count);
-	rig_reply(r, h, 0, 0, answer, (uint32_t)sizeof(a) + a.count);
-	free(answer);
+	assert_int_equal(h->command, VFIO_USER_DMA_WRITE);
+	assert_int_equal(h->size, sizeof(*h) + sizeof(a));
+	assert_int_equal(a.count, 0);
+	rig_reply(r, h, 0, 0, NULL, 0);
 }
 
-static void a_client_that_counts_in_32_bits(void **state)
+/* Nothing of its memory is changed, and nothing of it believed. */
+static void a_client_with_another_layout_is_told_from_others(void **state)
 {
+	static uint8_t before[RIG_MEM_SIZE];
+	uint32_t len;
 	struct rig r;
 	struct drv d;
 
 	(void)state;
-	rig_init(&r, "memory:1M");
-	r.dma = dma_narrow;
-	all_remote(&r);
-	drv_up(&d, &r, 1, false, 0);
-	round_trip(&d, 1);
-	rig_fini(&r);
-	/* Where the first thing is a write, too: the ring is mapped, the data are not. */
-	rig_init(&r, "memory:1M");
-	r.dma = dma_narrow;
-	assert_int_equal(rig_map(&r, RIG_MEM_AT, 0x20000, RW, 0, r.mem_fd), 0);
-	assert_int_equal(rig_map(&r, DRV_DATA, 0x1000, RW, 0x20000, r.mem_fd), 0);
-	assert_int_equal(rig_map(&r, DRV_DATA + 0x1000, 0x10000, RW, 0, -1), 0);
-	drv_up(&d, &r, 1, false, 0);
-	memset(drv_at(&d, reading.data), 0xee, BYTES);
-	assert_int_equal(drv_do(&d, &reading), VIRTIO_BLK_S_OK);
-	for (unsigned i = 0; i < BYTES; i++)
-		assert_int_equal(((uint8_t *)drv_at(&d, reading.data))[i], 0);
-	round_trip(&d, 1);
-	rig_fini(&r);
+	for (int mapped = 0; mapped < 2; mapped++) {
+		rig_init(&r, "memory:1M");
+		r.dma = dma_strange;
+		if (mapped) {
+			/* All but the data. */
+			assert_int_equal(rig_map(&r, RIG_MEM_AT, 0x21000, RW, 0, r.mem_fd), 0);
+			assert_int_equal(rig_map(&r, DRV_DATA + 0x1000, 0x10000, RW, 0, -1), 0);
+		} else {
+			all_remote(&r);
+		}
+		drv_up(&d, &r, 1, false, 0);
+		if (mapped) {
+			assert_int_equal(drv_do(&d, &reading), 255);
+		} else {
+			memcpy(before, r.mem, sizeof(before));
+			assert_int_equal(drv_wait(&d, 0, &len), -1);
+			assert_memory_equal(before, r.mem, sizeof(before));
+		}
+		assert_int_equal(r.reads, 0);
+		assert_int_equal(r.writes, 1);
+		rig_fini(&r);
+	}
 }
 
 /* ---- a client that answers wrongly ---- */
@@ -443,6 +438,102 @@ static void a_reset_waits_for_no_answer(void **state)
 	rig_fini(&r);
 }
 
+/* Answered when nothing is in flight. */
+static void say_master_off(struct rig *r)
+{
+	const struct {
+		struct vfio_user_access a;
+		uint16_t data;
+	} __attribute__((packed))
+	m = {{.offset = PCI_COMMAND, .region = VFIO_USER_REGION_CONFIG, .count = 2},
+	     PCI_COMMAND_MEMORY};
+
+	rig_say(r, VFIO_USER_REGION_WRITE, 0, &m, sizeof(m), NULL, 0);
+}
+
+/* The question that lies in the socket. */
+static void take_question(struct rig *r, struct vfio_user_header *h, struct vfio_user_dma_access *a)
+{
+	assert_int_equal(recv(r->fd, h, sizeof(*h), MSG_WAITALL), sizeof(*h));
+	assert_int_equal(h->command, VFIO_USER_DMA_READ);
+	assert_int_equal(recv(r->fd, a, sizeof(*a), MSG_WAITALL), sizeof(*a));
+}
+
+/* A driver whose processor stands still until its write is done serves nobody. */
+static void accesses_that_wait_wait_for_no_answer(void **state)
+{
+	struct vfio_user_dma_access a;
+	struct vfio_user_header h;
+	uint32_t len;
+	struct rig r;
+	struct drv d;
+
+	(void)state;
+	for (int legacy = 0; legacy < 2; legacy++) {
+		const uint16_t off = PCI_COMMAND_MEMORY;
+		const uint8_t zero = 0;
+
+		ask_a_deaf_client(&r, &d, false);
+		take_question(&r, &h, &a);
+		/* A legacy reset; bus mastering off, which takes until our patience ends. */
+		if (legacy)
+			assert_int_equal(rig_write(&r, 0, VIRTIO_PCI_LEGACY_STATUS, &zero, 1), 0);
+		else
+			assert_int_equal(
+				rig_write(&r, VFIO_USER_REGION_CONFIG, PCI_COMMAND, &off, 2), 0);
+		assert_int_equal(drv_take(&d, 0, &len), -1);
+		rig_dma(&r, &h, (const uint8_t *)&a);
+		r.deaf = false;
+		reset(&d);
+		drv_up(&d, &r, 1, false, 0);
+		round_trip(&d, 3);
+		rig_fini(&r);
+	}
+}
+
+/* Memory is taken back, and comes back in other pieces; then the question is answered. */
+static void memory_moves_with_requests_in_flight(void **state)
+{
+	const uint64_t half = RIG_MEM_SIZE / 2;
+	struct vfio_user_dma_access a;
+	struct vfio_user_header h;
+	uint32_t len;
+	struct rig r;
+	struct drv d;
+
+	(void)state;
+	for (int packed = 0; packed < 2; packed++)
+		for (int mapped = 0; mapped < 2; mapped++) {
+			ask_a_deaf_client(&r, &d, packed);
+			take_question(&r, &h, &a);
+			assert_int_equal(rig_unmap(&r, RIG_MEM_AT, RIG_MEM_SIZE, 0), 0);
+			assert_true(rig_silent(&r));
+			assert_int_equal(drv_take(&d, 0, &len), -1);
+			assert_int_equal(rig_map(&r, RIG_MEM_AT + half, half, RW, half,
+						 mapped ? r.mem_fd : -1),
+					 0);
+			assert_int_equal(
+				rig_map(&r, RIG_MEM_AT, half, RW, 0, mapped ? r.mem_fd : -1), 0);
+			r.deaf = false;
+			rig_dma(&r, &h, (const uint8_t *)&a);
+			assert_int_equal(drv_wait(&d, 0, &len), 0);
+			assert_int_equal(*(uint8_t *)drv_at(&d, writing.status), VIRTIO_BLK_S_OK);
+			round_trip(&d, 3);
+			rig_fini(&r);
+			/* It does not come back, and the driver resets. */
+			ask_a_deaf_client(&r, &d, packed);
+			take_question(&r, &h, &a);
+			assert_int_equal(rig_unmap(&r, RIG_MEM_AT, RIG_MEM_SIZE, 0), 0);
+			r.deaf = false;
+			rig_dma(&r, &h, (const uint8_t *)&a);
+			reset(&d);
+			all_remote(&r);
+			drv_up(&d, &r, 1, packed, 0);
+			round_trip(&d, 3);
+			rig_fini(&r);
+		}
+}
+
 /* Commands that come in front of the answer are carried out behind the one that waits for it. */
 static void commands_in_front_of_an_answer(void **state)
 {
@@ -460,11 +551,7 @@ static void commands_in_front_of_an_answer(void **state)
 	assert_int_equal(recv(r.fd, &h, sizeof(h), MSG_WAITALL), sizeof(h));
 	assert_int_equal(recv(r.fd, body, sizeof(body), MSG_WAITALL), sizeof(body));
 	/* One that waits, and others; then the answer. */
-	{
-		struct vfio_user_dma_map m = {sizeof(m), RW, 0, RIG_MEM_AT + RIG_MEM_SIZE, 0x1000};
-
-		rig_say(&r, VFIO_USER_DMA_MAP, 0, &m, sizeof(m), &r.mem_fd, 1);
-	}
+	say_master_off(&r);
 	first = r.id;
 	for (unsigned i = 0; i < 10; i++)
 		rig_say(&r, VFIO_USER_DEVICE_GET_INFO, 0, &info, sizeof(info), NULL, 0);
@@ -477,9 +564,12 @@ static void commands_in_front_of_an_answer(void **state)
 	rig_dma(&r, &h, body);
 	r.deaf = false;
 	for (unsigned i = 0; i < 13; i++) {
-		assert_int_equal(rig_hear(&r), 0);
+		/* The second to the last one: nothing is mapped there. */
+		assert_int_equal(rig_hear(&r), i == 11 ? ENOENT : 0);
 		assert_int_equal(r.h.id, first + i);
 	}
+	rig_put(&r, VFIO_USER_REGION_CONFIG, PCI_COMMAND, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY,
+		2);
 	assert_int_equal(drv_wait(&d, 0, &len), 0);
 	assert_int_equal(*(uint8_t *)drv_at(&d, writing.status), VIRTIO_BLK_S_OK);
 	round_trip(&d, 3);
@@ -496,7 +586,7 @@ static void too_many_commands_in_front_of_an_answer(void **state)
 	(void)state;
 	for (int fds = 0; fds < 2; fds++) {
 		ask_a_deaf_client(&r, &d, false);
-		rig_say(&r, VFIO_USER_DMA_MAP, 0, &m, sizeof(m), &r.mem_fd, 1);
+		say_master_off(&r);
 		for (unsigned i = 0; !r.gone && i < VFIO_USER_HELD_MAX + 2; i++) {
 			if (fds)
 				rig_say(&r, VFIO_USER_DMA_MAP, 0, &m, sizeof(m), &r.mem_fd, 1);
@@ -622,12 +712,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_of_every_ring),
 		cmocka_unit_test(no_message_is_longer_than_the_client_takes),
-		cmocka_unit_test(a_client_that_counts_in_32_bits),
+		cmocka_unit_test(a_client_with_another_layout_is_told_from_others),
 		cmocka_unit_test(answers_to_reads_of_every_wrong_kind),
 		cmocka_unit_test(answers_to_writes_of_every_wrong_kind),
 		cmocka_unit_test(an_answer_that_nobody_waits_for),
 		cmocka_unit_test(who_never_answers_is_let_go),
 		cmocka_unit_test(a_reset_waits_for_no_answer),
+		cmocka_unit_test(accesses_that_wait_wait_for_no_answer),
+		cmocka_unit_test(memory_moves_with_requests_in_flight),
 		cmocka_unit_test(commands_in_front_of_an_answer),
 		cmocka_unit_test(too_many_commands_in_front_of_an_answer),
 		cmocka_unit_test(memory_changes_its_kind_under_a_running_queue),

@@ -51,7 +51,7 @@ void rig_dma(struct rig *r, const struct vfio_user_header *h, const uint8_t *bod
 
 	memcpy(&a, body, sizeof(a));
 	assert_in_range(a.address, RIG_MEM_AT, RIG_MEM_AT + RIG_MEM_SIZE - 1);
-	assert_in_range(a.count, 1, RIG_MEM_AT + RIG_MEM_SIZE - a.address);
+	assert_in_range(a.count, read ? 1 : 0, RIG_MEM_AT + RIG_MEM_SIZE - a.address);
 	assert_int_equal(h->size, sizeof(*h) + sizeof(a) + (read ? 0 : a.count));
 	at = r->mem + (a.address - RIG_MEM_AT);
 	answer = malloc(sizeof(a) + a.count);
