@@ -234,6 +234,24 @@ static int cow_judge(const struct storage_options *o, struct error *err)
 	return 0;
 }
 
+/* One in which nothing is goes with any base of its size. */
+static int cow_load(struct cow *d, struct cow_file *f, const struct cow_base *base,
+		    struct error *err)
+{
+	int judged = cow_file_judge(f, base, err), rc;
+
+	if (judged && (judged != -ESTALE || storage_readonly(d->overlay)))
+		return judged;
+	rc = cow_file_load_map(f, &d->map, judged ? NULL : err);
+	if (rc || !judged)
+		return judged ? judged : rc;
+	if (cow_map_is_empty(&d->map))
+		judged = cow_file_set_base(f, base, err);
+	if (judged)
+		cow_map_fini(&d->map);
+	return judged;
+}
+
 /* Storage locks it when it is opened; what is read of it before is looked at again. */
 static int cow_open_file(struct cow *d, struct cow_file *f, const struct storage_options *how,
 			 const struct cow_base *base, struct error *err)
@@ -258,9 +276,7 @@ static int cow_open_file(struct cow *d, struct cow_file *f, const struct storage
 	if (!rc)
 		rc = cow_file_read(f, err);
 	if (!rc)
-		rc = cow_file_judge(f, base, err);
-	if (!rc)
-		rc = cow_file_load_map(f, &d->map, err);
+		rc = cow_load(d, f, base, err);
 	if (!rc && !storage_readonly(d->overlay)) {
 		rc = cow_file_begin(f, err);
 		if (rc)
@@ -291,6 +307,7 @@ static int cow_open_overlay(struct cow *d, const struct storage_options *o,
 		rc = cow_open_file(d, &f, how, base, err);
 	if (!rc) {
 		d->data_at = f.data_at;
+		d->made = f.ours;
 		d->path = f.path;
 		f.path = NULL;
 		close(f.fd);
@@ -365,6 +382,10 @@ static void cow_close(struct storage *s)
 {
 	struct cow *d = cow_of(s);
 
+	/* As of a machine that is only planned: nothing is left of what nothing was written to. */
+	if (d->made && cow_map_is_empty(&d->map) &&
+	    storage_is_at(stack_engine(d->overlay), d->path))
+		unlink(d->path);
 	storage_close(&d->overlay);
 	cow_map_fini(&d->map);
 	pthread_mutex_destroy(&d->lock);

@@ -107,6 +107,7 @@ struct cow {
 	struct layer layer;
 	struct storage *overlay;
 	char *path;
+	bool made; /* there was no such file before */
 	uint64_t data_at;
 	struct cow_map map;
 	pthread_mutex_t lock; /* see above; that of the layer is taken inside it */
@@ -126,6 +127,11 @@ static inline struct cow_channel *cow_channel_of(struct layer_channel *ch)
 static inline struct cow *cow_of_io(const struct cow_io *c)
 {
 	return cow_of(c->l.ch->base.storage);
+}
+
+static inline bool cow_map_is_empty(const struct cow_map *m)
+{
+	return !m->in_state[COW_DATA] && !m->in_state[COW_ZERO];
 }
 
 /* ---- cow.c ---- */

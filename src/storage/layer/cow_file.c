@@ -280,7 +280,7 @@ static int overlay_open_fd(const struct cow_file *f, int flags, struct error *er
 				 "%s is in use by this system (mounted, swap, RAID) or by another "
 				 "program.",
 				 f->path);
-	return error_set(err, -errno, "cannot open the overlay %s", f->path);
+	return error_set(err, -errno, "the overlay %s cannot be opened", f->path);
 }
 
 int cow_file_open(struct cow_file *f, bool writable, struct error *err)
@@ -459,6 +459,7 @@ static int make_if_blank(struct cow_file *f, int fd, const struct cow_base *base
 	/* What is not whole is in nobody's way.  As long as it is locked it is nobody else's. */
 	if (rc && ours)
 		unlink(f->path);
+	f->ours = !rc && ours;
 	file_unlock(fd);
 	return rc;
 }

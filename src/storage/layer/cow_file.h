@@ -81,6 +81,7 @@ struct cow_file {
 	struct cow_header header;
 	uint64_t
 		made; /* how long one is that would have been made; 0: any that is a hole is blank */
+	bool ours;    /* there was no such file before cow_file_make() */
 	uint64_t disk_size, data_at;
 	uint64_t map_at[COW_IMAGES];
 };

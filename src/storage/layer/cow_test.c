@@ -281,7 +281,8 @@ static void what_is_no_overlay_of_the_base_is_refused(void **state)
 {
 	struct golden g = golden_make(DISK);
 	struct storage_options o = golden_options(&g);
-	const struct timespec other[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}};
+	const struct timespec other[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}},
+			      later[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 2000}};
 	struct stat st;
 	struct storage *s;
 	struct rig rig;
@@ -322,13 +323,23 @@ static void what_is_no_overlay_of_the_base_is_refused(void **state)
 
 	g = golden_make(DISK);
 	o = golden_options(&g);
+	/* Nothing is left of one in which nothing is, unless it was there before. */
 	assert_int_equal(storage_open(&o, &s, NULL), 0);
 	storage_close(&s);
+	assert_int_equal(stat(g.overlay, &st), -1);
+	close(open(g.overlay, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(storage_open(&o, &s, NULL), 0);
+	storage_close(&s);
+	/* And it goes with any base of that size. */
 	assert_int_equal(utimensat(AT_FDCWD, g.base, other, 0), 0);
-	refuse(&g, -ESTALE, "has changed since");
-	unlink(g.overlay);
+	assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+	put(&rig, 0, 1, 1, 0);
+	rig_close(&rig);
 	assert_int_equal(storage_open(&o, &s, NULL), 0);
 	storage_close(&s);
+	assert_int_equal(utimensat(AT_FDCWD, g.base, later, 0), 0);
+	refuse(&g, -ESTALE, "has changed since");
+	assert_int_equal(utimensat(AT_FDCWD, g.base, other, 0), 0);
 	assert_int_equal(stat(g.overlay, &st), 0);
 	assert_int_equal(truncate(g.overlay, st.st_size - 4096), 0);
 	refuse(&g, -EINVAL, "was cut off");
@@ -341,7 +352,6 @@ static void torn_metadata_is_noticed(void **state)
 	struct storage_options o = golden_options(&g);
 	const uint64_t maps[] = {cow_file_map_at(DISK, COW_STABLE),
 				 cow_file_map_at(DISK, COW_RECENT)};
-	struct storage *s;
 	struct rig rig;
 
 	(void)state;
@@ -372,8 +382,9 @@ static void torn_metadata_is_noticed(void **state)
 		if (i) {
 			close(fd);
 			unlink(g.overlay);
-			assert_int_equal(storage_open(&o, &s, NULL), 0);
-			storage_close(&s);
+			assert_int_equal(rig_open(&rig, &o, true, NULL), 0);
+			put(&rig, 0, 1, 1, 0);
+			rig_close(&rig);
 			fd = open(g.overlay, O_RDWR | O_CLOEXEC);
 		}
 		assert_int_equal(pwrite(fd, sector, 512,
