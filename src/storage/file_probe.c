@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -31,13 +32,13 @@ int file_probe_size(int fd, bool block_device, uint64_t *size)
 	return 0;
 }
 
-/* A number that the kernel shows of a block device's queue; 0 where there is none.  A partition's
+/* A word that the kernel shows of a block device's queue; empty where there is none.  A partition's
  * queue is its disk's. */
-static uint64_t queue_fact(const char *sysfs, const struct stat *st, const char *name)
+static void queue_word(const char *sysfs, const struct stat *st, const char *name, char word[32])
 {
 	static const char *const places[] = {"", "../"};
-	unsigned long long v = 0;
 
+	*word = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		char *path;
 		FILE *in;
@@ -49,12 +50,35 @@ static uint64_t queue_fact(const char *sysfs, const struct stat *st, const char 
 		free(path);
 		if (!in)
 			continue;
-		if (fscanf(in, "%llu", &v) != 1)
-			v = 0;
+		if (fscanf(in, "%31s", word) != 1)
+			*word = '\0';
 		fclose(in);
 		break;
 	}
-	return v;
+}
+
+static uint64_t queue_fact(const char *sysfs, const struct stat *st, const char *name)
+{
+	char word[32];
+
+	queue_word(sysfs, st, name, word);
+	return strtoull(word, NULL, 10);
+}
+
+/* Such a disk is written at its write pointers alone, and keeps no order of what is in flight: no
+ * plain disk can be made of it. */
+static int refuse_zones(const struct file *f, const struct storage_options *o,
+			const struct stat *st, struct error *err)
+{
+	char model[32];
+
+	queue_word(o->sysfs, st, "zoned", model);
+	if (o->readonly || strcmp(model, "host-managed") != 0)
+		return 0;
+	return error_set(err, -EOPNOTSUPP,
+			 "%s is a disk of host-managed zones, which cannot be served; readonly=on "
+			 "serves what is on it.",
+			 f->path);
 }
 
 static uint32_t sane_block(uint64_t v, uint32_t otherwise)
@@ -156,6 +180,9 @@ static int probe_block_device(struct file *f, const struct storage_options *o,
 	int logical = 0;
 	int rc;
 
+	rc = refuse_zones(f, o, st, err);
+	if (rc)
+		return rc;
 	if (ioctl(f->fd, BLKSSZGET, &logical) < 0)
 		return error_set(err, -errno, "cannot read the block size of %s", f->path);
 	f->zero_align = sane_block((uint64_t)logical, BLOCK_MIN);

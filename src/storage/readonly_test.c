@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <linux/fs.h>
+#include <sys/sysmacros.h>
 
 static void is_refused_or_readonly(const char *path, int rc, const char *says)
 {
@@ -63,6 +64,47 @@ static void a_readonly_device(void **state)
 	is_refused_or_readonly(loop.path, -EROFS, "blockdev --setrw");
 	on = 0;
 	assert_int_equal(ioctl(loop.fd, BLKROSET, &on), 0);
+	loop_remove(&loop);
+	place_remove(&p);
+}
+
+/* Zones are a device's own affair, and nothing that a plain disk can stand on. */
+static void a_device_of_host_managed_zones(void **state)
+{
+	struct place p = place_make(".", MIB);
+	struct error err = {""};
+	struct loop loop;
+	struct storage *s;
+	struct stat st;
+	char *sysfs, *cmd;
+
+	(void)state;
+	if (!loop_make(&loop, p.path, 512)) {
+		place_remove(&p);
+		skip();
+	}
+	assert_int_equal(fstat(loop.fd, &st), 0);
+	assert_true(asprintf(&sysfs, "%s/sys", p.dir) > 0);
+	assert_true(asprintf(&cmd,
+			     "d=%s/dev/block/%u:%u/queue; mkdir -p $d; echo host-managed >$d/zoned",
+			     sysfs, major(st.st_rdev), minor(st.st_rdev)) > 0);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(
+		storage_open(&(struct storage_options){.target = loop.path, .sysfs = sysfs}, &s,
+			     &err),
+		-EOPNOTSUPP);
+	assert_non_null(strstr(err.text, "zones"));
+	assert_int_equal(storage_open(&(struct storage_options){.target = loop.path,
+								.sysfs = sysfs,
+								.readonly = STORAGE_READONLY},
+				      &s, &err),
+			 0);
+	storage_close(&s);
+	free(cmd);
+	assert_true(asprintf(&cmd, "rm -r %s", sysfs) > 0);
+	assert_int_equal(system(cmd), 0);
+	free(cmd);
+	free(sysfs);
 	loop_remove(&loop);
 	place_remove(&p);
 }
@@ -156,6 +198,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(auto_writes_where_it_can),
 		cmocka_unit_test(a_readonly_device),
+		cmocka_unit_test(a_device_of_host_managed_zones),
 		cmocka_unit_test(a_readonly_mount),
 		cmocka_unit_test(an_immutable_file),
 		cmocka_unit_test(a_device_that_becomes_readonly),
