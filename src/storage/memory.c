@@ -20,8 +20,8 @@
 #define MEMORY_PREFIX  "memory:"
 #define MEMORY_BLOCK   512
 #define MEMORY_MAX_RUN (UINT64_C(1) << 30)
-/* Written by the worker itself, which has others to serve. */
-#define MEMORY_MAX_OVERWRITE (UINT64_C(16) << 20)
+/* What is written by the worker itself, which has others to serve, and a request has many ranges. */
+#define MEMORY_MAX_WRITTEN (UINT64_C(16) << 20)
 
 struct memory {
 	struct storage base;
@@ -67,10 +67,10 @@ static int memory_open(const struct storage_options *o, struct storage **out, st
 	m->base.limits = (struct storage_limits){
 		.max_discard = readonly || o->no_discard ? 0 : MEMORY_MAX_RUN,
 		.discard_alignment = (uint32_t)m->page,
-		.max_write_zeroes = readonly ? 0 : MEMORY_MAX_RUN,
+		.max_write_zeroes = readonly ? 0 : MEMORY_MAX_WRITTEN,
 		.write_zeroes_unmaps = !readonly && !o->no_discard,
 		.max_secure_erase = !readonly && o->erase == STORAGE_ERASE_OVERWRITE
-					    ? MEMORY_MAX_OVERWRITE
+					    ? MEMORY_MAX_WRITTEN
 					    : 0,
 	};
 	*out = &m->base;

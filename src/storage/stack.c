@@ -38,6 +38,20 @@ int stack_judge(const struct storage *s, const char *target, struct error *err)
 	return geometry_judge_size(s, target, s->size, err);
 }
 
+/* What is erased would stay wherever else the layer keeps it. */
+static int stack_erase(struct storage *s, const struct storage_options *o, struct error *err)
+{
+	if (s->ops->passes)
+		return 0;
+	s->limits.max_secure_erase = 0;
+	if (o->erase != STORAGE_ERASE_OVERWRITE)
+		return 0;
+	return error_set(err, -EOPNOTSUPP,
+			 "%s: secure-erase=overwrite cannot be with the layer %s, which does not "
+			 "pass that on.",
+			 o->target, storage_kind(s));
+}
+
 int stack_layers(const struct storage_options *o, struct storage **out, struct error *err)
 {
 	int rc = 0;
@@ -60,11 +74,10 @@ int stack_layers(const struct storage_options *o, struct storage **out, struct e
 		s->ops = *l;
 		s->below = below;
 		below->above = s;
-		/* What is erased would stay wherever else the layer keeps it. */
-		if (!s->ops->passes)
-			s->limits.max_secure_erase = 0;
 		*out = s;
-		rc = stack_judge(s, o->target, err);
+		rc = stack_erase(s, o, err);
+		if (!rc)
+			rc = stack_judge(s, o->target, err);
 	}
 	if (rc)
 		stack_close(*out);

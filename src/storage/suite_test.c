@@ -143,9 +143,12 @@ static char delays[] = "delay:op=any:percent=3:ms=1", web[] = "web";
 static char log_path[] = "%s/log", overlay_path[] = "%s/overlay", key_path[] = "%s/key";
 
 static const struct suite_row rows[] = {
-	{.name = "memory", .no_kills = true, .discard_zeroes = true, .o = {.target = "memory:4M"}},
+	{.name = "memory",
+	 .no_kills = true,
+	 .discard_zeroes = true,
+	 .o = {.target = "memory:4M", .erase = STORAGE_ERASE_OVERWRITE}},
 	FILE_ROW("file"),
-	FILE_ROW("file-threads", .threads = true),
+	FILE_ROW("file-threads", .threads = true, .erase = STORAGE_ERASE_OVERWRITE),
 	{.name = "file-tmpfs",
 	 .make = make_file,
 	 .parent = "/dev/shm",
@@ -157,11 +160,12 @@ static const struct suite_row rows[] = {
 	 .discard_zeroes = true,
 	 .o = {.target = "%s/disk", .threads = true}},
 	FILE_ROW("file-direct", .direct = true),
-	FILE_ROW("file-direct-threads", .direct = true, .threads = true),
+	FILE_ROW("file-direct-threads", .direct = true, .threads = true,
+		 .erase = STORAGE_ERASE_OVERWRITE),
 	LOOP_ROW("device-512", "512"),
-	LOOP_ROW("device-512-direct", "512", .direct = true),
+	LOOP_ROW("device-512-direct", "512", .direct = true, .erase = STORAGE_ERASE_OVERWRITE),
 	LOOP_ROW("device-4096", "4096"),
-	LOOP_ROW("device-4096-direct", "4096", .direct = true),
+	LOOP_ROW("device-4096-direct", "4096", .direct = true, .erase = STORAGE_ERASE_OVERWRITE),
 	LOOP_ROW("device-4096-direct-threads", "4096", .direct = true, .threads = true),
 
 	NBD_ROW("nbd-several-connections", make_nbdkit, ""),

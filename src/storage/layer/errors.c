@@ -193,7 +193,8 @@ static enum storage_policy errors_policy(struct errors *d, const struct storage_
 	if (storage_limits_zoned(&d->layer.base.limits) && storage_error_zone(err))
 		return STORAGE_REPORT;
 	if (storage_spoiled(&d->layer.base) &&
-	    (io->op == STORAGE_FLUSH || (io->flags & STORAGE_FUA)))
+	    (io->op == STORAGE_FLUSH || io->op == STORAGE_SECURE_ERASE ||
+	     (io->flags & STORAGE_FUA)))
 		return STORAGE_REPORT;
 	pthread_mutex_lock(&d->lock);
 	policy = io->op == STORAGE_READ || io->op == STORAGE_ZONE_REPORT ? d->options.rerror

@@ -279,7 +279,9 @@ static void what_cannot_be_asked_is_not_held(void **state)
 static void a_flush_of_lost_data_is_reported(void **state)
 {
 	char *dir = scratch_make("/tmp"), *path = image_make(dir, "disk", 1 << 20);
-	struct storage_options o = {.target = path, .layers.errors = {.werror = STORAGE_HOLD}};
+	struct storage_options o = {.target = path,
+				    .erase = STORAGE_ERASE_OVERWRITE,
+				    .layers.errors = {.werror = STORAGE_HOLD}};
 	struct rig rig;
 	struct file *f;
 
@@ -288,6 +290,8 @@ static void a_flush_of_lost_data_is_reported(void **state)
 	f = container_of(storage_below(rig.s), struct file, base);
 	store_release(&f->sync.lost, -EIO);
 	assert_int_equal(rig_do(&rig, STORAGE_FLUSH, 0, 0, 0), -EIO);
+	/* An erase ends in a sync, which will never succeed. */
+	assert_int_equal(rig_do(&rig, STORAGE_SECURE_ERASE, 0, 0, 4096), -EIO);
 	rig_close(&rig);
 	free(path);
 	scratch_remove(dir);
