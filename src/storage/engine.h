@@ -105,6 +105,18 @@ struct storage_channel {
 	struct reactor *reactor;
 };
 
+/*
+ * What was written may be lost; each flush of the disk fails with that error from now on (the kind
+ * of @lost: atomic, -errno, 0: none).  true: for the first time, which is to be said.  Any thread.
+ */
+static inline bool storage_lose(int *lost, int err)
+{
+	int none = 0;
+
+	return __atomic_compare_exchange_n(lost, &none, err, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
 /* Options that several engines have. */
 #define STORAGE_WORD_READONLY                                                    \
 	{                                                                        \

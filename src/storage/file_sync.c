@@ -2,6 +2,7 @@
 #include "storage/file_sync.h"
 
 #include "base/atomic.h"
+#include "storage/engine.h"
 
 void file_sync_init(struct file_sync *s)
 {
@@ -29,10 +30,7 @@ bool file_sync_join(struct file_sync *s, struct storage_io *io)
 
 bool file_sync_lose(struct file_sync *s, int err)
 {
-	int none = 0;
-
-	return __atomic_compare_exchange_n(&s->lost, &none, err, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
+	return storage_lose(&s->lost, err);
 }
 
 int file_sync_leave(struct file_sync *s, int res, struct io_fifo *told, struct storage_io **next)

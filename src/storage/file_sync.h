@@ -19,33 +19,9 @@
 #ifndef STORAGE_FILE_SYNC_H
 #define STORAGE_FILE_SYNC_H
 
-#include "storage/storage.h"
+#include "storage/io_fifo.h"
 
 #include <pthread.h>
-
-/* Requests in a row, linked by storage_io.next. */
-struct io_fifo {
-	struct storage_io *head, *tail;
-};
-
-static inline void io_fifo_push(struct io_fifo *q, struct storage_io *io)
-{
-	io->next = NULL;
-	if (q->head)
-		q->tail->next = io;
-	else
-		q->head = io;
-	q->tail = io;
-}
-
-static inline struct storage_io *io_fifo_pop(struct io_fifo *q)
-{
-	struct storage_io *io = q->head;
-
-	if (io)
-		q->head = io->next;
-	return io;
-}
 
 struct file_sync {
 	pthread_mutex_t lock;

@@ -206,14 +206,14 @@ static struct nbd_channel *to_channel(struct storage_channel *ch)
 static void channel_deliver(struct reactor_msg *msg)
 {
 	struct nbd_channel *ch = container_of(msg, struct nbd_channel, msg);
-	struct nbd_fifo done;
+	struct io_fifo done;
 	struct storage_io *io;
 
 	pthread_mutex_lock(&ch->lock);
 	done = ch->done;
 	ch->done.head = NULL;
 	pthread_mutex_unlock(&ch->lock);
-	while ((io = nbd_fifo_pop(&done))) {
+	while ((io = io_fifo_pop(&done))) {
 		if (!--ch->in_flight)
 			store_release(&ch->draining, false);
 		io->done(io, io->result);
@@ -228,7 +228,7 @@ void nbd_channel_give_back(struct storage_io *io)
 	/* Posted under the lock, so that the channel is still there. */
 	pthread_mutex_lock(&ch->lock);
 	first = !ch->done.head;
-	nbd_fifo_push(&ch->done, io);
+	io_fifo_push(&ch->done, io);
 	if (first)
 		reactor_post(ch->base.reactor, &ch->msg);
 	pthread_mutex_unlock(&ch->lock);

@@ -80,17 +80,13 @@ struct nbd_way {
 	unsigned timeout;   /* seconds until a mute server is given up; 0: never */
 };
 
-struct nbd_fifo {
-	struct storage_io *head, *tail;
-};
-
 struct nbd_channel {
 	struct storage_channel base;
 	struct nbd_link *link;
 	unsigned in_flight;	/* requests; its thread                               */
 	bool draining;		/* atomic, set by its thread: until nothing is in flight */
 	pthread_mutex_t lock;	/* protects what follows; taken before no other lock */
-	struct nbd_fifo done;	/* their err is io->result; all under way to the channel */
+	struct io_fifo done;	/* their err is io->result; all under way to the channel */
 	struct reactor_msg msg; /* posted when @done is not empty any more           */
 };
 
@@ -123,7 +119,7 @@ struct nbd_link {
 
 	pthread_mutex_t lock; /* protects what follows; taken before no other lock */
 	pthread_cond_t changed;
-	struct nbd_fifo inbox;
+	struct io_fifo inbox;
 	unsigned refs;
 	bool stop;
 	bool ended;
@@ -155,53 +151,13 @@ struct nbd_link {
 	uint64_t next_try_ns; /* while there is no handle; else until it is given up */
 	char lost_why[256];   /* to be told when its own server has ended            */
 	uint64_t backoff_ns;
-	struct nbd_fifo pending;
+	struct io_fifo pending;
 	struct nbd_command commands[NBD_COMMANDS];
 	struct nbd_command *idle;
 	struct nbd_command *answered;
 	unsigned in_flight; /* commands */
 	struct far_copy copy;
 };
-
-static inline void nbd_fifo_push(struct nbd_fifo *f, struct storage_io *io)
-{
-	io->next = NULL;
-	if (f->head)
-		f->tail->next = io;
-	else
-		f->head = io;
-	f->tail = io;
-}
-
-static inline void nbd_fifo_push_front(struct nbd_fifo *f, struct storage_io *io)
-{
-	io->next = f->head;
-	if (!f->head)
-		f->tail = io;
-	f->head = io;
-}
-
-static inline struct storage_io *nbd_fifo_pop(struct nbd_fifo *f)
-{
-	struct storage_io *io = f->head;
-
-	if (io)
-		f->head = io->next;
-	return io;
-}
-
-/* Puts @more behind @f, and leaves it empty. */
-static inline void nbd_fifo_append(struct nbd_fifo *f, struct nbd_fifo *more)
-{
-	if (!more->head)
-		return;
-	if (f->head)
-		f->tail->next = more->head;
-	else
-		f->head = more->head;
-	f->tail = more->tail;
-	more->head = NULL;
-}
 
 /* ---- nbd.c ---- */
 

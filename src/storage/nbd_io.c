@@ -308,7 +308,7 @@ static void nbd_io_all_answered(struct nbd_link *l, struct storage_io *io)
 	    l->facts.flush && !(io->state & IO_FLUSHED)) {
 		/* It comes by its turn, as a request without bytes. */
 		io->state |= IO_FLUSHED;
-		nbd_fifo_push(&l->pending, io);
+		io_fifo_push(&l->pending, io);
 		return;
 	}
 	nbd_io_end(l, io, io->result);
@@ -349,27 +349,27 @@ void nbd_io_issue(struct nbd_link *l)
 
 		/* Zeroes of less than a block are not offered where they are not to be had. */
 		if (io->op == STORAGE_WRITE_ZEROES && (io->offset | io->len) % l->facts.min_block) {
-			nbd_fifo_pop(&l->pending);
+			io_fifo_pop(&l->pending);
 			nbd_io_end(l, io, -EINVAL);
 			continue;
 		}
 		if (flushes(io) && disk_lost(l)) {
-			nbd_fifo_pop(&l->pending);
+			io_fifo_pop(&l->pending);
 			nbd_io_end(l, io, disk_lost(l));
 			continue;
 		}
 		if ((io->op == STORAGE_FLUSH && !l->facts.flush) ||
 		    (io->op == STORAGE_DISCARD && asked_from(l, io) >= asked_to(l, io))) {
-			nbd_fifo_pop(&l->pending);
+			io_fifo_pop(&l->pending);
 			nbd_io_end(l, io, 0);
 			continue;
 		}
 		if (flushes(io) && !(io->state & IO_LEADS)) {
-			nbd_fifo_pop(&l->pending);
+			io_fifo_pop(&l->pending);
 			/* When it waits it may have been told already: not to be touched. */
 			if (file_sync_join(&first_link(l)->sync, io)) {
 				io->state |= IO_LEADS;
-				nbd_fifo_push_front(&l->pending, io);
+				io_fifo_push_front(&l->pending, io);
 			}
 			continue;
 		}
@@ -379,7 +379,7 @@ void nbd_io_issue(struct nbd_link *l)
 			nbd_io_begin(l, io);
 		if (issue_request(l, io))
 			return;
-		nbd_fifo_pop(&l->pending);
+		io_fifo_pop(&l->pending);
 		io->state |= IO_CUT;
 		if (!(io->state & IO_COMMANDS))
 			nbd_io_all_answered(l, io);
@@ -457,7 +457,7 @@ piece_over:
 	return true;
 }
 
-static void request_lost(struct nbd_link *l, struct storage_io *io, struct nbd_fifo *again)
+static void request_lost(struct nbd_link *l, struct storage_io *io, struct io_fifo *again)
 {
 	io->progress = 0;
 	io->state &= ~(IO_CUT | IO_FLUSHED);
@@ -466,12 +466,12 @@ static void request_lost(struct nbd_link *l, struct storage_io *io, struct nbd_f
 		return;
 	}
 	io->state += IO_TRY;
-	nbd_fifo_push(again, io);
+	io_fifo_push(again, io);
 }
 
 void nbd_io_lost(struct nbd_link *l)
 {
-	struct nbd_fifo again = {NULL, NULL}, fresh = {NULL, NULL};
+	struct io_fifo again = {NULL, NULL}, fresh = {NULL, NULL};
 	struct storage_io *io;
 
 	l->answered = NULL;
@@ -487,28 +487,28 @@ void nbd_io_lost(struct nbd_link *l)
 		if (!(io->state & IO_COMMANDS) && (io->state & IO_CUT))
 			request_lost(l, io, &again);
 	}
-	while ((io = nbd_fifo_pop(&l->pending))) {
+	while ((io = io_fifo_pop(&l->pending))) {
 		if (io->progress || (io->state & IO_FLUSHED))
 			request_lost(l, io, &again);
 		else
-			nbd_fifo_push(&fresh, io);
+			io_fifo_push(&fresh, io);
 	}
-	nbd_fifo_append(&again, &fresh);
+	io_fifo_append(&again, &fresh);
 	l->pending = again;
 }
 
 void nbd_io_fail(struct nbd_link *l, bool (*which)(const struct storage_io *io), int err)
 {
-	struct nbd_fifo all = l->pending;
+	struct io_fifo all = l->pending;
 	struct io_fifo shared = {NULL, NULL};
 	struct storage_io *io;
 
 	l->pending.head = NULL;
-	while ((io = nbd_fifo_pop(&all))) {
+	while ((io = io_fifo_pop(&all))) {
 		if (!which || which(io))
 			nbd_io_give_up(l, io, err);
 		else
-			nbd_fifo_push(&l->pending, io);
+			io_fifo_push(&l->pending, io);
 	}
 	/* Flushes that share one which waits here, too. */
 	if (!which || l->main)

@@ -105,7 +105,7 @@ void nbd_link_wake(struct nbd_link *l)
 		return; /* its counter is full: it is awake */
 }
 
-static void link_take_in(struct nbd_link *l, struct nbd_fifo *more)
+static void link_take_in(struct nbd_link *l, struct io_fifo *more)
 {
 	bool first;
 
@@ -113,7 +113,7 @@ static void link_take_in(struct nbd_link *l, struct nbd_fifo *more)
 		return;
 	pthread_mutex_lock(&l->lock);
 	first = !l->inbox.head;
-	nbd_fifo_append(&l->inbox, more);
+	io_fifo_append(&l->inbox, more);
 	pthread_mutex_unlock(&l->lock);
 	if (first)
 		nbd_link_wake(l);
@@ -489,7 +489,7 @@ static bool link_take_inbox(struct nbd_link *l)
 
 	pthread_mutex_lock(&l->lock);
 	stop = l->stop;
-	nbd_fifo_append(&l->pending, &l->inbox);
+	io_fifo_append(&l->pending, &l->inbox);
 	pthread_mutex_unlock(&l->lock);
 	return !stop;
 }
@@ -656,9 +656,9 @@ void nbd_link_release(struct nbd_link **lp, unsigned seconds)
 
 void nbd_link_pass(struct nbd_link *l, struct storage_io *io)
 {
-	struct nbd_fifo one = {NULL, NULL};
+	struct io_fifo one = {NULL, NULL};
 
-	nbd_fifo_push(&one, io);
+	io_fifo_push(&one, io);
 	link_take_in(l, &one);
 }
 

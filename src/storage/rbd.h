@@ -35,6 +35,7 @@
 #include "base/list.h"
 #include "mem/far_copy.h"
 #include "storage/engine.h"
+#include "storage/io_fifo.h"
 #include "storage/rbd_lib.h"
 
 #include <pthread.h>
@@ -104,14 +105,10 @@ struct rbd_piece {
 	uint64_t len;
 };
 
-struct rbd_fifo {
-	struct storage_io *head, *tail;
-};
-
 struct rbd_channel {
 	struct storage_channel base;
 	struct list link; /* in rbd_disk.channels */
-	struct rbd_fifo waiting;
+	struct io_fifo waiting;
 	struct far_copy copy;
 	struct rbd_piece *idle;
 	unsigned in_flight; /* atomic: pieces            */

@@ -23,25 +23,6 @@
 #define RBD_IO_CUT     (UINT32_C(1) << 16) /* there is a piece for every byte        */
 #define RBD_IO_FLUSHED (UINT32_C(1) << 17) /* the flush in place of FUA has been sent */
 
-static void rbd_fifo_push(struct rbd_fifo *f, struct storage_io *io)
-{
-	io->next = NULL;
-	if (f->head)
-		f->tail->next = io;
-	else
-		f->head = io;
-	f->tail = io;
-}
-
-static struct storage_io *rbd_fifo_pop(struct rbd_fifo *f)
-{
-	struct storage_io *io = f->head;
-
-	if (io)
-		f->head = io->next;
-	return io;
-}
-
 static struct rbd_channel *to_channel(struct storage_channel *ch)
 {
 	return container_of(ch, struct rbd_channel, base);
@@ -253,10 +234,7 @@ static void note_result(struct rbd_disk *d, struct storage_io *io, int err)
 
 static void note_loss(struct rbd_disk *d, int err)
 {
-	int none = 0;
-
-	if (__atomic_compare_exchange_n(&d->lost, &none, err, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_ACQUIRE))
+	if (storage_lose(&d->lost, err))
 		log_err(d->target,
 			"the cache could not be written (%s), and may have given data up: each "
 			"flush "
@@ -270,7 +248,7 @@ static bool flushes(const struct storage_io *io)
 }
 
 /* Every piece of it has been answered, well or not.  Ended requests go to @ended. */
-static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, struct rbd_fifo *ended)
+static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, struct io_fifo *ended)
 {
 	struct rbd_disk *d = rbd_disk_of(ch->base.storage);
 	const bool changes = io->op != STORAGE_READ && io->op != STORAGE_FLUSH;
@@ -278,7 +256,7 @@ static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, stru
 	if (!io->result && changes && (io->flags & STORAGE_FUA) && !d->through &&
 	    !(io->state & RBD_IO_FLUSHED)) {
 		io->state = RBD_IO_FLUSHED;
-		rbd_fifo_push(&ch->waiting, io);
+		io_fifo_push(&ch->waiting, io);
 		return;
 	}
 	/* What one flush was told concerns those that were under way with it. */
@@ -287,7 +265,7 @@ static void rbd_all_answered(struct rbd_channel *ch, struct storage_io *io, stru
 	/* Across the end of an image that became smaller it would have been cut, without a word. */
 	if (!io->result && changes && !rbd_reaches(d, io))
 		io->result = -EIO;
-	rbd_fifo_push(ended, io);
+	io_fifo_push(ended, io);
 }
 
 /* 0: its pieces are all under way; -EAGAIN: it waits. */
@@ -313,21 +291,21 @@ static int rbd_issue_request(struct rbd_channel *ch, struct storage_io *io)
 	return 0;
 }
 
-static void rbd_issue(struct rbd_channel *ch, struct rbd_fifo *ended)
+static void rbd_issue(struct rbd_channel *ch, struct io_fifo *ended)
 {
 	struct storage_io *io;
 
 	while ((io = ch->waiting.head)) {
 		if (rbd_issue_request(ch, io))
 			return;
-		rbd_fifo_pop(&ch->waiting);
+		io_fifo_pop(&ch->waiting);
 		io->state |= RBD_IO_CUT;
 		if (!(io->state & RBD_IO_PIECES))
 			rbd_all_answered(ch, io, ended);
 	}
 }
 
-static void piece_take(struct rbd_channel *ch, struct rbd_piece *p, struct rbd_fifo *ended)
+static void piece_take(struct rbd_channel *ch, struct rbd_piece *p, struct io_fifo *ended)
 {
 	struct rbd_disk *d = rbd_disk_of(ch->base.storage);
 	const struct rbd_lib *lib = &d->cluster->lib;
@@ -356,7 +334,7 @@ static void piece_take(struct rbd_channel *ch, struct rbd_piece *p, struct rbd_f
 }
 
 /* Nobody waits for what librbd will not answer: all from @from on. */
-static void channel_abandon(struct rbd_channel *ch, uint64_t from, int err, struct rbd_fifo *ended)
+static void channel_abandon(struct rbd_channel *ch, uint64_t from, int err, struct io_fifo *ended)
 {
 	for (unsigned i = 0; i < RBD_PIECES; i++) {
 		struct storage_io *io = ch->pieces[i].io;
@@ -372,18 +350,18 @@ static void channel_abandon(struct rbd_channel *ch, uint64_t from, int err, stru
 }
 
 /* The last of them may close the channel: nothing of it is touched after that. */
-static void tell_ended(struct rbd_fifo *ended)
+static void tell_ended(struct io_fifo *ended)
 {
 	struct storage_io *io;
 
-	while ((io = rbd_fifo_pop(ended)))
+	while ((io = io_fifo_pop(ended)))
 		io->done(io, io->result);
 }
 
 static void channel_deliver(struct reactor_msg *msg)
 {
 	struct rbd_channel *ch = container_of(msg, struct rbd_channel, msg);
-	struct rbd_fifo ended = {NULL, NULL};
+	struct io_fifo ended = {NULL, NULL};
 	struct rbd_piece *p, *next, *list = NULL;
 	struct rbd_disk *d;
 	unsigned news;
@@ -426,12 +404,12 @@ static void channel_deliver(struct reactor_msg *msg)
 void rbd_submit(struct storage_channel *base, struct storage_io *io)
 {
 	struct rbd_channel *ch = to_channel(base);
-	struct rbd_fifo ended = {NULL, NULL};
+	struct io_fifo ended = {NULL, NULL};
 
 	io->state = 0;
 	io->progress = 0;
 	io->result = 0;
-	rbd_fifo_push(&ch->waiting, io);
+	io_fifo_push(&ch->waiting, io);
 	rbd_issue(ch, &ended);
 	tell_ended(&ended);
 }

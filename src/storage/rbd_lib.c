@@ -1,36 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/rbd_lib.h"
 
-#include <dlfcn.h>
-#include <errno.h>
+#include "base/bits.h"
+#include "base/library.h"
 
-static void *open_library(const char *name, const char *package, struct error *err)
-{
-	void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-
-	if (!library)
-		error_set(err, -ENOENT, "Ceph images need %s; install %s (%s).", name, package,
-			  dlerror());
-	return library;
-}
+#define RBD_LIB_CALL(call) LIBRARY_CALL(struct rbd_lib, call)
 
 int rbd_lib_load(struct rbd_lib *lib, struct error *err)
 {
-	void *rados = open_library("librados.so.2", "librados2", err);
-	void *rbd = rados ? open_library("librbd.so.1", "librbd1", err) : NULL;
-	const char *missing = NULL;
+	static const struct library librados = {"librados.so.2", "librados2", "Ceph images need"};
+	static const struct library librbd = {"librbd.so.1", "librbd1", "Ceph images need"};
+	static const struct library_call rados_calls[] = {RADOS_CALLS(RBD_LIB_CALL)};
+	static const struct library_call rbd_calls[] = {RBD_CALLS(RBD_LIB_CALL)};
+	int rc = library_load(&librados, rados_calls, ARRAY_SIZE(rados_calls), lib, err);
 
-	if (!rbd)
-		return -ENOENT;
-#define RADOS_LOAD(call)                                   \
-	if (!(*(void **)&lib->call = dlsym(rados, #call))) \
-		missing = #call;
-#define RBD_LOAD(call)                                   \
-	if (!(*(void **)&lib->call = dlsym(rbd, #call))) \
-		missing = #call;
-	RADOS_CALLS(RADOS_LOAD)
-	RBD_CALLS(RBD_LOAD)
-	if (missing)
-		return error_set(err, -ENOENT, "librbd here is too old: it has no %s.", missing);
-	return 0;
+	return rc ? rc : library_load(&librbd, rbd_calls, ARRAY_SIZE(rbd_calls), lib, err);
 }
