@@ -426,6 +426,12 @@ static void probe_if_mute(struct rbd_disk *d)
 	rados_completion_t completion;
 
 	d->answered_before = answered;
+	/* The first such look may have come right behind the first request. */
+	if (!mute)
+		store_release(&d->mute, false);
+	else if (d->looked_mute && !load_acquire(&d->mute))
+		rbd_disk_is_mute(d);
+	d->looked_mute = mute;
 	pthread_mutex_lock(&d->lock);
 	/* Of any object: what counts is who asks. */
 	if (mute && !d->probing && !load_acquire(&d->ended) &&
@@ -470,6 +476,7 @@ const struct storage_engine_ops rbd_engine_ops = {
 	.channel_open = rbd_channel_open,
 	.channel_close = rbd_channel_close,
 	.submit = rbd_submit,
+	.drain = rbd_drain,
 	.describe = rbd_describe,
 	.spoiled = rbd_spoiled,
 };

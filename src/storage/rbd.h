@@ -18,6 +18,10 @@
  * across it are cut and succeed, and a write behind it is never answered.  So each request is held
  * against the size of the image, which librbd tells us when it changes, before and after.
  *
+ * What librbd has been given cannot be called back: a drain waits for it, as long as the cluster
+ * hangs.  What waits here for a piece, with a cluster that is mute, is answered instead of being
+ * sent, too.
+ *
  * Durability: a write that is answered is on all replicas that the pool asks for, unless the
  * client's cache is on; we switch it off, but an image's own settings may switch it on.  Then, and
  * if it cannot be told, FUA is a flush behind the write.
@@ -82,11 +86,13 @@ struct rbd_disk {
 	bool closing;	      /* nobody is to be told of changes any more     */
 	bool through;	      /* no cache anywhere: what is written is stable */
 	bool ended;	      /* atomic: we are blocklisted                   */
+	bool mute;	      /* atomic: nothing was answered between the last two looks */
 	int lost;	      /* atomic: of a flush that failed while a cache was on; 0: none */
 	uint64_t known;	      /* atomic: the image's size                     */
 	unsigned news;	      /* atomic: how often it has changed             */
 	/* Pieces, atomic; and at the last look, control thread. */
 	uint64_t sent, answered, answered_before;
+	bool looked_mute;
 	bool probing; /* @lock */
 	pthread_cond_t probed;
 	struct list channels; /* @lock */
@@ -109,6 +115,8 @@ struct rbd_channel {
 	struct storage_channel base;
 	struct list link; /* in rbd_disk.channels */
 	struct io_fifo waiting;
+	unsigned requests; /* in flight                               */
+	bool draining;	   /* until there are none                    */
 	struct far_copy copy;
 	struct rbd_piece *idle;
 	unsigned in_flight; /* atomic: pieces            */
@@ -128,6 +136,9 @@ int rbd_channel_open(struct storage *s, struct reactor *r, struct storage_channe
 		     struct error *err);
 void rbd_channel_close(struct storage_channel *ch);
 void rbd_submit(struct storage_channel *ch, struct storage_io *io);
+void rbd_drain(struct storage_channel *ch, struct storage_drain *d);
+/* Nothing has come from the cluster for a while; any thread. */
+void rbd_disk_is_mute(struct rbd_disk *d);
 /* The image has another size; any thread. */
 void rbd_disk_news(struct rbd_disk *d);
 /* The cluster takes no more of us; any thread. */

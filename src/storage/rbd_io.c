@@ -214,6 +214,12 @@ void rbd_disk_news(struct rbd_disk *d)
 	wake_channels(d);
 }
 
+void rbd_disk_is_mute(struct rbd_disk *d)
+{
+	store_release(&d->mute, true);
+	wake_channels(d);
+}
+
 void rbd_disk_end(struct rbd_disk *d)
 {
 	if (__atomic_exchange_n(&d->ended, true, __ATOMIC_SEQ_CST))
@@ -276,6 +282,8 @@ static int rbd_issue_request(struct rbd_channel *ch, struct storage_io *io)
 
 	if (load_acquire(&d->ended))
 		io->result = io->result ? io->result : -ESHUTDOWN;
+	if (unlikely(ch->draining) && load_acquire(&d->mute))
+		note_result(d, io, -EIO);
 	if (flush_only && load_acquire(&d->lost))
 		note_result(d, io, load_acquire(&d->lost));
 	/* Where a piece has failed the rest need not be done. */
@@ -350,12 +358,15 @@ static void channel_abandon(struct rbd_channel *ch, uint64_t from, int err, stru
 }
 
 /* The last of them may close the channel: nothing of it is touched after that. */
-static void tell_ended(struct io_fifo *ended)
+static void tell_ended(struct rbd_channel *ch, struct io_fifo *ended)
 {
 	struct storage_io *io;
 
-	while ((io = io_fifo_pop(ended)))
+	while ((io = io_fifo_pop(ended))) {
+		if (!--ch->requests)
+			ch->draining = false;
 		io->done(io, io->result);
+	}
 }
 
 static void channel_deliver(struct reactor_msg *msg)
@@ -398,7 +409,7 @@ static void channel_deliver(struct reactor_msg *msg)
 		channel_abandon(ch, load_acquire(&d->known), -EIO, &ended);
 	ch->news = news;
 	rbd_issue(ch, &ended);
-	tell_ended(&ended);
+	tell_ended(ch, &ended);
 }
 
 void rbd_submit(struct storage_channel *base, struct storage_io *io)
@@ -409,9 +420,22 @@ void rbd_submit(struct storage_channel *base, struct storage_io *io)
 	io->state = 0;
 	io->progress = 0;
 	io->result = 0;
+	ch->requests++;
 	io_fifo_push(&ch->waiting, io);
 	rbd_issue(ch, &ended);
-	tell_ended(&ended);
+	tell_ended(ch, &ended);
+}
+
+void rbd_drain(struct storage_channel *base, struct storage_drain *d)
+{
+	struct rbd_channel *ch = to_channel(base);
+	struct io_fifo ended = {NULL, NULL};
+
+	ch->draining = ch->requests;
+	rbd_issue(ch, &ended);
+	tell_ended(ch, &ended);
+	if (d)
+		d->done(d);
 }
 
 /* ---- channels ---- */

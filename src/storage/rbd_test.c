@@ -294,6 +294,45 @@ static void a_hung_cluster_does_not_hold_the_end(void **state)
 	rig_close(&rig);
 }
 
+/* What librbd has is waited for; what it has not been given yet is not, once the cluster is mute. */
+static void a_drain_sends_nothing_more_to_a_hung_cluster(void **state)
+{
+	enum { N = RBD_PIECES + 32 };
+	struct storage_options o = {.target = "rbd:rbd/drain"};
+	static uint8_t block[4096];
+	struct iovec iov[N];
+	struct waited *w = calloc(N, sizeof(w[0]));
+	struct rig rig;
+	pid_t osd;
+
+	need_image(state, "rbd/drain");
+	osd = daemon_of(*state, "osd");
+	open_well(&rig, &o);
+	assert_int_equal(kill(osd, SIGSTOP), 0);
+	for (unsigned i = 0; i < N; i++) {
+		iov[i] = (struct iovec){block, sizeof(block)};
+		w[i].io = (struct storage_io){.op = STORAGE_WRITE,
+					      .offset = i * sizeof(block),
+					      .len = sizeof(block),
+					      .iov = &iov[i],
+					      .iovcnt = 1};
+		rig_start(&rig, &w[i]);
+	}
+	storage_drain(rig.ch, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(storage_refresh(rig.s) >= 0);
+	for (unsigned i = RBD_PIECES; i < N; i++)
+		assert_int_equal(rig_wait(&rig, &w[i]), -EIO);
+	for (unsigned i = 0; i < RBD_PIECES; i++)
+		assert_false(w[i].over);
+	assert_int_equal(kill(osd, SIGCONT), 0);
+	for (unsigned i = 0; i < RBD_PIECES; i++)
+		assert_int_equal(rig_wait(&rig, &w[i]), 0);
+	assert_int_equal(rig_rw(&rig, STORAGE_WRITE, 0, 0, block, sizeof(block)), 0);
+	rig_close(&rig);
+	free(w);
+}
+
 /* ---- sizes ---- */
 
 static void wait_for_size(struct rig *rig, uint64_t size)
@@ -626,6 +665,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(small_zeroes_are_exact),
 		cmocka_unit_test(an_osd_that_hangs_is_waited_for),
 		cmocka_unit_test(a_hung_cluster_does_not_hold_the_end),
+		cmocka_unit_test(a_drain_sends_nothing_more_to_a_hung_cluster),
 		cmocka_unit_test(an_image_that_grows_is_seen),
 		cmocka_unit_test(an_image_that_shrinks_takes_no_write_across_its_end),
 		cmocka_unit_test(an_image_has_one_writer),
