@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 from cli import DEADLINE, RINGSIDE, Server, case, main, run, until
 
@@ -114,6 +115,12 @@ def targets():
         case("read_only_disk", got.returncode == 1 and "read-only" in got.stderr, got.stderr + server.text())
         got = run("conform", "--only=PCI-D-01.*,PCI-D-09.*", "vfio-user:b.sock")
         case("conform_reaches_it", got.returncode == 0 and "broken: 0 MUST" in got.stdout, got.stdout + got.stderr)
+    with Server("--vfio-user", "b.sock", "--disk", "memory:4M", "--vhost-user", "a.sock", "--disk", "memory:4M") as server:
+        begun = time.monotonic()
+        other = [run("bench", "--quiet", "--ios=1", target) for target in ("vhost-user:b.sock?timeout-ms=60000", "vfio-user:a.sock?timeout-ms=60000")]
+        case("the_other_protocol_is_told_at_once",
+             all(got.returncode == 1 for got in other) and "vhost-user" in other[1].stderr and time.monotonic() - begun < 50,
+             [got.stderr for got in other])
     got = run("bench", "--quiet", "--ios=1", "vfio-user:b.sock")
     case("nobody_is_there", got.returncode == 1 and "b.sock" in got.stderr and len(got.stderr.splitlines()) == 1, got)
 

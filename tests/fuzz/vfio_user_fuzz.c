@@ -41,7 +41,10 @@ static struct {
 	int sock;
 	uint8_t *mem;
 	uint16_t id;
-	uint16_t next[2]; /* request of each queue */
+	uint16_t next[2];			      /* request of each queue */
+	uint8_t heard[2 * (VFIO_USER_BODY_MAX + 64)]; /* of the server, not yet looked at */
+	size_t n_heard;
+	uint8_t lie; /* which answers about memory are wrong, and how */
 	enum { FD_MEMORY, FD_EVENT, FD_SHORT, FD_FOLDER, FD_SOCKET, FD_NULL, FDS } kinds;
 	int fds[FDS];
 } rig;
@@ -110,16 +113,40 @@ static void turn(int wait_ms)
 
 /* ---- the client ---- */
 
-/* What the server says is read and forgotten, with its fds; now and then nobody reads. */
+static void answer_dma(const struct vfio_user_header *h, const uint8_t *body);
+
+/* Whole messages: questions are answered, answers forgotten. */
+static void look_at_what_was_heard(void)
+{
+	struct vfio_user_header h;
+	size_t at = 0;
+
+	while (rig.n_heard - at >= sizeof(h)) {
+		memcpy(&h, rig.heard + at, sizeof(h));
+		if (h.size > rig.n_heard - at)
+			break;
+		if (!(h.flags & VFIO_USER_TYPE_MASK))
+			answer_dma(&h, rig.heard + at + sizeof(h));
+		at += h.size;
+	}
+	memmove(rig.heard, rig.heard + at, rig.n_heard - at);
+	rig.n_heard -= at;
+}
+
+/* What the server says is read, with its fds; now and then nobody reads. */
 static void drain(void)
 {
-	static uint8_t rest[65536];
 	int fds[VFIO_USER_FDS_MAX];
 	struct sock_fds take = {.fds = fds, .max = VFIO_USER_FDS_MAX};
+	ssize_t n;
 
-	while (sock_recv_some(rig.sock, rest, sizeof(rest), &take) > 0)
+	while ((n = sock_recv_some(rig.sock, rig.heard + rig.n_heard,
+				   sizeof(rig.heard) - rig.n_heard, &take)) > 0) {
 		while (take.n)
 			close(fds[--take.n]);
+		rig.n_heard += (size_t)n;
+		look_at_what_was_heard();
+	}
 }
 
 /* Full or closed: then the rest is not said. */
@@ -148,6 +175,44 @@ static void say(uint16_t command, uint32_t flags, const void *body, size_t n, un
 	send_bytes(m, h.size, n_fds, first);
 }
 
+/* Right, but for one bit of header or body where the input wants it. */
+static void answer_dma(const struct vfio_user_header *h, const uint8_t *body)
+{
+	static uint8_t m[sizeof(*h) + VFIO_USER_BODY_MAX];
+	struct vfio_user_header r = {.id = h->id,
+				     .command = h->command,
+				     .size = sizeof(r),
+				     .flags = VFIO_USER_TYPE_REPLY};
+	struct vfio_user_dma_access a;
+	bool read = h->command == VFIO_USER_DMA_READ;
+
+	must(h->size < sizeof(*h) + sizeof(a));
+	memcpy(&a, body, sizeof(a));
+	must(a.count > VFIO_USER_TRANSFER);
+	if (a.address < MEMORY_AT || a.address - MEMORY_AT > MEMORY ||
+	    a.count > MEMORY - (a.address - MEMORY_AT)) {
+		r.flags |= VFIO_USER_ERROR;
+		r.error = 14;
+	} else {
+		uint8_t *at = rig.mem + (a.address - MEMORY_AT);
+
+		memcpy(m + sizeof(r), &a, sizeof(a));
+		if (read)
+			memcpy(m + sizeof(r) + sizeof(a), at, a.count);
+		else
+			memcpy(at, body + sizeof(a), a.count);
+		r.size += (uint32_t)(sizeof(a) + (read ? a.count : 0));
+	}
+	memcpy(m, &r, sizeof(r));
+	if (rig.lie) {
+		unsigned bit = rig.lie * 7u % (8 * (sizeof(r) + sizeof(a)));
+
+		m[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		rig.lie = 0;
+	}
+	send_bytes(m, r.size, 0, 0);
+}
+
 static void put(uint32_t region, uint64_t offset, uint64_t value, uint32_t n)
 {
 	struct {
@@ -172,11 +237,19 @@ static void say_version(void)
 	say(VFIO_USER_VERSION, 0, version, sizeof(version), 0, 0);
 }
 
-static void map_memory(void)
+/* All of it with its fd, all without, or a half each. */
+static void map_memory(uint8_t with)
 {
 	struct vfio_user_dma_map m = {sizeof(m), 3, 0, MEMORY_AT, MEMORY};
 
-	say(VFIO_USER_DMA_MAP, 0, &m, sizeof(m), 1, FD_MEMORY);
+	if (with & 2)
+		m.size /= 2;
+	say(VFIO_USER_DMA_MAP, 0, &m, sizeof(m), !(with & 1), FD_MEMORY);
+	if (!(with & 2))
+		return;
+	m.iova += m.size;
+	m.offset += m.size;
+	say(VFIO_USER_DMA_MAP, 0, &m, sizeof(m), with & 1, FD_MEMORY);
 }
 
 /* A queue whose areas are where a driver has them; what is in them is the input's. */
@@ -379,7 +452,7 @@ static void act(uint8_t what, uint8_t with, const uint8_t *bytes, size_t n)
 		say_version();
 		break;
 	case 22:
-		map_memory();
+		map_memory(with);
 		break;
 	case 23:
 		start_device(with);
@@ -400,6 +473,7 @@ static void act(uint8_t what, uint8_t with, const uint8_t *bytes, size_t n)
 		    1u << with % 4);
 		break;
 	case 29:
+		rig.lie = with & 1 ? with : 0;
 		drain();
 		break;
 	case 30:
@@ -422,13 +496,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, socks))
 		abort();
 	rig.gone = false;
+	rig.n_heard = 0;
+	rig.lie = 0;
 	rig.sock = socks[1];
 	must(vfio_user_connection_serve(&rig.connection, socks[0]));
 	/* Most clients begin like this. */
 	if (size && data[0] & 3)
 		say_version();
 	if (size && data[0] & 2)
-		map_memory();
+		map_memory(data[0] >> 6);
 	while (size > 3 && !rig.gone) {
 		size_t n = data[2] < size - 3 ? data[2] : size - 3;
 

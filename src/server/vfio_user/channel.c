@@ -99,12 +99,15 @@ int vfio_user_channel_receive(struct vfio_user_channel *ch, const char **why)
 
 		if (rc <= 0)
 			return rc;
-		if (ch->in_bytes < HEADER)
+		/* As soon as it is there: vhost-user's header is shorter, and who sends it waits. */
+		if (ch->in_bytes < offsetof(struct vfio_user_header, flags))
 			continue;
 		if (m->header.size < HEADER || m->header.size - HEADER > VFIO_USER_BODY_MAX) {
-			*why = "no message has its size";
+			*why = "no message has its size (a vhost-user front end begins so)";
 			return -EPROTO;
 		}
+		if (ch->in_bytes < HEADER)
+			continue;
 		if ((m->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND &&
 		    (!ch->expects ||
 		     (m->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_REPLY)) {

@@ -627,6 +627,38 @@ static void memory_changes_its_kind_under_a_running_queue(void **state)
 	}
 }
 
+/* Standing still, and going on: where the ring stands is known without its memory. */
+static void a_device_stands_still_and_goes_on(void **state)
+{
+	static const uint32_t states[] = {VFIO_USER_STATE_STOP, VFIO_USER_STATE_STOP_COPY,
+					  VFIO_USER_STATE_RUNNING};
+	struct rig r;
+	struct drv d;
+
+	(void)state;
+	for (int packed = 0; packed < 2; packed++) {
+		rig_init(&r, "memory:1M");
+		all_remote(&r);
+		drv_up(&d, &r, 1, packed, BIT64(VIRTIO_F_EVENT_IDX));
+		for (uint8_t n = 0; n < 3; n++) {
+			round_trip(&d, n);
+			for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+				const struct {
+					struct vfio_user_feature head;
+					struct vfio_user_mig_state s;
+				} m = {{sizeof(m),
+					VFIO_USER_FEATURE_MIG_STATE | VFIO_USER_FEATURE_SET},
+				       {states[i], 0}};
+
+				assert_int_equal(
+					rig_ask(&r, VFIO_USER_DEVICE_FEATURE, &m, sizeof(m)), 0);
+			}
+		}
+		round_trip(&d, 9);
+		rig_fini(&r);
+	}
+}
+
 /* ---- the log ---- */
 
 static void what_is_written_by_messages_is_logged(void **state)
@@ -723,6 +755,7 @@ int main(void)
 		cmocka_unit_test(commands_in_front_of_an_answer),
 		cmocka_unit_test(too_many_commands_in_front_of_an_answer),
 		cmocka_unit_test(memory_changes_its_kind_under_a_running_queue),
+		cmocka_unit_test(a_device_stands_still_and_goes_on),
 		cmocka_unit_test(what_is_written_by_messages_is_logged),
 		cmocka_unit_test(an_interrupt_follows_what_it_tells_of),
 	};
