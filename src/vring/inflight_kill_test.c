@@ -118,6 +118,7 @@ static void scene_close(struct scene *s)
 struct taken {
 	struct vq_ticket ticket;
 	unsigned request;
+	bool again;
 };
 
 /* 1, 0 or negative as vqdev_pop(). */
@@ -129,6 +130,7 @@ static int pop(struct scene *s, struct vqdev *dev, struct taken *t)
 
 	if (rc == 1) {
 		t->ticket = chain.ticket;
+		t->again = chain.again;
 		t->request = (unsigned)((uint8_t *)iov[0].iov_base - s->w->data) / 64;
 	}
 	return rc;
@@ -223,7 +225,7 @@ static void somebody_takes_over(struct scene *s)
 	uint64_t seq_of[REQUESTS], last = 0;
 	struct taken taken[NUM_MAX];
 	struct error err = {""};
-	unsigned n = 0, out;
+	unsigned n = 0, out, again;
 	struct vqdev dev;
 
 	memcpy(seq_of, s->seq_of, sizeof(seq_of));
@@ -232,9 +234,12 @@ static void somebody_takes_over(struct scene *s)
 	assert_int_equal(vqdev_in_flight(&dev), vqdev_again(&dev));
 	/* What the driver was shown by the one that died is done; all else is handed out. */
 	take_back(s, seq_of);
+	again = vqdev_again(&dev);
 	while (pop(s, &dev, &taken[n]) == 1) {
 		uint64_t seq = seq_of[taken[n].request];
 
+		/* Those that were in flight are known as such, and no others. */
+		assert_int_equal(taken[n].again, n < again);
 		if (!seq)
 			fail_msg("request %u was shown as used", taken[n].request);
 		assert_true(seq > last);

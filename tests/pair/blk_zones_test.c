@@ -4,6 +4,7 @@
 
 #include "rig.h"
 
+#include "storage/layer/zoned.h"
 #include "wire/virtio.h"
 
 #include <errno.h>
@@ -328,6 +329,103 @@ static void appends_of_several_queues_do_not_meet(void **state)
 	rig_fini(&rig);
 }
 
+/* ---- a server that was killed ---- */
+
+static uint64_t in_flight(struct storage *s)
+{
+	struct zoned *d = zoned_of(s);
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->zones.in_flight;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+/* Starts the queue over the ring that is there, as the next server does. */
+static void start_over(struct rig *rig)
+{
+	struct device_rig *d = &rig->dev;
+
+	assert_int_equal(virtio_device_set_features(d->vdev, dr_features(d->vdev, 0, 0)), 0);
+	virtio_device_set_status(d->vdev, 15);
+	virtio_queue_set_enabled(&d->vdev->queues[0], true, NULL);
+	assert_int_equal(
+		virtio_queue_start(&d->vdev->queues[0], &d->queues[0].config, d->mem, dr_waiter(d)),
+		0);
+	assert_int_equal(dr_wait(d), 0);
+}
+
+/*
+ * An append and a write are in flight, with a record; the memory as it is then is what a killed server
+ * leaves behind, and both have reached the disk.  The write comes again and is no error, though
+ * it is in front of the write pointer; the append is one, and is not written twice.
+ */
+static void what_was_in_flight_at_a_kill(void **state)
+{
+	struct storage_options o = {.target = "memory:1M",
+				    .layers.zoned = {.model = 1, .size = ZONE},
+				    .layers.faulty.rules = (char *)"hang:op=write:times=2"};
+	const struct virtio_blk_req header = {
+		le32_make(VIRTIO_BLK_T_ZONE_APPEND), {0}, le64_make(SECTORS)};
+	struct rig_options options = {0};
+	struct rig_io write = {0}, append_io = {0}, back = {0};
+	struct vqdev_record record = {.entries = 64};
+	struct vqdrv_buf bufs[3];
+	struct rig rig;
+	struct storage *s;
+	uint64_t at, end;
+	uint8_t *killed;
+
+	(void)state;
+	assert_int_equal(storage_open(&o, &s, NULL), 0);
+	rig_init(&rig, s, &options);
+	dr_reset(&rig.dev);
+	record.at = rig_at(&rig, rig_alloc(&rig, 64 << 10, 4096));
+	virtio_queue_set_record(&rig.blk->vdev.queues[0], rig.dev.mem, &record);
+	dr_drive(&rig.dev, dr_features(&rig.blk->vdev, 0, 0), 64, 0);
+
+	at = rig_alloc(&rig, 16 + 4096 + 16, 16);
+	memcpy(rig_at(&rig, at), &header, 16);
+	memset(rig_at(&rig, at + 16), 7, 4096);
+	bufs[0] = (struct vqdrv_buf){at, 16};
+	bufs[1] = (struct vqdrv_buf){at + 16, 4096};
+	bufs[2] = (struct vqdrv_buf){at + 16 + 4096, 9};
+	append_io.status = at + 16 + 4096 + 8;
+	rig_submit_bufs(&rig, 0, &append_io, bufs, 2, 1);
+	write.data = rig_alloc(&rig, 4096, 4096);
+	write.len = 4096;
+	write.header = rig_alloc(&rig, 16, 16);
+	write.status = rig_alloc(&rig, 1, 1);
+	memset(rig_at(&rig, write.data), 8, 4096);
+	rig_submit(&rig, 0, &write, VIRTIO_BLK_T_OUT, 2 * SECTORS, 4096, true);
+	while (in_flight(s) != 2)
+		rig_pump(&rig);
+	end = rig_alloc(&rig, 1, 1) - DR_BASE;
+	killed = malloc(end);
+	assert_non_null(killed);
+	memcpy(killed, rig_at(&rig, DR_BASE), end);
+
+	dr_reset(&rig.dev);
+	assert_int_equal(in_flight(s), 0);
+	memcpy(rig_at(&rig, DR_BASE), killed, end);
+	free(killed);
+	start_over(&rig);
+	assert_true(rig_finish(&rig, 0, &append_io));
+	assert_int_equal(rig_status(&rig, &append_io), VIRTIO_BLK_S_IOERR);
+	assert_true(rig_finish(&rig, 0, &write));
+	assert_int_equal(rig_status(&rig, &write), VIRTIO_BLK_S_OK);
+	/* The append was done once, by the one that died. */
+	assert_int_equal(zoned_of(s)->zones.zone[1].wp, 4096);
+	assert_int_equal(zoned_of(s)->zones.zone[2].wp, 4096);
+	assert_int_equal(rig_do(&rig, 0, &back, VIRTIO_BLK_T_IN, 2 * SECTORS, 4096, false), 0);
+	assert_int_equal(*(uint8_t *)rig_at(&rig, back.data), 8);
+	/* What is new is new. */
+	assert_int_equal(rig_do(&rig, 0, &write, VIRTIO_BLK_T_OUT, 2 * SECTORS, 4096, true),
+			 VIRTIO_BLK_S_ZONE_UNALIGNED_WP);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +437,7 @@ int main(void)
 		cmocka_unit_test(reports_of_every_length),
 		cmocka_unit_test(a_report_may_be_cut_anywhere),
 		cmocka_unit_test(appends_of_several_queues_do_not_meet),
+		cmocka_unit_test(what_was_in_flight_at_a_kill),
 	};
 
 	return cmocka_run_group_tests_name("pair/blk_zones", tests, NULL, NULL);
