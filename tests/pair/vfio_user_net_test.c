@@ -101,10 +101,16 @@ static int tear_down(void **state)
 
 /* ---- the clients ---- */
 
+/* Memory without fds. */
+static bool by_messages;
+
 static void machine_open(struct machine *m, const struct nic_options *o, bool legacy)
 {
-	const struct vfio_user_board_options bo = {
-		.queues = 3, .timeout_ms = 30000, .type = VIRTIO_ID_NET, .legacy = legacy};
+	const struct vfio_user_board_options bo = {.queues = 3,
+						   .timeout_ms = 30000,
+						   .type = VIRTIO_ID_NET,
+						   .legacy = legacy,
+						   .dma_messages = by_messages};
 	struct error err = {""};
 	struct transport *t;
 	void *memory;
@@ -240,10 +246,20 @@ static void a_client_leaves_and_another_one_comes(void **state)
 	nic_close(&B.nic);
 }
 
+static void all_of_it_by_messages(void **state)
+{
+	by_messages = true;
+	frames_go_both_ways(state);
+	a_card_is_stopped_and_started(state);
+	a_client_leaves_and_another_one_comes(state);
+	by_messages = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(frames_go_both_ways, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(all_of_it_by_messages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_card_is_stopped_and_started, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_leaves_and_another_one_comes, set_up,
 						tear_down),
