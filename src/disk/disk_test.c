@@ -179,6 +179,30 @@ static void pools_have_bounds(void **state)
 	assert_in_range(worker_pool_suits(1000000), 1, WORKER_POOL_MAX);
 }
 
+/* A disk that must not be written anywhere is no IDE or SCSI disk, whose guests would do that. */
+static void zones_are_for_virtio_blk_alone(void **state)
+{
+	struct place *p = *state;
+	struct disk_spec spec;
+	struct virtio_blk *blk;
+	struct storage *s;
+	struct error err = {""};
+
+	for (enum disk_kind kind = DISK_IDE; kind <= DISK_SCSI; kind++) {
+		assert_int_equal(disk_spec_parse_as(kind,
+						    "memory:1M,zoned=host-managed,zone-size=64K",
+						    NULL, &spec, &err),
+				 0);
+		assert_int_equal(disk_open_storage(&p->room, &spec, "ide0", &s, &err), -EINVAL);
+		assert_non_null(strstr(err.text, "virtio-blk"));
+		disk_spec_fini(&spec);
+	}
+	assert_int_equal(add(p, "memory:1M,zoned=host-managed,zone-size=64K", "disk0", &blk, &err),
+			 0);
+	assert_true(blk->vdev.offered & BIT64(VIRTIO_BLK_F_ZONED));
+	virtio_blk_destroy(&blk);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -186,6 +210,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(queues_go_around_the_workers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_fails_leaves_nothing_open, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_image_is_one_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(zones_are_for_virtio_blk_alone, set_up, tear_down),
 		cmocka_unit_test(pools_have_bounds),
 	};
 

@@ -7,7 +7,7 @@
  * told it may send.
  *
  * Memory of a running queue is bounded, however large its ring and however long its chains: 1,024
- * requests in flight of 272 bytes; 32,768 slices of 16 bytes beside them and one chain more; room
+ * requests in flight of 296 bytes; 32,768 slices of 16 bytes beside them and one chain more; room
  * for one chain.  That is 0.8 MiB with rings of up to 1,024 entries, 2 MiB with the largest ring.
  * It is taken as it is needed: an idle queue has a few pages.  At the bound nothing more is popped until
  * a request completes; what waits, waits in the ring, and costs nothing.
