@@ -166,15 +166,13 @@ static inline void suite_judge(const struct suite_row *row, const struct suite_d
 
 static inline void suite_rig_open(struct suite_disk *d, struct rig *rig)
 {
-	struct reactor_config c = {.uring = true};
-
 	*rig = (struct rig){0};
 	if (!suite_open(d, &rig->s)) {
 		print_message("# skipped: no O_DIRECT here\n");
 		suite_down(d);
 		skip();
 	}
-	assert_int_equal(reactor_create(&rig->r, &c, NULL), 0);
+	assert_int_equal(model_reactor_create(&rig->r, false), 0);
 	assert_int_equal(storage_channel_open(rig->s, rig->r, &rig->ch, NULL), 0);
 }
 
@@ -371,7 +369,8 @@ static inline void suite_child(int argc, char **argv, const struct suite_row *ro
 	k->seed = UINT64_C(0x9e3779b97f4a7c15) + k->number;
 	for (unsigned i = 0; i < KILL_SLOTS; i++)
 		k->slots[i].mem = aligned_alloc(4096, KILL_LONGEST * 512);
-	if (rig_open(&k->rig, &d.o, true, &err)) {
+	if (storage_open(&d.o, &k->rig.s, &err) || model_reactor_create(&k->rig.r, false) ||
+	    storage_channel_open(k->rig.s, k->rig.r, &k->rig.ch, &err)) {
 		fprintf(stderr, "# %s\n", err.text);
 		_exit(2);
 	}
