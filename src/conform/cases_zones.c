@@ -338,7 +338,8 @@ static void report_short(struct trial *t)
 /* The first sequential zone that has a neighbour; skips a disk of one zone. */
 static uint64_t sequential(struct zone_disk *z)
 {
-	for (uint64_t at = 0; at + z->zone_sectors < z->sectors; at += z->zone_sectors)
+	for (uint64_t at = 0, n = 0; at + z->zone_sectors < z->sectors && n < 4096;
+	     at += z->zone_sectors, n++)
 		if (zone_look(z, at).type == VIRTIO_BLK_ZT_SWR)
 			return at;
 	trial_skip(z->t, "the disk has no two zones, one to be written sequentially");

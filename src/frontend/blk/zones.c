@@ -172,8 +172,14 @@ void disk_take_report(struct ringside_queue *q, struct ringside_request *req, ui
 	const struct disk_report *r = &q->reports[req->writable];
 	struct virtio_blk_zone_report header;
 	struct ringside_zone *zones = req->out;
-	uint64_t n, sector = req->sector - req->sector % zone_sectors;
+	uint64_t n, sector;
 
+	/* A back end that was found again may say that there are no zones any more. */
+	if (!zone_sectors) {
+		req->result = -EPROTO;
+		return;
+	}
+	sector = req->sector - req->sector % zone_sectors;
 	memcpy(&header, &r->header, sizeof(header));
 	n = len < sizeof(header) ? 0 : (len - sizeof(header)) / sizeof(r->zones[0]);
 	n = min_u64(n, req->readable);

@@ -518,6 +518,34 @@ static void an_append_is_never_sent_twice(void **state)
 	mock_close(&z.m, &z.d);
 }
 
+/* Who had zones when the report was asked for, and is found again without. */
+static void zones_that_are_gone_are_no_report(void **state)
+{
+	const struct virtio_blk_zone_descriptor told = descriptor(
+		0, VIRTIO_BLK_ZT_SWR, VIRTIO_BLK_ZS_EMPTY, ZONE_SECTORS, 0);
+	struct ringside_zone zone;
+	struct mock_chain c;
+	struct tried report, again;
+	struct zoned z;
+	unsigned n = 1;
+
+	(void)state;
+	zoned_run(&z, 0);
+	tried_init(&report);
+	ringside_zone_report(z.q, &report.req, 0, &zone, &n);
+	shown(&z, VIRTIO_BLK_T_ZONE_REPORT, 0);
+	z.m.config[MOCK_FIELD(zone_model)] = VIRTIO_BLK_Z_NONE;
+	mock_config32(&z.m, MOCK_FIELD(zone_sectors), 0);
+	assert_int_equal(ringside_reconnect(z.d, NULL), 0);
+	c = shown(&z, VIRTIO_BLK_T_ZONE_REPORT, 0);
+	put_report(&c, 1, &told, 1);
+	assert_int_equal(answered(&z, &report, &c, VIRTIO_BLK_S_OK, 129), -EPROTO);
+	tried_init(&again);
+	ringside_zone_report(z.q, &again.req, 0, &zone, &n);
+	assert_int_equal(refused(&z, &again), -ENOTSUP);
+	mock_close(&z.m, &z.d);
+}
+
 static void zones_of_who_has_none(void **state)
 {
 	static const struct {
@@ -635,6 +663,7 @@ int main(void)
 		cmocka_unit_test(an_append_keeps_to_the_limits),
 		cmocka_unit_test(an_append_is_not_believed_a_place_outside_its_zone),
 		cmocka_unit_test(an_append_is_never_sent_twice),
+		cmocka_unit_test(zones_that_are_gone_are_no_report),
 		cmocka_unit_test(zones_of_who_has_none),
 		cmocka_unit_test(zones_that_cannot_be_are_no_disk),
 	};
