@@ -153,6 +153,8 @@ static int add_disk(struct pc_options *o, const char *arg)
 	if (disk_words_parse(arg, &all[o->n_disks], &err))
 		return usage_error(o->command, "--disk %s: %s.", arg, err.text);
 	o->n_disks++;
+	if (storage_judge_options(&all[o->n_disks - 1].disk.storage, &err))
+		return usage_error(o->command, "--disk %s: %s.", arg, err.text);
 	return EXIT_OK;
 }
 
@@ -166,6 +168,8 @@ static int add_ide(struct pc_options *o, const char *arg)
 	if (disk_spec_parse_as(DISK_IDE, arg, NULL, spec, &err))
 		return usage_error(o->command, "--ide %s: %s.", arg, err.text);
 	o->n_ide++;
+	if (storage_judge_options(&spec->storage, &err))
+		return usage_error(o->command, "--ide %s: %s.", arg, err.text);
 	return EXIT_OK;
 }
 
@@ -179,6 +183,8 @@ static int add_scsi(struct pc_options *o, const char *arg)
 	if (disk_spec_parse_as(DISK_SCSI, arg, NULL, spec, &err))
 		return usage_error(o->command, "--scsi %s: %s.", arg, err.text);
 	o->n_scsi++;
+	if (storage_judge_options(&spec->storage, &err))
+		return usage_error(o->command, "--scsi %s: %s.", arg, err.text);
 	return EXIT_OK;
 }
 

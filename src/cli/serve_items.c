@@ -91,6 +91,8 @@ static int understand(struct serve_thing *t, enum serve_protocol protocol, struc
 		rc = disk_words_parse(t->words, &t->disk, &why);
 	else
 		rc = disk_spec_parse(t->words, &t->disk.disk, &why);
+	if (!rc && !t->is_net)
+		rc = storage_judge_options(&t->disk.disk.storage, &why);
 	if (rc)
 		error_set(err, rc, "--%s %s: %s.", t->is_net ? "net" : "disk", t->words, why.text);
 	return rc;

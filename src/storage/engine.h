@@ -27,6 +27,9 @@ struct storage_engine_ops {
 	int (*measure)(struct storage *s, uint64_t *size);
 	/* storage_resize_fd(), or -errno.  Optional: it has no length. */
 	int (*length_fd)(const struct storage *s);
+	/* Whether its words go together, a layer's if it is wanted; looks at nothing else.  -EINVAL and a
+	 * sentence.  Optional: they always do. */
+	int (*judge)(const struct storage_options *o, struct error *err);
 	/* Libraries that it brings have threads, which outlive an open that is given up: the process
 	 * must not destroy what they use. */
 	bool has_threads;

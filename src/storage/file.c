@@ -181,6 +181,15 @@ static bool needs_pool(const struct file *f)
 	       l->lifetime;
 }
 
+static int file_judge(const struct storage_options *o, struct error *err)
+{
+	if (o->key_file)
+		return error_set(err, -EINVAL,
+				 "a raw image has no key; key-file= is for format=luks and "
+				 "format=qcow2.");
+	return 0;
+}
+
 static int file_open(const struct storage_options *asked, struct storage **out, struct error *err)
 {
 	struct storage_options own = *asked, *o = &own;
@@ -188,10 +197,6 @@ static int file_open(const struct storage_options *asked, struct storage **out, 
 	struct file *f;
 	int rc;
 
-	if (o->key_file)
-		return error_set(err, -EINVAL,
-				 "a raw image has no key; key-file= is for format=luks and "
-				 "format=qcow2.");
 	rc = check_kind(o, &block_device, err);
 	if (rc)
 		return rc;
@@ -323,6 +328,7 @@ static bool file_spoiled(const struct storage *s)
 const struct storage_engine_ops file_engine_ops = {
 	.kind = "file",
 	.words = WORDS_TABLE("an image file", file_words),
+	.judge = file_judge,
 	.open = file_open,
 	.close = file_close,
 	.spoiled = file_spoiled,

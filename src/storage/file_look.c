@@ -3,6 +3,12 @@
  * The periodical look at a file: how large is it, is it still the one that its path names?  And
  * whether asking may take for ever.
  *
+ * Once a second, for all of a server's disks by one timer: inotify would tell of a truncation as it
+ * tells of each of our own writes, of nothing that another host does to a shared file system, and
+ * block devices need a netlink socket besides.  A resize is a person's doing, and whoever does it by
+ * our control socket does not wait for the second.  What learns by itself says so
+ * (storage_changed()): librbd is told.
+ *
  * A network or user-space file system may not answer.  What lies on one is read and written by the
  * disk's own threads (an io_uring would wait for it while it submits, or in kernel threads that it
  * has for all disks), and it is looked at on a thread of its own, one look at a time; the control

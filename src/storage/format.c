@@ -165,8 +165,12 @@ static int make_argv(const struct storage_options *o, const struct format *f, st
 	return -ENOMEM;
 }
 
-static int check_key(const struct storage_options *o, const struct format *f, struct error *err)
+static int format_judge(const struct storage_options *o, struct error *err)
 {
+	const struct format *f = &formats[o->format];
+
+	if (o->no_lock)
+		return error_set(err, -EINVAL, "locking=off is not for format=%s.", f->name);
 	if (o->format == STORAGE_FORMAT_LUKS && !o->key_file)
 		return error_set(
 			err, -EINVAL,
@@ -177,7 +181,7 @@ static int check_key(const struct storage_options *o, const struct format *f, st
 				 "format=%s has no key; key-file= is for format=luks and "
 				 "format=qcow2.",
 				 f->name);
-	return o->key_file ? secret_check(o->key_file, "the file of the passphrase", err) : 0;
+	return 0;
 }
 
 static int format_open(const struct storage_options *asked, struct storage **out, struct error *err)
@@ -205,8 +209,8 @@ static int format_open(const struct storage_options *asked, struct storage **out
 	if (o->readonly == STORAGE_AUTO)
 		o->readonly = access(o->target, W_OK) ? STORAGE_READONLY : STORAGE_WRITABLE;
 	rc = check_image(o, f, err);
-	if (!rc)
-		rc = check_key(o, f, err);
+	if (!rc && o->key_file)
+		rc = secret_check(o->key_file, "the file of the passphrase", err);
 	if (rc)
 		return rc;
 	rc = make_argv(o, f, &way);
@@ -230,6 +234,7 @@ static int format_open(const struct storage_options *asked, struct storage **out
 /* Its words are those of a file. */
 const struct storage_engine_ops format_engine_ops = {
 	.kind = "format",
+	.judge = format_judge,
 	.open = format_open,
 	.close = nbd_storage_close,
 	.has_threads = true,

@@ -193,10 +193,9 @@ static const struct storage_engine_ops *engine_of(const struct storage_options *
 	return o->format == STORAGE_FORMAT_RAW ? storage_engine_for(o->target) : &format_engine_ops;
 }
 
-static int open_engine(const struct storage_options *o, struct storage **out, struct error *err)
+int storage_judge_options(const struct storage_options *o, struct error *err)
 {
-	const struct storage_engine_ops *ops;
-	struct storage *s;
+	const struct storage_engine_ops *engine;
 	int rc;
 
 	if (!o->target || !*o->target)
@@ -204,10 +203,21 @@ static int open_engine(const struct storage_options *o, struct storage **out, st
 				 "no disk is named: give a path, null:SIZE, memory:SIZE, "
 				 "nbd://HOST/EXPORT or rbd:POOL/IMAGE.");
 	rc = geometry_check(&o->geometry, o->target, err);
-	if (rc)
-		return rc;
-	ops = engine_of(o);
-	rc = ops->open(o, &s, err);
+	engine = engine_of(o);
+	if (!rc && engine->judge)
+		rc = engine->judge(o, err);
+	for (const struct storage_engine_ops *const *l = storage_layers; !rc && *l; l++)
+		if ((*l)->judge && (*l)->wanted(o))
+			rc = (*l)->judge(o, err);
+	return rc;
+}
+
+static int open_engine(const struct storage_options *o, struct storage **out, struct error *err)
+{
+	const struct storage_engine_ops *ops = engine_of(o);
+	struct storage *s;
+	int rc = ops->open(o, &s, err);
+
 	if (rc)
 		return rc;
 	s->ops = ops;
@@ -232,6 +242,9 @@ static int open_stack(const struct storage_options *o, struct storage_claim *c,
 	int rc;
 
 	*out = NULL;
+	rc = storage_judge_options(o, err);
+	if (rc)
+		return rc;
 	if (o->disk && !(disk = strdup(o->disk)))
 		return error_set(err, -ENOMEM, "cannot open %s", o->target);
 	ident = o->set && o->target ? storage_ident_of(o->target) : (struct storage_ident){0};

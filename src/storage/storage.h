@@ -261,6 +261,12 @@ struct storage_options {
 struct storage; /* opaque outside src/storage */
 
 /*
+ * Whether the words of a disk go together, before anything is looked at or opened: what is wrong
+ * with them alone is said here.  0, or -EINVAL and a sentence.
+ */
+int storage_judge_options(const struct storage_options *o, struct error *err);
+
+/*
  * A target that no engine's prefix claims is a path, and its bytes are the disk's: formats are
  * never guessed from contents.
  *

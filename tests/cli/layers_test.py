@@ -92,11 +92,11 @@ def image(name, size):
 def words():
     for name, status, word, disk in (
             ("throttle_no_number", 2, "throttle.iops=fast", "memory:1M,throttle.iops=fast"),
-            ("throttle_too_much_of_a_part", 1, "throttle.iops-read=6", "memory:1M,throttle.iops=5,throttle.iops-read=6"),
+            ("throttle_too_much_of_a_part", 2, "throttle.iops-read=6", "memory:1M,throttle.iops=5,throttle.iops-read=6"),
             ("werror_stop", 2, "report, retry, hold or enospc", "memory:1M,werror=stop"),
-            ("timeout_alone", 1, "errors.timeout", "memory:1M,errors.timeout=5"),
-            ("faulty_rules", 1, "kind of fault", "memory:1M,faulty.rules=explode"),
-            ("record_read_only", 1, "no changes to record", "memory:1M,readonly=on,record=log"),
+            ("timeout_alone", 2, "errors.timeout", "memory:1M,errors.timeout=5"),
+            ("faulty_rules", 2, "kind of fault", "memory:1M,faulty.rules=explode"),
+            ("record_read_only", 2, "no changes to record", "memory:1M,readonly=on,record=log"),
             ("layers_have_their_words_only", 2, "throttle.colour", "memory:1M,throttle.colour=red")):
         got = run("serve", "--vhost-user", "s0.sock", "--disk", disk)
         case(name, got.returncode == status and word in got.stderr and not os.path.exists("s0.sock"), got.stderr)

@@ -142,6 +142,10 @@ def images():
     refused("h_01_odd_size", 1, ["odd.raw", "512"], *serve, image("odd.raw", 1000))
     refused("h_01_bad_serial", 2, ["serial"], *serve, "file=a.raw,serial=123456789012345678901", sentences=2)
     refused("bad_blk_size", 1, ["blk-size=4096"], *serve, "file=" + image("sectors.raw", 4096 + 512) + ",blk-size=4096")
+    # What the words say alone is said before anything is looked at.
+    for name, word, words in (("blocks", "physical-block-size", "none.raw,blk-size=4096,physical-block-size=512"),
+                              ("a_key_for_nothing", "has no key", "none.raw,key-file=none"), ("no_key", "is encrypted", "none.raw,format=luks")):
+        refused("words_that_contradict_" + name, 2, [word], *serve, "file=" + words, sentences=2)
     refused("one_image_as_two_disks", 1, ["twice.raw is in use by disk0"], "serve", "--quiet", *serve[1:], image("twice.raw", 1 << 20), "--vhost-user", "t.sock",
             "--disk", "twice.raw")
     readers = ("--vhost-user", "s.sock", "--disk", "twice.raw", "--vhost-user", "t.sock", "--disk", "twice.raw")

@@ -286,15 +286,16 @@ static int errors_judge(const struct storage_errors_options *e, const char *targ
 	return 0;
 }
 
+static int errors_judge_options(const struct storage_options *o, struct error *err)
+{
+	return errors_judge(&o->layers.errors, o->target, err);
+}
+
 static int errors_stack(const struct storage_options *o, struct storage *below,
 			struct storage **out, struct error *err)
 {
-	struct errors *d;
-	int rc = errors_judge(&o->layers.errors, o->target, err);
+	struct errors *d = calloc(1, sizeof(*d));
 
-	if (rc)
-		return rc;
-	d = calloc(1, sizeof(*d));
 	if (!d)
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
 	layer_init(&d->layer, o, below);
@@ -398,6 +399,7 @@ const struct storage_engine_ops errors_layer_ops = {
 	.kind = "errors",
 	.words = WORDS_TABLE("an error policy", errors_words),
 	.wanted = errors_wanted,
+	.judge = errors_judge_options,
 	.stack = errors_stack,
 	.passes = true,
 	.follows_size = true,

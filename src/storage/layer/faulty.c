@@ -296,6 +296,13 @@ static bool faulty_wanted(const struct storage_options *o)
 	return o->layers.faulty.rules;
 }
 
+static int faulty_judge(const struct storage_options *o, struct error *err)
+{
+	struct faulty_rules rules;
+
+	return faulty_rules_parse(&rules, o->layers.faulty.rules, o->layers.faulty.seed, err);
+}
+
 static int faulty_stack(const struct storage_options *o, struct storage *below,
 			struct storage **out, struct error *err)
 {
@@ -385,6 +392,7 @@ const struct storage_engine_ops faulty_layer_ops = {
 	.kind = "faulty",
 	.words = WORDS_TABLE("a faulty disk", faulty_words),
 	.wanted = faulty_wanted,
+	.judge = faulty_judge,
 	.stack = faulty_stack,
 	.passes = true,
 	.follows_size = true,

@@ -337,6 +337,14 @@ static void log_end(const struct record *d)
 			strerror(errno));
 }
 
+static int record_judge(const struct storage_options *o, struct error *err)
+{
+	if (o->readonly == STORAGE_READONLY)
+		return error_set(err, -EINVAL, "%s: a read-only disk has no changes to record.",
+				 o->target);
+	return 0;
+}
+
 static int record_stack(const struct storage_options *o, struct storage *below,
 			struct storage **out, struct error *err)
 {
@@ -406,6 +414,7 @@ const struct storage_engine_ops record_layer_ops = {
 	.kind = "record",
 	.words = WORDS_TABLE("a recorded disk", record_words),
 	.wanted = record_wanted,
+	.judge = record_judge,
 	.stack = record_stack,
 	.passes = true,
 	.close = record_close,

@@ -147,15 +147,17 @@ static int throttle_judge(const struct storage_throttle_options *t, const char *
 	return 0;
 }
 
+static int throttle_judge_options(const struct storage_options *o, struct error *err)
+{
+	return throttle_judge(&o->layers.throttle, o->target, err);
+}
+
 static int throttle_stack(const struct storage_options *o, struct storage *below,
 			  struct storage **out, struct error *err)
 {
-	struct throttle *t;
-	int rc = throttle_judge(&o->layers.throttle, o->target, err);
+	struct throttle *t = calloc(1, sizeof(*t));
+	int rc;
 
-	if (rc)
-		return rc;
-	t = calloc(1, sizeof(*t));
 	if (!t)
 		return error_set(err, -ENOMEM, "cannot set up the throttle of %s", o->target);
 	rc = throttle_group_get(o, &t->group, err);
@@ -262,6 +264,7 @@ const struct storage_engine_ops throttle_layer_ops = {
 	.kind = "throttle",
 	.words = WORDS_TABLE("a throttle", throttle_words),
 	.wanted = throttle_wanted,
+	.judge = throttle_judge_options,
 	.stack = throttle_stack,
 	.passes = true,
 	.follows_size = true,
