@@ -67,16 +67,30 @@ void cow_base_settle(struct cow_base *b, const struct storage *base)
 	b->dated = b->dated && storage_is_at(engine, b->name);
 }
 
-static void header_take_base(struct cow_header *h, const struct cow_base *b)
+/* It goes to terminals and logs, and anybody may have written it. */
+static void name_make_printable(char *name)
 {
-	size_t n = strlen(b->name);
+	for (; *name; name++)
+		if ((unsigned char)*name < ' ' || *name == 0x7f)
+			*name = '?';
+}
+
+void cow_header_name(struct cow_header *h, const char *name)
+{
+	size_t n = strlen(name);
 
 	memset(h->base, 0, sizeof(h->base));
 	if (n < sizeof(h->base))
-		memcpy(h->base, b->name, n);
+		memcpy(h->base, name, n);
 	else
 		snprintf(h->base, sizeof(h->base), "...%s",
-			 b->name + n - (sizeof(h->base) - sizeof("...")));
+			 name + n - (sizeof(h->base) - sizeof("...")));
+	name_make_printable(h->base);
+}
+
+static void header_take_base(struct cow_header *h, const struct cow_base *b)
+{
+	cow_header_name(h, b->name);
 	h->disk_size = le64_make(b->size);
 	h->base_dated = le32_make(b->dated);
 	h->base_seconds = le64_make((uint64_t)b->seconds);
@@ -111,7 +125,7 @@ int cow_file_judge(const struct cow_file *f, const struct cow_base *base, struct
 			err, -EUCLEAN,
 			"the commit of %s was interrupted, and %s holds a part of it; do it "
 			"again with: ringside cow commit file=%s,cow=%s.",
-			f->path, base->name, base->name, f->path);
+			f->path, f->header.base, f->header.base, f->path);
 	if (!base_is_as_it_was(&f->header, base))
 		return error_set(
 			err, -ESTALE,
@@ -225,14 +239,6 @@ static int header_read(struct cow_file *f, struct error *err)
 				 "version %u.",
 				 f->path, le32_get(h->version), COW_VERSION);
 	return 0;
-}
-
-/* It goes to terminals and logs, and anybody may have written it. */
-static void name_make_printable(char *name)
-{
-	for (; *name; name++)
-		if ((unsigned char)*name < ' ' || *name == 0x7f)
-			*name = '?';
 }
 
 /* What is used as lengths and places follows from the disk's size alone. */

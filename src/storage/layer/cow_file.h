@@ -93,6 +93,9 @@ struct cow_file {
 void cow_base_look(struct cow_base *b, const char *target);
 void cow_base_settle(struct cow_base *b, const struct storage *base);
 
+/* The base's name as the header has it. */
+void cow_header_name(struct cow_header *h, const char *name);
+
 /* Where the data begin, and how long the overlay is, for a disk of that size. */
 uint64_t cow_file_data_at(uint64_t disk_size);
 uint64_t cow_file_bytes(uint64_t disk_size);

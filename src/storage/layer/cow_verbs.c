@@ -265,6 +265,13 @@ static int commit_judge(const struct overlay *v, const struct cow_base *base, st
 	struct cow_file as_if = v->f;
 
 	if (le32_get(v->f.header.phase) == COW_COMMITTING) {
+		cow_header_name(&as_if.header, base->name);
+		/* Its time says nothing any more; any other file would be taken for it. */
+		if (strcmp(as_if.header.base, v->f.header.base) != 0)
+			return error_set(err, -EINVAL,
+					 "the commit of %s was begun into %s; it is done again "
+					 "there, by that name.",
+					 v->f.path, v->f.header.base);
 		as_if.header.phase = le32_make(COW_IN_USE);
 		as_if.header.base_dated = le32_make(0);
 	}
@@ -278,14 +285,17 @@ static int commit_judge(const struct overlay *v, const struct cow_base *base, st
 static int commit_begin(struct base *b, struct overlay *v, const struct storage_options *o,
 			struct error *err)
 {
-	enum cow_phase was = le32_get(v->f.header.phase);
-	int rc = cow_file_set_phase(&v->f, COW_COMMITTING, err);
+	const struct cow_header was = v->f.header;
+	int rc;
 
+	cow_header_name(&v->f.header, o->target);
+	rc = cow_file_set_phase(&v->f, COW_COMMITTING, err);
 	if (rc)
 		return rc;
 	rc = base_open(b, o, STORAGE_WRITABLE, err);
 	if (rc) {
-		cow_file_set_phase(&v->f, was, NULL);
+		v->f.header = was;
+		cow_file_set_phase(&v->f, le32_get(was.phase), NULL);
 		return rc;
 	}
 	if (storage_size(b->s) == v->f.disk_size)

@@ -61,6 +61,18 @@ static void refused_to_guests(const struct golden *g, int rc, const char *must_s
 		fail_msg("said: %s", err.text);
 }
 
+static void into_another(const struct golden *g)
+{
+	struct storage_options o = golden_options(g);
+	char *other = image_make(g->dir, "other", DISK);
+	struct error err = {""};
+
+	o.target = other;
+	assert_int_equal(cow_commit(&o, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "was begun into"));
+	free(other);
+}
+
 static void a_commit_may_be_stopped_anywhere(void **state)
 {
 	uint8_t *want = malloc(DISK), *is = malloc(DISK);
@@ -86,6 +98,8 @@ static void a_commit_may_be_stopped_anywhere(void **state)
 				assert_int_equal(le32_get(facts.header.phase), COW_COMMITTING);
 				/* The base is no disk without it. */
 				assert_int_equal(cow_discard(g.overlay, &err), -EUCLEAN);
+				/* And no other file is: its time tells nothing any more. */
+				into_another(&g);
 			} else {
 				golden_is_untouched(&g);
 				golden_read_all(&g, is);
