@@ -24,80 +24,18 @@
 static void connection_talk(struct vfio_user_connection *c);
 static void connection_leave(struct vfio_user_connection *c);
 
-/* A command that came while another one takes time. */
-struct held_command {
-	struct list link;
-	struct vfio_user_message m;
-};
-
-/* ---- commands that are held ---- */
-
-static uint32_t held_size(const struct vfio_user_message *m)
-{
-	return (uint32_t)sizeof(struct held_command) + vfio_user_body_size(m) + 1;
-}
-
 /* Done with the command at hand. */
 static void command_release(struct vfio_user_connection *c)
 {
 	struct vfio_user_message *m = c->cmd;
 
 	c->cmd = NULL;
-	if (m == c->ch.in) {
+	if (m == c->ch.in)
 		vfio_user_channel_next(&c->ch);
-		return;
-	}
-	vfio_user_message_drop_fds(m, c->aside);
-	if (m != c->late)
-		free(container_of(m, struct held_command, m));
-}
-
-/* The first one that is held. */
-static struct vfio_user_message *held_take(struct vfio_user_connection *c)
-{
-	struct held_command *h = list_entry(c->held.next, struct held_command, link);
-
-	list_del(&h->link);
-	c->n_held--;
-	c->held_bytes -= held_size(&h->m);
-	c->held_fds -= h->m.n_fds;
-	return &h->m;
-}
-
-static void held_drop_all(struct vfio_user_connection *c)
-{
-	while (!list_empty(&c->held)) {
-		c->cmd = held_take(c);
-		command_release(c);
-	}
-}
-
-/* Keeps what was just received for later: 0, -ENOBUFS: it is too much, -ENOMEM. */
-static int held_add(struct vfio_user_connection *c)
-{
-	struct vfio_user_message *m = c->ch.in;
-	uint32_t body = vfio_user_body_size(m), size = held_size(m);
-	struct held_command *h;
-
-	if (c->n_held == VFIO_USER_HELD_MAX || c->held_bytes + size > VFIO_USER_HELD_BYTES_MAX ||
-	    c->held_fds + m->n_fds > VFIO_USER_HELD_FDS_MAX)
-		return -ENOBUFS;
-	h = malloc(size);
-	if (!h)
-		return -ENOMEM;
-	list_init(&h->link);
-	h->m.header = m->header;
-	h->m.n_fds = m->n_fds;
-	memcpy(h->m.fds, m->fds, sizeof(h->m.fds));
-	memcpy(h->m.body, m->body, body + 1);
-	/* They are its own now. */
-	m->n_fds = 0;
-	vfio_user_channel_next(&c->ch);
-	list_add_tail(&c->held, &h->link);
-	c->n_held++;
-	c->held_bytes += size;
-	c->held_fds += h->m.n_fds;
-	return 0;
+	else if (m == c->late)
+		vfio_user_message_drop_fds(m, c->aside);
+	else
+		vfio_user_held_free(m, c->aside);
 }
 
 /* ---- answers ---- */
@@ -578,7 +516,7 @@ static void connection_gone(struct vfio_user_device *d)
 	vfio_user_irqs_reset(&d->irqs);
 	vfio_user_dma_log_drop(&d->dma);
 	vfio_user_dma_clear(&d->dma);
-	held_drop_all(c);
+	vfio_user_held_drop(&c->held, c->aside);
 	virtio_pci_set_mem(&d->card->board, d->dma.map, NULL);
 	vfio_user_channel_close(&c->ch);
 	c->state = VFIO_USER_IDLE;
@@ -615,7 +553,7 @@ static void connection_answered(struct vfio_user_connection *c)
 /* A command has come while one takes time. */
 static void connection_hold(struct vfio_user_connection *c)
 {
-	int rc = held_add(c);
+	int rc = vfio_user_held_add(&c->held, &c->ch);
 
 	if (rc)
 		connection_broken(c,
@@ -656,6 +594,7 @@ static bool connection_listens(const struct vfio_user_connection *c)
 static void connection_talk(struct vfio_user_connection *c)
 {
 	for (unsigned n = 0; connection_listens(c); n++) {
+		struct vfio_user_message *held;
 		const char *why = NULL;
 		int rc;
 
@@ -680,8 +619,9 @@ static void connection_talk(struct vfio_user_connection *c)
 			reactor_timer_start(c->home, &c->more, STUCK_NS);
 			return;
 		}
-		if (c->state == VFIO_USER_TALKING && !list_empty(&c->held)) {
-			connection_carry_out(c, held_take(c));
+		held = c->state == VFIO_USER_TALKING ? vfio_user_held_take(&c->held) : NULL;
+		if (held) {
+			connection_carry_out(c, held);
 			continue;
 		}
 		c->ch.expects = c->reach.out;
@@ -782,7 +722,7 @@ int vfio_user_connection_init(struct vfio_user_connection *c, struct virtio_devi
 	reactor_timer_init(&c->look, look_expired);
 	reactor_timer_init(&c->more, more_expired);
 	reactor_timer_init(&c->patience, patience_expired);
-	list_init(&c->held);
+	vfio_user_held_init(&c->held);
 	vfio_user_reach_init(&c->reach, home, c->name, &c->ch, reach_sent);
 	rc = vfio_user_device_init(&c->device, vdev, board, home, &c->reach.remote, err);
 	if (rc)

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "server/vfio_user/channel.h"
 #include "server/vfio_user/device.h"
+#include "server/vfio_user/held.h"
 #include "server/vfio_user/reach.h"
 #include "server/vfio_user/version.h"
 
@@ -42,11 +43,6 @@ enum vfio_user_state {
 #define VFIO_USER_LOOK_NS     (200 * UINT64_C(1000))
 #define VFIO_USER_LOOK_MAX_NS (10 * UINT64_C(1000000))
 
-/* Commands, their bytes and fds that are held while one takes time. */
-#define VFIO_USER_HELD_MAX	 1024u
-#define VFIO_USER_HELD_BYTES_MAX (1u << 20)
-#define VFIO_USER_HELD_FDS_MAX	 128u
-
 /* Less than QEMU's own patience, 5 s. */
 #define VFIO_USER_PATIENCE_NS (2 * UINT64_C(1000000000))
 
@@ -60,9 +56,8 @@ struct vfio_user_connection {
 	struct vfio_user_device device;
 	struct vfio_user_message *cmd;	/* the command at hand                             */
 	struct vfio_user_message *late; /* BUSY: may be that; else a free one for ch.in    */
-	struct list held;		/* struct held_command, in connection.c            */
-	uint32_t n_held, held_bytes, held_fds;
-	bool versioned; /* VERSION is done */
+	struct vfio_user_held held;	/* BUSY: for later */
+	bool versioned;			/* VERSION is done */
 	struct vfio_user_terms terms;
 	bool left; /* the client goes, or went, while BUSY */
 	struct reactor_watch watch;
