@@ -142,6 +142,8 @@ static void *actor_run(void *arg)
 	for (unsigned i = 0; i < DEPTH; i++)
 		free(a->slots[i].buf);
 	storage_channel_close(&a->rig.ch);
+	/* The last bell frees itself. */
+	reactor_process(a->rig.r);
 	reactor_destroy(&a->rig.r);
 	return NULL;
 }
@@ -189,6 +191,7 @@ static void mix(const char *target, char *rules)
 	assert_int_equal(zoned_of(rig.s)->zones.owned, 0);
 	assert_int_equal(zoned_of(rig.s)->waiting, 0);
 	check(&rig);
+	reactor_process(rig.r);
 	rig_close(&rig);
 	if (strncmp(target, "memory:", 7) != 0) {
 		zoned_open_on(&rig, target, &zoned_plain, NULL);
