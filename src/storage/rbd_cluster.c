@@ -50,18 +50,19 @@ void rbd_cluster_leave(struct rbd_cluster *c)
 	rbd_cluster_unref(c);
 }
 
-static int cluster_create(const struct storage_options *o, struct rbd_cluster **out,
-			  struct error *err)
+/* With the set's lock held. */
+static int cluster_create(const struct storage_options *o, const struct rbd_lib *lib,
+			  struct rbd_cluster **out, struct error *err)
 {
 	struct rbd_cluster *c = calloc(1, sizeof(*c));
-	int rc;
+	int rc = 0;
 
 	if (!c)
 		return error_set(err, -ENOMEM, "cannot set up %s", o->target);
 	pthread_mutex_init(&c->lock, NULL);
-	rc = rbd_lib_load(&c->lib, err);
-	if (!rc && (copy_text(&c->conf, o->rbd_conf) || copy_text(&c->name, o->rbd_name) ||
-		    copy_text(&c->keyring, o->rbd_keyring)))
+	c->lib = *lib;
+	if (copy_text(&c->conf, o->rbd_conf) || copy_text(&c->name, o->rbd_name) ||
+	    copy_text(&c->keyring, o->rbd_keyring))
 		rc = error_set(err, -ENOMEM, "cannot set up %s", o->target);
 	if (rc) {
 		cluster_free(c);
@@ -91,12 +92,16 @@ static struct rbd_cluster *cluster_find(const struct storage_options *o)
 int rbd_cluster_get(const struct storage_options *o, struct rbd_cluster **out, struct error *err)
 {
 	struct rbd_cluster *c;
-	int rc = 0;
+	struct rbd_lib lib;
+	/* Fifty megabytes, perhaps from a file system that takes its time: not under the lock. */
+	int rc = rbd_lib_load(&lib, err);
 
+	if (rc)
+		return rc;
 	storage_set_lock(o->set);
 	c = o->set ? cluster_find(o) : NULL;
 	if (!c)
-		rc = cluster_create(o, &c, err);
+		rc = cluster_create(o, &lib, &c, err);
 	if (!rc) {
 		c->users++;
 		rbd_cluster_ref(c);
