@@ -141,8 +141,7 @@ static void encrypted_images_need_their_key(void **state)
 	assert_int_equal(rig_open(&rig, &o, false, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "key-file="));
 	o.key_file = key;
-	assert_int_equal(rig_open(&rig, &o, false, NULL), 0);
-	rig_close(&rig);
+	mix_on(&o, 100);
 	/* Nothing of what was written is there to be read. */
 	run("test $(head -c4 %s) = LUKS", p->image);
 	run("chmod 640 %s", key);

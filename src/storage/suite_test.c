@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every engine and every layer under the same suite (suite_test.h), one line each; what is missing
- * here is skipped with the reason.  Ceph's lines stand in rbd_test.c, where the cluster is.
+ * here is skipped with the reason.  Ceph's lines stand in rbd_test.c, where the cluster is; encrypted
+ * images, whose keys take seconds to make, in format_test.c.
  */
 #include "storage/suite_test.h"
 
@@ -77,14 +78,14 @@ static bool make_qemu_nbd(const struct suite_row *row, struct suite_place *p)
 	return true;
 }
 
-static char *images; /* a folder of those that were made: a key takes its time */
+static char *images; /* a folder of those that were made */
 
 /* @arg: words of qemu-img create. */
 static bool make_image(const struct suite_row *row, struct suite_place *p)
 {
 	if (!suite_have(p, "qemu-nbd") || !suite_have(p, "qemu-img"))
 		return false;
-	run("cd %s; umask 077; printf secret >key; truncate -s %u zeroes; "
+	run("cd %s; truncate -s %u zeroes; "
 	    "test -e %s/%s || { qemu-img create -q %s disk %u && cp disk %s/%s; }; "
 	    "cp %s/%s disk",
 	    p->dir, (unsigned)MODEL_DISK, images, row->name, row->arg, (unsigned)MODEL_DISK, images,
@@ -106,11 +107,11 @@ static void judge_image(const struct suite_row *row, const struct suite_place *p
 		.o = {.target = "%s/disk",                                               \
 		      ##__VA_ARGS__ }                                                    \
 	}
-#define LOOP_ROW(title, block, ...)                                            \
-	{                                                                      \
-		.name = title, .make = make_loop, .arg = block, .parent = ".", \
-		.o = {.target = "",                                            \
-		      ##__VA_ARGS__ }                                          \
+#define LOOP_ROW(title, block, ...)                                                           \
+	{                                                                                     \
+		.name = title, .make = make_loop, .arg = block, .rounds = 100, .parent = ".", \
+		.o = {.target = "",                                                           \
+		      ##__VA_ARGS__ }                                                         \
 	}
 /*
  * What a dead client had sent may be done after the next one has come: one kill.  And none with nbdkit:
@@ -140,7 +141,7 @@ static void judge_image(const struct suite_row *row, const struct suite_place *p
 #define BLOCKS "--filter=blocksize-policy blocksize-error-policy=error blocksize-preferred=65536 "
 
 static char delays[] = "delay:op=any:percent=3:ms=1", web[] = "web";
-static char log_path[] = "%s/log", overlay_path[] = "%s/overlay", key_path[] = "%s/key";
+static char log_path[] = "%s/log", overlay_path[] = "%s/overlay";
 
 static const struct suite_row rows[] = {
 	{.name = "memory",
@@ -190,13 +191,6 @@ static const struct suite_row rows[] = {
 	 .rounds = 60,
 	 .forgets = true,
 	 .o = {.target = "%s/disk", .format = STORAGE_FORMAT_QCOW2}},
-	{.name = "luks",
-	 .make = make_image,
-	 .rounds = 60,
-	 .first_unknown = true,
-	 .forgets = true,
-	 .arg = "-f luks --object secret,id=k,file=key -o key-secret=k,iter-time=10",
-	 .o = {.target = "%s/disk", .format = STORAGE_FORMAT_LUKS, .key_file = key_path}},
 
 	LAYER_ROW("throttle", .throttle = {.iops = 200000, .group = web}),
 	LAYER_ROW("throttle-that-is-not-felt", .throttle = {.iops = 1000000000}),
