@@ -118,12 +118,13 @@ def add_and_remove():
         case("the_last_one_goes", told("remove", "web") is True and told("remove", "disk1") is True and told("list") == [], told("list"))
         for i in range(40):
             told("add", "--vhost-user", f"m{i}", "--disk", "memory:1M")
+        # Perhaps with that of a client that is just leaving.
         before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
         for i in range(0, 40, 2):
             told("remove", f"disk{i}")
         for i in range(0, 40, 2):
             told("add", "--vhost-user", f"m{i}", "--disk", "memory:1M", "--name", f"disk{i}")
-        case("come_and_go_leave_nothing", until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == before) and len(names()) == 40, server.text())
+        case("come_and_go_leave_nothing", until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) <= before) and len(names()) == 40, server.text())
 
 
 def slow_adds():
