@@ -31,7 +31,18 @@ static void touch(const struct iovec *iov, int n)
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct blk_limits limits = {2048, false, true, true, 1024, 1024};
+	static const struct blk_limits limits = {
+		.sectors = 2048,
+		.discard = true,
+		.write_zeroes = true,
+		.zoned = true,
+		.secure_erase = true,
+		.lifetime = true,
+		.max_discard_sectors = 1024,
+		.max_write_zeroes_sectors = 1024,
+		.max_secure_erase_sectors = 1024,
+		.max_append_sectors = 256,
+	};
 	struct vring_config c = {.num = 1};
 	struct iovec iov[300];
 	struct vq_chain chain = {.iov = iov, .iov_max = 300};
