@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/gate.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -24,8 +26,10 @@ void gate_fini(struct gate *g)
 
 static void go_locked(struct gate *g, enum phase phase)
 {
-	if (phase > gate_phase(g))
-		write_once(&g->orders, (g->orders & GATE_HOLD) | (unsigned)phase);
+	if (phase > gate_phase(g)) {
+		write_once(&g->since_ns, clock_ns());
+		store_release(&g->orders, (g->orders & GATE_HOLD) | (unsigned)phase);
+	}
 	pthread_cond_broadcast(&g->changed);
 }
 

@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum phase {
 	PHASE_SETUP,
@@ -34,12 +35,13 @@ enum phase {
 struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	unsigned orders;  /* the phase, and GATE_HOLD; atomic for readers */
-	unsigned arrived; /* lanes that finished their phase            */
-	unsigned waiting; /* lanes that stand in gate_pass()            */
-	bool gone;	  /* a lane found no back end                   */
-	unsigned holds;	  /* how often all were held; atomic for readers */
-	int news_fd;	  /* readable when one of them changed            */
+	unsigned orders;   /* the phase, and GATE_HOLD; atomic for readers */
+	unsigned arrived;  /* lanes that finished their phase            */
+	unsigned waiting;  /* lanes that stand in gate_pass()            */
+	bool gone;	   /* a lane found no back end                   */
+	uint64_t since_ns; /* when the phase began: atomic, there before @orders say it */
+	unsigned holds;	   /* how often all were held; atomic for readers */
+	int news_fd;	   /* readable when one of them changed            */
 };
 
 int gate_init(struct gate *g);
@@ -52,6 +54,13 @@ static inline unsigned gate_orders(const struct gate *g)
 static inline enum phase gate_phase(const struct gate *g)
 {
 	return (enum phase)(gate_orders(g) & ~GATE_HOLD);
+}
+
+/* When the phase that gate_orders() told of began; clock_ns(). */
+static inline uint64_t gate_since(const struct gate *g)
+{
+	barrier_acquire();
+	return read_once(&g->since_ns);
 }
 
 static inline unsigned gate_holds(const struct gate *g)

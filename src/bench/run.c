@@ -249,10 +249,11 @@ static void begin_phase(struct run *r, enum phase phase)
 {
 	uint64_t moved, inflight;
 
-	r->phase_ns = r->shown_ns = r->alive_ns = clock_ns();
+	r->shown_ns = r->alive_ns = clock_ns();
 	r->shown_completed = completed(r, &moved, &inflight);
 	r->shown_moved = moved;
 	gate_go(&r->gate, phase);
+	r->phase_ns = gate_since(&r->gate);
 }
 
 /* ---- the run ---- */
