@@ -356,6 +356,20 @@ static void start_over(struct rig *rig)
 	assert_int_equal(dr_wait(d), 0);
 }
 
+/* The guest's memory as it is between two turns of the worker, which writes to it. */
+struct picture {
+	struct rig *rig;
+	uint8_t *bytes;
+	uint64_t n;
+};
+
+static void picture_take(void *arg)
+{
+	struct picture *p = arg;
+
+	memcpy(p->bytes, rig_at(p->rig, DR_BASE), p->n);
+}
+
 /*
  * An append and a write are in flight, with a record; the memory as it is then is what a killed server
  * leaves behind, and both have reached the disk.  The write comes again and is no error, though
@@ -374,8 +388,8 @@ static void what_was_in_flight_at_a_kill(void **state)
 	struct vqdrv_buf bufs[3];
 	struct rig rig;
 	struct storage *s;
-	uint64_t at, end;
-	uint8_t *killed;
+	struct picture killed = {.rig = &rig};
+	uint64_t at;
 
 	(void)state;
 	assert_int_equal(storage_open(&o, &s, NULL), 0);
@@ -401,15 +415,15 @@ static void what_was_in_flight_at_a_kill(void **state)
 	rig_submit(&rig, 0, &write, VIRTIO_BLK_T_OUT, 2 * SECTORS, 4096, true);
 	while (in_flight(s) != 2)
 		rig_pump(&rig);
-	end = rig_alloc(&rig, 1, 1) - DR_BASE;
-	killed = malloc(end);
-	assert_non_null(killed);
-	memcpy(killed, rig_at(&rig, DR_BASE), end);
+	killed.n = rig_alloc(&rig, 1, 1) - DR_BASE;
+	killed.bytes = malloc(killed.n);
+	assert_non_null(killed.bytes);
+	worker_call(rig.dev.workers[0], picture_take, &killed);
 
 	dr_reset(&rig.dev);
 	assert_int_equal(in_flight(s), 0);
-	memcpy(rig_at(&rig, DR_BASE), killed, end);
-	free(killed);
+	memcpy(rig_at(&rig, DR_BASE), killed.bytes, killed.n);
+	free(killed.bytes);
 	start_over(&rig);
 	assert_true(rig_finish(&rig, 0, &append_io));
 	assert_int_equal(rig_status(&rig, &append_io), VIRTIO_BLK_S_IOERR);
