@@ -93,7 +93,7 @@ with Scene("disk") as scene:
     if PEER:
         scene.skip("serial_in_sysfs", "the peer's serial number is fixed")
         scene.skip("resize_seen_by_running_guest", "qemu-storage-daemon 7.2 does not tell the guest")
-    scene.boot(script, [main, fixed, growing], programs=["mkfs.ext4", "e2fsck", "blkdiscard"],
+    scene.boot(script, [main, fixed, growing], modules=["ext4"], programs=["mkfs.ext4", "e2fsck", "blkdiscard"],
                files=[(pattern_path, "/pattern")],
                answers={"full": lambda: taken.update(full=main.blocks()), "trimmed": trimmed,
                         "grow": lambda: os.truncate(growing.path, 96 * MIB)})

@@ -68,9 +68,9 @@ with Scene("ext4") as scene:
 
     server = scene.serve(fs, raw)
     tools = ["mkfs.ext4", "e2fsck"]
-    scene.boot(FIRST, [fs, raw], programs=tools, files=[(pattern_path, "/pattern")])
+    scene.boot(FIRST, [fs, raw], programs=tools, files=[(pattern_path, "/pattern")], modules=["ext4"])
     # A new QEMU at the same server: the second front end of its life.
-    scene.boot(SECOND, [fs, raw], programs=tools, files=[(pattern_path, "/pattern")])
+    scene.boot(SECOND, [fs, raw], programs=tools, files=[(pattern_path, "/pattern")], modules=["ext4"])
     status = server.stop()
     scene.case("sigterm_exits_0", status == 0, f"exit status {status}")
 
