@@ -422,7 +422,6 @@ static int overlay_write(struct cow_file *f, int fd, const struct stat *st,
 	int rc;
 
 	*h = (struct cow_header){
-		.magic = COW_MAGIC,
 		.version = le32_make(COW_VERSION),
 		.phase = le32_make(COW_IN_USE),
 		.map_at = le64_make(COW_MAP_AT),
@@ -430,6 +429,7 @@ static int overlay_write(struct cow_file *f, int fd, const struct stat *st,
 		.map_bytes = le64_make(map_bytes(base->size)),
 		.data_at = le64_make(cow_file_data_at(base->size)),
 	};
+	memcpy(h->magic, COW_MAGIC, sizeof(h->magic));
 	header_take_base(h, base);
 	if (getrandom(h->id, sizeof(h->id), 0) != sizeof(h->id))
 		return error_set(err, -EIO, "cannot get a random number for %s", f->path);

@@ -270,12 +270,12 @@ static bool record_wanted(const struct storage_options *o)
 static int log_make(struct record *d, uint64_t disk_size, struct error *err)
 {
 	int fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600), rc;
-	struct record_header h = {
-		.magic = RECORD_MAGIC, .version = le32_make(1), .disk_size = le64_make(disk_size)};
+	struct record_header h = {.version = le32_make(1), .disk_size = le64_make(disk_size)};
 	uint8_t sector[RECORD_SECTOR];
 	uint64_t size = LOG_SIZE;
 	struct stat st;
 
+	memcpy(h.magic, RECORD_MAGIC, sizeof(h.magic));
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make the log %s", d->path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size) {

@@ -95,7 +95,6 @@ static uint32_t header_check(const struct zone_state_header *h)
 static void header_make(struct zone_state_header *h, const struct zone_map *t, uint64_t id)
 {
 	*h = (struct zone_state_header){
-		.magic = ZONE_STATE_MAGIC,
 		.version = le32_make(1),
 		.id = le64_make(id),
 		.disk_size = le64_make(t->disk_size),
@@ -103,6 +102,7 @@ static void header_make(struct zone_state_header *h, const struct zone_map *t, u
 		.capacity = le64_make(t->capacity),
 		.conventional = le32_make(t->conventional),
 	};
+	memcpy(h->magic, ZONE_STATE_MAGIC, sizeof(h->magic));
 	h->check = le32_make(header_check(h));
 }
 
